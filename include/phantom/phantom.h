@@ -1,0 +1,253 @@
+/* libphantom: how fast a model runs on a GPU that you don't have.
+ *
+ * The short way:
+ *
+ *     pg_catalog *gpus; pg_model *model; pg_plan *plan; pg_prediction p; pg_error e = PG_ERROR_INIT;
+ *     pg_catalog_open(&gpus, NULL, &e);
+ *     pg_model_open(&model, "model.onnx", NULL, &e);
+ *     pg_plan_open(&plan, model, gpus, &(pg_request){.batch = 16}, &e);
+ *     pg_plan_predict(plan, pg_catalog_find(gpus, "h100", &e), &p, &e);
+ *     printf("%.2f ms\n", p.latency_ms);
+ *
+ * Handles are opaque; `pg_x_free(NULL)` is allowed. Strings that a handle returns live as long as the handle. A handle may be
+ * read from several threads at once; opening and freeing is the caller's to order. Numbers that are not known are negative
+ * (or NULL), never 0 and never a guess. Every function that can fail returns a pg_code and fills the caller's pg_error. */
+#ifndef PHANTOM_PHANTOM_H
+#define PHANTOM_PHANTOM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PG_API __attribute__((visibility("default")))
+#define PG_MUST_USE __attribute__((warn_unused_result))
+#else
+#define PG_API
+#define PG_MUST_USE
+#endif
+
+/* The version of the library, "0.1.0". */
+PG_API const char *pg_version(void);
+
+/* Where memory comes from, as in Lua: (ud, ptr, old size, new size); new size 0 frees. NULL stands for malloc and free. */
+typedef struct pg_allocator {
+    void *(*resize)(void *ud, void *ptr, size_t old_size, size_t new_size);
+    void *ud;
+} pg_allocator;
+
+/* ---------------------------------------------------------------- GPUs ---- */
+
+typedef struct pg_catalog pg_catalog;
+
+typedef struct pg_catalog_options {
+    const char *hardware_profiles; /* a TOML file that goes before all others; NULL: none */
+    bool no_user_files;            /* don't look in the working directory and XDG_CONFIG_HOME */
+    const pg_allocator *allocator; /* copied; NULL: malloc */
+} pg_catalog_options;
+
+enum { PG_FAMILIES = 3, PG_BATCH_CURVE = 8 };
+
+/* One GPU's figures; 0: not known or no such unit. Rates are dense and with FP32 accumulation. */
+typedef struct pg_gpu {
+    const char *key, *name, *vendor, *architecture, *memory_type, *form;
+    double compute_capability;
+    int release_year;
+    double memory_gb;      /* as sold */
+    double memory_bytes;   /* what the driver reports as total */
+    double bandwidth_gbs;  /* 1e9 bytes/s */
+    double fp32_tflops, tf32_tflops, fp16_tflops, bf16_tflops, fp8_tflops, int8_tops, fp4_tflops, int4_tops;
+    int streaming_multiprocessors, cuda_cores, tensor_cores, rt_cores;
+    double l1_kb, l2_mb;
+    int memory_bus_bits, memory_channels;
+    double base_mhz, boost_mhz, tdp_w, nvlink_gbs;
+    int pcie_gen;
+    double throttle_temp_c, thermal_factor_sustained, cache_hit_ratio, coalescing_efficiency;
+    double fp16_multiplier, int8_multiplier, int4_multiplier;
+    bool is_default, derived;
+    const char *const *aliases;
+    size_t alias_count;
+} pg_gpu;
+
+/* Reads the built-in tables and the user's (docs/adding-a-gpu.md says where from). A mistake in a file is PG_E_CONFIG with
+ * source, line and column. */
+PG_API PG_MUST_USE pg_code pg_catalog_open(pg_catalog **out, const pg_catalog_options *options, pg_error *error);
+PG_API void pg_catalog_free(pg_catalog *catalog);
+PG_API size_t pg_catalog_count(const pg_catalog *catalog);
+/* GPU i in the order of the files; NULL past the end. */
+PG_API const pg_gpu *pg_catalog_at(const pg_catalog *catalog, size_t i);
+/* By key or alias, whatever the case, spaces, '-' and '_'. NULL: PG_E_NOT_FOUND with suggestions in error->text. */
+PG_API const pg_gpu *pg_catalog_find(const pg_catalog *catalog, const char *name, pg_error *error);
+PG_API const pg_gpu *pg_catalog_default(const pg_catalog *catalog);
+PG_API size_t pg_catalog_warning_count(const pg_catalog *catalog);
+PG_API const char *pg_catalog_warning(const pg_catalog *catalog, size_t i);
+
+/* Runtime profiles ("pytorch", "onnxruntime", ...): names in order, NULL past the end. */
+PG_API const char *pg_catalog_runtime(const pg_catalog *catalog, size_t i);
+PG_API const char *pg_catalog_runtime_note(const pg_catalog *catalog, size_t i);
+
+/* --------------------------------------------------------------- models ---- */
+
+typedef struct pg_model pg_model;
+
+/* Overrides one input's shape: --input-shape name=1x3x224x224. */
+typedef struct pg_input_shape {
+    const char *name;
+    int rank;
+    int64_t dims[8];
+} pg_input_shape;
+
+typedef struct pg_model_options {
+    const char *format;  /* NULL: the bytes decide */
+    int image_size;      /* built-in image models, and inputs with a free or fixed square size; 0: the model's own */
+    const pg_input_shape *input_shapes;
+    size_t input_shape_count;
+    bool strict;         /* an unknown operator is an error */
+    uint64_t memory_limit; /* bytes the reader may take; 0: 256 MB */
+    const pg_allocator *allocator; /* copied; NULL: malloc */
+} pg_model_options;
+
+typedef struct pg_dim {
+    int64_t value;    /* negative: not known */
+    const char *text; /* "batch", "2*sequence", "224"; NULL when not known */
+    bool symbolic;
+} pg_dim;
+
+typedef struct pg_tensor {
+    const char *name, *dtype;
+    int rank; /* -1: not known */
+    const pg_dim *dims;
+} pg_tensor;
+
+typedef struct pg_count {
+    const char *name;
+    uint64_t count;
+} pg_count;
+
+typedef struct pg_model_info {
+    const char *name, *path, *format, *family, *producer;
+    double parameters;    /* trained numbers; batch normalisation's running statistics are not counted */
+    double weights_bytes; /* as stored */
+    const pg_count *weights_by_dtype; /* bytes by dtype */
+    size_t weights_by_dtype_count;
+    uint64_t operators;   /* that run, shape arithmetic not counted */
+    double macs;          /* multiply-accumulates per sample at batch 1; negative: not known */
+    const pg_tensor *inputs, *outputs;
+    size_t input_count, output_count;
+    const pg_count *operator_counts; /* by name, most first */
+    size_t operator_count_count;
+    const pg_count *unknown_operators;
+    size_t unknown_operator_count;
+    const char *const *warnings;
+    size_t warning_count;
+    bool has_batch;       /* the batch can be chosen */
+    int64_t fixed_batch;  /* what the file says; 0: free */
+    const char *sequence_symbol; /* the symbol that --seq-len sets; NULL: none */
+    int64_t sequence;     /* its value by default */
+} pg_model_info;
+
+/* Loads a model from a file, a folder or by built-in name. */
+PG_API PG_MUST_USE pg_code pg_model_open(pg_model **out, const char *model, const pg_model_options *options,
+                                         pg_error *error);
+PG_API void pg_model_free(pg_model *model);
+PG_API const pg_model_info *pg_model_describe(const pg_model *model);
+
+/* Built-in models in order; NULL past the end. */
+typedef struct pg_builtin {
+    const char *name, *family, *description;
+    double parameters;
+    int image_size, sequence; /* 0: does not apply */
+} pg_builtin;
+
+PG_API const pg_builtin *pg_builtin_at(size_t i);
+
+/* ----------------------------------------------------------- predictions ---- */
+
+typedef enum pg_task { PG_TASK_INFERENCE, PG_TASK_TRAINING } pg_task;
+typedef enum pg_optimizer { PG_OPTIMIZER_DEFAULT, PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW } pg_optimizer;
+typedef enum pg_layout { PG_LAYOUT_DEFAULT, PG_LAYOUT_NCHW, PG_LAYOUT_NHWC } pg_layout;
+
+typedef struct pg_request {
+    int64_t batch;          /* 0: 1 */
+    int64_t sequence;       /* 0: the model's default */
+    const char *precision;  /* "fp32" "tf32" "fp16" "bf16" "int8" "fp8"; NULL: fp16 */
+    const char *runtime;    /* NULL: "pytorch" */
+    const char *runtime_version; /* NULL: newest */
+    pg_task task;
+    pg_optimizer optimizer; /* training; default adamw */
+    pg_layout layout;       /* default: nchw */
+    bool autocast;          /* fp32 weights cast on every step, as torch.autocast does */
+    bool fast_mode;         /* the plain roofline */
+    bool real_hardware;     /* sustained clocks under thermal and power limits */
+    bool device_time;       /* GPU time only, no host */
+} pg_request;
+
+typedef struct pg_memory {
+    double total, weights, activations, workspace, gradients, optimizer, kv_cache, runtime; /* bytes */
+} pg_memory;
+
+typedef struct pg_prediction {
+    const char *gpu, *gpu_name;
+    int gpu_count;
+    int64_t batch;
+    const char *task, *precision, *runtime; /* precision: what really ran, see note */
+    bool fits;
+    double latency_ms, latency_low_ms, latency_high_ms; /* one step; an 80 % interval; negative when it doesn't fit */
+    double throughput;            /* samples/s */
+    const char *throughput_unit;
+    pg_memory memory;
+    double memory_capacity;
+    double memory_efficiency;     /* share of peak DRAM bandwidth over the step */
+    double compute_utilization;   /* share of the dense peak of the precision over the step */
+    const char *bottleneck;       /* "compute" "memory" "cache" "launch" "host" */
+    double power_w;               /* mean board power over the step */
+    double gpu_ms, host_ms;       /* the two clocks of a step */
+    double flops, dram_bytes;
+    const char *basis;            /* "calibrated" "transferred" "specification" */
+    const char *note;             /* something that the user should know ("no fp8 units: runs as fp16"); NULL: nothing */
+} pg_prediction;
+
+/* A model at one batch, precision and runtime, ready to be put on GPUs. */
+typedef struct pg_plan pg_plan;
+
+/* Batch 0 means 1; a batch that is negative or over 2^20, an unknown precision or runtime is PG_E_USAGE. */
+PG_API PG_MUST_USE pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *catalog,
+                                        const pg_request *request, pg_error *error);
+PG_API void pg_plan_free(pg_plan *plan);
+/* Makes no allocation and is safe to call from several threads on one plan. */
+PG_API PG_MUST_USE pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error);
+PG_API size_t pg_plan_warning_count(const pg_plan *plan);
+PG_API const char *pg_plan_warning(const pg_plan *plan, size_t i);
+
+/* One row of --explain: a kernel of the step on a GPU, in execution order. */
+typedef struct pg_kernel_row {
+    const char *name;     /* the operator's name in the model ("layer1.0.conv1") */
+    const char *op;       /* "Conv+Relu" */
+    const char *kernel;   /* "conv" "gemm" "attention" "elementwise" ... */
+    const char *shape;    /* "64x3x7x7 s2 -> 16x64x112x112" */
+    double start_ms;      /* from the start of the step */
+    double time_ms, ideal_ms; /* predicted; under the plain roofline */
+    double share;         /* of the step's GPU time */
+    double flops, bytes;
+    double flops_share, bandwidth_share; /* reached share of the dense peak and of DRAM bandwidth */
+    const char *bound;    /* "compute" "memory" "cache" "launch" */
+    uint64_t count;       /* executions in a step (loops) */
+} pg_kernel_row;
+
+typedef struct pg_explanation pg_explanation;
+
+PG_API PG_MUST_USE pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu *gpu, pg_error *error);
+PG_API void pg_explanation_free(pg_explanation *explanation);
+PG_API size_t pg_explanation_count(const pg_explanation *explanation);
+PG_API const pg_kernel_row *pg_explanation_at(const pg_explanation *explanation, size_t i);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

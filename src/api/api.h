@@ -1,0 +1,70 @@
+/* What the files of api/ share: the objects behind the opaque handles. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "gpu/gpu.h"
+#include "load/load.h"
+#include "phantom/phantom.h"
+#include "predict/predict.h"
+
+typedef struct api_gpu {
+    pg_gpu pub; /* first: handed out as pg_gpu */
+    const gpu_spec *spec;
+    const char *warning;
+} api_gpu;
+
+typedef struct api_config {
+    cost_constants cost;
+    predict_constants predict;
+    runtime_profile *runtimes;
+    uint32_t n_runtimes;
+} api_config;
+
+struct pg_catalog {
+    arena a;
+    gpu_catalog *gpus;
+    api_gpu *list;
+    size_t count;
+    api_config config;
+    const char **runtime_names, **runtime_notes;
+    const char **warnings;
+    size_t n_warnings;
+};
+
+struct pg_model {
+    arena a; /* graph and description */
+    load_file file;
+    graph g;
+    pg_model_info info;
+    gpu_family family;
+};
+
+struct pg_plan {
+    arena a;
+    const pg_model *model;
+    const pg_catalog *catalog;
+    pg_request request;
+    precision math;
+    const runtime_profile *runtime;
+    shapes shapes;
+    units units;
+    kernel_plan plan;
+    const char **warnings;
+    size_t n_warnings;
+};
+
+allocator api_allocator(const pg_allocator *a);
+/* A handle's memory: the struct itself from the allocator, zeroed. */
+void *api_new(allocator alloc, size_t size, pg_error *e);
+void api_delete(allocator alloc, void *p, size_t size);
+const char *api_text(arena *a, str s); /* a terminated copy; NULL: out of memory */
+
+pg_code api_config_read(api_config *c, arena *a, pg_error *e);
+pg_code api_describe(pg_model *m, const char *path, bool strict, pg_error *e);
+/* Binding of the graph's symbols for a batch and a sequence length (0: the fallback). */
+int64_t *api_binding(const graph *g, int64_t batch, int64_t sequence, arena *a);
+int32_t api_sequence_symbol(const graph *g); /* -1: none */
+precision api_precision(const char *name, bool *ok);
+const char *api_precision_name(precision p);
+
+#endif

@@ -1,0 +1,111 @@
+/* data/runtimes.toml and data/cost_constants.toml into structs. They are built in, so a mistake is ours, but it is reported all the
+ * same: a test reads them. */
+#include "api/api.h"
+#include "api/embedded.h"
+#include "gpu/schema.h"
+
+#define REAL(type, field, low, high) {"", #field, SCHEMA_REAL, offsetof(type, field), low, high, false, 0}
+#define FLAG(field) {"", #field, SCHEMA_BOOL, offsetof(runtime_profile, field), 0, 0, false, 0}
+#define TEXT(field) {"", #field, SCHEMA_TEXT, offsetof(runtime_profile, field), 0, 0, false, 0}
+
+typedef struct runtime_read {
+    runtime_profile p;
+    const toml_node *measured_on;
+} runtime_read;
+
+static const schema_field runtime_fields[] = {
+    TEXT(name), TEXT(note),
+    FLAG(fold_constants), FLAG(fold_batch_norm), FLAG(fuse_epilogue), FLAG(fuse_activation), FLAG(fuse_pointwise),
+    FLAG(fuse_norm), FLAG(strided_views), FLAG(conv_bias_kernel), FLAG(conv_tf32), FLAG(gemm_tf32), FLAG(channels_last),
+    FLAG(quantized_io), FLAG(skip_quantize),
+    REAL(runtime_profile, host_us, 0, 1000), REAL(runtime_profile, host_view_us, 0, 1000),
+    REAL(runtime_profile, host_step_us, 0, 1e6), REAL(runtime_profile, framework_mb, 0, 1e5),
+    REAL(runtime_profile, workspace_mb, 0, 1e5), REAL(runtime_profile, allocator_round, 1, 4),
+    REAL(runtime_profile, conv_speed, 0.1, 10), REAL(runtime_profile, gemm_speed, 0.1, 10),
+    REAL(runtime_profile, pointwise_speed, 0.1, 10),
+    {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
+};
+
+static const schema_field predict_fields[] = {
+    REAL(predict_constants, context_mb, 0, 10000), REAL(predict_constants, context_mb_per_sm, 0, 100),
+    REAL(predict_constants, idle_power_share, 0, 1), REAL(predict_constants, compute_power_share, 0, 2),
+    REAL(predict_constants, memory_power_share, 0, 2), REAL(predict_constants, busy_power_share, 0, 1),
+    REAL(predict_constants, interval_calibrated, 0, 2), REAL(predict_constants, interval_transferred, 0, 2),
+    REAL(predict_constants, interval_specification, 0, 2),
+};
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a, pg_error *e)
+{
+    if (!list) return PG_E_OK;
+    str *keys = ARENA_ARRAY(a, str, list->count);
+    if (!keys) return error_nomem(e, a);
+    for (const toml_node *n = list->is.first; n; n = n->next) {
+        keys[p->n_measured_on] = str_copy(a, n->is.text);
+        if (!keys[p->n_measured_on].ptr) return error_nomem(e, a);
+        p->n_measured_on++;
+    }
+    p->measured_on = keys;
+    return PG_E_OK;
+}
+
+static pg_code read_runtime(runtime_profile *out, const toml_node *n, arena *a, const char *source, pg_error *e)
+{
+    static const schema s = {runtime_fields, COUNT(runtime_fields)};
+    char section[64];
+    runtime_read r = {.p = {.conv_speed = 1, .gemm_speed = 1, .pointwise_speed = 1, .allocator_round = 1}};
+    format_text(section, sizeof section, "runtimes.%.*s", STR_ARG(n->key));
+    schema_context at = {a, source, section};
+    pg_code code = schema_read(&s, n, &at, &r, NULL, e);
+    if (code) return code;
+    *out = r.p;
+    out->key = str_copy(a, n->key);
+    return out->key.ptr ? read_measured(out, r.measured_on, a, e) : error_nomem(e, a);
+}
+
+static pg_code read_runtimes(api_config *c, arena *a, pg_error *e)
+{
+    static const schema s = {predict_fields, COUNT(predict_fields)};
+    const char *source = "runtimes.toml";
+    toml_node *root;
+    pg_code code = toml_parse(a, (str){data_runtimes_toml, data_runtimes_toml_len}, source, &root, e);
+    if (code) return code;
+    const toml_node *predict = toml_child(root, "predict"), *list = toml_child(root, "runtimes");
+    if (!predict || !list || list->kind != TOML_TABLE)
+        return error_set(e, PG_E_CONFIG, "%s needs the tables [predict] and [runtimes.NAME]", source);
+    schema_context at = {a, source, "predict"};
+    code = schema_read(&s, predict, &at, &c->predict, NULL, e);
+    c->runtimes = ARENA_ARRAY(a, runtime_profile, list->count);
+    if (!code && !c->runtimes) return error_nomem(e, a);
+    for (const toml_node *n = list->is.first; !code && n; n = n->next)
+        code = read_runtime(&c->runtimes[c->n_runtimes++], n, a, source, e);
+    return code;
+}
+
+static pg_code read_cost(api_config *c, arena *a, pg_error *e)
+{
+    const char *source = "cost_constants.toml";
+    toml_node *root;
+    pg_code code = toml_parse(a, (str){data_cost_constants_toml, data_cost_constants_toml_len}, source, &root, e);
+    if (code) return code;
+    for (int i = 0; i < COST_CONSTANTS; i++) {
+        const cost_constant_info *info = &cost_constant_table[i];
+        const toml_node *table = toml_child(root, info->table);
+        const toml_node *n = table ? toml_child(table, info->name) : NULL;
+        if (!n || (n->kind != TOML_REAL && n->kind != TOML_INT))
+            return error_set(e, PG_E_CONFIG, "%s lacks the number %s.%s", source, info->table, info->name);
+        *cost_constant_at(&c->cost, i) = n->kind == TOML_REAL ? n->is.real : (double)n->is.integer;
+    }
+    int bad;
+    if (!cost_constants_valid(&c->cost, &bad))
+        return error_set(e, PG_E_CONFIG, "%s: %s.%s is out of its bounds", source, cost_constant_table[bad].table,
+                         cost_constant_table[bad].name);
+    return PG_E_OK;
+}
+
+pg_code api_config_read(api_config *c, arena *a, pg_error *e)
+{
+    pg_code code = read_cost(c, a, e);
+    return code ? code : read_runtimes(c, a, e);
+}

@@ -1,0 +1,131 @@
+#include "api/api.h"
+
+struct pg_explanation {
+    arena a;
+    pg_kernel_row *rows;
+    size_t count;
+};
+
+static const char *const kernel_names[KERNEL_KIND_COUNT] = {
+    [KERNEL_GEMM] = "gemm",       [KERNEL_CONV] = "conv",           [KERNEL_DEPTHWISE] = "depthwise",
+    [KERNEL_ATTENTION] = "attention", [KERNEL_ELEMENTWISE] = "elementwise", [KERNEL_NORM] = "norm",
+    [KERNEL_SOFTMAX] = "softmax", [KERNEL_REDUCE] = "reduce",       [KERNEL_POOL] = "pool",
+    [KERNEL_RESIZE] = "resize",   [KERNEL_GATHER] = "gather",       [KERNEL_COPY] = "copy",
+    [KERNEL_RECURRENT] = "recurrent", [KERNEL_SORT] = "sort",       [KERNEL_OTHER] = "other",
+};
+
+static void shape_text(char *out, size_t cap, const kernel *k)
+{
+    switch (k->kind) {
+    case KERNEL_GEMM: {
+        const gemm_shape *s = &k->shape.gemm;
+        if (s->batch > 1) format_text(out, cap, "%g x [%g x %g] [%g x %g]", s->batch, s->m, s->k, s->k, s->n);
+        else format_text(out, cap, "[%g x %g] [%g x %g]", s->m, s->k, s->k, s->n);
+        break;
+    }
+    case KERNEL_CONV:
+    case KERNEL_DEPTHWISE: {
+        const conv_shape *s = &k->shape.conv;
+        size_t n = format_text(out, cap, "%gx%gx%gx%g %gx%g", s->batch, s->in, s->h, s->w, s->kh, s->kw);
+        if (s->stride > 1 && n < cap) n += format_text(out + n, cap - n, "/%g", s->stride);
+        if (s->groups > 1 && n < cap) n += format_text(out + n, cap - n, " g%g", s->groups);
+        if (n < cap) format_text(out + n, cap - n, " -> %gx%gx%g", s->out, s->oh, s->ow);
+        break;
+    }
+    case KERNEL_ATTENTION: {
+        const attention_shape *s = &k->shape.attention;
+        format_text(out, cap, "%g x %g heads, %g on %g, dim %g%s", s->batch, s->heads, s->q_len, s->kv_len, s->head_dim,
+                    s->causal ? ", causal" : "");
+        break;
+    }
+    case KERNEL_RECURRENT: {
+        const recurrent_shape *s = &k->shape.recurrent;
+        format_text(out, cap, "%g steps x %g, %g -> %g", s->steps, s->batch, s->input, s->hidden);
+        break;
+    }
+    default:
+        if (k->shape.rows.cols > 1) format_text(out, cap, "%g x %g", k->shape.rows.rows, k->shape.rows.cols);
+        else format_text(out, cap, "%g", k->shape.rows.rows);
+    }
+}
+
+static void op_text(char *out, size_t cap, const plan_step *s)
+{
+    static const char *const roles[STEP_ROLES] = {"", " (cast)", " (copy)", " (bias)", " (batch norm)"};
+    const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];
+    if (s->tail != OP_KIND_COUNT) format_text(out, cap, "%s+%s%s", op_kind_name((op_kind)s->kind), op_kind_name((op_kind)s->tail), role);
+    else format_text(out, cap, "%s%s", op_kind_name((op_kind)s->kind), role);
+}
+
+static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s, const kernel_cost *c,
+                        pg_kernel_row *row, pg_error *e)
+{
+    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host"};
+    const kernel *k = &plan->plan.kernels[s->kernel].k;
+    char shape[128], op_name[96];
+    shape_text(shape, sizeof shape, k);
+    op_text(op_name, sizeof op_name, s);
+    row->name = api_text(&x->a, plan->model->g.ops[s->op].name);
+    row->op = api_text(&x->a, str_c(op_name));
+    row->shape = api_text(&x->a, str_c(shape));
+    if (!row->name || !row->op || !row->shape) return error_nomem(e, &x->a);
+    row->kernel = kernel_names[k->kind];
+    row->count = (uint64_t)s->trips;
+    row->time_ms = c->seconds * 1e3 * s->trips;
+    row->ideal_ms = c->ideal_s * 1e3 * s->trips;
+    row->flops = k->flops * s->trips;
+    row->bytes = (k->read_bytes + k->weight_bytes + k->write_bytes) * s->trips;
+    double peak = g->cost.peak[k->math];
+    if (c->seconds > 0) {
+        row->flops_share = peak > 0 ? k->flops / peak / c->seconds : 0;
+        row->bandwidth_share = c->dram_bytes / g->cost.dram_peak / c->seconds;
+    }
+    row->bound = limits[c->limit];
+    return PG_E_OK;
+}
+
+pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu *gpu, pg_error *error)
+{
+    const plan_step *steps = plan->plan.steps;
+    *out = NULL;
+    pg_explanation *x = api_new(plan->a.alloc, sizeof *x, error);
+    if (!x) return PG_E_NOMEM;
+    arena_init(&x->a, plan->a.alloc, plan->a.limit);
+    x->count = plan->plan.n_steps;
+    x->rows = ARENA_ARRAY(&x->a, pg_kernel_row, x->count);
+    pg_code code = x->rows ? PG_E_OK : error_nomem(error, &x->a);
+    const gpu_spec *spec = ((const api_gpu *)(const void *)gpu)->spec;
+    predict_options o = {.fast_mode = plan->request.fast_mode, .real_hardware = plan->request.real_hardware,
+                         .family = plan->model->family, .batch = (double)plan->request.batch};
+    predict_gpu g;
+    predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
+    double total = 0;
+    for (size_t i = 0; !code && i < x->count; i++) {
+        kernel_cost c = predict_kernel(&plan->plan, steps[i].kernel, &g, &o);
+        x->rows[i].start_ms = total;
+        code = fill_row(x, plan, &g, &steps[i], &c, &x->rows[i], error);
+        total += x->rows[i].time_ms;
+    }
+    for (size_t i = 0; !code && i < x->count; i++) x->rows[i].share = total > 0 ? x->rows[i].time_ms / total : 0;
+    if (code) pg_explanation_free(x);
+    else *out = x;
+    return code;
+}
+
+void pg_explanation_free(pg_explanation *explanation)
+{
+    if (!explanation) return;
+    allocator alloc = explanation->a.alloc;
+    arena_free(&explanation->a);
+    api_delete(alloc, explanation, sizeof *explanation);
+}
+
+size_t pg_explanation_count(const pg_explanation *explanation)
+{
+    return explanation->count;
+}
+
+const pg_kernel_row *pg_explanation_at(const pg_explanation *explanation, size_t i)
+{
+    return i < explanation->count ? &explanation->rows[i] : NULL;
+}

@@ -1,0 +1,141 @@
+#define _POSIX_C_SOURCE 200809L
+#include "api/api.h"
+#include "zoo/zoo.h"
+
+#include <sys/stat.h>
+
+/* Shapes that the user gives with --input-shape replace the file's. */
+static pg_code override_inputs(pg_model *m, const pg_model_options *o, pg_error *e)
+{
+    for (size_t i = 0; i < o->input_shape_count; i++) {
+        const pg_input_shape *s = &o->input_shapes[i];
+        const region *r = &m->g.regions[0];
+        uint32_t found = NO_TENSOR;
+        for (uint32_t k = 0; k < r->n_inputs; k++)
+            if (str_is(m->g.tensors[r->inputs[k]].name, s->name)) found = r->inputs[k];
+        if (found == NO_TENSOR) {
+            str first = r->n_inputs ? m->g.tensors[r->inputs[0]].name : STR("none");
+            return error_set(e, PG_E_USAGE, "--input-shape: the model has no input '%s'; its first input is '%.*s'", s->name, STR_ARG(first));
+        }
+        tensor *t = &m->g.tensors[found];
+        if (t->rank >= 0 && t->rank != s->rank)
+            return error_set(e, PG_E_USAGE, "--input-shape: input '%s' has %d dimensions, not %d", s->name, t->rank, s->rank);
+        num dims[8];
+        for (int d = 0; d < s->rank; d++) {
+            bool batch = t->rank > d && t->dims[d].sym >= 0 && t->dims[d].sym == m->g.batch_symbol;
+            if (s->dims[d] < 1) return error_set(e, PG_E_USAGE, "--input-shape: '%s' has a dimension below 1", s->name);
+            dims[d] = batch ? t->dims[d] : num_int(s->dims[d]);
+            if (batch) m->g.symbols[m->g.batch_symbol].fallback = s->dims[d];
+        }
+        if (!graph_set_dims(&m->g, found, s->rank, dims)) return error_nomem(e, &m->a);
+    }
+    return PG_E_OK;
+}
+
+/* Image inputs with free height and width take the size that is asked for. */
+static pg_code set_image_size(pg_model *m, int size, pg_error *e)
+{
+    const region *r = &m->g.regions[0];
+    bool found = false;
+    for (uint32_t k = 0; size && k < r->n_inputs; k++) {
+        tensor *t = &m->g.tensors[r->inputs[k]];
+        if (t->rank != 4) continue;
+        for (int d = 1; d < 4; d++)
+            if (t->dims[d].sym >= 0 && (d >= 2 || t->dims[3].sym == SYM_NONE)) {
+                t->dims[d] = num_int(size);
+                found = true;
+            } else if (d >= 2 && t->dims[d].sym == SYM_NONE && t->dims[d].v.i == size) {
+                found = true;
+            }
+    }
+    if (size && !found) return error_set(e, PG_E_USAGE, "--image-size: the file fixes its image size; export it with free height and width");
+    return PG_E_OK;
+}
+
+static pg_code load_path(pg_model *m, const char *path, const pg_model_options *o, pg_error *e)
+{
+    pg_code code = load_file_open(&m->file, path, e);
+    if (code) return code;
+    const load_format *f = load_detect(m->file.bytes, path, o->format, e);
+    if (!f) return e ? e->code : PG_E_FORMAT;
+    load_options lo = {.format = o->format, .memory_limit = o->memory_limit};
+    code = f->load(&m->g, m->file.bytes, path, &lo, e);
+    if (!code) code = set_image_size(m, o->image_size, e);
+    if (!code) code = override_inputs(m, o, e);
+    return code;
+}
+
+static bool looks_like_path(const char *s)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == '/') return true;
+    for (size_t i = 0; load_format_at(i); i++)
+        if (str_ends(str_c(s), load_format_at(i)->extensions)) return true;
+    return false;
+}
+
+static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o, pg_error *e)
+{
+    struct stat st;
+    if (!name[0]) return error_set(e, PG_E_USAGE, "the model's name is empty; give a file or a built-in name (phantom-gpu list-models)");
+    if (stat(name, &st) == 0 || looks_like_path(name)) {
+        pg_code code = load_path(m, name, o, e);
+        if (code) error_source(e, name);
+        return code;
+    }
+    const zoo_entry *z = zoo_find(str_c(name), e);
+    if (!z) return PG_E_NOT_FOUND;
+    if (o->format) return error_set(e, PG_E_USAGE, "'%s' is a built-in model; --format is for files", name);
+    pg_code code = zoo_build(&m->g, z, &(zoo_options){o->image_size}, e);
+    m->g.name = str_c(z->name);
+    m->g.format = STR("built-in");
+    m->g.family = str_c(z->family);
+    return code ? code : override_inputs(m, o, e);
+}
+
+pg_code pg_model_open(pg_model **out, const char *model, const pg_model_options *options, pg_error *error)
+{
+    pg_error local = PG_ERROR_INIT;
+    pg_error *e = error ? error : &local;
+    pg_model_options o = options ? *options : (pg_model_options){0};
+    allocator alloc = api_allocator(o.allocator);
+    *out = NULL;
+    pg_model *m = api_new(alloc, sizeof *m, e);
+    if (!m) return PG_E_NOMEM;
+    arena_init(&m->a, alloc, o.memory_limit ? (size_t)o.memory_limit : (size_t)256 << 20);
+    pg_code code = graph_init(&m->g, &m->a) ? PG_E_OK : error_nomem(e, &m->a);
+    if (!code) code = load_any(m, model, &o, e);
+    if (!code) code = api_describe(m, model, o.strict, e);
+    if (code) {
+        error_source(e, model);
+        pg_model_free(m);
+    } else {
+        *out = m;
+    }
+    return code;
+}
+
+void pg_model_free(pg_model *model)
+{
+    if (!model) return;
+    allocator alloc = model->a.alloc;
+    load_file_close(&model->file);
+    arena_free(&model->a);
+    api_delete(alloc, model, sizeof *model);
+}
+
+const pg_model_info *pg_model_describe(const pg_model *model)
+{
+    return &model->info;
+}
+
+const pg_builtin *pg_builtin_at(size_t i)
+{
+    /* Made on the stack of the table's rows would need state; the rows are few, so they are made once, lazily, by index. */
+    static _Thread_local pg_builtin b;
+    const zoo_entry *z = zoo_at(i);
+    if (!z) return NULL;
+    b = (pg_builtin){z->name, z->family, z->description, (double)z->parameters, z->image_size, z->sequence};
+    return &b;
+}

@@ -1,0 +1,207 @@
+#include "api/api.h"
+
+static const struct {
+    const char *name;
+    precision p;
+} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16}, {"bf16", PREC_BF16},
+                  {"fp8", PREC_FP8},   {"int8", PREC_INT8}};
+
+enum { PRECISIONS = sizeof precisions / sizeof precisions[0] };
+
+precision api_precision(const char *name, bool *ok)
+{
+    for (size_t i = 0; i < PRECISIONS; i++)
+        if (!strcmp(precisions[i].name, name)) {
+            *ok = true;
+            return precisions[i].p;
+        }
+    *ok = false;
+    return PREC_FP32;
+}
+
+const char *api_precision_name(precision p)
+{
+    for (size_t i = 0; i < PRECISIONS; i++)
+        if (precisions[i].p == p) return precisions[i].name;
+    return "fp32";
+}
+
+static pg_code find_runtime(pg_plan *p, const char *name, pg_error *e)
+{
+    const api_config *c = &p->catalog->config;
+    char names[160];
+    size_t n = 0;
+    for (uint32_t i = 0; i < c->n_runtimes; i++) {
+        if (str_is(c->runtimes[i].key, name)) {
+            p->runtime = &c->runtimes[i];
+            return PG_E_OK;
+        }
+        n += format_text(names + (n < sizeof names ? n : sizeof names - 1), n < sizeof names ? sizeof names - n : 1, "%s%.*s",
+                         i ? ", " : "", STR_ARG(c->runtimes[i].key));
+    }
+    return error_set(e, PG_E_USAGE, "unknown runtime '%s'; known: %s", name, names);
+}
+
+static pg_code check_request(pg_plan *p, pg_error *e)
+{
+    const pg_request *r = &p->request;
+    bool ok;
+    p->math = api_precision(r->precision ? r->precision : "fp16", &ok);
+    if (!ok) return error_set(e, PG_E_USAGE, "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8", r->precision);
+    if (r->batch < 0 || r->batch > 1 << 20)
+        return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)r->batch, 1 << 20);
+    if (r->sequence < 0 || r->sequence > 1 << 24)
+        return error_set(e, PG_E_USAGE, "sequence length %lld is not between 1 and %d", (long long)r->sequence, 1 << 24);
+    if (r->task != PG_TASK_INFERENCE)
+        return error_set(e, PG_E_UNSUPPORTED, "this version predicts inference only");
+    if (r->batch > 1 && !p->model->info.has_batch)
+        return error_set(e, PG_E_USAGE, "the model's inputs have no batch dimension; use batch size 1");
+    if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
+        return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
+    return find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+}
+
+static pg_code collect_warnings(pg_plan *p, pg_error *e)
+{
+    p->warnings = ARENA_ARRAY(&p->a, const char *, 2);
+    if (!p->warnings) return error_nomem(e, &p->a);
+    if (p->shapes.rebatch_unsafe && p->model->g.fixed_batch && p->request.batch != p->model->g.fixed_batch)
+        p->warnings[p->n_warnings++] = "the file fixes its batch and can't be re-batched safely everywhere; figures at other batch "
+                                       "sizes leave operators out: export it with a free batch dimension";
+    if (p->plan.unknown_share > 0)
+        p->warnings[p->n_warnings++] = "some operators are unknown or have no known shape: the interval is wider for it";
+    return PG_E_OK;
+}
+
+static pg_code build(pg_plan *p, pg_error *e)
+{
+    const graph *g = &p->model->g;
+    const pg_request *r = &p->request;
+    int64_t *binding = api_binding(g, r->batch, r->sequence, &p->a);
+    if (!binding) return error_nomem(e, &p->a);
+    pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
+    if (!code) code = units_build(&p->units, g, &p->shapes, &p->a, e);
+    plan_options o = {.math = p->math, .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
+                      .channels_last = r->layout == PG_LAYOUT_NHWC};
+    if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
+    return code ? code : collect_warnings(p, e);
+}
+
+pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *catalog, const pg_request *request, pg_error *error)
+{
+    pg_error local = PG_ERROR_INIT;
+    pg_error *e = error ? error : &local;
+    allocator alloc = model->a.alloc;
+    *out = NULL;
+    pg_plan *p = api_new(alloc, sizeof *p, e);
+    if (!p) return PG_E_NOMEM;
+    arena_init(&p->a, alloc, model->a.limit);
+    p->model = model;
+    p->catalog = catalog;
+    if (request) p->request = *request;
+    if (!p->request.batch) p->request.batch = 1;
+    pg_code code = check_request(p, e);
+    if (!code) code = build(p, e);
+    if (code) {
+        if (code != PG_E_USAGE) error_source(e, model->info.path);
+        pg_plan_free(p);
+    } else {
+        *out = p;
+    }
+    return code;
+}
+
+void pg_plan_free(pg_plan *plan)
+{
+    if (!plan) return;
+    allocator alloc = plan->a.alloc;
+    arena_free(&plan->a);
+    api_delete(alloc, plan, sizeof *plan);
+}
+
+size_t pg_plan_warning_count(const pg_plan *plan)
+{
+    return plan->n_warnings;
+}
+
+const char *pg_plan_warning(const pg_plan *plan, size_t i)
+{
+    return i < plan->n_warnings ? plan->warnings[i] : NULL;
+}
+
+static basis basis_of(const pg_plan *p, const gpu_spec *s)
+{
+    if (s->derived || s->overridden || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA")) return BASIS_SPECIFICATION;
+    for (uint32_t i = 0; i < p->runtime->n_measured_on; i++)
+        if (str_eq(p->runtime->measured_on[i], s->key)) return BASIS_CALIBRATED;
+    return BASIS_TRANSFERRED;
+}
+
+static predict_options options_of(const pg_plan *p, const gpu_spec *s)
+{
+    return (predict_options){.fast_mode = p->request.fast_mode, .real_hardware = p->request.real_hardware,
+                             .device_time = p->request.device_time, .family = p->model->family,
+                             .batch = (double)p->request.batch, .basis = basis_of(p, s)};
+}
+
+/* Precisions that a GPU has no unit for run on the next one that it has. */
+static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g)
+{
+    if (s->tflops[p->math] <= 0) {
+        switch (p->math) {
+        case PREC_FP8: return "no FP8 units: computes in FP16";
+        case PREC_INT8: return "no INT8 tensor cores: computes in FP16";
+        case PREC_TF32: return "no TF32 units: computes in FP32";
+        case PREC_BF16: return "no BF16 tensor cores: computes in FP32";
+        case PREC_FP16: return "no FP16 tensor cores: computes on the vector units";
+        default: break;
+        }
+    }
+    return g->warning[0] ? g->warning : NULL;
+}
+
+static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
+{
+    *m = (pg_memory){.total = s->total_bytes, .weights = p->plan.memory.weights, .activations = p->plan.memory.activations,
+                     .workspace = p->plan.memory.workspace, .runtime = s->runtime_bytes};
+}
+
+pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error)
+{
+    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host"};
+    static const char *const bases[] = {"calibrated", "transferred", "specification"};
+    if (!gpu) return error_set(error, PG_E_USAGE, "no GPU was given");
+    const api_gpu *ag = (const api_gpu *)(const void *)gpu;
+    const gpu_spec *spec = ag->spec;
+    predict_options o = options_of(plan, spec);
+    predict_gpu g;
+    predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
+    step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
+    memset(out, 0, sizeof *out);
+    out->gpu = gpu->key;
+    out->gpu_name = gpu->name;
+    out->gpu_count = 1;
+    out->batch = plan->request.batch;
+    out->task = "inference";
+    out->precision = api_precision_name(plan->math);
+    out->runtime = plan->runtime->key.ptr;
+    out->fits = s.fits;
+    out->throughput_unit = "samples/s";
+    put_memory(plan, &s, &out->memory);
+    out->memory_capacity = spec->memory_bytes;
+    out->latency_ms = s.fits ? s.seconds * 1e3 : -1;
+    out->latency_low_ms = s.fits ? s.low * 1e3 : -1;
+    out->latency_high_ms = s.fits ? s.high * 1e3 : -1;
+    out->throughput = s.fits && s.seconds > 0 ? (double)plan->request.batch / s.seconds : -1;
+    out->memory_efficiency = s.fits ? s.memory_efficiency : -1;
+    out->compute_utilization = s.fits ? s.compute_utilization : -1;
+    out->bottleneck = limits[s.limit];
+    out->power_w = s.fits ? s.power_w : -1;
+    out->gpu_ms = s.gpu_s * 1e3;
+    out->host_ms = s.host_s * 1e3;
+    out->flops = s.flops;
+    out->dram_bytes = s.dram_bytes;
+    out->basis = bases[o.basis];
+    out->note = note_of(plan, spec, ag);
+    return PG_E_OK;
+}

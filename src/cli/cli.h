@@ -1,0 +1,169 @@
+/* The command line: one table of commands, for each a table of options that makes the parser, --help, the man page and
+ * the completions. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "phantom/phantom.h"
+#include "render/render.h"
+
+#define CLI_PROGRAM "phantom-gpu"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* What an option takes; also tells the completions what to offer. */
+typedef enum option_kind {
+    OPTION_FLAG,    /* bool */
+    OPTION_TEXT,    /* const char * */
+    OPTION_FILE,    /* const char * */
+    OPTION_GPU,     /* const char * */
+    OPTION_MODEL,   /* const char * */
+    OPTION_RUNTIME, /* const char * */
+    OPTION_CHOICE,  /* const char *, one of choices */
+    OPTION_NUMBER,  /* int64_t, from min to max */
+    OPTION_TEXTS,   /* cli_list, comma separated; several such options add up */
+    OPTION_GPUS,
+    OPTION_MODELS,
+    OPTION_RUNTIMES,
+    OPTION_CHOICES,
+    OPTION_NUMBERS, /* cli_numbers */
+    OPTION_SHAPE    /* cli_shapes */
+} option_kind;
+
+typedef struct option {
+    const char *name;
+    char letter;          /* 0: none */
+    const char *argument; /* as --help names it; NULL for a flag */
+    option_kind kind;
+    size_t offset; /* in cli_args */
+    int64_t min, max;
+    const char *const *choices; /* ends with NULL */
+    const char *help;
+} option;
+
+typedef struct option_group {
+    const char *title;
+    const option *options;
+    size_t count;
+} option_group;
+
+#define GROUP(title, array)                              \
+    {                                                    \
+        title, array, sizeof(array) / sizeof((array)[0]) \
+    }
+
+typedef struct cli_list {
+    const char **items;
+    size_t count;
+} cli_list;
+
+typedef struct cli_numbers {
+    int64_t *items;
+    size_t count;
+} cli_numbers;
+
+typedef struct cli_shapes {
+    pg_input_shape *items;
+    size_t count;
+} cli_shapes;
+
+/* The options of all commands; a command has some of them. */
+typedef struct cli_args {
+    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware;
+    const char *model, *format, *gpu, *precision, *runtime, *task, *optimizer, *layout, *sort;
+    const char *trace, *profiles, *output, *out;
+    cli_list models, gpus, precisions, runtimes;
+    cli_numbers batches;
+    int64_t batch, sequence, image_size, top; /* 0: not given */
+    cli_shapes shapes;
+    cli_list rest; /* arguments that are no options */
+} cli_args;
+
+typedef struct cli cli;
+
+typedef struct command {
+    const char *name;
+    const char *positional;            /* "MODEL", "MODEL..." or NULL */
+    const char *summary;               /* one line */
+    const char *text;                  /* a paragraph or more, separated by empty lines */
+    const option_group *const *groups; /* ends with NULL */
+    const char *const *examples;       /* a command and its meaning by turns; ends with NULL */
+    int (*run)(cli *c);
+} command;
+
+/* All commands in the order of --help; ends with NULL. */
+extern const command *const cli_commands[];
+extern const command command_list_gpus, command_list_hardware, command_list_models, command_load_model,
+    command_compare_models;
+
+/* Everything of one run of the program. */
+struct cli {
+    const command *command;
+    cli_args args;
+    arena memory; /* arguments, cells, rows */
+    buffer out;   /* what will be printed */
+    report report;
+    pg_catalog *catalog;
+    const char **warnings;
+    size_t warning_count, warning_cap;
+};
+
+/* options.c: fills c->args; EXIT_OK, or EXIT_USAGE with the message printed. */
+int cli_parse(cli *c, int argc, char **argv);
+/* Group i of a command's options, the common ones last; NULL past the end. */
+const option_group *cli_group(const command *cmd, size_t i);
+/* Of `names` (ends with NULL) the one that was probably meant, or NULL. */
+const char *cli_suggest(const char *word, const char *const *names);
+const char *cli_suggest_option(const command *cmd, const char *word);
+
+/* values.c: one value of an option into c->args. */
+int cli_set_option(cli *c, const option *o, const char *value);
+/* Adds to c->args.models: split at commas unless a file has that very name. */
+int cli_add_models(cli *c, const char *text);
+
+/* message.c: "phantom-gpu: text" on stderr, names made harmless. */
+int cli_usage(const command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* "phantom-gpu: source: path: text"; `about` stands in where the error names no source. Returns the exit status. */
+int cli_error(const pg_error *e, const char *about);
+/* Says a warning once; with JSON it goes into the document instead. `about`: what it is about, or NULL. */
+void cli_warn(cli *c, const char *about, const char *text);
+render_warnings cli_warnings(const cli *c);
+
+/* output.c */
+extern const allocator cli_allocator;
+render_style cli_style(int fd);
+/* Chooses format and style by the arguments. */
+int cli_begin_output(cli *c);
+/* Prints the buffer (to --out, or stdout) and the warnings. */
+int cli_finish_output(cli *c);
+int cli_write_stdout(const buffer *b);
+/* All or nothing: a temporary file beside `path`, renamed at the end. */
+int cli_write_file(const char *path, const buffer *b);
+
+/* help.c, man.c, complete.c */
+void cli_help(buffer *out, const render_style *style);
+void cli_help_command(buffer *out, const render_style *style, const command *cmd);
+void cli_man(buffer *out);
+int cli_generate(const char *what);
+
+/* shared.c: what load-model and compare-models have in common. */
+extern const option_group group_model, group_workload, group_hardware, group_output;
+extern const char *const cli_precisions[];
+int cli_open_catalog(cli *c);
+int cli_open_model(cli *c, pg_model **out, const char *name, bool many);
+pg_request cli_request(const cli *c);
+/* Options that contradict each other. */
+int cli_check_workload(const cli *c);
+/* Warnings of the plan go to c. */
+int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about);
+/* The GPUs that are compared by default; ends with NULL. */
+extern const char *const cli_default_gpus[];
+
+/* best.c: marks the best rows of a model and lists them; rows of one GPU stand together. */
+void cli_rank(render_row *rows, size_t count);
+size_t cli_best(const render_row *rows, size_t count, render_best *best);
+
+/* explain.c: sorts, cuts and sums up; everything is in c->memory. */
+const render_explanation *cli_explain(cli *c, const pg_explanation *e);
+
+#endif

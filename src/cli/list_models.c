@@ -1,0 +1,26 @@
+#include "cli/cli.h"
+
+static int run(cli *c)
+{
+    int status = cli_begin_output(c);
+    if (status != EXIT_OK) return status;
+    size_t count = 0;
+    while (pg_builtin_at(count)) count++;
+    const pg_builtin **models = ARENA_ARRAY(&c->memory, const pg_builtin *, count);
+    if (!models) return cli_fail("out of memory");
+    for (size_t i = 0; i < count; i++) models[i] = pg_builtin_at(i);
+    render_builtins(&c->report, models, count);
+    return cli_finish_output(c);
+}
+
+static const option_group *const groups[] = {&group_output, NULL};
+static const char *const examples[] = {"list-models", "The names that --model takes besides files.", NULL};
+
+const command command_list_models = {
+    .name = "list-models",
+    .summary = "The built-in models.",
+    .text = "Lists the models that are known by name; any other is given as a file or folder.",
+    .groups = groups,
+    .examples = examples,
+    .run = run,
+};

@@ -1,0 +1,158 @@
+#include "cli/cli.h"
+
+enum { BATCH_MOST = 1 << 20, ROWS_MOST = 8, TOP_MOST = 100000 };
+
+/* What is opened for one run, so that one place closes it. */
+typedef struct session {
+    pg_model *model;
+    pg_plan *plan;
+    pg_explanation *explanation;
+    render_row rows[ROWS_MOST];
+    size_t row_count;
+} session;
+
+static int model_name(cli *c, const char **name)
+{
+    const cli_args *a = &c->args;
+    if (a->model && a->rest.count)
+        return cli_usage(c->command, "--model and '%s' are one model too many", a->rest.items[0]);
+    *name = a->model ? a->model : a->rest.count ? a->rest.items[0] : NULL;
+    if (!*name)
+        return cli_usage(c->command, "a model is needed: a file, a folder or a name of 'phantom-gpu list-models'");
+    return EXIT_OK;
+}
+
+static int predict(session *s, const cli *c, const pg_gpu *gpu)
+{
+    pg_error e = PG_ERROR_INIT;
+    render_row *row = &s->rows[s->row_count];
+    row->model = pg_model_describe(s->model)->name;
+    row->asked = c->args.precision;
+    row->gpu = gpu;
+    if (pg_plan_predict(s->plan, gpu, &row->p, &e) != PG_E_OK) return cli_error(&e, row->model);
+    s->row_count++;
+    return EXIT_OK;
+}
+
+/* Without --gpu the usual ones stand beside the default GPU. */
+static int predict_others(session *s, const cli *c, const pg_gpu *first)
+{
+    int status = EXIT_OK;
+    for (size_t i = 0; cli_default_gpus[i] && s->row_count < ROWS_MOST && status == EXIT_OK; i++) {
+        pg_error e = PG_ERROR_INIT;
+        const pg_gpu *gpu = pg_catalog_find(c->catalog, cli_default_gpus[i], &e);
+        if (gpu && gpu != first) status = predict(s, c, gpu);
+    }
+    cli_rank(s->rows, s->row_count);
+    return status;
+}
+
+static int write_trace(cli *c, const session *s)
+{
+    buffer trace;
+    buffer_init(&trace, cli_allocator);
+    render_trace(&trace, &s->rows[0], s->explanation);
+    int status = cli_write_file(c->args.trace, &trace);
+    buffer_free(&trace);
+    return status;
+}
+
+static int open_and_predict(cli *c, session *s, const char *name, const pg_gpu *gpu)
+{
+    int status = cli_open_model(c, &s->model, name, false);
+    if (status != EXIT_OK) return status;
+    const pg_model_info *info = pg_model_describe(s->model);
+    pg_request request = cli_request(c);
+    if (!request.batch && !info->has_batch && info->fixed_batch > 0) request.batch = info->fixed_batch;
+    status = cli_open_plan(c, &s->plan, s->model, &request, info->name);
+    if (status == EXIT_OK) status = predict(s, c, gpu);
+    if (status == EXIT_OK && !c->args.gpu) status = predict_others(s, c, gpu);
+    if (status != EXIT_OK || (!c->args.explain && !c->args.trace)) return status;
+    pg_error e = PG_ERROR_INIT;
+    if (pg_plan_explain(&s->explanation, s->plan, gpu, &e) != PG_E_OK) return cli_error(&e, info->name);
+    return c->args.trace ? write_trace(c, s) : EXIT_OK;
+}
+
+static int show(cli *c, session *s)
+{
+    render_model m = {.info = pg_model_describe(s->model), .rows = s->rows, .row_count = s->row_count};
+    if (c->args.explain) {
+        m.explanation = cli_explain(c, s->explanation);
+        if (!m.explanation) return cli_fail("out of memory");
+    }
+    m.warnings = cli_warnings(c);
+    render_model_report(&c->report, &m);
+    return cli_finish_output(c);
+}
+
+static int run(cli *c)
+{
+    const char *name;
+    session s = {.model = NULL};
+    pg_error e = PG_ERROR_INIT;
+    if (c->args.top || c->args.sort) c->args.explain = true;
+    int status = cli_begin_output(c);
+    if (status == EXIT_OK) status = model_name(c, &name);
+    if (status == EXIT_OK) status = cli_check_workload(c);
+    if (status == EXIT_OK) status = cli_open_catalog(c);
+    if (status != EXIT_OK) return status;
+    const pg_gpu *gpu = c->args.gpu ? pg_catalog_find(c->catalog, c->args.gpu, &e) : pg_catalog_default(c->catalog);
+    if (!gpu) return c->args.gpu ? cli_error(&e, "--gpu") : cli_fail("there is no default GPU; --gpu names one");
+    status = open_and_predict(c, &s, name, gpu);
+    if (status == EXIT_OK) status = show(c, &s);
+    pg_explanation_free(s.explanation);
+    pg_plan_free(s.plan);
+    pg_model_free(s.model);
+    return status;
+}
+
+static const char *const sorts[] = {"time", "order", NULL};
+
+#define AT(member) offsetof(cli_args, member)
+
+static const option options[] = {
+    {"model", 'm', "M", OPTION_MODEL, AT(model), 0, 0, NULL,
+     "The model: a file, a folder or a name of list-models. May also stand alone."},
+    {"gpu", 'g', "G", OPTION_GPU, AT(gpu), 0, 0, NULL,
+     "The GPU. Without it: the default one in full, and some others beside it."},
+    {"batch-size", 'b', "N", OPTION_NUMBER, AT(batch), 1, BATCH_MOST, NULL, "Samples in a step; 1 by default."},
+    {"precision", 'p', "P", OPTION_CHOICE, AT(precision), 0, 0, cli_precisions,
+     "fp32, tf32, fp16 (the default), bf16, fp8 or int8."},
+    {"runtime", 'r', "R", OPTION_RUNTIME, AT(runtime), 0, 0, NULL,
+     "What runs the model: pytorch (the default), onnxruntime, ..."},
+};
+static const option explain_options[] = {
+    {"explain", 'e', NULL, OPTION_FLAG, AT(explain), 0, 0, NULL, "Shows where the time goes, kernel by kernel."},
+    {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL,
+     "Shows the N longest kernels, 20 by default. Implies --explain."},
+    {"sort", 0, "ORDER", OPTION_CHOICE, AT(sort), 0, 0, sorts,
+     "time: the longest first (the default); order: as they run. Implies --explain."},
+    {"trace", 0, "FILE", OPTION_FILE, AT(trace), 0, 0, NULL,
+     "Writes the step as a trace for chrome://tracing and Perfetto."},
+};
+static const option_group group_what = GROUP("What runs where", options);
+static const option_group group_explain = GROUP("Explanation", explain_options);
+static const option_group *const groups[] = {
+    &group_what, &group_model, &group_workload, &group_explain, &group_hardware, &group_output, NULL};
+static const char *const examples[] = {
+    "load-model resnet50",
+    "What ResNet-50 is and how it runs on the default GPU, others beside it.",
+    "load-model model.onnx --gpu h100 --batch-size 32 --explain",
+    "Where the time of a step of 32 goes on an H100.",
+    "load-model model.onnx --input-shape image=1x3x512x512 --json",
+    "For programs.",
+    "load-model bert-base-uncased --task training --trace step.json",
+    "A training step, to look at in Perfetto.",
+    NULL,
+};
+
+const command command_load_model = {
+    .name = "load-model",
+    .positional = "MODEL",
+    .summary = "What a model is, and how it runs on one GPU.",
+    .text = "Shows what a model is (parameters, operators, inputs, outputs, arithmetic, memory) and how it will run on "
+            "a GPU: latency with its 80 % interval, throughput, memory, use of the GPU and power, and what limits it.",
+    .groups = groups,
+    .examples = examples,
+    .run = run,
+};

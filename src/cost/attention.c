@@ -1,0 +1,69 @@
+/* Fused attention: tiles of query rows walk along the keys; scores stay on chip. With few query rows (decode) the keys are
+ * split over the SMs and the cache is streamed. */
+#include "cost/parts.h"
+
+static const double precision_bytes[PREC_COUNT] = {4, 4, 2, 2, 1, 1, 0.5, 0.5};
+
+/* Up to this many query positions the heads that share keys are packed into one tile and the keys split over the SMs. */
+enum { DECODE_ROWS = 16 };
+
+typedef struct attention_work {
+    double tiles, rows; /* tiles, and query rows of each after padding */
+    double keys, most;  /* keys that a tile visits: on average, at most */
+    double parts;       /* into which the keys of a tile are split at best */
+} attention_work;
+
+static double attention_ceil(double x)
+{
+    double whole = x < 1e15 ? (double)(int64_t)x : x;
+    return whole + (whole < x ? 1 : 0);
+}
+
+static attention_work attention_decode(const cost_gpu *g, const attention_shape *s, double kv_heads)
+{
+    double rows = s->q_len * s->heads / kv_heads, tile = rows <= 16 ? 16 : 64;
+    attention_work w = {s->batch * kv_heads * attention_ceil(rows / tile), tile, s->kv_len, s->kv_len, 1};
+    w.parts = cost_max(1, s->kv_len / g->c->attention_split_kv);
+    return w;
+}
+
+static attention_work attention_prefill(const cost_gpu *g, const attention_shape *s)
+{
+    /* Half tiles where whole ones would leave SMs idle. */
+    bool few = s->batch * s->heads * attention_ceil(s->q_len / 128) * 2 <= g->sms;
+    double tile = s->q_len <= 64 || few ? 64 : 128;
+    attention_work w = {s->batch * s->heads * attention_ceil(s->q_len / tile), tile, s->kv_len, s->kv_len, 1};
+    if (s->causal) {
+        /* Of a causal square half the scores are computed, and half of each tile on the diagonal in vain. */
+        double square = cost_min(s->q_len, s->kv_len);
+        w.keys -= 0.5 * (square - cost_min(square, tile));
+    }
+    return w;
+}
+
+void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const cost_constants *c = g->c;
+    const attention_shape *s = &k->shape.attention;
+    precision p = k->math;
+    double kv_heads = s->kv_heads > 0 ? s->kv_heads : cost_max(s->heads, 1), dims = s->head_dim + s->v_dim;
+    bool decode = s->q_len <= DECODE_ROWS;
+    attention_work w = decode ? attention_decode(g, s, kv_heads) : attention_prefill(g, s);
+    double share = g->tensor[p] ? c->attention_tensor_share : c->gemm_vector_share;
+    double per_key = 2 * w.rows * dims / (g->peak[p] / g->sms * share) + w.rows / c->attention_exp_clock * g->tick;
+    /* A prompt's tile loads its queries and stores its result; a decode tile waits for its split keys. */
+    double start = c->attention_start_clocks * g->tick * (decode ? 1 : w.rows / 128);
+    double waves = cost_max(w.tiles, 1) / g->sms;
+    double parts = cost_max(1, cost_min(w.parts, 1 / waves));
+    double whole = waves + c->attention_quantum * (attention_ceil(waves) - waves);
+    double busy = whole * (start + w.keys * per_key);
+    double longest = start + w.most / parts * per_key;
+    double flops = 2 * s->batch * s->heads * s->q_len * w.keys * dims;
+    out->compute_s = cost_power_limited(g, p, cost_max(busy, longest), flops);
+    double keys = s->batch * kv_heads * s->kv_len * dims * precision_bytes[p];
+    double stream = g->async ? c->gemm_async_load : c->attention_pull_bytes;
+    double pull = keys / (cost_min(2 * g->sms, cost_max(w.tiles, 1) * parts) * stream * g->clock);
+    out->memory_s = cost_max(cost_memory_time(g, t, c->attention_stream_share), decode ? pull : 0);
+    cost_finish(g, out, t);
+    out->seconds += (decode ? c->attention_decode_us : c->attention_prefill_us) * 1e-6;
+}

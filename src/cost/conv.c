@@ -1,0 +1,124 @@
+/* Convolutions as implicit matrix products, as Winograd where that pays, and depthwise. */
+#include "cost/parts.h"
+
+static cost_matmul conv_matmul(const conv_shape *s)
+{
+    double groups = cost_max(s->groups, 1);
+    cost_matmul w = {s->batch * s->oh * s->ow, s->out / groups, s->in / groups * s->kh * s->kw, groups, 0, 1, 0, 1, COST_CONV_TILES};
+    return w;
+}
+
+static bool conv_winograd_fits(const conv_shape *s)
+{
+    return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->dilation <= 1 && s->groups <= 1;
+}
+
+static double conv_ceil(double x)
+{
+    double whole = x < 1e15 ? (double)(int64_t)x : x;
+    return whole + (whole < x ? 1 : 0);
+}
+
+/* Winograd with `tile` x `tile` outputs at a time: (tile + 2)^2 products where the direct form has 9 tile^2. The matrix
+ * products run over tiles of pixels, so a small image wastes part of its last tiles. */
+static cost_matmul conv_winograd(const conv_shape *s, double tile)
+{
+    double tiles = s->batch * conv_ceil(s->oh / tile) * conv_ceil(s->ow / tile);
+    cost_matmul w = {tiles, s->out, s->in, (tile + 2) * (tile + 2), 0, 1, 0, 1, COST_CONV_TILES};
+    return w;
+}
+
+static void conv_timed(const cost_gpu *g, const kernel *k, const cost_matmul *w, cost_traffic t, kernel_cost *out)
+{
+    double flops = 2 * w->m * w->n * w->k * w->batch;
+    out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, w).seconds, flops);
+    out->memory_s = cost_memory_time(g, t, 1);
+    cost_finish(g, out, t);
+}
+
+static void conv_keep_faster(kernel_cost *best, const kernel_cost *other)
+{
+    if (other->seconds < best->seconds) {
+        *best = *other;
+    }
+}
+
+static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const cost_constants *c = g->c;
+    const conv_shape *s = &k->shape.conv;
+    cost_matmul w = conv_matmul(s);
+    kernel_cost other = *out;
+    w.depth = c->gemm_vector_depth;
+    w.setup = c->gemm_tile_clocks * g->tick;
+    conv_timed(g, k, &w, t, out);
+    if (!conv_winograd_fits(s)) {
+        return;
+    }
+    /* Fused: the transformed weights are written and read once, the rest stays on chip. */
+    double weights = 4 * s->in * s->out;
+    cost_traffic more = {t.total + 2 * 16 * weights, t.dram + 2 * 16 * weights * (1 - cost_resident(g, 16 * weights))};
+    w = conv_winograd(s, 2);
+    w.k *= w.batch; /* one thread block does all products of its tiles */
+    w.batch = 1;
+    w.depth = c->gemm_vector_depth;
+    w.slow = c->gemm_vector_share / c->conv_fused_share;
+    w.setup = c->gemm_tile_clocks * g->tick;
+    other.launches = 2;
+    conv_timed(g, k, &w, more, &other);
+    conv_keep_faster(out, &other);
+    /* In stages: input, weights and products all go through memory in their transformed form. */
+    w = conv_winograd(s, 4);
+    double bytes = c->conv_transform_bytes * 2 * 36 * (weights + 4 * w.m * (s->in + s->out));
+    more = (cost_traffic){t.total + bytes, t.dram + bytes * (1 - cost_resident(g, bytes))};
+    w.depth = c->gemm_vector_depth;
+    w.setup = c->gemm_tile_clocks * g->tick;
+    other.launches = 4;
+    conv_timed(g, k, &w, more, &other);
+    /* One stage after the other: what cost_finish() hid is not hidden. */
+    other.seconds = cost_max(other.seconds, other.compute_s + other.memory_s + g->floor * other.launches);
+    conv_keep_faster(out, &other);
+}
+
+static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const cost_constants *c = g->c;
+    cost_matmul w = conv_matmul(&k->shape.conv);
+    double flops = 2 * w.m * w.n * w.k * w.batch;
+    w.depth = c->conv_tensor_k0;
+    /* Channels that are missing to fill the units count like channels that are there. */
+    w.n += c->conv_tensor_n0;
+    w.splits = COST_SPLITS;
+    w.slow = c->gemm_tensor_share / c->conv_tensor_share;
+    w.setup = c->gemm_tile_clocks * g->tick;
+    out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, &w).seconds, flops);
+    if (!k->channels_last) {
+        double extra = c->conv_layout_bytes * (k->read_bytes + k->write_bytes);
+        t.total += extra;
+        t.dram += extra * (t.dram / cost_max(t.total - extra, 1));
+        out->launches += extra > 0 ? 1 : 0;
+    }
+    out->memory_s = cost_memory_time(g, t, 1);
+    cost_finish(g, out, t);
+}
+
+void cost_conv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    if (g->tensor[k->math]) {
+        conv_tensor(g, k, t, out);
+    } else {
+        conv_vector(g, k, t, out);
+    }
+}
+
+/* One channel has no matrix product: the vector units do it, far from their peak. */
+void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const cost_constants *c = g->c;
+    const conv_shape *s = &k->shape.conv;
+    double share = c->conv_depthwise_share * (k->channels_last ? c->conv_depthwise_nhwc : 1);
+    double flops = 2 * s->batch * s->out * s->oh * s->ow * s->kh * s->kw;
+    out->compute_s = flops / (g->peak[PREC_FP32] * cost_min(share, 1));
+    out->memory_s = cost_memory_time(g, t, 1);
+    cost_finish(g, out, t);
+}

@@ -1,0 +1,177 @@
+#include "cost/parts.h"
+
+#define COST_CONSTANT(table, name, unit, lower, upper, meaning) {#table, #name, unit, lower, upper, meaning},
+const cost_constant_info cost_constant_table[COST_CONSTANTS] = {
+#include "cost/constants.def"
+};
+#undef COST_CONSTANT
+
+_Static_assert(sizeof(cost_constants) == COST_CONSTANTS * sizeof(double), "constants are walked as an array");
+
+bool cost_constants_valid(const cost_constants *c, int *bad)
+{
+    for (int i = 0; i < COST_CONSTANTS; i++) {
+        double v = ((const double *)(const void *)c)[i];
+        const cost_constant_info *info = &cost_constant_table[i];
+        if (!isfinite(v) || v < info->lower || v > info->upper) {
+            if (bad) {
+                *bad = i;
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The unit that really does the arithmetic when a GPU lacks the asked one: integers and 8 bits are unpacked to 16 bits,
+ * bfloat16 without its own unit is converted to FP32. */
+static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
+{
+    static const precision fallback[PREC_COUNT] = {
+        [PREC_FP32] = PREC_FP32, [PREC_TF32] = PREC_FP32, [PREC_FP16] = PREC_FP32, [PREC_BF16] = PREC_FP32,
+        [PREC_FP8] = PREC_FP16,  [PREC_INT8] = PREC_FP16, [PREC_FP4] = PREC_FP8,   [PREC_INT4] = PREC_INT8,
+    };
+    static const precision order[PREC_COUNT] = {
+        PREC_FP32, PREC_TF32, PREC_FP16, PREC_BF16, PREC_FP8, PREC_INT8, PREC_FP4, PREC_INT4,
+    };
+    for (int i = 0; i < PREC_COUNT; i++) {
+        precision p = order[i];
+        double own = spec->tflops[p] * 1e12;
+        if (own > 0) {
+            g->peak[p] = own;
+            g->tensor[p] = p != PREC_FP32;
+        } else if (p == PREC_FP16 && spec->fp16_vector_tflops > 0) {
+            g->peak[p] = spec->fp16_vector_tflops * 1e12;
+        } else {
+            g->peak[p] = p == PREC_FP32 ? 1e12 : g->peak[fallback[p]];
+            g->tensor[p] = p != PREC_FP32 && g->tensor[fallback[p]];
+        }
+    }
+}
+
+/* Utilisation at which the board's power is used up at boost clock: (TDP - static) / (energy per FLOP * peak). */
+static void gpu_power(cost_gpu *g, const gpu_spec *spec)
+{
+    const cost_constants *c = g->c;
+    double year = spec->release_year > 0 ? spec->release_year : 2022;
+    double newer = exp(-0.6931471805599453 * (year - 2020) / c->power_half_years) * 1e-12 * pow(g->clock * 1e-9 / 1.5, c->power_clock_power);
+    double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
+    for (int p = 0; p < PREC_COUNT; p++) {
+        double joule = newer * (g->tensor[p] ? c->power_tensor_pj : c->power_vector_pj);
+        /* An 8-bit multiplier takes about half the energy of a 16-bit one: what rises is only the rate. */
+        double sixteen = g->tensor[p] ? g->peak[PREC_FP16] : g->peak[PREC_FP32];
+        double rate = p == PREC_TF32 || !g->tensor[p] ? cost_max(g->peak[p], sixteen) : cost_min(g->peak[p], sixteen);
+        g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;
+    }
+}
+
+static bool name_has(str name, const char *word)
+{
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= name.len; i++) {
+        if (memcmp(name.ptr + i, word, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* HBM has room for its check bits; GDDR gives up capacity and bandwidth. Off by default on boards with a display. */
+static bool gpu_inline_ecc(const gpu_spec *spec)
+{
+    static const char *const display[] = {"GeForce", "RTX", "TITAN", "Titan", "Quadro", "GTX", "Radeon", "Arc"};
+    for (size_t i = 0; i < sizeof display / sizeof display[0]; i++) {
+        if (name_has(spec->name, display[i])) {
+            return false;
+        }
+    }
+    return name_has(spec->memory_type, "GDDR");
+}
+
+void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
+{
+    *g = (cost_gpu){.c = c};
+    gpu_peaks(g, spec);
+    g->sms = spec->sms > 0 ? spec->sms : cost_max(1, spec->cuda_cores > 0 ? spec->cuda_cores / 128.0 : 64);
+    double cores = spec->cuda_cores > 0 ? spec->cuda_cores : g->sms * 128;
+    double derived = g->peak[PREC_FP32] / (2 * cores);
+    g->clock = spec->boost_mhz > 0 ? spec->boost_mhz * 1e6 : derived;
+    g->tick = 1 / g->clock;
+    g->floor = c->launch_floor_us * 1e-6 + c->launch_floor_clocks * g->tick;
+    g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
+    double share = spec->coalescing_efficiency > 0 ? cost_min(spec->coalescing_efficiency, 1) : c->memory_dram_share;
+    g->dram = g->dram_peak * share * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
+    /* L2 is never slower than the memory behind it. */
+    g->l2 = cost_max(c->memory_l2_bytes * g->clock * g->sms, g->dram_peak);
+    g->l2_keep = c->memory_l2_keep * spec->l2_mb * 1048576;
+    g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * spec->l2_mb * 1048576;
+    /* Data-centre Hopper and Blackwell; the Blackwell of cards (12.x) has the older synchronous units. */
+    g->async = spec->compute_capability >= 9 && spec->compute_capability < 12;
+    g->quantum = g->async ? c->gemm_async_quantum : c->gemm_quantum;
+    gpu_power(g, spec);
+    cost_tiles_init(g);
+}
+
+double cost_clock_share(const cost_gpu *g, precision p, double utilisation)
+{
+    double h = g->headroom[p];
+    return utilisation <= h ? 1 : sqrt(h / utilisation);
+}
+
+/* Near the limit power goes with about the square of the clock (the voltage falls with it), so the clock settles at
+ * sqrt(headroom / utilisation). In seconds that is a geometric mean, which grows with both of its parts. */
+double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops)
+{
+    /* sqrt(seconds^2 * utilisation / headroom) */
+    double limited = seconds * (flops / g->peak[p]) / g->headroom[p];
+    return limited > seconds * seconds ? sqrt(limited) : seconds;
+}
+
+void cost_finish(const cost_gpu *g, kernel_cost *out, cost_traffic t)
+{
+    const cost_constants *c = g->c;
+    double launch = g->floor * out->launches;
+    double longer = cost_max(out->compute_s, out->memory_s), shorter = cost_min(out->compute_s, out->memory_s);
+    out->seconds = launch + longer + (longer > 0 ? c->memory_overlap * shorter * shorter / longer : 0);
+    out->dram_bytes = t.dram;
+    if (launch > longer) {
+        out->limit = BOUND_LAUNCH;
+    } else if (out->compute_s >= out->memory_s) {
+        out->limit = BOUND_COMPUTE;
+    } else {
+        out->limit = t.dram / g->dram >= t.total / g->l2 ? BOUND_MEMORY : BOUND_CACHE;
+    }
+}
+
+kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
+{
+    kernel_cost out = {.launches = 1};
+    cost_traffic t = cost_traffic_of(g, k);
+    out.ideal_s = cost_max(k->flops / g->peak[k->math], t.total / g->dram_peak);
+    switch (k->kind) {
+    case KERNEL_GEMM:
+        cost_gemm(g, k, t, &out);
+        break;
+    case KERNEL_CONV:
+        cost_conv(g, k, t, &out);
+        break;
+    case KERNEL_DEPTHWISE:
+        cost_depthwise(g, k, t, &out);
+        break;
+    case KERNEL_ATTENTION:
+        cost_attention(g, k, t, &out);
+        break;
+    case KERNEL_NORM:
+    case KERNEL_SOFTMAX:
+    case KERNEL_REDUCE:
+        cost_rows(g, k, t, &out);
+        break;
+    case KERNEL_RECURRENT:
+        cost_recurrent(g, k, t, &out);
+        break;
+    default:
+        cost_elementwise(g, k, t, &out);
+        break;
+    }
+    return out;
+}

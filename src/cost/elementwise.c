@@ -1,0 +1,21 @@
+/* Kernels that pass over their data once: bytes, and arithmetic where a function is expensive. */
+#include "cost/parts.h"
+
+/* A radix sort of 32-bit keys by 8-bit digits reads and writes everything this often. */
+enum { SORT_PASSES = 4 };
+
+void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const cost_constants *c = g->c;
+    double share = 1;
+    if (k->kind == KERNEL_SORT) {
+        t.total *= SORT_PASSES;
+        t.dram *= SORT_PASSES;
+        out->launches = 2 * SORT_PASSES;
+    } else if (k->kind == KERNEL_GATHER || k->kind == KERNEL_RESIZE) {
+        share = c->vector_gather_share;
+    }
+    out->compute_s = k->flops / (g->peak[PREC_FP32] * c->vector_flop_share);
+    out->memory_s = cost_memory_time(g, t, share);
+    cost_finish(g, out, t);
+}

@@ -1,0 +1,96 @@
+/* Matrix products: the best of a few tiles and split-K factors. Every part grows with m, n and k by construction (sizes are
+ * padded up, never rounded), so a minimum over tiles stays monotone. */
+#include "cost/parts.h"
+
+typedef struct tile {
+    double m, n, inv_m, inv_n;
+} tile;
+
+#define TILE(m, n) {m, n, 1.0 / (m), 1.0 / (n)}
+/* Largest first: it is most often the best, and the best so far prunes the rest. */
+static const tile tiles[COST_TILES] = {
+    TILE(256, 128), TILE(128, 256), TILE(128, 128), TILE(64, 256), TILE(128, 64),
+    TILE(64, 128), TILE(64, 64), TILE(64, 32), TILE(32, 64), TILE(16, 64),
+};
+
+static const double element_bytes[PREC_COUNT] = {4, 4, 2, 2, 1, 1, 0.5, 0.5};
+
+/* ceil() for sizes: a call to libm costs more than the rest of a tile's arithmetic. */
+static inline double gemm_ceil(double x)
+{
+    if (!(x < 1e15)) {
+        return x;
+    }
+    double whole = (double)(int64_t)x;
+    return whole + (whole < x ? 1 : 0);
+}
+
+void cost_tiles_init(cost_gpu *g)
+{
+    const cost_constants *c = g->c;
+    for (int p = 0; p < PREC_COUNT; p++) {
+        double rate = g->peak[p] / g->sms * (g->tensor[p] ? c->gemm_tensor_share : c->gemm_vector_share);
+        double load = (g->async ? c->gemm_async_load : c->gemm_load_bytes) * g->clock;
+        for (int i = 0; i < COST_TILES; i++) {
+            double area = tiles[i].m * tiles[i].n, edge = tiles[i].m + tiles[i].n;
+            double feed = edge * (!g->tensor[p] ? c->gemm_vector_tile : g->async ? 0 : c->gemm_small_tile);
+            double math = 2 * (area + feed) / rate;
+            double move = edge * element_bytes[p] / load;
+            g->tile[p][i] = cost_max(cost_max(math, move), c->gemm_k_clocks * g->tick);
+        }
+    }
+}
+
+/* A last wave that is partly empty still takes part of a wave's time: other tiles share its SMs' units meanwhile. */
+static inline double gemm_waves(const cost_gpu *g, double full)
+{
+    return full <= 1 ? 1 : full + g->quantum * (gemm_ceil(full) - full);
+}
+
+cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w)
+{
+    const cost_constants *c = g->c;
+    const double *step = g->tile[p];
+    double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow, depth = w->depth * w->slow;
+    cost_matmul_time best = {INFINITY, 1};
+    for (int i = 0; i < w->tiles; i++) {
+        double full = gemm_ceil(w->m * tiles[i].inv_m) * gemm_ceil(w->n * tiles[i].inv_n) * w->batch * inv_sms;
+        if (full * k * step[i] >= best.seconds) {
+            continue;
+        }
+        double split = 1, cost = gemm_waves(g, full) * ((k + depth) * step[i] + w->setup);
+        for (;;) {
+            if (cost < best.seconds) {
+                best = (cost_matmul_time){cost, split};
+            }
+            split *= 2;
+            if (split > w->splits || full * split > 2) {
+                break;
+            }
+            cost = gemm_waves(g, full * split) * ((k / split + depth) * step[i] + w->setup) + c->gemm_split_clocks * g->tick +
+                   split * sum;
+        }
+    }
+    return best;
+}
+
+void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const cost_constants *c = g->c;
+    const gemm_shape *s = &k->shape.gemm;
+    precision p = k->math;
+    /* A 16-byte load holds this many elements; a row that is no multiple of it is padded. */
+    double grain = g->tensor[p] ? 16 / element_bytes[p] : 1;
+    cost_matmul w = {s->m, gemm_ceil(s->n / grain) * grain, gemm_ceil(s->k / grain) * grain, s->batch, 0, 1, 0, COST_SPLITS, COST_TILES};
+    w.depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : c->gemm_vector_depth;
+    w.setup = c->gemm_tile_clocks * g->tick;
+    cost_matmul_time best = cost_matmul_best(g, p, &w);
+    double weights = s->n * s->k * s->batch;
+    if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[p]) {
+        /* Packed weights are unpacked by the vector units once for each row of tiles. */
+        best.seconds += c->gemm_unpack * weights * gemm_ceil(s->m / 128) / g->peak[PREC_FP32];
+    }
+    out->compute_s = cost_power_limited(g, p, best.seconds, 2 * s->m * s->n * s->k * s->batch);
+    out->memory_s = cost_memory_time(g, t, 1);
+    cost_finish(g, out, t);
+}

@@ -1,0 +1,91 @@
+/* One kernel as the cost model sees it: what it computes and moves, not which model it came from. Pure data. */
+#ifndef COST_KERNEL_H
+#define COST_KERNEL_H
+
+#include "gpu/spec.h"
+
+typedef enum kernel_kind {
+    KERNEL_GEMM,        /* shape.gemm */
+    KERNEL_CONV,        /* shape.conv, dense or grouped; transposed convolutions are described by their backward form */
+    KERNEL_DEPTHWISE,   /* shape.conv with groups == in channels */
+    KERNEL_ATTENTION,   /* shape.attention, fused (flash-style): scores never reach DRAM */
+    KERNEL_ELEMENTWISE, /* shape.rows: elements = rows * cols; `flops` counts one per simple operation */
+    KERNEL_NORM,        /* shape.rows: layer, group, instance, batch normalisation over `cols` elements a row */
+    KERNEL_SOFTMAX,     /* shape.rows */
+    KERNEL_REDUCE,      /* shape.rows: `rows` results of `cols` elements each */
+    KERNEL_POOL,        /* shape.rows: rows results of cols window elements */
+    KERNEL_RESIZE,      /* shape.rows */
+    KERNEL_GATHER,      /* shape.rows: rows gathered of cols elements: embeddings, gathers, scatters */
+    KERNEL_COPY,        /* transposes, concatenations, casts, layout changes: only bytes */
+    KERNEL_RECURRENT,   /* shape.recurrent: a whole LSTM, GRU or RNN layer */
+    KERNEL_SORT,        /* top-k, sort, non-maximum suppression: several passes over the bytes */
+    KERNEL_OTHER,       /* unknown operators: bytes only, wider interval */
+    KERNEL_KIND_COUNT
+} kernel_kind;
+
+/* C[m,n] = A[m,k] B[k,n], `batch` of them. B is the weight where there is one. */
+typedef struct gemm_shape {
+    double m, n, k, batch;
+} gemm_shape;
+
+/* Input [batch, in, h, w], weight [out, in / groups, kh, kw], output [batch, out, oh, ow]; 3-D: d folded into h. */
+typedef struct conv_shape {
+    double batch, in, out, h, w, oh, ow, kh, kw, stride, dilation, groups;
+} conv_shape;
+
+typedef struct attention_shape {
+    double batch, heads, kv_heads, q_len, kv_len, head_dim, v_dim;
+    bool causal;   /* q_len rows end at the last of kv_len */
+    bool bias;     /* an additive mask or bias [.., q_len, kv_len] is read */
+} attention_shape;
+
+typedef struct rows_shape {
+    double rows, cols;
+} rows_shape;
+
+typedef struct recurrent_shape {
+    double steps, batch, input, hidden, gates, directions; /* gates: 4 LSTM, 3 GRU, 1 RNN */
+} recurrent_shape;
+
+typedef struct kernel {
+    kernel_kind kind;
+    precision math;       /* which unit does the arithmetic */
+    bool channels_last;   /* convolutions and pools: NHWC data */
+    double flops;         /* 2 per multiply-accumulate; elementwise: 1 per operation */
+    double read_bytes;    /* compulsory reads other than weights */
+    double weight_bytes;  /* compulsory reads of parameters as stored for this kernel */
+    double write_bytes;
+    double hot_bytes;     /* of read_bytes: written recently by an earlier kernel of the same step ... */
+    double hot_distance;  /* ... with this many bytes touched since then: in L2 only if that fits */
+    double weight_distance; /* bytes touched since the weights were last used (a step's working set); INFINITY: cold */
+    double write_distance;  /* bytes touched until the output is written again in place: it never leaves L2 if that fits;
+                               0 (the usual case in a model's step): all written bytes reach DRAM */
+    union {
+        gemm_shape gemm;
+        conv_shape conv;
+        attention_shape attention;
+        rows_shape rows;
+        recurrent_shape recurrent;
+    } shape;
+} kernel;
+
+typedef enum bound {
+    BOUND_COMPUTE,
+    BOUND_MEMORY, /* DRAM */
+    BOUND_CACHE,  /* L2 */
+    BOUND_LAUNCH, /* the kernel's fixed time */
+    BOUND_HOST,   /* the CPU's issue time (set by predict/, not by cost/) */
+    BOUND_COUNT
+} bound;
+
+typedef struct kernel_cost {
+    double seconds;    /* GPU time of one execution, launch floor included */
+    double compute_s;  /* at the compute roof as far as it can be reached */
+    double memory_s;   /* at the memory roof as far as it can be reached */
+    double ideal_s;    /* plain roofline: max(flops / dense peak, compulsory bytes / DRAM peak) */
+    double dram_bytes; /* bytes that really come from or go to DRAM */
+    double launches;   /* GPU kernels that this one takes (split-K reduction, Winograd stages, ... count) */
+    bound limit;
+} kernel_cost;
+
+#endif

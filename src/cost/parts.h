@@ -1,0 +1,60 @@
+/* What the files of cost/ share; nothing outside cost/ includes this. */
+#ifndef COST_PARTS_H
+#define COST_PARTS_H
+
+#include "cost/cost.h"
+
+enum {
+    COST_SPLITS = 32,    /* most parts of K in a matrix product */
+    COST_CONV_TILES = 8, /* convolutions have no tiles below 64 x 32 */
+};
+
+/* A kernel's traffic after the question what is still in L2. */
+typedef struct cost_traffic {
+    double total, dram; /* bytes */
+} cost_traffic;
+
+typedef struct cost_matmul {
+    double m, n, k, batch;
+    double depth;  /* elements of K that prologue and epilogue of a tile cost */
+    double slow;   /* factor on the main loop's time */
+    double setup;  /* seconds per wave */
+    double splits; /* most parts of K */
+    int tiles;     /* how many of the tiles, largest first, this kind of kernel has */
+} cost_matmul;
+
+typedef struct cost_matmul_time {
+    double seconds;
+    double split; /* parts of K that are summed up at the end; 1: none */
+} cost_matmul_time;
+
+/* Share of a reused set that survived `distance` bytes of traffic in L2. */
+double cost_resident(const cost_gpu *g, double distance);
+cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k);
+/* Time for the traffic at `share` of the long-stream bandwidth, with the ramp of small streams. */
+double cost_memory_time(const cost_gpu *g, cost_traffic t, double share);
+/* Time of tiles * work on a unit with power limit: `seconds` at boost clock that hold `flops`. */
+double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops);
+cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w);
+void cost_tiles_init(cost_gpu *g);
+/* max + overlap * min, plus the launches' time; fills seconds and limit. */
+void cost_finish(const cost_gpu *g, kernel_cost *out, cost_traffic t);
+
+void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_conv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_recurrent(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+
+static inline double cost_max(double a, double b)
+{
+    return a > b ? a : b;
+}
+static inline double cost_min(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+#endif

@@ -1,0 +1,260 @@
+/* Exporters take high-level operations apart; frameworks run them as one kernel. These passes put them together again.
+ * Each starts at an operator that the pattern can't do without, looks backwards and forwards from there, and changes nothing
+ * unless the whole pattern holds and no inner value is used elsewhere. */
+#include "graph/unit_internal.h"
+
+/* x^2 in one of its spellings; the operator and x. */
+static line *square_of(const lines *ls, uint32_t t, uint32_t *x)
+{
+    line *l = lines_private(ls, t, OP_KIND_COUNT);
+    if (!l) return NULL;
+    uint32_t a = line_in(ls, l, 0), b = line_in(ls, l, 1);
+    if (l->kind == OP_Pow ? !lines_scalar(ls, b) : l->kind != OP_Mul || a != b) return NULL;
+    *x = a;
+    return l;
+}
+
+/* Scale and shift by weights behind a normalisation: absorbs up to one Mul and one Add, moves *end. */
+static void absorb_affine(lines *ls, line **end, line *taken[], uint32_t *n)
+{
+    static const op_kind order[2] = {OP_Mul, OP_Add};
+    for (int i = 0; i < 2; i++) {
+        uint32_t t = line_out(ls, *end);
+        line *next = lines_reader(ls, t, order[i]);
+        uint32_t other = next ? line_other(ls, next, t) : NO_TENSOR;
+        if (!next || other == NO_TENSOR || !ls->constant[other]) continue;
+        double size = shape_elements(&ls->s->t[other]), all = shape_elements(&ls->s->t[t]);
+        if (size < 0 || size * 2 > all) continue; /* a full-size constant is not a channel's scale */
+        taken[(*n)++] = *end;
+        *end = next;
+    }
+}
+
+static void finish_norm(lines *ls, line *end, op_kind kind, uint32_t x, line *const taken[], uint32_t n)
+{
+    uint32_t out = line_out(ls, end);
+    for (uint32_t i = 0; i < n; i++) lines_absorb(ls, end, taken[i]);
+    lines_lead(end, kind, 0, out);
+    end->in[0] = x;
+    end->n_in = 1;
+}
+
+/* Layer normalisation: d = x - mean(x); d / sqrt(mean(d^2) + eps), or RMS normalisation: the same with d = x. */
+static void try_norm(lines *ls, line *root)
+{
+    line *taken[12];
+    uint32_t n = 0;
+    line *eps = lines_private(ls, line_in(ls, root, 0), OP_Add);
+    if (!eps) return;
+    uint32_t variance = lines_scalar(ls, line_in(ls, eps, 1)) ? line_in(ls, eps, 0) : line_in(ls, eps, 1);
+    line *mean = lines_private(ls, variance, OP_ReduceMean);
+    if (!mean) return;
+    uint32_t d;
+    line *square = square_of(ls, line_in(ls, mean, 0), &d);
+    if (!square) return;
+    line *end = lines_reader(ls, line_out(ls, root), OP_KIND_COUNT);
+    if (end && end->kind == OP_Reciprocal) {
+        taken[n++] = end;
+        end = lines_reader(ls, line_out(ls, end), OP_Mul);
+    }
+    if (!end || (end->kind != OP_Div && end->kind != OP_Mul)) return;
+    if (line_in(ls, end, 0) != d && line_in(ls, end, 1) != d) return;
+    taken[n++] = root;
+    taken[n++] = eps;
+    taken[n++] = mean;
+    taken[n++] = square;
+    uint32_t x = d;
+    op_kind kind = OP_SimplifiedLayerNormalization;
+    line *sub = lines_maker(ls, d, OP_Sub);
+    line *center = sub ? lines_private(ls, line_in(ls, sub, 1), OP_ReduceMean) : NULL;
+    if (center && line_in(ls, center, 0) == line_in(ls, sub, 0) && ls->uses[d] <= 3) {
+        taken[n++] = sub;
+        taken[n++] = center;
+        x = line_in(ls, sub, 0);
+        kind = OP_LayerNormalization;
+    }
+    absorb_affine(ls, &end, taken, &n);
+    finish_norm(ls, end, kind, x, taken, n);
+}
+
+/* Group normalisation: reshape to groups, instance normalisation, reshape back, scale and shift. */
+static void try_group_norm(lines *ls, line *norm)
+{
+    line *taken[6];
+    uint32_t n = 0;
+    line *before = lines_private(ls, line_in(ls, norm, 0), OP_Reshape);
+    line *after = lines_reader(ls, line_out(ls, norm), OP_Reshape);
+    if (!before || !after) return;
+    taken[n++] = before;
+    taken[n++] = norm;
+    line *end = after;
+    absorb_affine(ls, &end, taken, &n);
+    finish_norm(ls, end, OP_GroupNorm, line_in(ls, before, 0), taken, n);
+}
+
+void recompose_norms(lines *ls)
+{
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (l->skip || l->leader) continue;
+        if (l->kind == OP_Sqrt) try_norm(ls, l);
+        else if (l->kind == OP_InstanceNormalization) try_group_norm(ls, l);
+    }
+}
+
+/* ---- activations ---- */
+
+enum { CONE = 12 };
+
+typedef struct cone {
+    line *l[CONE];
+    uint32_t n;
+    uint32_t x; /* the one value that all of it depends on */
+    bool ok;
+} cone;
+
+static bool in_cone(const cone *c, const line *l)
+{
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->l[i] == l) return true;
+    return false;
+}
+
+static bool is_simple(int kind)
+{
+    return kind == OP_Add || kind == OP_Sub || kind == OP_Mul || kind == OP_Div || kind == OP_Pow || kind == OP_Erf ||
+           kind == OP_Tanh || kind == OP_Sigmoid || kind == OP_HardSigmoid || kind == OP_Softplus || kind == OP_Clip ||
+           kind == OP_Exp || kind == OP_Neg;
+}
+
+/* Walks backwards over simple operators with scalar constants until only `x` is left, which may be read several times. */
+static void grow_cone(const lines *ls, cone *c, line *l, uint32_t x)
+{
+    if (!c->ok || in_cone(c, l)) return;
+    if (c->n == CONE) {
+        c->ok = false;
+        return;
+    }
+    c->l[c->n++] = l;
+    for (uint32_t i = 0; i < line_op(ls, l)->n_in && c->ok; i++) {
+        uint32_t t = line_in(ls, l, i);
+        if (t == NO_TENSOR || t == x || lines_scalar(ls, t)) continue;
+        line *m = lines_private(ls, t, OP_KIND_COUNT);
+        if (!m || !is_simple(m->kind)) c->ok = false;
+        else grow_cone(ls, c, m, x);
+    }
+}
+
+static void try_cone(lines *ls, line *end, uint32_t x, op_kind kind)
+{
+    cone c = {.n = 0, .x = x, .ok = true};
+    if (x == NO_TENSOR || ls->constant[x]) return;
+    grow_cone(ls, &c, end, x);
+    if (!c.ok) return;
+    uint32_t out = line_out(ls, end);
+    for (uint32_t i = 0; i < c.n; i++) lines_absorb(ls, end, c.l[i]);
+    lines_lead(end, kind, 0, out);
+    end->in[0] = x;
+    end->n_in = 1;
+}
+
+/* x * f(x): SiLU, hard swish, Mish. */
+static void try_gate(lines *ls, line *gate, op_kind kind)
+{
+    uint32_t x = line_in(ls, gate, 0);
+    line *end = lines_reader(ls, line_out(ls, gate), OP_Mul);
+    if (gate->kind == OP_Tanh) {
+        line *softplus = lines_private(ls, x, OP_Softplus);
+        if (!softplus) return;
+        x = line_in(ls, softplus, 0);
+    }
+    if (gate->kind == OP_Sigmoid && end && line_other(ls, end, line_out(ls, gate)) != x) { /* x * sigmoid(1.702 x) */
+        line *scaled = lines_private(ls, x, OP_Mul);
+        if (!scaled) return;
+        uint32_t inner = lines_scalar(ls, line_in(ls, scaled, 1)) ? line_in(ls, scaled, 0) : line_in(ls, scaled, 1);
+        if (line_other(ls, end, line_out(ls, gate)) != inner) return;
+        x = inner;
+        kind = OP_QuickGelu;
+    }
+    if (end && line_other(ls, end, line_out(ls, gate)) == x) try_cone(ls, end, x, kind);
+}
+
+/* The input that GELU starts from: walks back over the scaling and the cubic term. */
+static uint32_t gelu_input(const lines *ls, const line *l)
+{
+    uint32_t t = line_in(ls, l, 0);
+    for (int steps = 0; steps < 6; steps++) {
+        const line *m = lines_private(ls, t, OP_KIND_COUNT);
+        if (!m || !is_simple(m->kind)) return t;
+        uint32_t a = line_in(ls, m, 0), b = line_in(ls, m, 1);
+        uint32_t next = a;
+        if (m->kind == OP_Mul || m->kind == OP_Add) next = lines_scalar(ls, a) ? b : a;
+        if (next == NO_TENSOR || lines_scalar(ls, next)) return t;
+        t = next;
+    }
+    return t;
+}
+
+static void try_gelu(lines *ls, line *inner)
+{
+    uint32_t x = gelu_input(ls, inner);
+    line *plus = lines_reader(ls, line_out(ls, inner), OP_Add);
+    line *end = plus ? lines_reader(ls, line_out(ls, plus), OP_Mul) : NULL;
+    if (!end) return;
+    line *half = lines_reader(ls, line_out(ls, end), OP_Mul); /* ... * 0.5 at the end, or x * 0.5 before */
+    if (half && lines_scalar(ls, line_other(ls, half, line_out(ls, end)))) end = half;
+    try_cone(ls, end, x, OP_Gelu);
+}
+
+/* (x + 3) clipped to 0..6, / 6, * x */
+static void try_hard_swish(lines *ls, line *clip)
+{
+    line *plus = lines_private(ls, line_in(ls, clip, 0), OP_Add);
+    if (!plus) return;
+    uint32_t x = lines_scalar(ls, line_in(ls, plus, 1)) ? line_in(ls, plus, 0) : line_in(ls, plus, 1);
+    line *a = lines_reader(ls, line_out(ls, clip), OP_KIND_COUNT);
+    line *b = a ? lines_reader(ls, line_out(ls, a), OP_KIND_COUNT) : NULL;
+    if (!a || !b || (a->kind != OP_Div && a->kind != OP_Mul) || (b->kind != OP_Div && b->kind != OP_Mul)) return;
+    try_cone(ls, b, x, OP_HardSwish);
+}
+
+void recompose_activations(lines *ls)
+{
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (l->skip || l->leader) continue;
+        switch (l->kind) {
+        case OP_Sigmoid: try_gate(ls, l, OP_Silu); break;
+        case OP_HardSigmoid: try_gate(ls, l, OP_HardSwish); break;
+        case OP_Erf: try_gelu(ls, l); break;
+        case OP_Clip: try_hard_swish(ls, l); break;
+        case OP_Tanh:
+            try_gate(ls, l, OP_Mish);
+            if (!l->leader) try_gelu(ls, l);
+            break;
+        default: break;
+        }
+    }
+}
+
+/* ---- linear layers ---- */
+
+void recompose_linears(lines *ls)
+{
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (l->skip || l->leader || l->kind != OP_MatMul) continue;
+        uint32_t w = line_in(ls, l, 1), y = line_out(ls, l);
+        line *add = lines_reader(ls, y, OP_Add);
+        uint32_t bias = add ? line_other(ls, add, y) : NO_TENSOR;
+        if (bias == NO_TENSOR || w == NO_TENSOR || !ls->constant[w] || !ls->constant[bias] || ls->s->t[bias].rank != 1) continue;
+        uint32_t x = line_in(ls, l, 0), out = line_out(ls, add);
+        lines_absorb(ls, add, l);
+        lines_lead(add, OP_MatMul, UNIT_BIAS, out);
+        add->in[0] = x;
+        add->in[1] = w;
+        add->in[2] = bias;
+        add->n_in = 3;
+        add->at = l->op;
+    }
+}

@@ -1,0 +1,116 @@
+/* softmax(Q K^T * scale + bias) V, as MatMul, scaling, masking, Softmax and MatMul, becomes one attention operation.
+ * The scale may sit before or behind the first product; only scalar scales count: a learned scale per head is not something that
+ * fused kernels do. */
+#include "graph/unit_internal.h"
+
+enum { MAX_TAKEN = 16 };
+
+typedef struct found {
+    line *taken[MAX_TAKEN];
+    uint32_t n;
+    uint32_t bias;
+} found;
+
+static bool take(found *f, line *l)
+{
+    if (f->n == MAX_TAKEN) return false;
+    f->taken[f->n++] = l;
+    return true;
+}
+
+/* Walks back from the softmax over scales and masks to the product of Q and K^T. */
+static line *scores_of(lines *ls, found *f, uint32_t t)
+{
+    for (int steps = 0; steps < 6; steps++) {
+        line *l = lines_private(ls, t, OP_KIND_COUNT);
+        if (!l) return NULL;
+        uint32_t a = line_in(ls, l, 0), b = line_in(ls, l, 1);
+        switch (l->kind) {
+        case OP_MatMul: return l;
+        case OP_Mul:
+        case OP_Div:
+            if (!lines_scalar(ls, b) && !lines_scalar(ls, a)) return NULL;
+            t = lines_scalar(ls, b) ? a : b;
+            break;
+        case OP_Add:
+            if (f->bias != NO_TENSOR) return NULL;
+            if (lines_private(ls, a, OP_KIND_COUNT) && !ls->constant[a]) {
+                f->bias = b;
+                t = a;
+            } else {
+                f->bias = a;
+                t = b;
+            }
+            break;
+        case OP_Where: {
+            uint32_t c = line_in(ls, l, 2);
+            f->bias = a; /* the mask */
+            t = lines_scalar(ls, b) ? c : b;
+            break;
+        }
+        case OP_Cast:
+        case OP_Identity: t = a; break;
+        default: return NULL;
+        }
+        if (!take(f, l)) return NULL;
+    }
+    return NULL;
+}
+
+/* Absorbs a scalar scale in front of the product; returns the unscaled tensor. */
+static uint32_t unscaled(lines *ls, found *f, uint32_t t)
+{
+    line *l = lines_private(ls, t, OP_Mul);
+    if (!l) l = lines_private(ls, t, OP_Div);
+    if (!l) return t;
+    uint32_t a = line_in(ls, l, 0), b = line_in(ls, l, 1);
+    if (lines_scalar(ls, b) && take(f, l)) return a;
+    if (l->kind == OP_Mul && lines_scalar(ls, a) && take(f, l)) return b;
+    return t;
+}
+
+static bool is_last_axis(const lines *ls, const line *softmax)
+{
+    const op *o = line_op(ls, softmax);
+    int rank = ls->s->t[line_in(ls, softmax, 0)].rank;
+    int64_t axis = op_attr_int(ls->g, o, ATTR_axis, o->opset >= 13 ? -1 : 1);
+    return rank >= 3 && (axis == -1 || axis == rank - 1);
+}
+
+static void try_attention(lines *ls, line *softmax)
+{
+    found f = {.n = 0, .bias = NO_TENSOR};
+    uint32_t p = line_out(ls, softmax);
+    if (!is_last_axis(ls, softmax)) return;
+    line *end = lines_reader(ls, p, OP_KIND_COUNT);
+    while (end && (end->kind == OP_Identity || end->kind == OP_Dropout || end->kind == OP_Cast)) {
+        if (!take(&f, end)) return;
+        p = line_out(ls, end);
+        end = lines_reader(ls, p, OP_KIND_COUNT);
+    }
+    if (!end || end->kind != OP_MatMul || line_in(ls, end, 0) != p) return;
+    line *qk = scores_of(ls, &f, line_in(ls, softmax, 0));
+    if (!qk || qk->trips != end->trips) return;
+    uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, 1);
+    if (ls->constant[q] || ls->constant[k] || ls->constant[v]) return; /* a learned query is a linear layer */
+    uint32_t out = line_out(ls, end);
+    q = unscaled(ls, &f, q);
+    k = unscaled(ls, &f, k);
+    lines_absorb(ls, end, softmax);
+    lines_absorb(ls, end, qk);
+    for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
+    lines_lead(end, OP_ScaledDotProductAttention, UNIT_K_TRANSPOSED, out);
+    end->in[0] = q;
+    end->in[1] = k;
+    end->in[2] = v;
+    end->n_in = 3;
+    if (f.bias != NO_TENSOR) end->in[end->n_in++] = f.bias;
+}
+
+void recompose_attention(lines *ls)
+{
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l);
+    }
+}

@@ -1,0 +1,343 @@
+/* ONNX: a ModelProto (protobuf) without magic.
+ *
+ * 1. ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8 (domain 1, version 2), functions 25.
+ * 2. GraphProto: node 1, name 2, initializer 5 (TensorProto), input 11, output 12, value_info 13 (ValueInfoProto),
+ *    sparse_initializer 15.
+ * 3. NodeProto: input 1, output 2, name 3, op_type 4, attribute 5, domain 7. "" as a name: an optional operand left out.
+ * 4. AttributeProto: name 1, f 2, i 3, s 4, t 5, g 6, floats 7, ints 8, strings 9, type 20, ref_attr_name 21, sparse_tensor 22.
+ * 5. TensorProto: dims 1, data_type 2, float_data 4, int32_data 5, int64_data 7, name 8, raw_data 9, double_data 10,
+ *    uint64_data 11, external_data 13, data_location 14.
+ * 6. FunctionProto: name 1, input 4, output 5, attribute 6, node 7, opset_import 9, domain 10, attribute_proto 11.
+ *
+ * Weights are described and skipped. Functions are inlined; subgraphs become regions. */
+#include "load/onnx_internal.h"
+
+pg_code onnx_nomem(onnx_reader *r)
+{
+    return error_nomem(r->e, r->g->a);
+}
+
+uint32_t onnx_tensor_of(onnx_reader *r, onnx_scope *s, str name)
+{
+    for (onnx_scope *at = s; at; at = at->parent) {
+        uint32_t *t = map_find(&at->names, name);
+        if (t) return *t;
+    }
+    bool added;
+    uint32_t t = graph_add_tensor(r->g, name, DT_UNKNOWN);
+    uint32_t *slot = t == NO_TENSOR ? NULL : map_add(&s->names, name, t, &added);
+    return slot ? *slot : NO_TENSOR;
+}
+
+/* A name that was only read so far (files need not be in order) is a tensor already; producing it marks it defined. */
+uint32_t onnx_define(onnx_reader *r, onnx_scope *s, str name)
+{
+    bool added;
+    uint32_t *slot = map_add(&s->names, name, NO_TENSOR, &added);
+    if (!slot) return NO_TENSOR;
+    if (added) {
+        uint32_t t = graph_add_tensor(r->g, name, DT_UNKNOWN);
+        if (t == NO_TENSOR) return NO_TENSOR;
+        *slot = t;
+    }
+    tensor *t = &r->g->tensors[*slot];
+    if (t->defined) {
+        error_set(r->e, PG_E_GRAPH, "the name '%.*s' is produced twice; the file is damaged or was merged wrongly", STR_ARG(name));
+        return NO_TENSOR;
+    }
+    t->defined = true;
+    return *slot;
+}
+
+const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name)
+{
+    char key[256];
+    size_t n = format_text(key, sizeof key, "%.*s:%.*s", STR_ARG(domain), STR_ARG(name));
+    const uint32_t *i = n < sizeof key ? map_find(&r->functions, (str){key, n}) : NULL;
+    return i ? &r->function_list[*i] : NULL;
+}
+
+uint16_t onnx_opset_of(const onnx_reader *r, str domain)
+{
+    if (str_is(domain, "ai.onnx")) domain.len = 0;
+    for (uint32_t i = 0; i < r->n_opsets; i++)
+        if (str_eq(r->opsets[i].domain, domain)) return r->opsets[i].version;
+    return 1;
+}
+
+/* Binds a function's formal names to the call's tensors in a fresh scope. */
+static pg_code bind(onnx_reader *r, span function, span node, uint32_t formal_field, uint32_t actual_field, onnx_scope *outer,
+                    onnx_scope *inner)
+{
+    protobuf_field formal, actual;
+    int more = 1;
+    while (protobuf_next(&function, &formal, r->e) == 1) {
+        if (formal.number != formal_field) continue;
+        while (more == 1 && (more = protobuf_next(&node, &actual, r->e)) == 1 && actual.number != actual_field) continue;
+        uint32_t t = NO_TENSOR;
+        bool added;
+        if (more == 1 && protobuf_str(&actual).len)
+            t = actual_field == 2 ? onnx_define(r, outer, protobuf_str(&actual)) : onnx_tensor_of(r, outer, protobuf_str(&actual));
+        else t = graph_add_tensor(r->g, protobuf_str(&formal), DT_UNKNOWN);
+        if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
+        if (more != 1 || !protobuf_str(&actual).len) { /* not given by the call */
+            if (actual_field == 1) r->g->tensors[t].role = ROLE_ABSENT;
+            r->g->tensors[t].defined = actual_field == 1;
+        } else if (actual_field == 2) {
+            r->g->tensors[t].defined = false; /* a node of the body defines it */
+        }
+        if (!map_add(&inner->names, protobuf_str(&formal), t, &added)) return onnx_nomem(r);
+    }
+    return error_is_set(r->e) ? r->e->code : PG_E_OK;
+}
+
+pg_code onnx_inline(onnx_reader *r, const onnx_function *f, span node, uint32_t region_index, onnx_scope *scope,
+                    const onnx_call *caller)
+{
+    if (r->depth >= r->max_depth)
+        return error_at(r->e, PG_E_LIMIT, node.base, "function '%.*s' calls itself or is nested more than %u deep",
+                        STR_ARG(f->name), r->max_depth);
+    onnx_scope inner = {.parent = NULL};
+    map_init(&inner.names, r->g->a);
+    str name = onnx_tensor_name(node, 3);
+    onnx_call call = {node, f->body, caller, name.len ? name : f->name};
+    pg_code code = bind(r, f->body, node, 4, 1, scope, &inner);
+    if (!code) code = bind(r, f->body, node, 5, 2, scope, &inner);
+    protobuf_field field;
+    span rest = f->body;
+    r->depth++;
+    while (!code && protobuf_next(&rest, &field, r->e) == 1)
+        if (field.number == 7 && field.type == PROTOBUF_BYTES) code = onnx_read_node(r, field.bytes, region_index, &inner, &call);
+    r->depth--;
+    return code ? code : error_is_set(r->e) ? r->e->code : PG_E_OK;
+}
+
+/* ValueInfoProto: name 1, type 2. */
+static pg_code read_value_info(onnx_reader *r, span proto, uint32_t t, bool input)
+{
+    protobuf_field f;
+    while (protobuf_next(&proto, &f, r->e) == 1)
+        if (f.number == 2 && f.type == PROTOBUF_BYTES) {
+            pg_code code = onnx_read_type(r, f.bytes, t, input);
+            if (code) return code;
+        }
+    return error_is_set(r->e) ? r->e->code : PG_E_OK;
+}
+
+static pg_code read_initializer(onnx_reader *r, const protobuf_field *f, onnx_scope *scope)
+{
+    bool sparse = f->number == 15;
+    str name;
+    if (sparse) {
+        protobuf_field inner;
+        span rest = f->bytes;
+        name = (str){NULL, 0};
+        while (protobuf_next(&rest, &inner, r->e) == 1)
+            if (inner.number == 1 && inner.type == PROTOBUF_BYTES) name = onnx_tensor_name(inner.bytes, 8);
+    } else {
+        name = onnx_tensor_name(f->bytes, 8);
+    }
+    uint32_t t = onnx_define(r, scope, name);
+    if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
+    return sparse ? onnx_read_sparse(r, f->bytes, t) : onnx_read_tensor(r, f->bytes, t);
+}
+
+static pg_code read_input(onnx_reader *r, span proto, uint32_t region_index, onnx_scope *scope)
+{
+    str name = onnx_tensor_name(proto, 1);
+    uint32_t *known = map_find(&scope->names, name);
+    if (known && r->g->tensors[*known].role == ROLE_WEIGHT) return PG_E_OK; /* old files list initializers as inputs too */
+    uint32_t t = onnx_define(r, scope, name);
+    if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
+    if (!graph_add_input(r->g, region_index, t)) return onnx_nomem(r);
+    return read_value_info(r, proto, t, region_index == 0);
+}
+
+/* Declared shapes of inner tensors: only unknown operators need them. */
+static pg_code read_declared(onnx_reader *r, span proto, onnx_scope *scope)
+{
+    uint32_t *t = map_find(&scope->names, onnx_tensor_name(proto, 1));
+    if (!t || r->g->tensors[*t].role != ROLE_VALUE || r->g->tensors[*t].rank >= 0) return PG_E_OK;
+    return read_value_info(r, proto, *t, false);
+}
+
+static pg_code read_output(onnx_reader *r, span proto, uint32_t region_index, onnx_scope *scope)
+{
+    str name = onnx_tensor_name(proto, 1);
+    uint32_t t = onnx_tensor_of(r, scope, name);
+    return t != NO_TENSOR && graph_add_output(r->g, region_index, t) ? PG_E_OK : onnx_nomem(r);
+}
+
+pg_code onnx_read_graph(onnx_reader *r, span proto, uint32_t region_index, onnx_scope *scope, const onnx_call *call)
+{
+    protobuf_field f;
+    pg_code code = PG_E_OK;
+    int got = 1;
+    enum { INITIALIZERS, INPUTS, NODES, DECLARED, PASSES };
+    for (int pass = 0; !code && pass < PASSES; pass++) {
+        span rest = proto;
+        while (!code && (got = protobuf_next(&rest, &f, r->e)) == 1) {
+            if (f.type != PROTOBUF_BYTES) continue;
+            if (pass == INITIALIZERS && (f.number == 5 || f.number == 15)) code = read_initializer(r, &f, scope);
+            else if (pass == INPUTS && f.number == 11) code = read_input(r, f.bytes, region_index, scope);
+            else if (pass == NODES && f.number == 1) code = onnx_read_node(r, f.bytes, region_index, scope, call);
+            else if (pass == DECLARED && f.number == 13) code = read_declared(r, f.bytes, scope);
+            else if (pass == DECLARED && f.number == 12) code = read_output(r, f.bytes, region_index, scope);
+            else if (pass == NODES && f.number == 2 && region_index == 0) r->g->name = protobuf_str(&f);
+        }
+        if (got < 0) code = PG_E_TRUNCATED;
+    }
+    return code;
+}
+
+static pg_code add_function(onnx_reader *r, span body)
+{
+    onnx_function f = {onnx_tensor_name(body, 10), onnx_tensor_name(body, 1), body};
+    char key[256];
+    size_t n = format_text(key, sizeof key, "%.*s:%.*s", STR_ARG(f.domain), STR_ARG(f.name));
+    if (n >= sizeof key) return error_at(r->e, PG_E_LIMIT, body.base, "a function's name is longer than 250 bytes");
+    if (r->n_functions == r->cap_functions) {
+        uint32_t cap = r->cap_functions ? r->cap_functions * 2 : 8;
+        onnx_function *list = arena_grow(r->g->a, r->function_list, r->cap_functions, cap, sizeof *list);
+        if (!list) return onnx_nomem(r);
+        r->function_list = list;
+        r->cap_functions = cap;
+    }
+    bool added;
+    str copy = str_copy(r->g->a, (str){key, n});
+    if (!copy.ptr || !map_add(&r->functions, copy, r->n_functions, &added)) return onnx_nomem(r);
+    if (added) r->function_list[r->n_functions++] = f;
+    return PG_E_OK;
+}
+
+static pg_code add_opset(onnx_reader *r, span proto)
+{
+    protobuf_field f;
+    onnx_opset o = {{NULL, 0}, 1};
+    while (protobuf_next(&proto, &f, r->e) == 1) {
+        if (f.number == 1) o.domain = protobuf_str(&f);
+        else if (f.number == 2) o.version = (uint16_t)(f.value > 1000 ? 1000 : f.value);
+    }
+    if (str_is(o.domain, "ai.onnx")) o.domain.len = 0;
+    if (r->n_opsets < MAX_OPSETS) r->opsets[r->n_opsets++] = o;
+    if (!o.domain.len && o.version > 22 && !graph_warn(r->g, "opset %u is newer than 22, the newest that this version knows", o.version))
+        return onnx_nomem(r);
+    return PG_E_OK;
+}
+
+/* Every value that is read must come from somewhere: an input, an initializer or a node. */
+static pg_code check_defined(onnx_reader *r)
+{
+    const graph *g = r->g;
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        const op *o = &g->ops[i];
+        for (uint32_t k = 0; k < o->n_in; k++) {
+            uint32_t t = op_in(g, o)[k];
+            if (t == NO_TENSOR || g->tensors[t].defined) continue;
+            error_path(r->e, "node '%.*s'", STR_ARG(o->name));
+            return error_set(r->e, PG_E_GRAPH, "input '%.*s' of %.*s is produced by no node, input or initializer; the file is incomplete",
+                             STR_ARG(g->tensors[t].name), STR_ARG(o->type));
+        }
+    }
+    for (uint32_t i = 0; i < g->n_regions; i++)
+        for (uint32_t k = 0; k < g->regions[i].n_outputs; k++) {
+            const tensor *t = &g->tensors[g->regions[i].outputs[k]];
+            if (!t->defined)
+                return error_set(r->e, PG_E_GRAPH, "output '%.*s' is produced by no node; the file is incomplete", STR_ARG(t->name));
+        }
+    return PG_E_OK;
+}
+
+/* The batch: the symbol in front of the first input with two or more dims, or the fixed size there, put in a symbol's place so
+ * that the file can be re-batched. */
+static pg_code find_batch(onnx_reader *r)
+{
+    graph *g = r->g;
+    const region *model = &g->regions[0];
+    int64_t fixed = 0;
+    for (uint32_t i = 0; i < model->n_inputs; i++) {
+        const tensor *t = &g->tensors[model->inputs[i]];
+        if (t->rank < 2) continue;
+        if (t->dims[0].sym >= 0) {
+            g->batch_symbol = t->dims[0].sym;
+            return PG_E_OK;
+        }
+        if (t->dims[0].v.i < 1) return PG_E_OK;
+        fixed = t->dims[0].v.i;
+        break;
+    }
+    if (!fixed) return PG_E_OK;
+    g->batch_symbol = graph_add_symbol(g, STR("batch"), fixed);
+    if (g->batch_symbol < 0) return onnx_nomem(r);
+    g->fixed_batch = fixed;
+    for (uint32_t i = 0; i < model->n_inputs; i++) {
+        tensor *t = &g->tensors[model->inputs[i]];
+        if (t->rank < 2) continue;
+        /* recurrent states are [layers, batch, hidden] */
+        int axis = t->dims[0].sym == SYM_NONE && t->dims[0].v.i == fixed ? 0 : t->rank == 3 && t->dims[1].v.i == fixed ? 1 : -1;
+        if (axis >= 0 && t->dims[axis].sym == SYM_NONE) t->dims[axis] = (num){{.i = 0}, 1, g->batch_symbol};
+    }
+    return PG_E_OK;
+}
+
+static pg_code read_model(onnx_reader *r, span file, span *graph_proto)
+{
+    protobuf_field f;
+    pg_code code = PG_E_OK;
+    int got = 1;
+    span rest = file;
+    while (!code && (got = protobuf_next(&rest, &f, r->e)) == 1) {
+        if (f.type != PROTOBUF_BYTES) continue;
+        if (f.number == 2) r->g->producer = span_str(f.bytes);
+        else if (f.number == 7) *graph_proto = f.bytes;
+        else if (f.number == 8) code = add_opset(r, f.bytes);
+        else if (f.number == 25) code = add_function(r, f.bytes);
+    }
+    if (got < 0) return PG_E_TRUNCATED;
+    if (!code && !graph_proto->ptr) return error_set(r->e, PG_E_FORMAT, "the file holds no graph; it is not an ONNX model or is cut off");
+    return code;
+}
+
+static pg_code onnx_load(graph *g, span file, const char *path, const load_options *options, pg_error *e)
+{
+    (void)path;
+    pg_error local = PG_ERROR_INIT;
+    onnx_reader r = {.g = g, .opt = options, .e = e ? e : &local};
+    r.max_depth = options && options->max_depth ? options->max_depth : 64;
+    r.max_work = 4000000;
+    map_init(&r.functions, g->a);
+    map_init(&r.unknown, g->a);
+    g->format = STR("onnx");
+    span proto = {NULL, 0, 0};
+    pg_code code = read_model(&r, file, &proto);
+    onnx_scope scope = {.parent = NULL};
+    map_init(&scope.names, g->a);
+    if (!code) code = onnx_read_graph(&r, proto, 0, &scope, NULL);
+    if (!code) code = check_defined(&r);
+    if (!code) code = find_batch(&r);
+    if (!code) code = graph_sort(g, g->a, r.e);
+    return code;
+}
+
+/* A ModelProto with a graph whose first fields parse: certain enough unless another protobuf format claims more. */
+static int onnx_probe(span file, const char *path)
+{
+    protobuf_field f;
+    pg_error ignored = PG_ERROR_INIT;
+    int graphs = 0, opsets = 0, ir = 0, fields = 0;
+    span rest = file;
+    size_t n = strlen(path);
+    bool named = n > 5 && !memcmp(path + n - 5, ".onnx", 5);
+    while (fields < 64 && protobuf_next(&rest, &f, &ignored) == 1) {
+        fields++;
+        graphs += f.number == 7 && f.type == PROTOBUF_BYTES;
+        opsets += f.number == 8 && f.type == PROTOBUF_BYTES;
+        ir += f.number == 1 && f.type == PROTOBUF_VARINT && f.value < 100;
+        if (f.number > 25) return named ? 10 : 0;
+    }
+    if (graphs == 1 && ir) return opsets ? 70 : 50;
+    if (ir && fields && named) return 30; /* cut off: let the loader say where */
+    return named ? 10 : 0;
+}
+
+const load_format load_onnx_format = {"onnx", "an ONNX model", ".onnx", onnx_probe, onnx_load};

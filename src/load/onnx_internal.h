@@ -1,0 +1,78 @@
+/* Shared by onnx.c (model, functions, control), onnx_node.c (nodes and attributes) and onnx_tensor.c (tensors and types). */
+#ifndef LOAD_ONNX_INTERNAL_H
+#define LOAD_ONNX_INTERNAL_H
+
+#include "base/map.h"
+#include "load/load.h"
+#include "wire/protobuf.h"
+
+typedef struct onnx_opset {
+    str domain;
+    uint16_t version;
+} onnx_opset;
+
+typedef struct onnx_function {
+    str domain, name;
+    span body;
+} onnx_function;
+
+/* Names of one graph or function body; inner graphs see the names of the graphs around them, functions don't. */
+typedef struct onnx_scope {
+    map names; /* to tensor index */
+    struct onnx_scope *parent;
+} onnx_scope;
+
+/* The call of a local function that is being inlined: where its nodes' ref_attr_name look. */
+typedef struct onnx_call {
+    span node, function;
+    const struct onnx_call *caller;
+    str prefix;
+} onnx_call;
+
+enum { MAX_OPSETS = 32 };
+
+typedef struct onnx_reader {
+    graph *g;
+    const load_options *opt;
+    pg_error *e;
+    map functions; /* "domain:name" to index */
+    onnx_function *function_list;
+    uint32_t n_functions, cap_functions;
+    onnx_opset opsets[MAX_OPSETS];
+    uint32_t n_opsets;
+    uint32_t depth, max_depth;
+    uint64_t work, max_work; /* nodes read, inlined ones again: bounds what functions that call functions can blow up to */
+    map unknown;             /* unknown operator names, for one warning each */
+} onnx_reader;
+
+pg_code onnx_nomem(onnx_reader *r);
+/* The tensor of a name: found in this scope or around it, else made in this scope. NO_TENSOR: out of memory. */
+uint32_t onnx_tensor_of(onnx_reader *r, onnx_scope *s, str name);
+/* A new tensor for a name that this graph defines; a name that is defined already is an error. */
+uint32_t onnx_define(onnx_reader *r, onnx_scope *s, str name);
+
+/* GraphProto into a region; `declare_inputs`: the region's inputs become its own tensors. */
+pg_code onnx_read_graph(onnx_reader *r, span graph_proto, uint32_t region_index, onnx_scope *scope, const onnx_call *call);
+/* NodeProto. */
+pg_code onnx_read_node(onnx_reader *r, span node, uint32_t region_index, onnx_scope *scope, const onnx_call *call);
+const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name);
+pg_code onnx_inline(onnx_reader *r, const onnx_function *f, span node, uint32_t region_index, onnx_scope *scope,
+                    const onnx_call *call);
+uint16_t onnx_opset_of(const onnx_reader *r, str domain);
+
+/* TensorProto or SparseTensorProto onto tensor t: dtype, dims, size, small contents. */
+pg_code onnx_read_tensor(onnx_reader *r, span proto, uint32_t t);
+pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t t);
+str onnx_tensor_name(span proto, uint32_t name_field);
+/* TypeProto onto tensor t; `input`: unnamed dims get symbols. */
+pg_code onnx_read_type(onnx_reader *r, span proto, uint32_t t, bool input);
+dtype onnx_dtype(int64_t code);
+
+/* Takes up to `max` list elements of a repeated field; see onnx_tensor.c. */
+typedef struct onnx_ints {
+    int64_t *v;
+    uint32_t n, cap;
+} onnx_ints;
+pg_code onnx_take_ints(onnx_reader *r, onnx_ints *list, const protobuf_field *f, uint32_t max);
+
+#endif

@@ -1,0 +1,346 @@
+#include "load/onnx_internal.h"
+
+dtype onnx_dtype(int64_t code)
+{
+    static const uint8_t table[] = {
+        [1] = DT_FP32,     [2] = DT_UINT8,      [3] = DT_INT8,        [4] = DT_UINT16,    [5] = DT_INT16,
+        [6] = DT_INT32,    [7] = DT_INT64,      [8] = DT_STRING,      [9] = DT_BOOL,      [10] = DT_FP16,
+        [11] = DT_FP64,    [12] = DT_UINT32,    [13] = DT_UINT64,     [14] = DT_COMPLEX64, [15] = DT_COMPLEX128,
+        [16] = DT_BF16,    [17] = DT_FP8E4M3,   [18] = DT_FP8E4M3,    [19] = DT_FP8E5M2,  [20] = DT_FP8E5M2,
+        [21] = DT_UINT4,   [22] = DT_INT4,      [23] = DT_FP4,        [25] = DT_UINT2,    [26] = DT_INT2,
+    };
+    return code > 0 && code < (int64_t)sizeof table ? (dtype)table[code] : DT_UNKNOWN;
+}
+
+pg_code onnx_take_ints(onnx_reader *r, onnx_ints *list, const protobuf_field *f, uint32_t max)
+{
+    span rest = f->bytes;
+    uint64_t value = f->value;
+    int got = f->type == PROTOBUF_BYTES ? protobuf_next_varint(&rest, &value, r->e) : 1;
+    while (got == 1) {
+        if (list->n >= max) return PG_E_OK; /* the caller compares n with what it wants: n == max means "too many" */
+        if (list->n == list->cap) {
+            uint32_t cap = list->cap ? list->cap * 2 : 8;
+            int64_t *v = arena_grow(r->g->a, list->v, list->cap, cap, sizeof *v);
+            if (!v) return onnx_nomem(r);
+            list->v = v;
+            list->cap = cap;
+        }
+        list->v[list->n++] = (int64_t)value;
+        if (f->type != PROTOBUF_BYTES) break;
+        got = protobuf_next_varint(&rest, &value, r->e);
+    }
+    return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
+}
+
+/* What a TensorProto says, before it is put on a tensor. */
+typedef struct tensor_proto {
+    onnx_ints dims;
+    int64_t type;
+    bool external;
+    bool has_raw, has_typed;
+    span raw;
+    onnx_ints ints;   /* int32_data, int64_data, uint64_data */
+    span floats;      /* packed float_data */
+    span doubles;
+    float one_float;  /* unpacked float_data of one element */
+    bool has_one_float;
+    uint64_t at;
+} tensor_proto;
+
+static pg_code read_tensor_field(onnx_reader *r, tensor_proto *t, const protobuf_field *f)
+{
+    switch (f->number) {
+    case 1: return onnx_take_ints(r, &t->dims, f, MAX_RANK + 1);
+    case 2: t->type = protobuf_int(f); break;
+    case 4:
+        t->has_typed = true;
+        if (f->type == PROTOBUF_BYTES) {
+            t->floats = f->bytes;
+        } else {
+            t->one_float = protobuf_float(f);
+            t->has_one_float = true;
+        }
+        break;
+    case 5:
+    case 7:
+    case 11: t->has_typed = true; return onnx_take_ints(r, &t->ints, f, FOLD_MAX + 1);
+    case 6: t->has_typed = true; break;
+    case 9:
+        t->has_raw = f->bytes.len > 0;
+        t->raw = f->bytes;
+        break;
+    case 10:
+        t->has_typed = true;
+        t->doubles = f->bytes;
+        break;
+    case 14: t->external = protobuf_int(f) == 1; break;
+    default: break;
+    }
+    return PG_E_OK;
+}
+
+static pg_code parse_tensor(onnx_reader *r, span proto, tensor_proto *t)
+{
+    protobuf_field f;
+    int got;
+    memset(t, 0, sizeof *t);
+    t->at = proto.base;
+    while ((got = protobuf_next(&proto, &f, r->e)) == 1) {
+        pg_code code = read_tensor_field(r, t, &f);
+        if (code) return code;
+    }
+    return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
+}
+
+static double half_to_double(uint16_t h)
+{
+    int exponent = h >> 10 & 31;
+    double m = h & 1023;
+    double v = exponent == 0    ? m / 16777216.0
+               : exponent == 31 ? INFINITY
+                                : (1 + m / 1024) * pow(2, exponent - 15);
+    return h & 0x8000 ? -v : v;
+}
+
+/* One little-endian element of raw data as a num. */
+static num raw_element(const uint8_t *p, dtype d)
+{
+    num n = num_int(0);
+    uint64_t u = 0;
+    unsigned size = dtype_get(d)->bits / 8;
+    for (unsigned i = 0; i < size && i < 8; i++) u |= (uint64_t)p[i] << (8 * i);
+    switch (d) {
+    case DT_FP32: {
+        uint32_t bits = (uint32_t)u;
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        n.v.f = (double)x;
+        break;
+    }
+    case DT_FP64: memcpy(&n.v.f, &u, sizeof u); break;
+    case DT_FP16: n.v.f = half_to_double((uint16_t)u); break;
+    case DT_BF16: {
+        uint32_t bits = (uint32_t)u << 16;
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        n.v.f = (double)x;
+        break;
+    }
+    case DT_INT8: n.v.i = (int8_t)u; break;
+    case DT_INT16: n.v.i = (int16_t)u; break;
+    case DT_INT32: n.v.i = (int32_t)u; break;
+    default: n.v.i = (int64_t)u; break;
+    }
+    return n;
+}
+
+/* Contents are kept only where shape arithmetic may need them: small integers, and a handful of floats (scales, ranges). */
+static bool wants_value(dtype d, double elements)
+{
+    enum { FLOATS_MAX = 64 };
+    const dtype_info *info = dtype_get(d);
+    if (!info->bits || info->bits % 8 || info->bits > 64 || d == DT_COMPLEX64 || d == DT_FP8E4M3 || d == DT_FP8E5M2) return false;
+    return elements <= (info->floating ? FLOATS_MAX : FOLD_MAX);
+}
+
+static pg_code keep_value(onnx_reader *r, const tensor_proto *p, tensor *t, uint32_t n)
+{
+    dtype d = (dtype)t->dtype;
+    size_t size = dtype_get(d)->bits / 8;
+    bool floating = dtype_get(d)->floating;
+    num *v = ARENA_ARRAY(r->g->a, num, n);
+    if (!v) return onnx_nomem(r);
+    span typed = d == DT_FP64 ? p->doubles : p->floats;
+    for (uint32_t i = 0; i < n; i++) {
+        v[i] = num_int(0);
+        if (p->has_raw) v[i] = raw_element(p->raw.ptr + i * size, d);
+        else if (d == DT_FP32 && p->has_one_float && n == 1) v[i].v.f = (double)p->one_float;
+        else if (d == DT_FP32 || d == DT_FP64) {
+            if (typed.len < (i + 1) * size) return PG_E_OK; /* a mix of packed and unpacked: legal, rare, not needed */
+            v[i] = raw_element(typed.ptr + i * size, d);
+        } else if (i < p->ints.n) {
+            if (floating) v[i] = raw_element((uint8_t[]){(uint8_t)p->ints.v[i], (uint8_t)(p->ints.v[i] >> 8)}, d);
+            else v[i].v.i = p->ints.v[i];
+        } else return PG_E_OK;
+    }
+    t->value = v;
+    t->value_count = n;
+    return PG_E_OK;
+}
+
+pg_code onnx_read_tensor(onnx_reader *r, span proto, uint32_t index)
+{
+    tensor_proto p;
+    pg_code code = parse_tensor(r, proto, &p);
+    if (code) return code;
+    tensor *t = &r->g->tensors[index];
+    if (p.dims.n > MAX_RANK)
+        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' has more than %d dimensions", STR_ARG(t->name), (int)MAX_RANK);
+    double elements = 1;
+    for (uint32_t i = 0; i < p.dims.n; i++) {
+        if (p.dims.v[i] < 0)
+            return error_at(r->e, PG_E_FORMAT, p.at, "tensor '%.*s' has the negative dimension %lld; the file is damaged",
+                            STR_ARG(t->name), (long long)p.dims.v[i]);
+        elements *= (double)p.dims.v[i];
+    }
+    if (elements > 1e15)
+        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' claims %g elements; the file is damaged", STR_ARG(t->name), elements);
+    dtype d = onnx_dtype(p.type);
+    double bytes = ceil(elements * dtype_bytes(d));
+    if (p.has_raw && !p.external && dtype_get(d)->bits && d != DT_UNKNOWN && (double)p.raw.len != bytes)
+        return error_at(r->e, PG_E_FORMAT, p.at, "tensor '%.*s' holds %llu bytes where its shape needs %.0f; the file is damaged",
+                        STR_ARG(t->name), (unsigned long long)p.raw.len, bytes);
+    t->role = ROLE_WEIGHT;
+    t->dtype = (uint8_t)d;
+    t->weight_bytes = bytes;
+    if (!graph_set_dims_int(r->g, index, (int)p.dims.n, p.dims.v)) return onnx_nomem(r);
+    if (!p.external && (p.has_raw || p.has_typed) && elements > 0 && wants_value(d, elements))
+        return keep_value(r, &p, t, (uint32_t)elements);
+    if (elements == 0) t->value = ARENA_ARRAY(r->g->a, num, 1); /* an empty list is known: value_count 0 */
+    return elements == 0 && !t->value ? onnx_nomem(r) : PG_E_OK;
+}
+
+pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t index)
+{
+    onnx_ints dims = {NULL, 0, 0};
+    protobuf_field f;
+    tensor_proto values = {.type = 1}, indices = {.type = 7};
+    int got;
+    pg_code code = PG_E_OK;
+    uint64_t at = proto.base;
+    while (!code && (got = protobuf_next(&proto, &f, r->e)) == 1) {
+        if (f.number == 1) code = parse_tensor(r, f.bytes, &values);
+        else if (f.number == 2) code = parse_tensor(r, f.bytes, &indices);
+        else if (f.number == 3) code = onnx_take_ints(r, &dims, &f, MAX_RANK + 1);
+    }
+    if (code || got < 0) return code ? code : PG_E_TRUNCATED;
+    tensor *t = &r->g->tensors[index];
+    double stored = 1, coordinates = 1, elements = 1;
+    for (uint32_t i = 0; i < values.dims.n; i++) stored *= (double)values.dims.v[i];
+    for (uint32_t i = 0; i < indices.dims.n; i++) coordinates *= (double)indices.dims.v[i];
+    for (uint32_t i = 0; i < dims.n; i++) elements *= (double)dims.v[i];
+    for (uint32_t i = 0; i < dims.n; i++)
+        if (dims.v[i] < 0) elements = -1;
+    if (dims.n > MAX_RANK || elements < 0 || elements > 1e15 || stored < 0 || stored > elements)
+        return error_at(r->e, PG_E_FORMAT, at, "sparse tensor '%.*s' has impossible dimensions; the file is damaged", STR_ARG(t->name));
+    t->role = ROLE_WEIGHT;
+    t->dtype = (uint8_t)onnx_dtype(values.type);
+    t->weight_bytes = stored * dtype_bytes((dtype)t->dtype) + coordinates * 8;
+    return graph_set_dims_int(r->g, index, (int)dims.n, dims.v) ? PG_E_OK : onnx_nomem(r);
+}
+
+str onnx_tensor_name(span proto, uint32_t name_field)
+{
+    protobuf_field f;
+    str name = {NULL, 0};
+    pg_error ignored = PG_ERROR_INIT; /* the same bytes are read again by the caller, who reports */
+    while (protobuf_next(&proto, &f, &ignored) == 1)
+        if (f.number == name_field) name = protobuf_str(&f);
+    return name;
+}
+
+/* A sensible size for a symbol that the user gives no value: by its name, else by its place. */
+static int64_t symbol_fallback(str name, int axis, int rank)
+{
+    char low[64];
+    str_fold(low, sizeof low, name);
+    str s = str_c(low);
+    static const struct {
+        const char *part;
+        int64_t size;
+    } known[] = {{"batch", 1},   {"seq", 128},    {"length", 128}, {"token", 128}, {"time", 128},  {"past", 128},
+                 {"height", 224}, {"width", 224}, {"frames", 128}, {"audio", 16000}, {"samples", 16000}, {"channel", 3}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        for (size_t at = 0; at + strlen(known[i].part) <= s.len; at++)
+            if (str_starts((str){s.ptr + at, s.len - at}, known[i].part)) return known[i].size;
+    if (axis == 0) return 1;
+    if (rank == 4 && axis >= 2) return 224;
+    if (rank == 4 && axis == 1) return 3;
+    if (rank >= 2 && axis == 1) return 128;
+    return 1;
+}
+
+/* TensorShapeProto.Dimension */
+static pg_code read_dim(onnx_reader *r, span proto, int axis, num *out, str *name)
+{
+    protobuf_field f;
+    int got;
+    bool has_value = false;
+    *name = (str){NULL, 0};
+    *out = num_unknown();
+    while ((got = protobuf_next(&proto, &f, r->e)) == 1) {
+        if (f.number == 1 && protobuf_int(&f) >= 0) {
+            *out = num_int(protobuf_int(&f));
+            has_value = true;
+        } else if (f.number == 2) {
+            *name = protobuf_str(&f);
+        }
+    }
+    (void)axis;
+    if (has_value && out->v.i > (int64_t)1 << 48)
+        return error_at(r->e, PG_E_LIMIT, proto.base, "an input claims a dimension of %lld; the file is damaged", (long long)out->v.i);
+    return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
+}
+
+static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
+{
+    num dims[MAX_RANK];
+    str names[MAX_RANK];
+    int rank = 0;
+    protobuf_field f;
+    int got;
+    while ((got = protobuf_next(&proto, &f, r->e)) == 1) {
+        if (f.number != 1 || f.type != PROTOBUF_BYTES) continue;
+        if (rank == MAX_RANK) return error_at(r->e, PG_E_LIMIT, proto.base, "more than %d dimensions", (int)MAX_RANK);
+        pg_code code = read_dim(r, f.bytes, rank, &dims[rank], &names[rank]);
+        if (code) return code;
+        rank++;
+    }
+    if (got < 0) return PG_E_TRUNCATED;
+    for (int i = 0; input && i < rank; i++) {
+        if (num_known(dims[i])) continue;
+        char made[32];
+        str name = names[i];
+        if (!name.len && i == 0 && rank > 1) name = STR("batch");
+        if (!name.len) {
+            size_t n = format_text(made, sizeof made, "unk__%u", r->g->n_symbols);
+            name = str_copy(r->g->a, (str){made, n});
+        }
+        int32_t sym = name.ptr ? graph_add_symbol(r->g, name, symbol_fallback(names[i], i, rank)) : -1;
+        if (sym < 0) return onnx_nomem(r);
+        dims[i] = (num){{.i = 0}, 1, sym};
+    }
+    return graph_set_dims(r->g, t, rank, dims) ? PG_E_OK : onnx_nomem(r);
+}
+
+pg_code onnx_read_type(onnx_reader *r, span proto, uint32_t t, bool input)
+{
+    protobuf_field f, g;
+    int got, inner;
+    while ((got = protobuf_next(&proto, &f, r->e)) == 1) {
+        if (f.type != PROTOBUF_BYTES) continue;
+        if (f.number == 9 || f.number == 4) { /* optional and sequence: the element's type */
+            span rest = f.bytes;
+            if (r->depth >= r->max_depth) return error_at(r->e, PG_E_LIMIT, rest.base, "types nested too deeply");
+            while ((inner = protobuf_next(&rest, &g, r->e)) == 1)
+                if (g.number == 1 && g.type == PROTOBUF_BYTES) {
+                    r->depth++;
+                    pg_code code = onnx_read_type(r, g.bytes, t, input && f.number == 9);
+                    r->depth--;
+                    if (code) return code;
+                }
+            if (inner < 0) return PG_E_TRUNCATED;
+        }
+        if (f.number != 1 && f.number != 8) continue; /* tensor and sparse tensor */
+        span rest = f.bytes;
+        while ((inner = protobuf_next(&rest, &g, r->e)) == 1) {
+            if (g.number == 1) r->g->tensors[t].dtype = (uint8_t)onnx_dtype(protobuf_int(&g));
+            if (g.number != 2 || g.type != PROTOBUF_BYTES) continue;
+            pg_code code = read_shape(r, g.bytes, t, input);
+            if (code) return code;
+        }
+        if (inner < 0) return PG_E_TRUNCATED;
+    }
+    return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
+}

@@ -1,0 +1,77 @@
+#include "load/load.h"
+
+/* Cheap probes first. Adding a format is one row here and one file. */
+static const load_format *const formats[] = {&load_onnx_format};
+
+enum { FORMATS = sizeof formats / sizeof formats[0] };
+
+const load_format *load_format_at(size_t i)
+{
+    return i < FORMATS ? formats[i] : NULL;
+}
+
+/* Formats that people have and that are not read (yet): named, so that the error helps. */
+static const char *other_format(span f)
+{
+    static const struct {
+        size_t offset, len;
+        const char *bytes, *name;
+    } magic[] = {
+        {0, 4, "PK\3\4", "a zip archive (PyTorch .pt, Keras .keras)"},
+        {4, 4, "TFL3", "a TensorFlow Lite model"},
+        {0, 8, "\211HDF\r\n\032\n", "an HDF5 file (Keras .h5)"},
+        {0, 4, "GGUF", "a GGUF model"},
+        {0, 2, "\200\2", "a Python pickle (legacy PyTorch .pt or .pth)"},
+        {0, 2, "\037\213", "a gzip archive; unpack it first"},
+        {0, 6, "\3757zXZ", "an xz archive; unpack it first"},
+        {0, 5, "%PDF-", "a PDF document"},
+        {0, 4, "\177ELF", "a program"},
+        {0, 8, "version ", "a Git LFS pointer, not the model itself: run `git lfs pull`"},
+        {8, 1, "{", "a safetensors file"},
+        {0, 1, "{", "JSON text"},
+        {0, 1, "<", "an HTML or XML page, perhaps a failed download"},
+    };
+    for (size_t i = 0; i < sizeof magic / sizeof magic[0]; i++)
+        if (f.len >= magic[i].offset + magic[i].len && !memcmp(f.ptr + magic[i].offset, magic[i].bytes, magic[i].len))
+            return magic[i].name;
+    return NULL;
+}
+
+static void format_names(char *out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < FORMATS && n < cap; i++) n += format_text(out + n, cap - n, "%s%s", i ? ", " : "", formats[i]->name);
+}
+
+const load_format *load_detect(span file, const char *path, const char *format, pg_error *e)
+{
+    char names[128];
+    format_names(names, sizeof names);
+    if (format) {
+        for (size_t i = 0; i < FORMATS; i++)
+            if (!strcmp(formats[i]->name, format)) return formats[i];
+        error_set(e, PG_E_USAGE, "unknown format '%s'; known: %s", format, names);
+        return NULL;
+    }
+    const load_format *best = NULL, *tie = NULL;
+    int best_score = 0;
+    for (size_t i = 0; i < FORMATS; i++) {
+        int score = formats[i]->probe(file, path);
+        if (score > best_score) {
+            best = formats[i];
+            best_score = score;
+            tie = NULL;
+        } else if (score && score == best_score) {
+            tie = formats[i];
+        }
+    }
+    if (tie) {
+        error_set(e, PG_E_AMBIGUOUS, "could be %s or %s; say which with --format", best->title, tie->title);
+        return NULL;
+    }
+    if (best) return best;
+    const char *other = other_format(file);
+    if (other) error_set(e, PG_E_UNSUPPORTED, "looks like %s; this version reads: %s", other, names);
+    else error_set(e, PG_E_FORMAT, "not a model file of a known format; this version reads: %s (--format NAME if you are sure)", names);
+    return NULL;
+}

@@ -1,0 +1,404 @@
+/* Units that mostly move bytes: pointwise operations, normalisations, reductions, copies, gathers, views. */
+#include "predict/planner.h"
+
+static uint32_t in_at(const planner *p, uint32_t i)
+{
+    return i < p->u->n_in ? unit_in(p->us, p->u)[i] : NO_TENSOR;
+}
+
+static uint32_t out_at(const planner *p, uint32_t i)
+{
+    return i < p->u->n_out ? unit_out(p->us, p->u)[i] : NO_TENSOR;
+}
+
+static double elements(const planner *p, uint32_t t)
+{
+    return t == NO_TENSOR || p->v[t].elements < 0 ? 0 : p->v[t].elements;
+}
+
+/* torch.autocast's list of operations that run in fp32 whatever comes in. */
+static bool runs_in_fp32(const unit *u)
+{
+    switch (u->kind) {
+    case OP_LayerNormalization:
+    case OP_SimplifiedLayerNormalization:
+    case OP_GroupNorm:
+    case OP_GroupNormalization:
+    case OP_LpNormalization:
+    case OP_Softmax:
+    case OP_LogSoftmax:
+    case OP_Softplus:
+    case OP_Pow:
+    case OP_Exp:
+    case OP_Log:
+    case OP_Rsqrt:
+    case OP_Reciprocal:
+    case OP_CumSum:
+    case OP_ReduceSum:
+    case OP_ReduceProd:
+    case OP_ReduceL1:
+    case OP_ReduceL2: return true;
+    default: return false;
+    }
+}
+
+/* Bytes per element of a pointwise result: the widest float that goes in, as frameworks promote; scalars don't count. */
+static double result_width(const planner *p, const unit *u)
+{
+    if (!p->opt.autocast) return u->n_out ? plan_width(p, unit_out(p->us, u)[0]) : 4;
+    if (runs_in_fp32(u)) return 4;
+    double width = 0;
+    uint32_t n_in = op_work_class((op_kind)u->kind) == WORK_BATCHNORM || op_work_class((op_kind)u->kind) == WORK_NORM ? 1 : u->n_in;
+    for (uint32_t i = 0; i < n_in; i++) {
+        uint32_t t = unit_in(p->us, u)[i];
+        if (t == NO_TENSOR || !plan_is_float(p, t) || plan_shape(p, t)->rank == 0) continue;
+        if (p->v[t].elements == 1 && p->us->constant[t]) continue;
+        if (p->v[t].width > width) width = p->v[t].width;
+    }
+    return width > 0 ? width : 4;
+}
+
+/* Dense but permuted inputs give results laid out like them. */
+static void keep_layout(planner *p, uint32_t out)
+{
+    for (uint32_t i = 0; i < p->u->n_in; i++) {
+        uint32_t t = in_at(p, i);
+        if (t == NO_TENSOR || !p->v[t].strided || p->v[t].elements != p->v[out].elements) continue;
+        if (plan_shape(p, t)->rank != plan_shape(p, out)->rank) continue;
+        double dense = 1;
+        const tensor_shape *ts = plan_shape(p, t);
+        for (int d = 0; d < ts->rank; d++) {
+            double reach = (double)p->v[t].stride[d] * (double)ts->dims[d].v.i;
+            if (p->v[t].stride[d] == 0) return;
+            if (reach > dense) dense = reach;
+        }
+        if (dense != p->v[t].elements) return; /* a slice of something larger: the result is packed */
+        memcpy(p->v[out].stride, p->v[t].stride, sizeof p->v[t].stride);
+        p->v[out].strided = true;
+        return;
+    }
+}
+
+static bool is_noop_cast(const planner *p)
+{
+    return p->u->kind == OP_Cast && p->u->n_in && plan_is_float(p, in_at(p, 0)) && plan_is_float(p, out_at(p, 0));
+}
+
+void lower_pointwise(planner *p)
+{
+    work_class w = op_work_class((op_kind)p->u->kind);
+    uint32_t out = out_at(p, 0);
+    if (out == NO_TENSOR) return;
+    bool folded = w == WORK_BATCHNORM && p->rt->fold_batch_norm;
+    bool vanishes = w == WORK_QUANTIZE && (p->rt->skip_quantize || p->us->constant[in_at(p, 0)]);
+    if (folded || vanishes || (w == WORK_CAST && is_noop_cast(p))) { /* the precision asked for decides, not the file's casts */
+        view_same(p, in_at(p, 0), out);
+        return;
+    }
+    double n = elements(p, out), width = result_width(p, p->u);
+    kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
+    if (runs_in_fp32(p->u) && p->opt.autocast) plan_cast(p, in_at(p, 0), 4);
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    plan_write(p, &k, out, width);
+    keep_layout(p, out);
+    plan_emit(p, &k, w == WORK_BATCHNORM ? STEP_NORM : STEP_MAIN, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+/* Elements that one mean and variance are taken over. */
+static double norm_span(const planner *p, uint32_t x)
+{
+    const tensor_shape *ts = plan_shape(p, x);
+    if (ts->rank < 1) return 1;
+    if (p->u->kind == OP_InstanceNormalization || p->u->kind == OP_GroupNorm || p->u->kind == OP_GroupNormalization) {
+        double span = 1;
+        for (int i = 2; i < ts->rank; i++) span *= num_known(ts->dims[i]) ? (double)ts->dims[i].v.i : 1;
+        return span;
+    }
+    num last = ts->dims[ts->rank - 1];
+    return num_known(last) && last.v.i > 0 ? (double)last.v.i : 1;
+}
+
+void lower_norm(planner *p)
+{
+    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    if (x == NO_TENSOR || out == NO_TENSOR) return;
+    double width = result_width(p, p->u);
+    if (p->opt.autocast && runs_in_fp32(p->u)) plan_cast(p, x, 4);
+    plan_contiguous(p, x);
+    double n = elements(p, x), span = norm_span(p, x);
+    kernel k = plan_kernel_rows(p, KERNEL_NORM, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_out; i++)
+        if (i == 0 || (out_at(p, i) != NO_TENSOR && p->us->uses[out_at(p, i)])) plan_write(p, &k, out_at(p, i), width);
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+void lower_softmax(planner *p)
+{
+    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    if (x == NO_TENSOR || out == NO_TENSOR) return;
+    double width = result_width(p, p->u); /* under autocast: reads half, writes fp32, in one kernel */
+    double n = elements(p, x), span = norm_span(p, x);
+    kernel k = plan_kernel_rows(p, KERNEL_SOFTMAX, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_out; i++) plan_write(p, &k, out_at(p, i), width);
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+void lower_rows(planner *p, kernel_kind kind)
+{
+    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    if (out == NO_TENSOR) return;
+    double n_out = elements(p, out), n_in = elements(p, x);
+    double cols = n_out > 0 && n_in > n_out ? n_in / n_out : 1;
+    if (kind == KERNEL_POOL) {
+        const int64_t *window = NULL;
+        uint32_t dims = op_attr_ints(p->g, &p->g->ops[p->u->op], ATTR_kernel_shape, &window);
+        cols = 1;
+        for (uint32_t i = 0; i < dims; i++) cols *= (double)(window[i] > 0 ? window[i] : 1);
+    }
+    double width = result_width(p, p->u), work = kind == KERNEL_POOL ? n_out * cols : n_in > n_out ? n_in : n_out;
+    if (runs_in_fp32(p->u) && p->opt.autocast && p->u->kind == OP_ReduceL2) plan_cast(p, x, 4);
+    kernel k = plan_kernel_rows(p, kind, n_out, cols, work * op_flops_per_element((op_kind)p->u->kind));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_out; i++)
+        if (out_at(p, i) != NO_TENSOR && p->us->uses[out_at(p, i)]) plan_write(p, &k, out_at(p, i), width);
+    if (kind == KERNEL_POOL) keep_layout(p, out);
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+static void copy_out(planner *p, uint32_t out, double width)
+{
+    double n = elements(p, out);
+    kernel k = plan_kernel_rows(p, KERNEL_COPY, n, 1, 0);
+    plan_read_bytes(p, &k, n * p->v[in_at(p, 0)].width, p->v[in_at(p, 0)].born);
+    plan_write(p, &k, out, width);
+    plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+static void lower_slices(planner *p, uint32_t x)
+{
+    for (uint32_t i = 0; i < p->u->n_out; i++) {
+        uint32_t out = out_at(p, i);
+        if (out == NO_TENSOR) continue;
+        if (p->rt->strided_views) {
+            view_slice(p, x, out);
+            p->out->views += p->u->trips;
+        } else if (p->us->uses[out]) {
+            copy_out(p, out, p->v[x].width);
+        }
+    }
+}
+
+void lower_view(planner *p)
+{
+    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    if (x == NO_TENSOR || out == NO_TENSOR) return;
+    work_class w = op_work_class((op_kind)p->u->kind);
+    if (w == WORK_SLICE) {
+        lower_slices(p, x);
+        return;
+    }
+    if (w == WORK_VIEW) {
+        p->out->views += p->rt->strided_views ? p->u->trips : 0;
+        bool reshapes = p->u->kind == OP_Reshape || p->u->kind == OP_Flatten;
+        if (!reshapes) {
+            view_same(p, x, out);
+        } else if (!view_reshape(p, x, out)) {
+            if (p->rt->fuse_pointwise) view_same(p, x, out); /* the copy is fused with whatever is around it */
+            else copy_out(p, out, p->v[x].width);
+            p->v[out].strided = false;
+        }
+        return;
+    }
+    if (p->rt->strided_views) {
+        p->out->views += p->u->trips;
+        if (w == WORK_TRANSPOSE) view_transpose(p, x, out);
+        else view_expand(p, x, out);
+        return;
+    }
+    copy_out(p, out, p->v[x].width);
+}
+
+void lower_copy(planner *p)
+{
+    uint32_t out = out_at(p, 0);
+    if (out == NO_TENSOR) return;
+    double width = result_width(p, p->u), n = elements(p, out);
+    if (p->u->kind == OP_Pad && p->u->n_in && elements(p, in_at(p, 0)) == n) { /* pads by nothing: not called */
+        view_same(p, in_at(p, 0), out);
+        return;
+    }
+    kernel k = plan_kernel_rows(p, KERNEL_COPY, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
+    if (op_work_class((op_kind)p->u->kind) == WORK_COPY)
+        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    plan_write(p, &k, out, width);
+    keep_layout(p, out);
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+/* A gather by a constant scalar index is a view (x[:, 0]) where views are free. */
+static bool is_select(const planner *p)
+{
+    if (p->u->kind != OP_Gather || !p->rt->strided_views) return false;
+    uint32_t x = in_at(p, 0), index = in_at(p, 1);
+    return x != NO_TENSOR && index != NO_TENSOR && p->g->tensors[x].role != ROLE_WEIGHT && p->us->constant[index] &&
+           plan_shape(p, index)->rank == 0;
+}
+
+void lower_gather(planner *p)
+{
+    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    if (x == NO_TENSOR || out == NO_TENSOR) return;
+    if (is_select(p)) {
+        const tensor_shape *ts = plan_shape(p, x);
+        int64_t axis = op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_axis, 0);
+        int64_t stride[VIEW_RANK];
+        bool strides = ts->rank > 0 && ts->rank <= VIEW_RANK;
+        if (strides) stride_of(p, x, stride);
+        view_same(p, x, out);
+        if (axis < 0) axis += ts->rank;
+        if (strides && axis >= 0 && axis < ts->rank) {
+            int n = 0;
+            for (int i = 0; i < ts->rank; i++)
+                if (i != axis) p->v[out].stride[n++] = stride[i];
+            p->v[out].strided = axis > 0;
+        }
+        p->out->views += p->u->trips;
+        return;
+    }
+    double n = elements(p, out), width = p->v[x].width;
+    double rows = elements(p, in_at(p, 1));
+    bool scatter = op_work_class((op_kind)p->u->kind) == WORK_SCATTER;
+    kernel k = plan_kernel_rows(p, KERNEL_GATHER, rows > 0 ? rows : 1, rows > 0 ? n / rows : n, 0);
+    if (scatter) {
+        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    } else { /* only the rows that are asked for are read */
+        plan_read_bytes(p, &k, n * width, p->v[x].born);
+        plan_read(p, &k, in_at(p, 1));
+    }
+    plan_write(p, &k, out, plan_is_float(p, out) ? width : 8);
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+/* ---- clusters ---- */
+
+/* What a member walks over: its result, or for a reduction its input. */
+static double space_elements(const planner *p, const unit *u)
+{
+    double n = u->n_out ? elements(p, unit_out(p->us, u)[0]) : 0;
+    double in = u->n_in ? elements(p, unit_in(p->us, u)[0]) : 0;
+    return op_work_class((op_kind)u->kind) == WORK_REDUCE && in > n ? in : n;
+}
+
+static bool is_member(const planner *p, uint32_t c, uint32_t ui)
+{
+    return p->cluster_of[ui] == c + 1;
+}
+
+/* Uses of t by members of the cluster, directly or through views that only members read. */
+static uint32_t inside_uses(const planner *p, uint32_t c, uint32_t t)
+{
+    uint32_t n = 0;
+    const cluster *cl = &p->clusters[c];
+    for (uint32_t i = cl->first; i <= cl->last; i++) {
+        const unit *u = &p->us->u[i];
+        bool member = is_member(p, c, i), view = op_work_class((op_kind)u->kind) == WORK_VIEW;
+        if (!member && !view) continue;
+        for (uint32_t k = 0; k < u->n_in; k++)
+            if (unit_in(p->us, u)[k] == t)
+                n += member || (u->n_out == 1 && inside_uses(p, c, unit_out(p->us, u)[0]) == p->us->uses[unit_out(p->us, u)[0]]);
+    }
+    return n;
+}
+
+/* Adds a cluster's outside reads and writes and its arithmetic to k; `skip`: the anchor, which accounts for its own inputs. */
+static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op_kind *tail)
+{
+    const cluster *cl = &p->clusters[c];
+    const unit *saved = p->u;
+    *tail = OP_KIND_COUNT;
+    for (uint32_t i = cl->first; i <= cl->last; i++) {
+        if (!is_member(p, c, i)) {
+            const unit *view = &p->us->u[i];
+            if (op_work_class((op_kind)view->kind) == WORK_VIEW && view->n_in && p->v[unit_in(p->us, view)[0]].virtual)
+                view_same(p, unit_in(p->us, view)[0], unit_out(p->us, view)[0]);
+            continue;
+        }
+        const unit *u = p->u = &p->us->u[i];
+        if (i != skip) {
+            for (uint32_t n = 0; n < u->n_in; n++)
+                if (in_at(p, n) != NO_TENSOR && !p->v[in_at(p, n)].virtual) plan_read(p, k, in_at(p, n));
+            double size = space_elements(p, u);
+            k->flops += size * op_flops_per_element((op_kind)u->kind);
+            if (op_work_class((op_kind)u->kind) == WORK_ELEMENTWISE) *tail = (op_kind)u->kind;
+        }
+        double width = i == skip ? (p->opt.autocast ? 2 : plan_width(p, out_at(p, 0))) : result_width(p, u);
+        for (uint32_t n = 0; n < u->n_out; n++) {
+            uint32_t t = out_at(p, n);
+            if (t == NO_TENSOR) continue;
+            p->v[t].width = plan_is_float(p, t) ? width : p->v[t].width;
+            bool hidden = inside_uses(p, c, t) == p->us->uses[t];
+            p->v[t].virtual = true; /* members read it from registers */
+            if (!hidden) plan_write(p, k, t, width);
+        }
+    }
+    p->u = saved;
+}
+
+/* After a cluster ran: what left it is memory again. */
+static void cluster_done(planner *p, uint32_t c)
+{
+    const cluster *cl = &p->clusters[c];
+    for (uint32_t i = cl->first; i <= cl->last; i++) {
+        if (!is_member(p, c, i)) continue;
+        const unit *u = &p->us->u[i];
+        for (uint32_t n = 0; n < u->n_out; n++) {
+            uint32_t t = unit_out(p->us, u)[n];
+            if (t == NO_TENSOR) continue;
+            if (inside_uses(p, c, t) == p->us->uses[t]) continue;
+            p->v[t].virtual = false;
+            p->v[t].born = p->clock;
+        }
+    }
+}
+
+void lower_cluster(planner *p, uint32_t c)
+{
+    const cluster *cl = &p->clusters[c];
+    op_kind tail;
+    double n = cl->elements > 0 ? cl->elements : 0, span = 1;
+    for (uint32_t i = cl->first; cl->has_norm && i <= cl->last; i++) {
+        const unit *u = p->u = &p->us->u[i];
+        work_class w = op_work_class((op_kind)u->kind);
+        if (is_member(p, c, i) && (w == WORK_NORM || w == WORK_SOFTMAX || w == WORK_REDUCE) && in_at(p, 0) != NO_TENSOR)
+            span = norm_span(p, in_at(p, 0));
+    }
+    p->u = &p->us->u[cl->last];
+    kernel k = plan_kernel_rows(p, cl->has_norm ? KERNEL_NORM : KERNEL_ELEMENTWISE, n / span, span, 0);
+    cluster_traffic(p, c, &k, UINT32_MAX, &tail);
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    cluster_done(p, c);
+}
+
+void plan_result(planner *p, kernel *k, uint32_t out, double width)
+{
+    uint32_t c = p->cluster_of[p->ui];
+    if (!c) {
+        plan_write(p, k, out, width);
+        plan_emit(p, k, STEP_MAIN, OP_KIND_COUNT);
+        p->v[out].born = p->clock;
+        return;
+    }
+    op_kind tail;
+    cluster_traffic(p, c - 1, k, p->ui, &tail);
+    plan_emit(p, k, STEP_MAIN, tail);
+    cluster_done(p, c - 1);
+}

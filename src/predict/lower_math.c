@@ -1,0 +1,409 @@
+/* Units whose arithmetic decides: matrix products, convolutions, attention, recurrent layers. */
+#include "predict/planner.h"
+
+static uint32_t in_at(const planner *p, uint32_t i)
+{
+    return i < p->u->n_in ? unit_in(p->us, p->u)[i] : NO_TENSOR;
+}
+
+static uint32_t out_at(const planner *p, uint32_t i)
+{
+    return i < p->u->n_out ? unit_out(p->us, p->u)[i] : NO_TENSOR;
+}
+
+static const op *op_of(const planner *p)
+{
+    return &p->g->ops[p->u->op];
+}
+
+/* Dim i of a tensor, negative i from the back; 1 when it is not known. */
+static double dim(const planner *p, uint32_t t, int i)
+{
+    if (t == NO_TENSOR) return 1;
+    const tensor_shape *ts = plan_shape(p, t);
+    if (i < 0) i += ts->rank;
+    if (i < 0 || i >= ts->rank || !num_known(ts->dims[i])) return 1;
+    return ts->dims[i].v.i > 0 ? (double)ts->dims[i].v.i : 0;
+}
+
+static double product(const planner *p, uint32_t t, int from, int to)
+{
+    double n = 1;
+    for (int i = from; i < to; i++) n *= dim(p, t, i);
+    return n;
+}
+
+static double half_width(const planner *p)
+{
+    if (p->opt.autocast) return 2;
+    switch (p->opt.math) {
+    case PREC_FP16:
+    case PREC_BF16: return 2;
+    case PREC_FP8:
+    case PREC_INT8: return p->rt->quantized_io ? 1 : 2;
+    case PREC_FP4:
+    case PREC_INT4: return 2;
+    default: return 4;
+    }
+}
+
+static bool is_integer_op(op_kind k)
+{
+    switch (k) {
+    case OP_MatMulInteger:
+    case OP_QLinearMatMul:
+    case OP_QGemm:
+    case OP_ConvInteger:
+    case OP_QLinearConv:
+    case OP_QAttention:
+    case OP_DynamicQuantizeMatMul:
+    case OP_MatMulIntegerToFloat: return true;
+    default: return false;
+    }
+}
+
+/* Which unit does the arithmetic. FP32 models run on tensor cores as TF32 where the runtime lets them. */
+static precision math_of(const planner *p, bool tf32)
+{
+    if (is_integer_op((op_kind)p->u->kind)) return PREC_INT8;
+    if (p->u->kind == OP_MatMulNBits || p->u->kind == OP_MatMulBnb4)
+        return p->opt.math == PREC_FP32 ? PREC_FP32 : p->opt.math == PREC_BF16 ? PREC_BF16 : PREC_FP16;
+    if (p->opt.math == PREC_FP32 && tf32) return PREC_TF32;
+    return p->opt.math;
+}
+
+static kernel math_kernel(precision math, kernel_kind kind)
+{
+    kernel k;
+    memset(&k, 0, sizeof k);
+    k.kind = kind;
+    k.math = math;
+    return k;
+}
+
+/* Casts to the width of the products and makes the data walkable; weights are cast once a step. */
+static void prepare(planner *p, uint32_t t, bool contiguous)
+{
+    if (t == NO_TENSOR) return;
+    plan_cast(p, t, half_width(p));
+    if (contiguous) plan_contiguous(p, t);
+}
+
+/* Where the operands are: quantised operators carry scales and zero points between them. */
+static void operands(const planner *p, uint32_t *a, uint32_t *b)
+{
+    *a = in_at(p, 0);
+    *b = in_at(p, 1);
+    if (p->u->kind == OP_QLinearMatMul || p->u->kind == OP_QGemm || p->u->kind == OP_QLinearConv) *b = in_at(p, 3);
+}
+
+static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out)
+{
+    gemm_shape s = {1, 1, 1, 1};
+    const op *o = op_of(p);
+    int ra = plan_shape(p, a)->rank, rb = plan_shape(p, b)->rank, ro = plan_shape(p, out)->rank;
+    if (p->u->kind == OP_MatMulNBits || p->u->kind == OP_MatMulBnb4) {
+        s.n = (double)op_attr_int(p->g, o, ATTR_N, 1);
+        s.k = (double)op_attr_int(p->g, o, ATTR_K, 1);
+        s.m = product(p, a, 0, ra - 1);
+        return s;
+    }
+    if (p->u->kind == OP_Gemm || p->u->kind == OP_FusedGemm || p->u->kind == OP_QGemm) {
+        s.m = dim(p, out, 0);
+        s.n = dim(p, out, -1);
+        s.k = dim(p, a, op_attr_int(p->g, o, ATTR_transA, 0) ? 0 : -1);
+        return s;
+    }
+    s.k = dim(p, a, op_attr_int(p->g, o, ATTR_transA, 0) ? -2 : -1);
+    s.n = rb >= 2 ? dim(p, out, -1) : 1;
+    if (rb <= 2) { /* one matrix for all: the leading dims of A are rows */
+        s.m = product(p, a, 0, ra - 1);
+        return s;
+    }
+    s.m = ra >= 2 ? dim(p, out, -2) : 1;
+    s.batch = ro > 2 ? product(p, out, 0, ro - 2) : 1;
+    return s;
+}
+
+void lower_gemm(planner *p)
+{
+    uint32_t a, b, out = out_at(p, 0);
+    operands(p, &a, &b);
+    if (a == NO_TENSOR || b == NO_TENSOR || out == NO_TENSOR) return;
+    kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_GEMM);
+    bool weight = p->us->constant[b];
+    prepare(p, a, weight || !view_batchable(p, a));
+    prepare(p, b, !weight && !view_batchable(p, b));
+    k.shape.gemm = gemm_of(p, a, b, out);
+    k.flops = 2 * k.shape.gemm.m * k.shape.gemm.n * k.shape.gemm.k * k.shape.gemm.batch;
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    plan_result(p, &k, out, half_width(p));
+}
+
+/* ---- convolution ---- */
+
+static double attr_at(const planner *p, attr_key key, uint32_t i, double fallback)
+{
+    const int64_t *v = NULL;
+    uint32_t n = op_attr_ints(p->g, op_of(p), key, &v);
+    return i < n && v[i] > 0 ? (double)v[i] : fallback;
+}
+
+static conv_shape conv_of(const planner *p, uint32_t x, uint32_t w, uint32_t out)
+{
+    conv_shape s;
+    int rank = plan_shape(p, x)->rank;
+    memset(&s, 0, sizeof s);
+    uint32_t spatial = rank > 2 ? (uint32_t)rank - 2 : 0;
+    bool transposed = p->u->kind == OP_ConvTranspose;
+    s.batch = dim(p, x, 0);
+    s.in = dim(p, x, 1);
+    s.out = dim(p, out, 1);
+    s.groups = (double)op_attr_int(p->g, op_of(p), ATTR_group, 1);
+    if (s.groups < 1) s.groups = 1;
+    s.h = product(p, x, 2, rank - 1);
+    s.w = spatial ? dim(p, x, -1) : 1;
+    s.oh = product(p, out, 2, rank - 1);
+    s.ow = spatial ? dim(p, out, -1) : 1;
+    s.kh = product(p, w, 2, rank - 1);
+    s.kw = spatial ? dim(p, w, -1) : 1;
+    s.stride = attr_at(p, ATTR_strides, spatial ? spatial - 1 : 0, 1);
+    s.dilation = attr_at(p, ATTR_dilations, spatial ? spatial - 1 : 0, 1);
+    if (spatial == 1) s.h = s.oh = s.kh = 1;
+    if (transposed) { /* costed as the convolution whose backward pass it is */
+        double t = s.in;
+        s.in = s.out;
+        s.out = t;
+        t = s.h;
+        s.h = s.oh;
+        s.oh = t;
+        t = s.w;
+        s.w = s.ow;
+        s.ow = t;
+    }
+    return s;
+}
+
+/* PyTorch adds a convolution's bias, and runs its batch normalisation, in kernels of their own over the result. */
+static void after_conv(planner *p, uint32_t out, bool norm)
+{
+    double n = p->v[out].elements;
+    kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * (norm ? 2 : 1));
+    plan_read(p, &k, out);
+    k.write_bytes = p->v[out].stored * p->v[out].width;
+    plan_emit(p, &k, norm ? STEP_NORM : STEP_BIAS, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+static void set_channels_last(planner *p, uint32_t out)
+{
+    const tensor_shape *ts = plan_shape(p, out);
+    if (ts->rank != 4 || !num_known(ts->dims[1]) || !num_known(ts->dims[2]) || !num_known(ts->dims[3])) return;
+    int64_t c = ts->dims[1].v.i, h = ts->dims[2].v.i, w = ts->dims[3].v.i;
+    int64_t s[4] = {c * h * w, 1, w * c, c};
+    memcpy(p->v[out].stride, s, sizeof s);
+    p->v[out].strided = true;
+}
+
+static bool is_channels_last(const planner *p, uint32_t t)
+{
+    const value *v = &p->v[t];
+    const tensor_shape *ts = plan_shape(p, t);
+    return v->strided && ts->rank == 4 && v->stride[1] == 1 && dim(p, t, 1) > 1 &&
+           (double)v->stride[3] == dim(p, t, 1) && (double)v->stride[2] == dim(p, t, 1) * dim(p, t, 3);
+}
+
+void lower_conv(planner *p)
+{
+    uint32_t x, w, out = out_at(p, 0);
+    operands(p, &x, &w);
+    if (x == NO_TENSOR || w == NO_TENSOR || out == NO_TENSOR) return;
+    kernel k = math_kernel(math_of(p, p->rt->conv_tf32), KERNEL_CONV);
+    bool last = p->rt->channels_last || is_channels_last(p, x);
+    prepare(p, x, !last);
+    prepare(p, w, false);
+    k.channels_last = last;
+    k.shape.conv = conv_of(p, x, w, out);
+    const conv_shape *s = &k.shape.conv;
+    if (s->groups > 1 && s->groups >= s->in && s->groups >= 2) k.kind = KERNEL_DEPTHWISE;
+    k.flops = 2 * s->batch * s->oh * s->ow * s->out * (s->in / s->groups) * s->kh * s->kw;
+    bool separate = p->rt->conv_bias_kernel;
+    bool norm = separate && (p->u->flags & UNIT_BN_FOLDED) && !p->rt->fold_batch_norm;
+    bool bias = separate && !norm && (p->u->flags & UNIT_BIAS) && k.kind != KERNEL_DEPTHWISE;
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    plan_result(p, &k, out, half_width(p));
+    if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
+    if (last && p->rt->strided_views) set_channels_last(p, out);
+    if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
+}
+
+/* ---- attention ---- */
+
+typedef struct heads {
+    attention_shape s;
+    double projected; /* com.microsoft Attention: width of the projections that come with it; 0: none */
+} heads;
+
+static heads heads_of(const planner *p)
+{
+    heads h;
+    const op *o = op_of(p);
+    uint32_t q = in_at(p, 0), k = in_at(p, 1), v = in_at(p, 2), out = out_at(p, 0);
+    int rank = plan_shape(p, q)->rank;
+    memset(&h, 0, sizeof h);
+    attention_shape *s = &h.s;
+    s->causal = (p->u->flags & UNIT_CAUSAL) || op_attr_int(p->g, o, ATTR_is_causal, 0) || op_attr_int(p->g, o, ATTR_unidirectional, 0);
+    if (p->u->kind == OP_ScaledDotProductAttention && rank >= 4) {
+        bool kt = p->u->flags & UNIT_K_TRANSPOSED;
+        s->heads = dim(p, q, -3);
+        s->kv_heads = dim(p, k, -3);
+        s->batch = product(p, q, 0, rank - 3);
+        s->q_len = dim(p, q, -2);
+        s->kv_len = dim(p, k, kt ? -1 : -2);
+        s->head_dim = dim(p, q, -1);
+        s->v_dim = dim(p, v, -1);
+        s->bias = p->u->n_in > 3 && in_at(p, 3) != NO_TENSOR;
+        return h;
+    }
+    s->heads = (double)op_attr_int(p->g, o, p->u->kind == OP_ScaledDotProductAttention ? ATTR_q_num_heads : ATTR_num_heads, 1);
+    if (s->heads < 1) s->heads = 1;
+    s->kv_heads = (double)op_attr_int(p->g, o, ATTR_kv_num_heads, (int64_t)s->heads);
+    if (s->kv_heads < 1) s->kv_heads = s->heads;
+    s->batch = rank >= 3 ? dim(p, q, 0) : 1;
+    s->q_len = dim(p, q, -2);
+    s->kv_len = s->q_len;
+    double width = dim(p, q, -1);
+    if (p->u->kind == OP_Attention || p->u->kind == OP_QAttention) {
+        h.projected = k == NO_TENSOR ? 0 : dim(p, k, -1);
+        width = out == NO_TENSOR ? width : dim(p, out, -1);
+    } else if (rank == 3 && k != NO_TENSOR && plan_shape(p, k)->rank >= 3) {
+        s->kv_len = plan_shape(p, k)->rank == 4 ? dim(p, k, 2) : dim(p, k, 1);
+    }
+    if (rank == 3 && !(p->u->flags & UNIT_K_TRANSPOSED)) s->head_dim = s->v_dim = width / s->heads;
+    else { /* [batch * heads, length, head dim] */
+        s->heads = s->kv_heads = 1;
+        s->head_dim = dim(p, q, -1);
+        s->v_dim = v == NO_TENSOR ? s->head_dim : dim(p, v, -1);
+        s->kv_len = k == NO_TENSOR ? s->q_len : dim(p, k, p->u->flags & UNIT_K_TRANSPOSED ? -1 : -2);
+        s->bias = p->u->n_in > 3;
+    }
+    return h;
+}
+
+static void lower_projection(planner *p, double width)
+{
+    uint32_t x = in_at(p, 0), w = in_at(p, 1);
+    kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_GEMM);
+    prepare(p, x, true);
+    prepare(p, w, false);
+    k.shape.gemm = (gemm_shape){product(p, x, 0, plan_shape(p, x)->rank - 1), width, dim(p, x, -1), 1};
+    k.flops = 2 * k.shape.gemm.m * k.shape.gemm.n * k.shape.gemm.k;
+    plan_read(p, &k, x);
+    plan_read(p, &k, w);
+    k.write_bytes = k.shape.gemm.m * width * half_width(p);
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+}
+
+void lower_attention(planner *p)
+{
+    uint32_t q = in_at(p, 0), out = out_at(p, 0);
+    if (q == NO_TENSOR || out == NO_TENSOR) return;
+    heads h = heads_of(p);
+    if (h.projected > 0) lower_projection(p, h.projected);
+    else
+        for (uint32_t i = 0; i < 3; i++) prepare(p, in_at(p, i), false);
+    kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
+    k.shape.attention = h.s;
+    const attention_shape *s = &k.shape.attention;
+    double pairs = s->q_len * s->kv_len;
+    if (s->causal) pairs -= s->q_len * (s->q_len - 1) / 2;
+    k.flops = 2 * s->batch * s->heads * pairs * (s->head_dim + s->v_dim);
+    if (h.projected > 0) plan_read_bytes(p, &k, s->batch * s->q_len * h.projected * half_width(p), p->clock);
+    else
+        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    plan_result(p, &k, out, half_width(p));
+    /* fused kernels write [batch, length, heads, dim]: the transpose back to it, and the reshape after, cost nothing */
+    const tensor_shape *ts = plan_shape(p, out);
+    if (!p->rt->strided_views || ts->rank != 4) return;
+    int64_t heads_n = ts->dims[1].v.i, length = ts->dims[2].v.i, width = ts->dims[3].v.i;
+    int64_t stride[4] = {length * heads_n * width, width, heads_n * width, 1};
+    memcpy(p->v[out].stride, stride, sizeof stride);
+    p->v[out].strided = heads_n > 1 && length > 1;
+}
+
+/* ---- recurrent ---- */
+
+void lower_recurrent(planner *p)
+{
+    uint32_t x = in_at(p, 0), w = in_at(p, 1);
+    if (x == NO_TENSOR || w == NO_TENSOR) return;
+    kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_RECURRENT);
+    recurrent_shape *s = &k.shape.recurrent;
+    double gates = p->u->kind == OP_LSTM ? 4 : p->u->kind == OP_GRU ? 3 : 1;
+    bool batch_first = op_attr_int(p->g, op_of(p), ATTR_layout, 0) == 1;
+    for (uint32_t i = 0; i < 4; i++) prepare(p, in_at(p, i), i == 0);
+    *s = (recurrent_shape){dim(p, x, batch_first ? 1 : 0), dim(p, x, batch_first ? 0 : 1), dim(p, x, 2),
+                           dim(p, w, 1) / gates, gates, dim(p, w, 0)};
+    k.flops = 2 * s->steps * s->batch * s->directions * s->gates * s->hidden * (s->input + s->hidden);
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_out; i++)
+        if (out_at(p, i) != NO_TENSOR && p->us->uses[out_at(p, i)]) plan_write(p, &k, out_at(p, i), half_width(p));
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    if (out_at(p, 0) != NO_TENSOR) p->v[out_at(p, 0)].born = p->clock;
+}
+
+/* ---- einsum: a batched product whose letters say which dims are shared, summed or free ---- */
+
+enum { LETTERS = 26 };
+
+typedef struct term {
+    bool has[LETTERS];
+} term;
+
+static int letter_of(char c)
+{
+    if (c >= 'a' && c <= 'z') return c - 'a';
+    return c >= 'A' && c <= 'Z' ? c - 'A' : -1;
+}
+
+void lower_einsum(planner *p)
+{
+    str eq = op_attr_str(p->g, op_of(p), ATTR_equation);
+    uint32_t out = out_at(p, 0);
+    term t[3];
+    double size[LETTERS];
+    memset(t, 0, sizeof t);
+    for (int i = 0; i < LETTERS; i++) size[i] = 1;
+    if (p->u->n_in != 2 || out == NO_TENSOR) {
+        lower_copy(p);
+        return;
+    }
+    int at = 0, axis = 0;
+    for (size_t i = 0; i < eq.len && at < 3; i++) {
+        char c = eq.ptr[i];
+        if (c == ',' || c == '>') {
+            at = c == '>' ? 2 : at + 1;
+            axis = 0;
+            continue;
+        }
+        int l = letter_of(c);
+        if (l < 0) continue;
+        t[at].has[l] = true;
+        if (at < 2) size[l] = dim(p, in_at(p, (uint32_t)at), axis);
+        axis++;
+    }
+    gemm_shape s = {1, 1, 1, 1};
+    for (int l = 0; l < LETTERS; l++) {
+        bool a = t[0].has[l], b = t[1].has[l], o = t[2].has[l];
+        if (a && b && o) s.batch *= size[l];
+        else if (a && b) s.k *= size[l];
+        else if (a) s.m *= size[l];
+        else if (b) s.n *= size[l];
+    }
+    for (uint32_t i = 0; i < 2; i++) prepare(p, in_at(p, i), !view_batchable(p, in_at(p, i)));
+    kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_GEMM);
+    k.shape.gemm = s;
+    k.flops = 2 * s.m * s.n * s.k * s.batch;
+    for (uint32_t i = 0; i < 2; i++) plan_read(p, &k, in_at(p, i));
+    plan_result(p, &k, out, half_width(p));
+}

@@ -1,0 +1,366 @@
+#include "predict/planner.h"
+
+/* Values older than this many bytes can't be in any L2 there is. */
+#define HOT_MAX 3e8
+
+const tensor_shape *plan_shape(const planner *p, uint32_t t)
+{
+    return &p->s->t[t];
+}
+
+static dtype dtype_of(const planner *p, uint32_t t)
+{
+    dtype d = (dtype)p->s->t[t].dtype;
+    return d == DT_UNKNOWN ? (dtype)p->g->tensors[t].dtype : d;
+}
+
+bool plan_is_float(const planner *p, uint32_t t)
+{
+    dtype d = dtype_of(p, t);
+    return d == DT_UNKNOWN || dtype_get(d)->floating;
+}
+
+static double math_width(const plan_options *opt)
+{
+    switch (opt->math) {
+    case PREC_FP16:
+    case PREC_BF16: return 2;
+    case PREC_FP8:
+    case PREC_INT8: return 1;
+    case PREC_FP4:
+    case PREC_INT4: return 0.5;
+    default: return 4;
+    }
+}
+
+double plan_width(const planner *p, uint32_t t)
+{
+    if (!plan_is_float(p, t)) return dtype_bytes(dtype_of(p, t));
+    bool weight = p->g->tensors[t].role == ROLE_WEIGHT;
+    double w = math_width(&p->opt);
+    if (p->opt.autocast) return weight || p->g->tensors[t].role == ROLE_INPUT ? 4 : 2;
+    if (w >= 2) return w;
+    if (weight) return p->s->t[t].rank >= 2 ? w : 4; /* scales, biases and normalisations stay wide */
+    return p->rt->quantized_io && w == 1 ? 1 : 2;
+}
+
+static void value_init(planner *p, uint32_t t)
+{
+    value *v = &p->v[t];
+    *v = (value){.elements = shape_elements(plan_shape(p, t)), .width = plan_width(p, t), .born = -1, .base = t};
+    v->stored = v->elements < 0 ? 0 : v->elements;
+    const tensor_shape *ts = plan_shape(p, t);
+    if (p->opt.channels_last && p->g->tensors[t].role == ROLE_INPUT && ts->rank == 4 && p->rt->strided_views) {
+        int64_t c = ts->dims[1].v.i, h = ts->dims[2].v.i, w = ts->dims[3].v.i;
+        int64_t s[4] = {c * h * w, 1, w * c, c};
+        memcpy(v->stride, s, sizeof s);
+        v->strided = true;
+    }
+}
+
+void plan_read_bytes(planner *p, kernel *k, double bytes, double born)
+{
+    if (!(bytes > 0)) return;
+    k->read_bytes += bytes;
+    double distance = p->clock - born;
+    if (born < 0 || distance > HOT_MAX) return;
+    k->hot_distance = (k->hot_distance * k->hot_bytes + distance * bytes) / (k->hot_bytes + bytes);
+    k->hot_bytes += bytes;
+}
+
+void plan_read(planner *p, kernel *k, uint32_t t)
+{
+    if (t == NO_TENSOR) return;
+    const value *v = &p->v[t];
+    double bytes = v->stored * v->width;
+    if (p->g->tensors[t].role == ROLE_WEIGHT) k->weight_bytes += bytes;
+    else plan_read_bytes(p, k, bytes, v->born);
+}
+
+void plan_write(planner *p, kernel *k, uint32_t t, double width)
+{
+    if (t == NO_TENSOR) return;
+    value *v = &p->v[t];
+    v->width = plan_is_float(p, t) ? width : dtype_bytes(dtype_of(p, t));
+    v->base = t;
+    v->strided = false;
+    v->stored = v->elements < 0 ? 0 : v->elements;
+    k->write_bytes += v->stored * v->width;
+    v->born = p->clock; /* moved to the end of the kernel by plan_emit's clock: the distance then starts behind its own traffic */
+}
+
+static uint64_t hash_kernel(const kernel *k)
+{
+    return str_hash((str){(const char *)k, sizeof *k});
+}
+
+/* Distances in steps of a quarter octave, so that like kernels at like distances are one. */
+static double quantise(double x)
+{
+    if (!(x > 0) || !isfinite(x)) return x;
+    double step = 1;
+    while (step * 1.189207115 < x) step *= 1.189207115;
+    return step;
+}
+
+static uint32_t kernel_index(planner *p, const kernel *k)
+{
+    kernel_plan *out = p->out;
+    if ((out->n_kernels + 1) * 2 > p->hash_cap) {
+        uint32_t cap = p->hash_cap ? p->hash_cap * 2 : 256;
+        uint32_t *hash = ARENA_ARRAY(p->a, uint32_t, cap);
+        plan_kernel *grown = arena_grow(p->a, out->kernels, p->cap_kernels, cap / 2, sizeof *grown);
+        if (!hash || !grown) {
+            p->failed = true;
+            return 0;
+        }
+        for (uint32_t i = 0; i < out->n_kernels; i++) {
+            uint64_t h = hash_kernel(&grown[i].k);
+            while (hash[h & (cap - 1)]) h++;
+            hash[h & (cap - 1)] = i + 1;
+        }
+        p->hash = hash;
+        p->hash_cap = cap;
+        out->kernels = grown;
+        p->cap_kernels = cap / 2;
+    }
+    uint64_t h = hash_kernel(k);
+    for (;; h++) {
+        uint32_t slot = p->hash[h & (p->hash_cap - 1)];
+        if (!slot) break;
+        if (!memcmp(&out->kernels[slot - 1].k, k, sizeof *k)) return slot - 1;
+    }
+    p->hash[h & (p->hash_cap - 1)] = out->n_kernels + 1;
+    out->kernels[out->n_kernels] = (plan_kernel){.count = 0};
+    memcpy(&out->kernels[out->n_kernels].k, k, sizeof *k); /* with its padding: kernels are compared as bytes */
+    return out->n_kernels++;
+}
+
+void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
+{
+    kernel_plan *out = p->out;
+    double traffic = k->read_bytes + k->weight_bytes + k->write_bytes;
+    k->hot_distance = quantise(k->hot_distance + traffic * 0.5); /* half of its own traffic passes before the average byte */
+    uint32_t index = kernel_index(p, k);
+    if (out->n_steps == p->cap_steps) {
+        uint32_t cap = p->cap_steps ? p->cap_steps * 2 : 256;
+        plan_step *steps = arena_grow(p->a, out->steps, p->cap_steps, cap, sizeof *steps);
+        if (!steps) p->failed = true;
+        else {
+            out->steps = steps;
+            p->cap_steps = cap;
+        }
+    }
+    if (p->failed) return;
+    double trips = p->u->trips;
+    out->steps[out->n_steps++] = (plan_step){index, p->u->op, role == STEP_MAIN ? p->u->n_ops : 0, p->u->kind, (uint16_t)tail,
+                                             (uint16_t)role, trips};
+    out->kernels[index].count += trips;
+    out->launches += trips;
+    out->flops += k->flops * trips;
+    p->clock += traffic;
+}
+
+kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double cols, double flops)
+{
+    kernel k;
+    (void)p;
+    memset(&k, 0, sizeof k);
+    k.kind = kind;
+    k.math = PREC_FP32;
+    k.flops = flops;
+    k.shape.rows.rows = rows > 0 ? rows : 1;
+    k.shape.rows.cols = cols > 0 ? cols : 1;
+    return k;
+}
+
+void plan_cast(planner *p, uint32_t t, double width)
+{
+    if (t == NO_TENSOR || !plan_is_float(p, t)) return;
+    value *v = &p->v[t];
+    bool weight = p->g->tensors[t].role == ROLE_WEIGHT;
+    if (v->width == width || v->elements <= 1 || (weight && v->cast)) {
+        if (weight && v->cast) v->width = width;
+        return;
+    }
+    if (!p->opt.autocast && !p->rt->strided_views) return; /* an engine stores what it needs */
+    if (weight || !p->rt->fuse_pointwise) { /* compilers cast activations inside the kernel that makes them */
+        kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored, 1, v->stored);
+        plan_read(p, &k, t);
+        k.write_bytes = v->stored * width;
+        plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
+        v->born = p->clock;
+    }
+    v->width = width;
+    v->cast = true;
+}
+
+void plan_contiguous(planner *p, uint32_t t)
+{
+    if (t == NO_TENSOR || !p->v[t].strided) return;
+    value *v = &p->v[t];
+    if (!p->rt->fuse_pointwise) {
+        kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements, 1, v->elements);
+        plan_read(p, &k, t);
+        k.write_bytes = v->elements * v->width;
+        plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
+        v->born = p->clock;
+    }
+    v->strided = false;
+}
+
+/* ---- memory ---- */
+
+/* Peak of what is alive: a value from the unit that writes its memory to the last unit that reads it through any view. */
+static pg_code peak_memory(planner *p, pg_error *e)
+{
+    const units *us = p->us;
+    double *delta = ARENA_ARRAY(p->a, double, (size_t)us->n + 2);
+    uint32_t *written = ARENA_ARRAY(p->a, uint32_t, p->g->n_tensors);
+    uint32_t *last = ARENA_ARRAY(p->a, uint32_t, p->g->n_tensors);
+    if (!delta || !written || !last) return error_nomem(e, p->a);
+    for (uint32_t i = 0; i < us->n; i++) {
+        const unit *u = &us->u[i];
+        uint32_t c = p->cluster_of[i];
+        uint32_t at = c ? p->clusters[c - 1].last : i;
+        for (uint32_t k = 0; k < (uint32_t)u->n_in + u->n_out; k++) {
+            uint32_t t = unit_in(us, u)[k];
+            if (t == NO_TENSOR || p->g->tensors[t].role == ROLE_WEIGHT) continue;
+            uint32_t base = p->v[t].base;
+            if (k >= u->n_in && base == t && !written[t]) written[t] = at + 1;
+            if (last[base] < at + 1) last[base] = at + 1;
+        }
+    }
+    for (uint32_t t = 0; t < p->g->n_tensors; t++) {
+        const tensor *x = &p->g->tensors[t];
+        if (x->is_output) last[p->v[t].base] = us->n + 1;
+    }
+    for (uint32_t t = 0; t < p->g->n_tensors; t++) {
+        bool input = p->g->tensors[t].role == ROLE_INPUT;
+        if ((!written[t] && !input) || p->v[t].virtual || p->v[t].base != t || p->v[t].elements < 0) continue;
+        double bytes = p->v[t].stored * p->v[t].width;
+        uint32_t from = input ? 0 : written[t] - 1, to = input && p->rt->strided_views ? us->n + 1 : last[t];
+        delta[from] += bytes;
+        if (to < us->n + 2 && to >= from) delta[to] -= bytes;
+    }
+    double live = 0;
+    for (uint32_t i = 0; i <= us->n; i++) {
+        live += delta[i];
+        if (live > p->peak) p->peak = live;
+    }
+    return PG_E_OK;
+}
+
+static void weight_memory(planner *p)
+{
+    double bytes = 0;
+    for (uint32_t t = 0; t < p->g->n_tensors; t++) {
+        if (p->g->tensors[t].role != ROLE_WEIGHT || p->v[t].elements < 0) continue;
+        dtype d = (dtype)p->g->tensors[t].dtype;
+        bool narrow = dtype_get(d)->bits && dtype_get(d)->bits < 16;
+        double width = plan_width(p, t);
+        bytes += narrow ? p->g->tensors[t].weight_bytes : p->v[t].elements * width;
+        if (p->opt.autocast && p->v[t].cast) bytes += p->v[t].elements * 2; /* the half copies live until the step ends */
+    }
+    p->out->memory.weights = bytes;
+}
+
+/* ---- the walk ---- */
+
+static void lower_unit(planner *p)
+{
+    switch (op_work_class((op_kind)p->u->kind)) {
+    case WORK_VIEW:
+    case WORK_TRANSPOSE:
+    case WORK_SLICE:
+    case WORK_EXPAND: lower_view(p); break;
+    case WORK_GEMM: lower_gemm(p); break;
+    case WORK_EINSUM: lower_einsum(p); break;
+    case WORK_CONV: lower_conv(p); break;
+    case WORK_ATTENTION: lower_attention(p); break;
+    case WORK_RECURRENT: lower_recurrent(p); break;
+    case WORK_ELEMENTWISE:
+    case WORK_CAST:
+    case WORK_BATCHNORM: lower_pointwise(p); break;
+    case WORK_QUANTIZE: lower_pointwise(p); break;
+    case WORK_NORM: lower_norm(p); break;
+    case WORK_SOFTMAX: lower_softmax(p); break;
+    case WORK_POOL: lower_rows(p, KERNEL_POOL); break;
+    case WORK_REDUCE: lower_rows(p, KERNEL_REDUCE); break;
+    case WORK_SCAN_OP: lower_rows(p, KERNEL_NORM); break;
+    case WORK_RESIZE: lower_rows(p, KERNEL_RESIZE); break;
+    case WORK_SORT: lower_rows(p, KERNEL_SORT); break;
+    case WORK_GATHER:
+    case WORK_SCATTER: lower_gather(p); break;
+    case WORK_COPY:
+    case WORK_FILL: lower_copy(p); break;
+    case WORK_FREE:
+    case WORK_CONTROL: break;
+    default: lower_rows(p, KERNEL_OTHER); break;
+    }
+}
+
+static void count_unknown(planner *p)
+{
+    bool bad = p->u->kind == OP_Unknown;
+    for (uint32_t i = 0; i < p->u->n_out; i++) {
+        uint32_t t = unit_out(p->us, p->u)[i];
+        if (t != NO_TENSOR && p->us->uses[t] && shape_elements(plan_shape(p, t)) < 0) bad = true;
+    }
+    p->unknown += bad;
+}
+
+static void walk(planner *p)
+{
+    for (p->ui = 0; p->ui < p->us->n && !p->failed; p->ui++) {
+        p->u = &p->us->u[p->ui];
+        count_unknown(p);
+        if (p->rt->fold_constants && (p->u->flags & UNIT_CONSTANT)) continue;
+        uint32_t c = p->cluster_of[p->ui];
+        if (!c) lower_unit(p);
+        else if (p->clusters[c - 1].last == p->ui) {
+            if (p->clusters[c - 1].anchor == UINT32_MAX) {
+                lower_cluster(p, c - 1);
+            } else {
+                uint32_t at = p->ui;
+                p->ui = p->clusters[c - 1].anchor;
+                p->u = &p->us->u[p->ui];
+                lower_unit(p);
+                p->ui = at;
+            }
+        }
+    }
+}
+
+pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *runtime, const plan_options *opt, arena *a, pg_error *e)
+{
+    memset(out, 0, sizeof *out);
+    out->g = us->g;
+    out->runtime = runtime;
+    out->opt = *opt;
+    planner p = {.us = us, .g = us->g, .s = us->s, .rt = runtime, .opt = *opt, .a = a, .out = out};
+    p.v = ARENA_ARRAY(a, value, us->g->n_tensors);
+    p.maker = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
+    p.cluster_of = ARENA_ARRAY(a, uint32_t, us->n);
+    p.clusters = ARENA_ARRAY(a, cluster, us->n);
+    if (!p.v || !p.maker || !p.cluster_of || !p.clusters) return error_nomem(e, a);
+    if (runtime->channels_last) p.opt.channels_last = true;
+    for (uint32_t t = 0; t < us->g->n_tensors; t++) value_init(&p, t);
+    for (uint32_t i = 0; i < us->n; i++)
+        for (uint32_t k = 0; k < us->u[i].n_out; k++) {
+            uint32_t t = unit_out(us, &us->u[i])[k];
+            if (t != NO_TENSOR) p.maker[t] = i + 1;
+        }
+    cluster_units(&p);
+    walk(&p);
+    if (p.failed) return error_nomem(e, a);
+    out->footprint = p.clock;
+    for (uint32_t i = 0; i < out->n_kernels; i++) out->kernels[i].k.weight_distance = p.clock;
+    pg_code code = peak_memory(&p, e);
+    if (code) return code;
+    weight_memory(&p);
+    out->memory.activations = p.peak * runtime->allocator_round;
+    out->memory.workspace = runtime->workspace_mb * 1e6;
+    out->unknown_share = us->n ? (double)p.unknown / us->n : 0;
+    return PG_E_OK;
+}

@@ -1,0 +1,140 @@
+#include "predict/predict.h"
+
+static double clamp(double x, double low, double high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+/* A user's batch_scaling_curve: relative efficiency at batch 1, 2, 4, ... 128, interpolated between. Curves of throughput
+ * (1, 1.9, 3.7, ...) are read as such: per-sample efficiency is then the value over the batch. */
+static double curve_share(const double *curve, double batch)
+{
+    double e[BATCH_CURVE], best = 0, at = batch > 1 ? log(batch) / 0.6931471805599453 : 0;
+    bool throughput = curve[BATCH_CURVE - 1] > 2 * curve[0];
+    if (curve[0] <= 0) return 1;
+    for (int i = 0; i < BATCH_CURVE; i++) {
+        e[i] = throughput ? curve[i] / (double)(1 << i) : curve[i];
+        if (e[i] > best) best = e[i];
+    }
+    at = clamp(at, 0, BATCH_CURVE - 1);
+    int i = (int)at;
+    if (i > BATCH_CURVE - 2) i = BATCH_CURVE - 2;
+    return (e[i] + (e[i + 1] - e[i]) * (at - i)) / best;
+}
+
+/* With --real-hardware: the profile's own factor, else what the throttle temperature leaves: a board that throttles at
+ * 90 degrees or more keeps its boost clock, one that throttles at 70 loses a tenth. */
+static double sustained_clock(const gpu_spec *spec)
+{
+    double share = spec->thermal_factor_sustained > 0 ? clamp(spec->thermal_factor_sustained, 0.1, 1) : 0.97;
+    if (spec->throttle_temp_c > 0 && spec->throttle_temp_c < 90) share *= clamp(1 - (90 - spec->throttle_temp_c) * 0.005, 0.5, 1);
+    if (spec->base_mhz > 0 && spec->boost_mhz > spec->base_mhz && share < spec->base_mhz / spec->boost_mhz)
+        share = spec->base_mhz / spec->boost_mhz; /* the base clock is what the vendor guarantees */
+    return share;
+}
+
+void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt)
+{
+    const gpu_performance *perf = &spec->performance[opt->family];
+    gpu_spec s = *spec;
+    g->spec = spec;
+    g->clock_share = opt->real_hardware ? sustained_clock(spec) : 1;
+    g->family_speed = perf->architecture_multiplier > 0 ? perf->architecture_multiplier : 1;
+    g->family_speed *= curve_share(perf->batch_scaling_curve, opt->batch);
+    s.boost_mhz *= g->clock_share;
+    for (int p = 0; p < PREC_COUNT; p++) {
+        s.tflops[p] *= g->clock_share;
+        if (p != PREC_FP32 && perf->tensor_core_utilization > 0) s.tflops[p] *= clamp(perf->tensor_core_utilization, 0.01, 1);
+    }
+    s.fp16_vector_tflops *= g->clock_share;
+    if (perf->memory_efficiency > 0)
+        s.coalescing_efficiency = clamp(perf->memory_efficiency, 0.01, 1) *
+                                  (spec->coalescing_efficiency > 0 ? spec->coalescing_efficiency : 1);
+    if (spec->cache_hit_ratio > 0) s.l2_mb *= 2 * clamp(spec->cache_hit_ratio, 0.01, 1); /* 0.5: as the cache's size says */
+    cost_gpu_init(&g->cost, &s, c);
+}
+
+static double speed_of(const runtime_profile *rt, kernel_kind k)
+{
+    switch (k) {
+    case KERNEL_CONV:
+    case KERNEL_DEPTHWISE: return rt->conv_speed;
+    case KERNEL_GEMM:
+    case KERNEL_ATTENTION:
+    case KERNEL_RECURRENT: return rt->gemm_speed;
+    default: return rt->pointwise_speed;
+    }
+}
+
+kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt)
+{
+    kernel_cost c = cost_kernel(&g->cost, &p->kernels[i].k);
+    if (opt->fast_mode) {
+        c.seconds = c.ideal_s;
+        c.launches = 1;
+    } else {
+        double speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
+        if (speed > 0) c.seconds /= speed;
+        if (c.seconds < c.ideal_s && g->family_speed == 1) c.seconds = c.ideal_s > c.compute_s ? c.seconds : c.ideal_s;
+    }
+    return c;
+}
+
+static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt)
+{
+    double w = opt->basis == BASIS_CALIBRATED    ? pc->interval_calibrated
+               : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
+                                                 : pc->interval_specification;
+    if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
+    return w + p->unknown_share * 2;
+}
+
+static double power_of(const step_prediction *s, const gpu_spec *spec, const predict_constants *pc)
+{
+    double tdp = spec->tdp_w > 0 ? spec->tdp_w : 250;
+    double idle = spec->idle_w > 0 ? spec->idle_w : pc->idle_power_share * tdp;
+    double busy = s->seconds > 0 ? clamp(s->gpu_s / s->seconds, 0, 1) : 0;
+    double active = busy * pc->busy_power_share + s->compute_utilization * pc->compute_power_share +
+                    s->memory_efficiency * pc->memory_power_share;
+    return idle + (tdp - idle) * clamp(active, 0, 1);
+}
+
+step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc, const predict_options *opt)
+{
+    step_prediction s;
+    memset(&s, 0, sizeof s);
+    double extra_launches = 0, ideal_compute = 0;
+    for (uint32_t i = 0; i < p->n_kernels; i++) {
+        double n = p->kernels[i].count;
+        kernel_cost c = predict_kernel(p, i, g, opt);
+        const kernel *k = &p->kernels[i].k;
+        s.gpu_s += n * c.seconds;
+        s.dram_bytes += n * c.dram_bytes;
+        s.bound_s[c.limit] += n * c.seconds;
+        extra_launches += n * (c.launches - 1);
+        double peak = g->cost.peak[k->math];
+        if (peak > 0) ideal_compute += n * k->flops / peak;
+    }
+    s.flops = p->flops;
+    const runtime_profile *rt = p->runtime;
+    if (!opt->fast_mode && !opt->device_time)
+        s.host_s = 1e-6 * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
+    bool host_bound = s.host_s > s.gpu_s;
+    s.seconds = host_bound ? s.host_s : s.gpu_s;
+    if (!opt->fast_mode && !opt->device_time && !host_bound) s.seconds += 1e-6 * rt->host_us; /* the first launch is waited for */
+    s.limit = BOUND_HOST;
+    for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
+        if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
+    if (s.seconds > 0) {
+        s.compute_utilization = clamp(ideal_compute / s.seconds, 0, 1);
+        s.memory_efficiency = clamp(s.dram_bytes / g->cost.dram_peak / s.seconds, 0, 1);
+    }
+    double w = interval_of(p, pc, opt);
+    s.low = s.seconds / (1 + w);
+    s.high = s.seconds * (1 + w);
+    s.power_w = power_of(&s, g->spec, pc);
+    s.runtime_bytes = 1e6 * (rt->framework_mb + pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
+    s.total_bytes = p->memory.weights + p->memory.activations + p->memory.workspace + s.runtime_bytes;
+    s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
+    return s;
+}

@@ -1,0 +1,132 @@
+/* compare-models: a table for each model, then the best of each. */
+#include "render/render.h"
+
+enum { LISTED = 12 };
+
+static void comparison_json(buffer *out, const render_comparison *c)
+{
+    json j;
+    json_init(&j, out);
+    json_object(&j, JSON_LINES);
+    json_key(&j, "predictions");
+    json_array(&j, JSON_LINES);
+    for (size_t g = 0; g < c->count; g++) {
+        for (size_t i = 0; i < c->groups[g].row_count; i++) {
+            json_object(&j, JSON_LINES);
+            render_row_json(&j, &c->groups[g].rows[i]);
+            json_end(&j);
+        }
+    }
+    json_end(&j);
+    json_key(&j, "best");
+    json_array(&j, JSON_LINES);
+    for (size_t g = 0; g < c->count; g++) {
+        for (size_t i = 0; i < c->groups[g].best_count; i++) {
+            json_object(&j, JSON_LINES);
+            json_key(&j, "by");
+            json_text(&j, c->groups[g].best[i].by);
+            render_row_json(&j, c->groups[g].best[i].row);
+            json_end(&j);
+        }
+    }
+    json_end(&j);
+    render_warnings_json(&j, c->warnings);
+    json_finish(&j);
+}
+
+static void comparison_csv(buffer *out, const render_comparison *c)
+{
+    render_rows_csv_names(out);
+    for (size_t g = 0; g < c->count; g++)
+        for (size_t i = 0; i < c->groups[g].row_count; i++) render_row_csv(out, &c->groups[g].rows[i]);
+}
+
+/* "h100, batch 32" and what else tells the row from others. */
+static void where_text(char *out, size_t cap, const render_comparison *c, const render_row *row)
+{
+    size_t n = format_text(out, cap, "%s, batch %lld", row->p.gpu, (long long)row->p.batch);
+    if (c->many_precisions && n < cap) n += format_text(out + n, cap - n, ", %s", row->p.precision);
+    if (c->many_runtimes && n < cap) format_text(out + n, cap - n, ", %s", row->p.runtime);
+}
+
+static void best_pair(report *r, const render_comparison *c, const render_best *best)
+{
+    const render_row *row = best->row;
+    const char *unit = row->p.throughput_unit ? row->p.throughput_unit : "samples/s";
+    char where[160], value[NUMBER_SIZE];
+    where_text(where, sizeof where, c, row);
+    if (strcmp(best->by, "throughput") == 0) {
+        number_plain(value, sizeof value, row->p.throughput);
+        report_pair(r, "Throughput", TONE_GOOD, "%s: %s %s", where, value, unit);
+    } else if (strcmp(best->by, "latency") == 0) {
+        number_time(value, sizeof value, row->p.latency_ms, r->style.unicode);
+        report_pair(r, "Latency", TONE_GOOD, "%s: %s", where, value);
+    } else if (strcmp(best->by, "throughput_per_watt") == 0) {
+        number_plain(value, sizeof value, row->per_watt);
+        report_pair(r, "Per watt", TONE_GOOD, "%s: %s %s per watt", where, value, unit);
+    }
+}
+
+/* The best batch on each GPU on one line: "a100 32, v100 32". */
+static void batch_pair(report *r, const render_comparison *c, const render_group *g)
+{
+    char text[1024];
+    size_t n = 0;
+    for (size_t i = 0; i < g->best_count && n < sizeof text; i++) {
+        const render_row *row = g->best[i].row;
+        if (strcmp(g->best[i].by, "batch") != 0) continue;
+        n += format_text(text + n, sizeof text - n, "%s%s %lld", n ? render_dot(r) : "", row->p.gpu,
+                         (long long)row->p.batch);
+        if (c->many_precisions && n < sizeof text) n += format_text(text + n, sizeof text - n, " %s", row->p.precision);
+        if (c->many_runtimes && n < sizeof text) n += format_text(text + n, sizeof text - n, " %s", row->p.runtime);
+    }
+    if (n) report_pair(r, "Best batch", TONE_PLAIN, "%s", text);
+}
+
+static void too_big_pairs(report *r, const render_comparison *c, const render_group *g)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < g->row_count; i++) {
+        const render_row *row = &g->rows[i];
+        char where[160], memory[2 * NUMBER_SIZE + 8];
+        if (row->p.fits) continue;
+        if (count++ >= LISTED) continue;
+        where_text(where, sizeof where, c, row);
+        render_memory(memory, sizeof memory, row->p.memory.total, "of", row->p.memory_capacity);
+        report_pair(r, count == 1 ? "Too big" : "", TONE_BAD, "%s: needs %s", where, memory);
+    }
+    if (count > LISTED) report_pair(r, "", TONE_BAD, "and %zu more", count - LISTED);
+}
+
+static void group_report(report *r, const render_comparison *c, const render_group *g)
+{
+    char line[400];
+    render_model_line(r, line, sizeof line, g->info);
+    report_heading(r, 1, g->info->name, line);
+    if (!r->markdown) report_gap(r);
+    render_rows(r, g->rows, g->row_count, c);
+    render_notes(r, g->rows, g->row_count);
+    report_heading(r, 2, "Best", NULL);
+    for (size_t i = 0; i < g->best_count; i++) best_pair(r, c, &g->best[i]);
+    batch_pair(r, c, g);
+    too_big_pairs(r, c, g);
+}
+
+void render_comparison_report(report *r, const render_comparison *c)
+{
+    if (r->format == RENDER_JSON) {
+        comparison_json(r->out, c);
+        return;
+    }
+    if (r->format == RENDER_CSV) {
+        comparison_csv(r->out, c);
+        return;
+    }
+    for (size_t i = 0; i < c->count; i++) group_report(r, c, &c->groups[i]);
+    report_gap(r);
+    report_text(r, TONE_DIM,
+                "Predicted for %s%s%s%s%s. Latency is that of one step with the whole batch; %s is half of "
+                "its 80 %% interval.",
+                c->task ? c->task : "inference", c->many_precisions ? "" : ", ", c->many_precisions ? "" : c->precision,
+                c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, r->style.unicode ? "\xc2\xb1" : "+-");
+}

@@ -1,0 +1,309 @@
+/* load-model: what the model is, and how it runs on one GPU. */
+#include "render/render.h"
+
+enum { OPERATORS_SHOWN = 6, TENSORS_SHOWN = 8 };
+
+static void shape_json(json *j, const pg_tensor *t)
+{
+    json_object(j, JSON_INLINE);
+    json_key(j, "name");
+    json_text(j, t->name);
+    json_key(j, "dtype");
+    json_text(j, t->dtype);
+    json_key(j, "shape");
+    if (t->rank < 0) {
+        json_null(j);
+    } else {
+        json_array(j, JSON_INLINE);
+        for (int i = 0; i < t->rank; i++) {
+            const pg_dim *d = &t->dims[i];
+            if (d->symbolic && d->text) json_text(j, d->text);
+            else if (d->value >= 0) json_integer(j, d->value);
+            else json_null(j);
+        }
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static void tensors_json(json *j, const char *key, const pg_tensor *tensors, size_t count)
+{
+    json_key(j, key);
+    json_array(j, JSON_LINES);
+    for (size_t i = 0; i < count; i++) shape_json(j, &tensors[i]);
+    json_end(j);
+}
+
+static void counts_json(json *j, const char *key, const pg_count *counts, size_t count)
+{
+    json_key(j, key);
+    json_object(j, JSON_INLINE);
+    for (size_t i = 0; i < count; i++) {
+        json_key(j, counts[i].name ? counts[i].name : "?");
+        json_number(j, (double)counts[i].count);
+    }
+    json_end(j);
+}
+
+static void info_json(json *j, const pg_model_info *info)
+{
+    json_key(j, "model");
+    json_text(j, info->name);
+    json_key(j, "format");
+    json_text(j, info->format);
+    json_key(j, "family");
+    json_text(j, info->family);
+    json_key(j, "producer");
+    json_text(j, info->producer);
+    json_key(j, "parameters");
+    json_known(j, info->parameters);
+    json_key(j, "weights_bytes");
+    json_known(j, info->weights_bytes);
+    counts_json(j, "weights_by_dtype", info->weights_by_dtype, info->weights_by_dtype_count);
+    json_key(j, "operators");
+    json_number(j, (double)info->operators);
+    json_key(j, "macs");
+    json_known(j, info->macs);
+    tensors_json(j, "inputs", info->inputs, info->input_count);
+    tensors_json(j, "outputs", info->outputs, info->output_count);
+    counts_json(j, "operator_counts", info->operator_counts, info->operator_count_count);
+    counts_json(j, "unknown_operators", info->unknown_operators, info->unknown_operator_count);
+}
+
+static void model_json(buffer *out, const render_model *m)
+{
+    json j;
+    json_init(&j, out);
+    json_object(&j, JSON_LINES);
+    info_json(&j, m->info);
+    render_warnings_json(&j, m->warnings);
+    json_key(&j, "predictions");
+    json_array(&j, JSON_LINES);
+    for (size_t i = 0; i < m->row_count; i++) {
+        json_object(&j, JSON_LINES);
+        render_row_json(&j, &m->rows[i]);
+        json_end(&j);
+    }
+    json_end(&j);
+    if (m->explanation) render_explanation_json(&j, m->explanation);
+    json_finish(&j);
+}
+
+static void model_csv(buffer *out, const render_model *m)
+{
+    if (m->explanation) {
+        render_explanation_csv(out, m->explanation);
+        return;
+    }
+    render_rows_csv_names(out);
+    for (size_t i = 0; i < m->row_count; i++) render_row_csv(out, &m->rows[i]);
+}
+
+/* "float32 [batch, 3, 224, 224]"; what isn't known is "?" */
+static void tensor_pair(report *r, const char *label, const pg_tensor *t)
+{
+    char shape[256];
+    size_t n = 0;
+    for (int i = 0; i < t->rank && n < sizeof shape; i++) {
+        const pg_dim *d = &t->dims[i];
+        n += format_text(shape + n, sizeof shape - n, i ? ", " : "");
+        if (n >= sizeof shape) break;
+        if (d->text) n += format_text(shape + n, sizeof shape - n, "%s", d->text);
+        else if (d->value >= 0) n += format_text(shape + n, sizeof shape - n, "%lld", (long long)d->value);
+        else n += format_text(shape + n, sizeof shape - n, "?");
+    }
+    shape[n < sizeof shape ? n : sizeof shape - 1] = '\0';
+    const char *dtype = t->dtype ? t->dtype : "?";
+    if (t->rank < 0) report_pair(r, label, TONE_PLAIN, "%s: %s of unknown shape", t->name, dtype);
+    else report_pair(r, label, TONE_PLAIN, "%s: %s [%s]", t->name, dtype, shape);
+}
+
+static void tensor_pairs(report *r, const char *label, const pg_tensor *tensors, size_t count)
+{
+    for (size_t i = 0; i < count && i < TENSORS_SHOWN; i++) tensor_pair(r, i ? "" : label, &tensors[i]);
+    if (count > TENSORS_SHOWN) report_pair(r, "", TONE_DIM, "and %zu more", count - TENSORS_SHOWN);
+}
+
+/* "53 Conv, 49 Relu, ... and 3 more kinds" */
+static void counts_text(char *out, size_t cap, const pg_count *counts, size_t count, const char *dot)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count && i < OPERATORS_SHOWN && n < cap; i++)
+        n += format_text(out + n, cap - n, "%s%llu %s", i ? dot : "", (unsigned long long)counts[i].count,
+                         counts[i].name ? counts[i].name : "?");
+    if (count > OPERATORS_SHOWN && n < cap)
+        format_text(out + n, cap - n, "%sand %zu more %s", dot, count - OPERATORS_SHOWN,
+                    count - OPERATORS_SHOWN == 1 ? "kind" : "kinds");
+}
+
+static void weights_pair(report *r, const pg_model_info *info)
+{
+    char all[NUMBER_SIZE], one[NUMBER_SIZE], parts[256] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < info->weights_by_dtype_count && i < OPERATORS_SHOWN && n < sizeof parts; i++) {
+        const pg_count *c = &info->weights_by_dtype[i];
+        number_bytes(one, sizeof one, (double)c->count);
+        if (info->weights_by_dtype_count == 1) format_text(parts, sizeof parts, "%s", c->name);
+        else n += format_text(parts + n, sizeof parts - n, "%s%s %s", i ? ", " : "", c->name, one);
+    }
+    number_bytes(all, sizeof all, info->weights_bytes);
+    if (parts[0]) report_pair(r, "Weights", TONE_PLAIN, "%s (%s)", all, parts);
+    else report_pair(r, "Weights", TONE_PLAIN, "%s", all);
+}
+
+static void info_report(report *r, const pg_model_info *info)
+{
+    char kind[128], number[NUMBER_SIZE], whole[NUMBER_SIZE], counts[512] = "";
+    format_text(kind, sizeof kind, "%s%s%s%s%s", info->format ? info->format : "unknown format", render_dot(r),
+                info->family ? info->family : "unknown family",
+                info->producer && info->producer[0] ? render_dot(r) : "", info->producer ? info->producer : "");
+    report_heading(r, 1, info->name, kind);
+    if (!r->markdown) report_gap(r);
+    number_whole(whole, sizeof whole, info->parameters);
+    report_pair(r, "Parameters", TONE_PLAIN, "%s (%s)", number_count(number, sizeof number, info->parameters), whole);
+    weights_pair(r, info);
+    report_pair(r, "Work", TONE_PLAIN, "%s MACs a sample", number_count(number, sizeof number, info->macs));
+    counts_text(counts, sizeof counts, info->operator_counts, info->operator_count_count, render_dot(r));
+    report_pair(r, "Operators", TONE_PLAIN, "%s%s%s", number_whole(whole, sizeof whole, (double)info->operators),
+                counts[0] ? ": " : "", counts);
+    if (info->unknown_operator_count) {
+        counts[0] = '\0';
+        counts_text(counts, sizeof counts, info->unknown_operators, info->unknown_operator_count, render_dot(r));
+        report_pair(r, "Not known", TONE_WARN, "%s (counted as memory traffic only; the interval is wider)", counts);
+    }
+    tensor_pairs(r, info->input_count > 1 ? "Inputs" : "Input", info->inputs, info->input_count);
+    tensor_pairs(r, info->output_count > 1 ? "Outputs" : "Output", info->outputs, info->output_count);
+}
+
+static const char *bound_text(const char *bound)
+{
+    static const struct {
+        const char *bound, *text;
+    } texts[] = {
+        {"compute", "compute: the arithmetic units are the limit"},
+        {"memory", "memory: DRAM bandwidth is the limit"},
+        {"cache", "cache: on-chip bandwidth is the limit"},
+        {"launch", "launch: the kernels are too small to fill the GPU"},
+        {"host", "host: the CPU issues kernels slower than the GPU runs them"},
+    };
+    for (size_t i = 0; bound && i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(bound, texts[i].bound) == 0) return texts[i].text;
+    return bound ? bound : "-";
+}
+
+static const char *basis_text(const char *basis)
+{
+    if (basis && strcmp(basis, "calibrated") == 0) return "calibrated: this GPU was measured";
+    if (basis && strcmp(basis, "transferred") == 0) return "transferred: other GPUs were measured, this one was not";
+    if (basis && strcmp(basis, "specification") == 0) return "specification: datasheet figures only";
+    return basis ? basis : "-";
+}
+
+static void speed_pairs(report *r, const render_row *row)
+{
+    const pg_prediction *p = &row->p;
+    char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE];
+    bool u = r->style.unicode;
+    number_time(a, sizeof a, p->latency_ms, u);
+    number_time(b, sizeof b, p->latency_low_ms, u);
+    number_time(c, sizeof c, p->latency_high_ms, u);
+    report_pair(r, "Latency", TONE_BOLD, "%s  (80 %% interval: %s to %s)", a, b, c);
+    number_plain(a, sizeof a, p->throughput);
+    report_pair(r, "Throughput", TONE_BOLD, "%s %s", a, p->throughput_unit ? p->throughput_unit : "samples/s");
+    report_pair(r, "Bound by", TONE_PLAIN, "%s", bound_text(p->bottleneck));
+    number_time(a, sizeof a, p->gpu_ms, u);
+    number_time(b, sizeof b, p->host_ms, u);
+    report_pair(r, "Time", TONE_PLAIN, "%s on the GPU, %s on the host", a, b);
+    number_percent(a, sizeof a, p->compute_utilization);
+    number_percent(b, sizeof b, p->memory_efficiency);
+    report_pair(r, "Use", TONE_PLAIN, "%s of the %s peak, %s of the memory bandwidth", a,
+                p->precision ? p->precision : "arithmetic", b);
+    number_watts(a, sizeof a, p->power_w);
+    if (row->gpu && row->gpu->tdp_w > 0)
+        report_pair(r, "Power", TONE_PLAIN, "%s of %s", a, number_watts(b, sizeof b, row->gpu->tdp_w));
+    else report_pair(r, "Power", TONE_PLAIN, "%s", a);
+}
+
+static void memory_table(report *r, const render_row *row)
+{
+    char bytes[NUMBER_SIZE], share[NUMBER_SIZE], title[NUMBER_SIZE + 8];
+    double capacity = row->p.memory_capacity;
+    number_bytes(bytes, sizeof bytes, capacity);
+    format_text(title, sizeof title, "of %s", bytes);
+    const column columns[] = {
+        {"Memory", ALIGN_LEFT, 0, 0, false, false},
+        {"Size", ALIGN_RIGHT, 0, 0, false, false},
+        {title, ALIGN_RIGHT, 0, 0, false, false},
+        {"", ALIGN_LEFT, 101, 0, true, false},
+    };
+    const pg_memory *m = &row->p.memory;
+    const struct {
+        const char *name;
+        double bytes;
+    } parts[] = {
+        {"weights", m->weights},
+        {"activations", m->activations},
+        {"workspace", m->workspace},
+        {"gradients", m->gradients},
+        {"optimizer", m->optimizer},
+        {"KV cache", m->kv_cache},
+        {"runtime (CUDA context and framework)", m->runtime},
+    };
+    table t;
+    table_init(&t, r, columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!(parts[i].bytes > 0)) continue;
+        double part = capacity > 0 ? parts[i].bytes / capacity : -1;
+        table_cell(&t, TONE_PLAIN, "%s", parts[i].name);
+        table_cell(&t, TONE_PLAIN, "%s", number_bytes(bytes, sizeof bytes, parts[i].bytes));
+        table_cell(&t, TONE_DIM, "%s", number_percent(share, sizeof share, part));
+        table_bar(&t, part, 24);
+    }
+    double all = capacity > 0 && m->total >= 0 ? m->total / capacity : -1;
+    table_cell(&t, TONE_BOLD, "all");
+    table_cell(&t, row->p.fits ? TONE_BOLD : TONE_BAD, "%s", number_bytes(bytes, sizeof bytes, m->total));
+    table_cell(&t, TONE_DIM, "%s", number_percent(share, sizeof share, all));
+    table_bar(&t, all, 24);
+    report_gap(r);
+    table_print(&t, 0);
+}
+
+static void run_report(report *r, const render_row *row)
+{
+    const pg_prediction *p = &row->p;
+    char title[200], detail[200], need[NUMBER_SIZE], have[NUMBER_SIZE];
+    const char *dot = render_dot(r);
+    format_text(title, sizeof title, "On %s", p->gpu_name ? p->gpu_name : p->gpu);
+    format_text(detail, sizeof detail, "%s%s%s%s%s%s%s%sbatch %lld", p->gpu, dot, p->task ? p->task : "-", dot,
+                p->precision ? p->precision : "-", dot, p->runtime ? p->runtime : "-", dot, (long long)p->batch);
+    report_heading(r, 1, title, detail);
+    if (!r->markdown) report_gap(r);
+    number_bytes(need, sizeof need, p->memory.total);
+    number_bytes(have, sizeof have, p->memory_capacity);
+    if (p->fits) speed_pairs(r, row);
+    else report_pair(r, "Too big", TONE_BAD, "needs %s of memory, the GPU has %s", need, have);
+    report_pair(r, "Rests on", TONE_PLAIN, "%s", basis_text(p->basis));
+    if (p->note && p->note[0]) report_pair(r, "Note", TONE_WARN, "%s", p->note);
+    memory_table(r, row);
+}
+
+void render_model_report(report *r, const render_model *m)
+{
+    if (r->format == RENDER_JSON) {
+        model_json(r->out, m);
+        return;
+    }
+    if (r->format == RENDER_CSV) {
+        model_csv(r->out, m);
+        return;
+    }
+    info_report(r, m->info);
+    if (m->row_count) run_report(r, &m->rows[0]);
+    if (m->explanation) render_explanation_report(r, m->explanation);
+    if (m->row_count > 1) {
+        report_heading(r, 1, "Beside other GPUs", NULL);
+        if (!r->markdown) report_gap(r);
+        render_rows(r, m->rows, m->row_count, &(render_comparison){.many_precisions = false});
+        render_notes(r, m->rows + 1, m->row_count - 1); /* the first said its own above */
+    }
+}

@@ -1,0 +1,248 @@
+/* Predictions: the members that JSON and CSV share, and the table that people read. */
+#include "render/fields.h"
+#include "render/render.h"
+
+#define ROW(name, kind, member, speed)                  \
+    {                                                   \
+        name, kind, offsetof(render_row, member), speed \
+    }
+
+static const field row_fields[] = {
+    ROW("model", FIELD_TEXT, model, false),
+    ROW("gpu", FIELD_TEXT, p.gpu, false),
+    ROW("gpu_name", FIELD_TEXT, p.gpu_name, false),
+    ROW("gpu_count", FIELD_INT, p.gpu_count, false),
+    ROW("batch", FIELD_INT64, p.batch, false),
+    ROW("task", FIELD_TEXT, p.task, false),
+    ROW("precision", FIELD_TEXT, p.precision, false),
+    ROW("runtime", FIELD_TEXT, p.runtime, false),
+    ROW("latency_ms", FIELD_NUMBER, p.latency_ms, true),
+    ROW("latency_low_ms", FIELD_NUMBER, p.latency_low_ms, true),
+    ROW("latency_high_ms", FIELD_NUMBER, p.latency_high_ms, true),
+    ROW("throughput", FIELD_NUMBER, p.throughput, true),
+    ROW("throughput_unit", FIELD_TEXT, p.throughput_unit, false),
+    ROW("memory_bytes", FIELD_BYTES, p.memory.total, false),
+    ROW("memory_capacity_bytes", FIELD_BYTES, p.memory_capacity, false),
+    ROW("fits", FIELD_BOOL, p.fits, false),
+    ROW("memory_efficiency", FIELD_NUMBER, p.memory_efficiency, true),
+    ROW("compute_utilization", FIELD_NUMBER, p.compute_utilization, true),
+    ROW("bottleneck", FIELD_TEXT, p.bottleneck, false),
+    ROW("power_w", FIELD_NUMBER, p.power_w, true),
+    {"cost_per_hour_usd", FIELD_NULL, 0, false},
+    {"cost_per_million_usd", FIELD_NULL, 0, false},
+    {"price_as_of", FIELD_NULL, 0, false},
+    ROW("gpu_ms", FIELD_NUMBER, p.gpu_ms, true),
+    ROW("host_ms", FIELD_NUMBER, p.host_ms, true),
+    ROW("flops", FIELD_NUMBER, p.flops, false),
+    ROW("dram_bytes", FIELD_NUMBER, p.dram_bytes, false),
+    ROW("basis", FIELD_TEXT, p.basis, false),
+    ROW("note", FIELD_TEXT, p.note, false),
+};
+
+static const field memory_fields[] = {
+    ROW("weights", FIELD_BYTES, p.memory.weights, false),
+    ROW("activations", FIELD_BYTES, p.memory.activations, false),
+    ROW("workspace", FIELD_BYTES, p.memory.workspace, false),
+    ROW("kv_cache", FIELD_BYTES, p.memory.kv_cache, false),
+    ROW("gradients", FIELD_BYTES, p.memory.gradients, false),
+    ROW("optimizer", FIELD_BYTES, p.memory.optimizer, false),
+    ROW("runtime", FIELD_BYTES, p.memory.runtime, false),
+};
+
+enum {
+    ROW_FIELDS = sizeof row_fields / sizeof row_fields[0],
+    MEMORY_FIELDS = sizeof memory_fields / sizeof memory_fields[0]
+};
+
+void render_row_json(json *j, const render_row *row)
+{
+    fields_json(j, row_fields, ROW_FIELDS, row, !row->p.fits);
+    json_key(j, "memory");
+    json_object(j, JSON_INLINE);
+    fields_json(j, memory_fields, MEMORY_FIELDS, row, false);
+    json_end(j);
+}
+
+void render_rows_csv_names(buffer *out)
+{
+    fields_csv_names(out, "", row_fields, ROW_FIELDS, true);
+    for (size_t i = 0; i < MEMORY_FIELDS; i++) buffer_format(out, ",memory_%s_bytes", memory_fields[i].name);
+    csv_end(out);
+}
+
+void render_row_csv(buffer *out, const render_row *row)
+{
+    fields_csv(out, row_fields, ROW_FIELDS, row, !row->p.fits, true);
+    fields_csv(out, memory_fields, MEMORY_FIELDS, row, false, false);
+    csv_end(out);
+}
+
+void render_warnings_json(json *j, render_warnings warnings)
+{
+    json_key(j, "warnings");
+    json_array(j, JSON_LINES);
+    for (size_t i = 0; i < warnings.count; i++) json_text(j, warnings.texts[i]);
+    json_end(j);
+}
+
+const char *render_dot(const report *r)
+{
+    return r->style.unicode ? " \xc2\xb7 " : ", ";
+}
+
+/* "0.68" "13.2" "24": what people compare with the size on the box. */
+static void gib(char *out, size_t cap, double bytes)
+{
+    double x = bytes / (1024.0 * 1024 * 1024), tenths = floor(x * 10 + 0.5);
+    if (!(bytes >= 0)) format_text(out, cap, "-");
+    else if (x < 9.995) format_text(out, cap, "%.2f", x);
+    else format_text(out, cap, tenths == floor(tenths / 10) * 10 ? "%.0f" : "%.1f", x);
+}
+
+void render_memory(char *out, size_t cap, double bytes, const char *between, double capacity)
+{
+    char used[NUMBER_SIZE], all[NUMBER_SIZE];
+    gib(used, sizeof used, bytes);
+    gib(all, sizeof all, capacity);
+    format_text(out, cap, "%s %s %s GiB", used, between, all);
+}
+
+enum { BAR_WIDTH = 12 };
+enum {
+    COL_GPU,
+    COL_NAME,
+    COL_PRECISION,
+    COL_RUNTIME,
+    COL_BATCH,
+    COL_LATENCY,
+    COL_INTERVAL,
+    COL_THROUGHPUT,
+    COL_BAR,
+    COL_MEMORY,
+    COL_BOUND,
+    COL_COMPUTE,
+    COL_BANDWIDTH,
+    COL_POWER,
+    COL_PER_WATT,
+    COL_BASIS,
+    COL_COUNT
+};
+
+static const column row_columns[COL_COUNT] = {
+    [COL_GPU] = {"GPU", ALIGN_LEFT, 0, 8, false, false},
+    [COL_NAME] = {"Name", ALIGN_LEFT, 102, 0, false, false},
+    [COL_PRECISION] = {"Precision", ALIGN_LEFT, 0, 0, false, false},
+    [COL_RUNTIME] = {"Runtime", ALIGN_LEFT, 0, 0, false, false},
+    [COL_BATCH] = {"Batch", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_LATENCY] = {"Latency", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_INTERVAL] = {"+-", ALIGN_RIGHT, 3, 0, false, false},
+    [COL_THROUGHPUT] = {"Throughput", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_BAR] = {"", ALIGN_LEFT, 101, 0, true, false},
+    [COL_MEMORY] = {"Memory", ALIGN_RIGHT, 2, 0, false, false},
+    [COL_BOUND] = {"Bound by", ALIGN_LEFT, 5, 0, false, false},
+    [COL_COMPUTE] = {"Util", ALIGN_RIGHT, 7, 0, false, false},
+    [COL_BANDWIDTH] = {"Mem BW", ALIGN_RIGHT, 9, 0, false, false},
+    [COL_POWER] = {"Power", ALIGN_RIGHT, 4, 0, false, false},
+    [COL_PER_WATT] = {"Per watt", ALIGN_RIGHT, 10, 0, false, false},
+    [COL_BASIS] = {"Basis", ALIGN_LEFT, 103, 0, false, false},
+};
+
+/* Half the width of the interval: "+-12 %". */
+static void interval_cell(table *t, const render_row *row)
+{
+    const pg_prediction *p = &row->p;
+    char percent[NUMBER_SIZE];
+    bool known = p->fits && p->latency_ms > 0 && p->latency_low_ms >= 0 && p->latency_high_ms >= p->latency_low_ms;
+    number_percent(percent, sizeof percent,
+                   known ? (p->latency_high_ms - p->latency_low_ms) / (2 * p->latency_ms) : -1);
+    if (known) table_cell(t, TONE_DIM, "%s%s", t->report->style.unicode ? "\xc2\xb1" : "+-", percent);
+    else table_cell(t, TONE_DIM, "-");
+}
+
+static void number_cell(table *t, tone tone_, char *(*number)(char *, size_t, double), double x)
+{
+    char text[NUMBER_SIZE];
+    table_cell(t, tone_, "%s", number(text, sizeof text, x));
+}
+
+static tone bound_tone(const char *bound)
+{
+    if (!bound) return TONE_DIM;
+    return strcmp(bound, "launch") == 0 || strcmp(bound, "host") == 0 ? TONE_WARN : TONE_PLAIN;
+}
+
+static void speed_cells(table *t, const render_row *row)
+{
+    const pg_prediction *p = &row->p;
+    char text[NUMBER_SIZE];
+    if (p->fits) {
+        number_time(text, sizeof text, p->latency_ms, t->report->style.unicode);
+        table_cell(t, row->best_latency ? TONE_GOOD : TONE_PLAIN, "%s", text);
+    } else {
+        table_cell(t, TONE_BAD, "too big");
+    }
+    interval_cell(t, row);
+    number_plain(text, sizeof text, p->fits ? p->throughput : -1);
+    table_cell(t, row->best_throughput ? TONE_GOOD : TONE_PLAIN, "%s%s", text, p->fits ? "/s" : "");
+    table_bar(t, p->fits ? row->relative : -1, BAR_WIDTH);
+}
+
+static void add_row(table *t, const render_row *row)
+{
+    const pg_prediction *p = &row->p;
+    char memory[2 * NUMBER_SIZE + 8];
+    bool same = !row->asked || !p->precision || strcmp(row->asked, p->precision) == 0;
+    table_cell(t, TONE_BOLD, "%s", p->gpu);
+    table_cell(t, TONE_DIM, "%s", p->gpu_name ? p->gpu_name : "");
+    if (same) table_cell(t, TONE_PLAIN, "%s", p->precision ? p->precision : "-");
+    else table_cell(t, TONE_WARN, "%s as %s", row->asked, p->precision);
+    table_cell(t, TONE_PLAIN, "%s", p->runtime ? p->runtime : "-");
+    table_cell(t, TONE_PLAIN, "%lld", (long long)p->batch);
+    speed_cells(t, row);
+    render_memory(memory, sizeof memory, p->memory.total, "/", p->memory_capacity);
+    table_cell(t, p->fits ? TONE_PLAIN : TONE_BAD, "%s", memory);
+    table_cell(t, bound_tone(p->bottleneck), "%s", p->fits && p->bottleneck ? p->bottleneck : "-");
+    number_cell(t, TONE_PLAIN, number_percent, p->fits ? p->compute_utilization : -1);
+    number_cell(t, TONE_PLAIN, number_percent, p->fits ? p->memory_efficiency : -1);
+    number_cell(t, TONE_PLAIN, number_watts, p->fits ? p->power_w : -1);
+    number_cell(t, row->best_per_watt ? TONE_GOOD : TONE_PLAIN, number_plain, p->fits ? row->per_watt : -1);
+    table_cell(t, TONE_DIM, "%s", p->basis ? p->basis : "-");
+}
+
+void render_rows(report *r, const render_row *rows, size_t count, const render_comparison *c)
+{
+    column columns[COL_COUNT];
+    memcpy(columns, row_columns, sizeof columns);
+    columns[COL_PRECISION].hidden = !c->many_precisions;
+    columns[COL_RUNTIME].hidden = !c->many_runtimes;
+    if (r->style.unicode) columns[COL_INTERVAL].title = "\xc2\xb1";
+    table t;
+    table_init(&t, r, columns, COL_COUNT);
+    for (size_t i = 0; i < count; i++) add_row(&t, &rows[i]);
+    table_print(&t, COL_BATCH);
+}
+
+void render_notes(report *r, const render_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *note = rows[i].p.note;
+        bool said = !note || !note[0];
+        for (size_t k = i; k-- > 0 && !said && rows[k].gpu == rows[i].gpu;) /* the rows of a GPU stand together */
+            said = rows[k].p.note && strcmp(rows[k].p.note, note) == 0;
+        if (!said) report_text(r, TONE_WARN, "%s%s: %s", r->markdown ? "\n" : "", rows[i].p.gpu, note);
+    }
+}
+
+void render_model_line(report *r, char *out, size_t cap, const pg_model_info *info)
+{
+    char parameters[NUMBER_SIZE], macs[NUMBER_SIZE], weights[NUMBER_SIZE];
+    const char *dot = render_dot(r);
+    number_count(parameters, sizeof parameters, info->parameters);
+    number_count(macs, sizeof macs, info->macs);
+    number_bytes(weights, sizeof weights, info->weights_bytes);
+    size_t n = 0;
+    if (info->format) n += format_text(out, cap, "%s%s", info->format, dot);
+    if (info->family && n < cap) n += format_text(out + n, cap - n, "%s%s", info->family, dot);
+    if (n < cap)
+        format_text(out + n, cap - n, "%s parameters%s%s MACs%s%s weights", parameters, dot, macs, dot, weights);
+}

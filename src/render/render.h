@@ -1,0 +1,105 @@
+/* What the commands show: plain structs in, a table, JSON, CSV or Markdown out (r->format). Nothing is computed here:
+ * what is best, what is sorted how and which rows are left out was decided before. */
+#ifndef RENDER_RENDER_H
+#define RENDER_RENDER_H
+
+#include "phantom/phantom.h"
+#include "render/report.h"
+
+/* Texts that go into "warnings" of JSON; the other formats leave them to stderr. */
+typedef struct render_warnings {
+    const char *const *texts;
+    size_t count;
+} render_warnings;
+
+typedef enum gpu_detail { GPU_BASIC, GPU_PROFILES, GPU_ALL } gpu_detail;
+
+void render_gpus(report *r, const pg_gpu *const *gpus, size_t count, gpu_detail detail, render_warnings warnings);
+void render_builtins(report *r, const pg_builtin *const *models, size_t count);
+
+/* A prediction with what was asked for. */
+typedef struct render_row {
+    const char *model;
+    const char *asked; /* the precision that was asked for */
+    const pg_gpu *gpu;
+    pg_prediction p;
+    double relative;                                   /* throughput, the model's best being 1 */
+    double per_watt;                                   /* throughput per watt; negative: not known */
+    bool best_throughput, best_latency, best_per_watt; /* of the model */
+} render_row;
+
+/* "throughput", "latency", "throughput_per_watt": the best row of a model; "batch": of a model on a GPU. */
+typedef struct render_best {
+    const char *by;
+    const render_row *row;
+} render_best;
+
+typedef struct render_group {
+    const pg_model_info *info;
+    const render_row *rows;
+    size_t row_count;
+    const render_best *best;
+    size_t best_count;
+} render_group;
+
+typedef struct render_comparison {
+    const render_group *groups;
+    size_t count;
+    bool many_precisions, many_runtimes;    /* they differ between rows, so they get columns */
+    const char *precision, *runtime, *task; /* what the rows share */
+    render_warnings warnings;
+} render_comparison;
+
+void render_comparison_report(report *r, const render_comparison *c);
+
+/* Rows of --explain after sorting and cutting. */
+typedef struct render_kind {
+    const char *name; /* of the kernels, "conv" */
+    uint64_t kernels;
+    double time_ms, ideal_ms, share;
+} render_kind;
+
+typedef struct render_explanation {
+    const pg_kernel_row *const *rows;
+    size_t count;
+    bool in_order;        /* as executed, else the longest first */
+    uint64_t other_count; /* rows that were left out */
+    double other_ms, other_ideal_ms, other_share;
+    double total_ms, total_ideal_ms;
+    uint64_t total_count;
+    const render_kind *kinds; /* the longest first */
+    size_t kind_count;
+} render_explanation;
+
+typedef struct render_model {
+    const pg_model_info *info;
+    const render_row *rows; /* the first in full, then all side by side */
+    size_t row_count;
+    const render_explanation *explanation; /* NULL: not asked for */
+    render_warnings warnings;
+} render_model;
+
+void render_model_report(report *r, const render_model *m);
+
+/* Trace events (chrome://tracing, Perfetto) of one step: the GPU's stream and the host that feeds it. */
+void render_trace(buffer *out, const render_row *row, const pg_explanation *explanation);
+
+/* Shared by the reports. */
+void render_row_json(json *j, const render_row *row);
+void render_rows_csv_names(buffer *out);
+void render_row_csv(buffer *out, const render_row *row);
+void render_warnings_json(json *j, render_warnings warnings);
+void render_explanation_report(report *r, const render_explanation *e);
+void render_explanation_json(json *j, const render_explanation *e);
+void render_explanation_csv(buffer *out, const render_explanation *e);
+/* " · " or ", " */
+const char *render_dot(const report *r);
+/* "1.10 / 24 GiB": what of the memory is used */
+void render_memory(char *out, size_t cap, double bytes, const char *between, double capacity);
+/* A table of predictions, and below it the notes of theirs. */
+void render_rows(report *r, const render_row *rows, size_t count, const render_comparison *c);
+void render_notes(report *r, const render_row *rows, size_t count);
+/* "onnx, cnn, 25.6 M parameters, 4.09 G MACs, 97.5 MiB weights" */
+void render_model_line(report *r, char *out, size_t cap, const pg_model_info *info);
+
+#endif

@@ -1,0 +1,107 @@
+/* The trace-event format of chrome://tracing and Perfetto: one object with "traceEvents"; ts and dur in microseconds.
+ *   ph "M": names a process or thread; ph "X": an event with a beginning and a length. */
+#include "render/render.h"
+
+enum { PROCESS = 1, STREAM = 1, HOST = 2 };
+
+static void name_event(json *j, const char *what, int thread, const char *name)
+{
+    json_object(j, JSON_INLINE);
+    json_key(j, "name");
+    json_text(j, what);
+    json_key(j, "ph");
+    json_text(j, "M");
+    json_key(j, "pid");
+    json_integer(j, PROCESS);
+    json_key(j, "tid");
+    json_integer(j, thread);
+    json_key(j, "args");
+    json_object(j, JSON_INLINE);
+    json_key(j, "name");
+    json_text(j, name);
+    json_end(j);
+    json_end(j);
+}
+
+static void begin_event(json *j, const char *name, const char *category, int thread, double start_us, double length_us)
+{
+    json_object(j, JSON_INLINE);
+    json_key(j, "name");
+    json_text(j, name);
+    json_key(j, "cat");
+    json_text(j, category);
+    json_key(j, "ph");
+    json_text(j, "X");
+    json_key(j, "ts");
+    json_number(j, start_us);
+    json_key(j, "dur");
+    json_number(j, length_us);
+    json_key(j, "pid");
+    json_integer(j, PROCESS);
+    json_key(j, "tid");
+    json_integer(j, thread);
+}
+
+static void kernel_event(json *j, const pg_kernel_row *k, double start_us)
+{
+    begin_event(j, k->name && k->name[0] ? k->name : k->op, k->kernel ? k->kernel : "kernel", STREAM, start_us,
+                k->time_ms * 1e3);
+    json_key(j, "args");
+    json_object(j, JSON_INLINE);
+    json_key(j, "op");
+    json_text(j, k->op);
+    json_key(j, "shape");
+    json_text(j, k->shape);
+    json_key(j, "bound");
+    json_text(j, k->bound);
+    json_key(j, "roofline_us");
+    json_known(j, k->ideal_ms < 0 ? -1 : k->ideal_ms * 1e3);
+    json_key(j, "flops");
+    json_known(j, k->flops);
+    json_key(j, "bytes");
+    json_known(j, k->bytes);
+    json_key(j, "runs");
+    json_number(j, (double)k->count);
+    json_end(j);
+    json_end(j);
+}
+
+void render_trace(buffer *out, const render_row *row, const pg_explanation *explanation)
+{
+    const pg_prediction *p = &row->p;
+    size_t count = pg_explanation_count(explanation);
+    uint64_t runs = 0;
+    for (size_t i = 0; i < count; i++) runs += pg_explanation_at(explanation, i)->count;
+    double issue_us = runs && p->host_ms > 0 ? p->host_ms * 1e3 / (double)runs : 0;
+    double host_us = 0, free_us = 0;
+    char process[300];
+    format_text(process, sizeof process, "%s on %s, batch %lld, %s, %s (predicted)", row->model,
+                p->gpu_name ? p->gpu_name : p->gpu, (long long)p->batch, p->precision ? p->precision : "-",
+                p->runtime ? p->runtime : "-");
+    json j;
+    json_init(&j, out);
+    json_object(&j, JSON_LINES);
+    json_key(&j, "displayTimeUnit");
+    json_text(&j, "ms");
+    json_key(&j, "traceEvents");
+    json_array(&j, JSON_LINES);
+    name_event(&j, "process_name", STREAM, process);
+    name_event(&j, "thread_name", STREAM, "GPU stream");
+    name_event(&j, "thread_name", HOST, "host issue");
+    for (size_t i = 0; i < count; i++) {
+        const pg_kernel_row *k = pg_explanation_at(explanation, i);
+        double start = k->start_ms * 1e3, length = issue_us * (double)k->count;
+        if (issue_us > 0) {
+            begin_event(&j, k->name && k->name[0] ? k->name : k->op, "issue", HOST, host_us, length);
+            json_end(&j);
+        }
+        /* A kernel starts when the first of its runs was issued and the stream is free. */
+        if (start < host_us + issue_us) start = host_us + issue_us;
+        if (start < free_us) start = free_us;
+        kernel_event(&j, k, start);
+        host_us += length;
+        free_us = start + k->time_ms * 1e3;
+        if (free_us < host_us) free_us = host_us;
+    }
+    json_finish(&j);
+}

@@ -1,0 +1,130 @@
+/* Inception v3 (Szegedy 2015) as in torchvision, for inference: without the auxiliary classifier of training. */
+#include "zoo/tables.h"
+
+/* The three forms of convolution in the paper's figures, each with batch normalisation and ReLU. */
+static nn_val square(nn *n, nn_val x, const char *layer, int64_t out, int k, int stride, int pad)
+{
+    return nn_conv_bn(n, x, layer, (nn_conv2d){.out = out, .k = k, .stride = stride, .pad = pad}, OP_Relu);
+}
+
+static nn_val wide(nn *n, nn_val x, const char *layer, int64_t out, int k)
+{
+    return nn_conv_bn(n, x, layer, (nn_conv2d){.out = out, .k = 1, .kw = k, .pad_w = k / 2}, OP_Relu);
+}
+
+static nn_val tall(nn *n, nn_val x, const char *layer, int64_t out, int k)
+{
+    return nn_conv_bn(n, x, layer, (nn_conv2d){.out = out, .k = k, .kw = 1, .pad = k / 2}, OP_Relu);
+}
+
+static nn_val pooled(nn *n, nn_val x, int64_t out)
+{
+    return square(n, nn_pool(n, x, OP_AveragePool, "avgpool", 3, 1, 1), "branch_pool", out, 1, 1, 0);
+}
+
+static nn_val block_a(nn *n, nn_val x, int64_t pool_features)
+{
+    nn_val b[4];
+    b[0] = square(n, x, "branch1x1", 64, 1, 1, 0);
+    b[1] = square(n, square(n, x, "branch5x5_1", 48, 1, 1, 0), "branch5x5_2", 64, 5, 1, 2);
+    b[2] = square(n, square(n, x, "branch3x3dbl_1", 64, 1, 1, 0), "branch3x3dbl_2", 96, 3, 1, 1);
+    b[2] = square(n, b[2], "branch3x3dbl_3", 96, 3, 1, 1);
+    b[3] = pooled(n, x, pool_features);
+    return nn_concat(n, b, 4, 1, "concat");
+}
+
+static nn_val block_b(nn *n, nn_val x, int64_t unused)
+{
+    (void)unused;
+    nn_val b[3];
+    b[0] = square(n, x, "branch3x3", 384, 3, 2, 0);
+    b[1] = square(n, square(n, x, "branch3x3dbl_1", 64, 1, 1, 0), "branch3x3dbl_2", 96, 3, 1, 1);
+    b[1] = square(n, b[1], "branch3x3dbl_3", 96, 3, 2, 0);
+    b[2] = nn_pool(n, x, OP_MaxPool, "maxpool", 3, 2, 0);
+    return nn_concat(n, b, 3, 1, "concat");
+}
+
+static nn_val block_c(nn *n, nn_val x, int64_t c7)
+{
+    nn_val b[4], y;
+    b[0] = square(n, x, "branch1x1", 192, 1, 1, 0);
+    y = wide(n, square(n, x, "branch7x7_1", c7, 1, 1, 0), "branch7x7_2", c7, 7);
+    b[1] = tall(n, y, "branch7x7_3", 192, 7);
+    y = tall(n, square(n, x, "branch7x7dbl_1", c7, 1, 1, 0), "branch7x7dbl_2", c7, 7);
+    y = tall(n, wide(n, y, "branch7x7dbl_3", c7, 7), "branch7x7dbl_4", c7, 7);
+    b[2] = wide(n, y, "branch7x7dbl_5", 192, 7);
+    b[3] = pooled(n, x, 192);
+    return nn_concat(n, b, 4, 1, "concat");
+}
+
+static nn_val block_d(nn *n, nn_val x, int64_t unused)
+{
+    (void)unused;
+    nn_val b[3], y;
+    b[0] = square(n, square(n, x, "branch3x3_1", 192, 1, 1, 0), "branch3x3_2", 320, 3, 2, 0);
+    y = wide(n, square(n, x, "branch7x7x3_1", 192, 1, 1, 0), "branch7x7x3_2", 192, 7);
+    b[1] = square(n, tall(n, y, "branch7x7x3_3", 192, 7), "branch7x7x3_4", 192, 3, 2, 0);
+    b[2] = nn_pool(n, x, OP_MaxPool, "maxpool", 3, 2, 0);
+    return nn_concat(n, b, 3, 1, "concat");
+}
+
+static nn_val block_e(nn *n, nn_val x, int64_t unused)
+{
+    (void)unused;
+    nn_val b[4], half[2], y;
+    b[0] = square(n, x, "branch1x1", 320, 1, 1, 0);
+    y = square(n, x, "branch3x3_1", 384, 1, 1, 0);
+    half[0] = wide(n, y, "branch3x3_2a", 384, 3);
+    half[1] = tall(n, y, "branch3x3_2b", 384, 3);
+    b[1] = nn_concat(n, half, 2, 1, "branch3x3_concat");
+    y = square(n, square(n, x, "branch3x3dbl_1", 448, 1, 1, 0), "branch3x3dbl_2", 384, 3, 1, 1);
+    half[0] = wide(n, y, "branch3x3dbl_3a", 384, 3);
+    half[1] = tall(n, y, "branch3x3dbl_3b", 384, 3);
+    b[2] = nn_concat(n, half, 2, 1, "branch3x3dbl_concat");
+    b[3] = pooled(n, x, 192);
+    return nn_concat(n, b, 4, 1, "concat");
+}
+
+static void build(nn *n, const void *dims)
+{
+    static const struct {
+        const char *name;
+        nn_val (*block)(nn *n, nn_val x, int64_t width);
+        int64_t width;
+    } mixed[] = {{"Mixed_5b", block_a, 32},  {"Mixed_5c", block_a, 64},  {"Mixed_5d", block_a, 64},
+                 {"Mixed_6a", block_b, 0},   {"Mixed_6b", block_c, 128}, {"Mixed_6c", block_c, 160},
+                 {"Mixed_6d", block_c, 160}, {"Mixed_6e", block_c, 192}, {"Mixed_7a", block_d, 0},
+                 {"Mixed_7b", block_e, 0},   {"Mixed_7c", block_e, 0}};
+    (void)dims;
+    nn_val x = nn_image_input(n, "input", 3);
+    x = square(n, x, "Conv2d_1a_3x3", 32, 3, 2, 0);
+    x = square(n, x, "Conv2d_2a_3x3", 32, 3, 1, 0);
+    x = square(n, x, "Conv2d_2b_3x3", 64, 3, 1, 1);
+    x = nn_pool(n, x, OP_MaxPool, "maxpool1", 3, 2, 0);
+    x = square(n, x, "Conv2d_3b_1x1", 80, 1, 1, 0);
+    x = square(n, x, "Conv2d_4a_3x3", 192, 3, 1, 0);
+    x = nn_pool(n, x, OP_MaxPool, "maxpool2", 3, 2, 0);
+    for (size_t i = 0; i < sizeof mixed / sizeof *mixed; i++) {
+        size_t mark = nn_push(n, "%s", mixed[i].name);
+        x = mixed[i].block(n, x, mixed[i].width);
+        nn_pop(n, mark);
+    }
+    x = nn_global_pool(n, x, "avgpool");
+    nn_output(n, nn_fc(n, x, "fc", 1000), "output");
+}
+
+/* torchvision publishes 27161264 with the auxiliary classifier, which holds 3326696 of them. */
+static const zoo_entry rows[] = {
+    {.name = "inception_v3",
+     .aliases = "inception inceptionv3",
+     .family = "cnn",
+     .description = "Inception v3 (inference: no auxiliary classifier)",
+     .parameters = 27161264 - 3326696,
+     .source = ZOO_TORCHVISION,
+     .image_size = 299,
+     .image_min = 75,
+     .image_step = 1,
+     .build = build},
+};
+
+const zoo_table zoo_inception = ZOO_TABLE(rows);

@@ -1,0 +1,25 @@
+/* The tables of entries, one a builder file. zoo.c lists them in the order in which people see them. */
+#ifndef ZOO_TABLES_H
+#define ZOO_TABLES_H
+
+#include "zoo/nn.h"
+
+typedef struct zoo_table {
+    const zoo_entry *rows;
+    size_t count;
+} zoo_table;
+
+extern const zoo_table zoo_resnet, zoo_mobile, zoo_shufflenet, zoo_convnext, zoo_efficientnet, zoo_classic,
+    zoo_inception, zoo_vit, zoo_swin, zoo_bert, zoo_gpt2, zoo_llama, zoo_rnn, zoo_vision_tasks, zoo_diffusion;
+
+#define ZOO_TABLE(rows)                       \
+    {                                         \
+        (rows), sizeof(rows) / sizeof *(rows) \
+    }
+/* The dimensions of a row, typed: static because the tables are at file scope. */
+#define ZOO_DIMS(type, ...) (&(const type)__VA_ARGS__)
+
+#define ZOO_TORCHVISION "https://pytorch.org/vision/stable/models.html"
+#define ZOO_HUGGING_FACE(repo) "https://huggingface.co/" repo
+
+#endif

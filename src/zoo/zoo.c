@@ -1,0 +1,101 @@
+#include "zoo/tables.h"
+
+static const zoo_table *const tables[] = {
+    &zoo_resnet,  &zoo_mobile,    &zoo_shufflenet, &zoo_efficientnet, &zoo_convnext,
+    &zoo_classic, &zoo_inception, &zoo_vit,        &zoo_swin,         &zoo_bert,
+    &zoo_gpt2,    &zoo_llama,     &zoo_rnn,        &zoo_vision_tasks, &zoo_diffusion,
+};
+enum { TABLES = sizeof tables / sizeof *tables, NAME_MAX_FOLDED = 64 };
+
+size_t zoo_count(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < TABLES; i++) n += tables[i]->count;
+    return n;
+}
+
+const zoo_entry *zoo_at(size_t i)
+{
+    for (size_t t = 0; t < TABLES; t++) {
+        if (i < tables[t]->count) return &tables[t]->rows[i];
+        i -= tables[t]->count;
+    }
+    return NULL;
+}
+
+/* The entry's names one after the other, folded: first its own, then the aliases. */
+static bool next_name(const zoo_entry *m, const char **rest, char *out, size_t cap, size_t *len)
+{
+    if (!*rest) {
+        *rest = m->aliases;
+        *len = str_fold(out, cap, str_c(m->name));
+        return true;
+    }
+    size_t n = 0;
+    while (**rest == ' ') (*rest)++;
+    while ((*rest)[n] && (*rest)[n] != ' ') n++;
+    *len = str_fold(out, cap, (str){*rest, n});
+    *rest += n;
+    return n > 0;
+}
+
+const zoo_entry *zoo_find(str name, pg_error *e)
+{
+    char wanted[NAME_MAX_FOLDED], known[NAME_MAX_FOLDED];
+    const zoo_entry *m, *near = NULL;
+    str w = {wanted, str_fold(wanted, sizeof wanted, name)};
+    unsigned best = w.len / 3 < 3 ? (unsigned)(w.len / 3) : 3; /* how far off a name may be to be suggested */
+    bool cut = w.len + 1 == sizeof wanted;
+    for (size_t i = 0; w.len && !cut && (m = zoo_at(i)) != NULL; i++) {
+        const char *rest = NULL;
+        str k = {known, 0};
+        while (next_name(m, &rest, known, sizeof known, &k.len)) {
+            if (str_eq(w, k)) return m;
+            unsigned d = best ? str_distance(w, k, best) : 1;
+            if (d < best || (d == best && best && !near)) {
+                best = d;
+                near = m;
+            }
+        }
+    }
+    if (near)
+        error_set(e, PG_E_NOT_FOUND, "there is no built-in model '%.*s' (did you mean '%s'?)", STR_ARG(name),
+                  near->name);
+    else
+        error_set(e, PG_E_NOT_FOUND,
+                  "there is no built-in model '%.*s' (some that are: resnet50, bert-base-uncased, llama-7b)",
+                  STR_ARG(name));
+    return NULL;
+}
+
+static pg_code check_image(const zoo_entry *m, int64_t size, pg_error *e)
+{
+    if (size < m->image_min || size > ZOO_IMAGE_MAX)
+        return error_set(e, PG_E_USAGE, "%s takes images of %d to %d pixels a side, not %lld (its default is %d)",
+                         m->name, m->image_min, ZOO_IMAGE_MAX, (long long)size, m->image_size);
+    if (size % m->image_step)
+        return error_set(e, PG_E_USAGE, "%s takes image sizes that are multiples of %d, not %lld (its default is %d)",
+                         m->name, m->image_step, (long long)size, m->image_size);
+    return PG_E_OK;
+}
+
+pg_code zoo_build(graph *g, const zoo_entry *m, const zoo_options *opt, pg_error *e)
+{
+    nn n = {.g = g, .entry = m, .zero = NO_TENSOR, .six = NO_TENSOR, .sequence = -1};
+    n.weights = m->weights ? m->weights : DT_FP32;
+    n.image = opt && opt->image_size ? opt->image_size : m->image_size;
+    if (m->image_size) {
+        pg_code code = check_image(m, n.image, e);
+        if (code) return code;
+    }
+    g->name = str_c(m->name);
+    g->format = STR("built-in");
+    g->family = str_c(m->family);
+    g->producer = STR("phantom-gpu");
+    n.batch = graph_add_symbol(g, STR("batch"), 1);
+    if (m->sequence) n.sequence = graph_add_symbol(g, STR("sequence"), m->sequence);
+    n.failed = n.batch < 0 || (m->sequence && n.sequence < 0);
+    g->batch_symbol = n.batch;
+    if (!n.failed) m->build(&n, m->dims);
+    return n.failed ? error_nomem(e, g->a) : PG_E_OK;
+}

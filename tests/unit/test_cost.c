@@ -1,0 +1,391 @@
+/* The kernel cost model: monotone, never faster than the roofs, sane on a GPU known only by its specification. */
+#include "cost/cost.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* Values near the shipped ones; what is tested here holds for all values within the bounds. */
+static cost_constants constants;
+static cost_gpu a100, h100, l40s, p4, custom;
+
+static gpu_spec spec_a100(void)
+{
+    gpu_spec s = {.sms = 108, .cuda_cores = 6912, .boost_mhz = 1410, .bandwidth_gbs = 2039, .l2_mb = 40, .tdp_w = 400,
+                  .release_year = 2020, .compute_capability = 8.0, .fp16_vector_tflops = 78};
+    s.name = STR("NVIDIA A100 SXM4 80GB");
+    s.memory_type = STR("HBM2e");
+    s.tflops[PREC_FP32] = 19.5;
+    s.tflops[PREC_TF32] = 156;
+    s.tflops[PREC_FP16] = s.tflops[PREC_BF16] = 312;
+    s.tflops[PREC_INT8] = 624;
+    return s;
+}
+
+static gpu_spec spec_h100(void)
+{
+    gpu_spec s = {.sms = 132, .cuda_cores = 16896, .boost_mhz = 1980, .bandwidth_gbs = 3352, .l2_mb = 50, .tdp_w = 700,
+                  .release_year = 2022, .compute_capability = 9.0};
+    s.tflops[PREC_FP32] = 66.9;
+    s.tflops[PREC_TF32] = 494.7;
+    s.tflops[PREC_FP16] = s.tflops[PREC_BF16] = 989.4;
+    s.tflops[PREC_FP8] = s.tflops[PREC_INT8] = 1978.9;
+    return s;
+}
+
+static gpu_spec spec_l40s(void)
+{
+    gpu_spec s = {.sms = 142, .cuda_cores = 18176, .boost_mhz = 2520, .bandwidth_gbs = 864, .l2_mb = 96, .tdp_w = 350,
+                  .release_year = 2023, .compute_capability = 8.9};
+    s.name = STR("NVIDIA L40S");
+    s.memory_type = STR("GDDR6");
+    s.tflops[PREC_FP32] = 91.6;
+    s.tflops[PREC_FP16] = s.tflops[PREC_BF16] = 362;
+    return s;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    for (int i = 0; i < COST_CONSTANTS; i++) {
+        const cost_constant_info *info = &cost_constant_table[i];
+        *cost_constant_at(&constants, i) = info->lower + 0.3 * (info->upper - info->lower);
+    }
+    constants.memory_dram_share = 0.85;
+    constants.memory_l2_keep = 1;
+    gpu_spec s = spec_a100();
+    cost_gpu_init(&a100, &s, &constants);
+    s = spec_h100();
+    cost_gpu_init(&h100, &s, &constants);
+    s = spec_l40s();
+    cost_gpu_init(&l40s, &s, &constants);
+    gpu_spec old = {.sms = 20, .cuda_cores = 2560, .boost_mhz = 1063, .bandwidth_gbs = 192, .l2_mb = 2, .tdp_w = 75,
+                    .release_year = 2016, .compute_capability = 6.1};
+    old.tflops[PREC_FP32] = 5.5;
+    cost_gpu_init(&p4, &old, &constants);
+    gpu_spec bare = {.bandwidth_gbs = 500};
+    bare.tflops[PREC_FP32] = 20;
+    cost_gpu_init(&custom, &bare, &constants);
+    return 0;
+}
+
+/* Deterministic pseudo-random numbers: xorshift. */
+static uint64_t seed = 88172645463325252u;
+
+static double uniform(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (double)(seed >> 11) / 9007199254740992.0;
+}
+
+static double size(double most)
+{
+    return floor(exp(uniform() * log(most))) + 0.0;
+}
+
+static kernel gemm(precision p, double m, double n, double k, double batch)
+{
+    double e = p == PREC_FP32 || p == PREC_TF32 ? 4 : p == PREC_FP8 || p == PREC_INT8 ? 1 : 2;
+    kernel g = {.kind = KERNEL_GEMM, .math = p, .flops = 2 * m * n * k * batch, .read_bytes = m * k * e * batch,
+                .weight_bytes = n * k * e * batch, .write_bytes = m * n * 2 * batch, .weight_distance = INFINITY};
+    g.shape.gemm = (gemm_shape){m, n, k, batch};
+    return g;
+}
+
+static kernel conv(precision p, double batch, double in, double out, double side, double edge, bool last)
+{
+    double e = p == PREC_FP32 ? 4 : 2;
+    kernel c = {.kind = KERNEL_CONV, .math = p, .channels_last = last, .flops = 2 * batch * out * side * side * in * edge * edge,
+                .read_bytes = batch * in * side * side * e, .weight_bytes = in * out * edge * edge * e,
+                .write_bytes = batch * out * side * side * e, .weight_distance = INFINITY};
+    c.shape.conv = (conv_shape){batch, in, out, side, side, side, side, edge, edge, 1, 1, 1};
+    return c;
+}
+
+static kernel attention(double batch, double heads, double kv_heads, double q, double kv, double d, bool causal)
+{
+    double pairs = causal ? q * (kv - q) + q * (q + 1) / 2 : q * kv;
+    kernel a = {.kind = KERNEL_ATTENTION, .math = PREC_FP16, .flops = 4 * batch * heads * d * pairs,
+                .read_bytes = 2 * batch * d * (heads * q + 2 * kv_heads * kv), .write_bytes = 2 * batch * heads * q * d};
+    a.shape.attention = (attention_shape){batch, heads, kv_heads, q, kv, d, d, causal, false};
+    return a;
+}
+
+static kernel rows(kernel_kind kind, double n, double cols)
+{
+    kernel r = {.kind = kind, .flops = 8 * n * cols, .read_bytes = n * cols * 4, .write_bytes = n * cols * 4};
+    r.shape.rows = (rows_shape){n, cols};
+    return r;
+}
+
+static const cost_gpu *any_gpu(void)
+{
+    const cost_gpu *all[] = {&a100, &h100, &l40s, &p4, &custom};
+    return all[(int)(uniform() * 5)];
+}
+
+static double seconds(const cost_gpu *g, kernel k)
+{
+    kernel_cost c = cost_kernel(g, &k);
+    assert_true(isfinite(c.seconds) && c.seconds > 0);
+    assert_true(c.compute_s >= 0 && c.memory_s >= 0 && c.dram_bytes >= 0 && c.launches >= 1);
+    assert_true(c.dram_bytes >= 0 && c.limit < BOUND_COUNT);
+    return c.seconds;
+}
+
+#define NOT_FASTER(more, less) assert_true((more) >= (less) * (1 - 1e-12))
+
+static void gemm_grows_with_each_side(void **state)
+{
+    (void)state;
+    static const precision precisions[] = {PREC_FP32, PREC_TF32, PREC_FP16, PREC_BF16, PREC_FP8, PREC_INT8};
+    for (int i = 0; i < 20000; i++) {
+        const cost_gpu *g = any_gpu();
+        precision p = precisions[(int)(uniform() * 6)];
+        double m = size(40000), n = size(40000), k = size(40000), b = size(64), by = 1 + size(300);
+        double t = seconds(g, gemm(p, m, n, k, b));
+        NOT_FASTER(seconds(g, gemm(p, m + by, n, k, b)), t);
+        NOT_FASTER(seconds(g, gemm(p, m, n + by, k, b)), t);
+        NOT_FASTER(seconds(g, gemm(p, m, n, k + by, b)), t);
+        NOT_FASTER(seconds(g, gemm(p, m, n, k, b + by)), t);
+    }
+}
+
+static void conv_grows_with_each_side(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        const cost_gpu *g = any_gpu();
+        precision p = uniform() < 0.5 ? PREC_FP32 : PREC_FP16;
+        bool last = uniform() < 0.5;
+        double b = size(256), in = size(2048), out = size(2048), side = size(224), edge = 1 + 2 * floor(uniform() * 3), by = size(64);
+        double t = seconds(g, conv(p, b, in, out, side, edge, last));
+        NOT_FASTER(seconds(g, conv(p, b + by, in, out, side, edge, last)), t);
+        NOT_FASTER(seconds(g, conv(p, b, in + by, out, side, edge, last)), t);
+        NOT_FASTER(seconds(g, conv(p, b, in, out + by, side, edge, last)), t);
+        NOT_FASTER(seconds(g, conv(p, b, in, out, side + by, edge, last)), t);
+        NOT_FASTER(seconds(g, conv(p, b, in, out, side, edge, false)), seconds(g, conv(p, b, in, out, side, edge, true)));
+    }
+}
+
+static void attention_grows_with_each_side(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        const cost_gpu *g = any_gpu();
+        double b = size(64), kvh = size(16), group = size(8), q = uniform() < 0.5 ? 1 : size(4096), kv = q + size(8192) - 1;
+        double by = size(512), h = kvh * group;
+        bool causal = uniform() < 0.5;
+        double t = seconds(g, attention(b, h, kvh, q, kv, 64, causal));
+        NOT_FASTER(seconds(g, attention(b + by, h, kvh, q, kv, 64, causal)), t);
+        NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv + by, 64, causal)), t);
+        NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv, 128, causal)), t);
+        NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv, 64, false)), t);
+    }
+}
+
+static void streams_grow_with_bytes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        const cost_gpu *g = any_gpu();
+        kernel_kind kind = (kernel_kind)(KERNEL_ELEMENTWISE + (int)(uniform() * 8));
+        double n = size(100000), cols = size(10000), by = size(1000);
+        double t = seconds(g, rows(kind, n, cols));
+        NOT_FASTER(seconds(g, rows(kind, n + by, cols)), t);
+        NOT_FASTER(seconds(g, rows(kind, n, cols + by)), t);
+        kernel warm = rows(kind, n, cols);
+        warm.hot_bytes = warm.read_bytes;
+        warm.hot_distance = warm.read_bytes;
+        NOT_FASTER(t, seconds(g, warm));
+    }
+}
+
+/* Arithmetic no faster than the peak, bytes from DRAM no faster than its bandwidth. Winograd does fewer operations. */
+static void nothing_beats_the_roofs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        const cost_gpu *g = any_gpu();
+        kernel k;
+        switch ((int)(uniform() * 4)) {
+        case 0:
+            k = gemm(uniform() < 0.5 ? PREC_FP16 : PREC_FP32, size(20000), size(20000), size(20000), 1);
+            break;
+        case 1:
+            k = conv(PREC_FP16, size(64), size(1024), size(1024), size(112), 3, uniform() < 0.5);
+            break;
+        case 2:
+            k = attention(size(64), 16, 16, size(4096), 4096 + size(4096), 64, true);
+            break;
+        default:
+            k = rows(KERNEL_NORM, size(100000), size(10000));
+            break;
+        }
+        if (uniform() < 0.3) {
+            k.weight_distance = k.weight_bytes;
+            k.hot_bytes = k.read_bytes;
+        }
+        if (k.kind == KERNEL_CONV && !g->tensor[k.math]) {
+            continue;
+        }
+        kernel_cost c = cost_kernel(g, &k);
+        assert_true(c.seconds >= k.flops / g->peak[k.math]);
+        assert_true(c.seconds >= c.dram_bytes / g->dram_peak);
+        assert_true(c.dram_bytes >= k.read_bytes + k.weight_bytes + k.write_bytes - k.hot_bytes - k.weight_bytes - 1);
+        if (!(k.hot_bytes > 0)) {
+            assert_true(c.seconds >= c.ideal_s);
+        }
+    }
+}
+
+static void better_hardware_is_never_slower(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5000; i++) {
+        gpu_spec less = spec_a100(), more = spec_a100();
+        double by = 1 + uniform();
+        int what = (int)(uniform() * 4);
+        more.bandwidth_gbs *= what == 0 ? by : 1;
+        for (int p = 0; p < PREC_COUNT; p++) {
+            more.tflops[p] *= what == 1 ? by : 1;
+        }
+        more.tdp_w *= what == 2 ? by : 1;
+        more.l2_mb *= what == 3 ? by : 1;
+        cost_gpu a, b;
+        cost_gpu_init(&a, &less, &constants);
+        cost_gpu_init(&b, &more, &constants);
+        kernel k = uniform() < 0.5 ? gemm(PREC_BF16, size(20000), size(20000), size(20000), 1)
+                                   : conv(PREC_FP16, size(64), size(1024), size(1024), size(112), 3, false);
+        k.weight_distance = k.weight_bytes * 2;
+        NOT_FASTER(seconds(&a, k), seconds(&b, k));
+    }
+}
+
+/* Reads 4 GB, writes nothing, no arithmetic: floor + 4e9 / (2039e9 * 0.85) + the whole ramp. */
+static void long_stream_by_hand(void **state)
+{
+    (void)state;
+    kernel k = {.kind = KERNEL_COPY, .read_bytes = 4e9};
+    kernel_cost c = cost_kernel(&a100, &k);
+    double ramp = constants.memory_ramp_clocks / 1410e6 * 4e9 / (4e9 + constants.memory_ramp_mb * 1e6);
+    double floor_s = constants.launch_floor_us * 1e-6 + constants.launch_floor_clocks / 1410e6;
+    double expected = floor_s + 4e9 / (2039e9 * 0.85) + ramp;
+    assert_true(fabs(c.seconds / expected - 1) < 1e-9);
+    assert_int_equal(c.limit, BOUND_MEMORY);
+    assert_true(c.dram_bytes == 4e9 && c.launches == 1);
+}
+
+/* One full wave of 128 x 128 tiles without split, quantisation or memory: 108 tiles of K = 1024 on 108 SMs. */
+static void power_limit_by_hand(void **state)
+{
+    (void)state;
+    cost_gpu g = a100;
+    g.headroom[PREC_FP16] = 0.25;
+    assert_true(cost_clock_share(&g, PREC_FP16, 0.2) == 1);
+    assert_true(fabs(cost_clock_share(&g, PREC_FP16, 1) - 0.5) < 1e-12);
+    assert_true(cost_clock_share(&a100, PREC_FP16, 1e-6) == 1);
+    kernel k = gemm(PREC_FP16, 8192, 8192, 8192, 1);
+    NOT_FASTER(seconds(&g, k), seconds(&a100, k));
+}
+
+static void residency_belongs_to_the_situation(void **state)
+{
+    (void)state;
+    kernel cold = gemm(PREC_BF16, 1, 4096, 4096, 1), warm = cold, unset = cold;
+    warm.weight_distance = warm.weight_bytes;
+    unset.weight_distance = 0;
+    assert_true(cost_kernel(&l40s, &warm).dram_bytes < 0.01 * cost_kernel(&l40s, &cold).dram_bytes);
+    assert_true(seconds(&l40s, warm) < seconds(&l40s, cold));
+    assert_true(seconds(&l40s, unset) == seconds(&l40s, cold));
+    kernel large = gemm(PREC_BF16, 1, 32768, 32768, 1);
+    large.weight_distance = large.weight_bytes;
+    assert_true(cost_kernel(&l40s, &large).dram_bytes > 0.99 * large.weight_bytes);
+}
+
+static void skinny_products_stream_their_weights(void **state)
+{
+    (void)state;
+    kernel k = gemm(PREC_BF16, 1, 16384, 16384, 1);
+    kernel_cost c = cost_kernel(&a100, &k);
+    assert_int_equal(c.limit, BOUND_MEMORY);
+    assert_true(c.seconds > 1.0 / 0.95 * 537e6 / 2039e9);
+}
+
+static void missing_units_fall_back(void **state)
+{
+    (void)state;
+    assert_false(p4.tensor[PREC_FP16]);
+    assert_true(p4.peak[PREC_FP16] == 5.5e12 && p4.peak[PREC_BF16] == 5.5e12 && p4.peak[PREC_FP8] == 5.5e12);
+    assert_true(a100.peak[PREC_FP8] == 312e12 && a100.tensor[PREC_FP8]);
+    assert_true(a100.peak[PREC_INT8] == 624e12);
+    assert_true(seconds(&p4, gemm(PREC_FP16, 1024, 1024, 1024, 1)) > 2.0 * 1024 * 1024 * 1024 / 5.5e12);
+}
+
+/* Only FP32 rate and bandwidth are known. */
+static void bare_specification_is_sane(void **state)
+{
+    (void)state;
+    double s = seconds(&custom, gemm(PREC_FP32, 4096, 4096, 4096, 1)), ideal = 2.0 * 4096 * 4096 * 4096 / 20e12;
+    assert_true(s > ideal && s < 10 * ideal);
+    gpu_spec nothing = {0};
+    cost_gpu g;
+    cost_gpu_init(&g, &nothing, &constants);
+    assert_true(seconds(&g, gemm(PREC_FP16, 128, 128, 128, 1)) > 0);
+}
+
+static void empty_kernels_cost_a_launch(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < KERNEL_KIND_COUNT; kind++) {
+        kernel k = {.kind = (kernel_kind)kind};
+        kernel_cost c = cost_kernel(&a100, &k);
+        assert_true(isfinite(c.seconds) && c.seconds >= 0 && c.seconds < 1e-3);
+    }
+    kernel r = {.kind = KERNEL_RECURRENT, .math = PREC_FP16, .weight_bytes = 2e6, .read_bytes = 1e5, .write_bytes = 1e5};
+    r.shape.recurrent = (recurrent_shape){100, 8, 256, 256, 4, 1};
+    kernel twice = r;
+    twice.shape.recurrent.directions = 2;
+    kernel longer = r;
+    longer.shape.recurrent.steps = 200;
+    NOT_FASTER(seconds(&a100, twice), seconds(&a100, r));
+    assert_true(seconds(&a100, longer) > 1.8 * seconds(&a100, r));
+}
+
+static void constants_are_checked(void **state)
+{
+    (void)state;
+    int bad = -1;
+    assert_true(cost_constants_valid(&constants, &bad));
+    cost_constants broken = constants;
+    broken.gemm_depth = NAN;
+    assert_false(cost_constants_valid(&broken, &bad));
+    assert_int_equal(bad, COST_INDEX_gemm_depth);
+    broken.gemm_depth = -1;
+    assert_false(cost_constants_valid(&broken, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gemm_grows_with_each_side),
+        cmocka_unit_test(conv_grows_with_each_side),
+        cmocka_unit_test(attention_grows_with_each_side),
+        cmocka_unit_test(streams_grow_with_bytes),
+        cmocka_unit_test(nothing_beats_the_roofs),
+        cmocka_unit_test(better_hardware_is_never_slower),
+        cmocka_unit_test(long_stream_by_hand),
+        cmocka_unit_test(power_limit_by_hand),
+        cmocka_unit_test(residency_belongs_to_the_situation),
+        cmocka_unit_test(skinny_products_stream_their_weights),
+        cmocka_unit_test(missing_units_fall_back),
+        cmocka_unit_test(bare_specification_is_sane),
+        cmocka_unit_test(empty_kernels_cost_a_launch),
+        cmocka_unit_test(constants_are_checked),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}

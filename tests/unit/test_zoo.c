@@ -1,0 +1,649 @@
+/* The zoo: published parameters and multiply-accumulates, shapes of all operators, names, image sizes, no memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "graph/shape.h"
+#include "zoo/zoo.h"
+
+/* Fails the allocation number fail_at (counting from 0) and all later ones, when fail_at >= 0. */
+typedef struct test_heap {
+    long fail_at, calls, live;
+} test_heap;
+
+static void *heap_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    test_heap *h = ud;
+    (void)old_size;
+    if (!new_size) {
+        if (ptr) h->live--;
+        free(ptr);
+        return NULL;
+    }
+    if (h->fail_at >= 0 && h->calls >= h->fail_at) return NULL;
+    h->calls++;
+    void *p = realloc(ptr, new_size);
+    if (p && !ptr) h->live++;
+    return p;
+}
+
+static test_heap heap = {-1, 0, 0};
+
+typedef struct model {
+    arena a;
+    graph g;
+    shapes s;
+} model;
+
+static void open_model(model *m, const char *name, int64_t image)
+{
+    pg_error e = PG_ERROR_INIT;
+    const zoo_entry *entry = zoo_find(str_c(name), &e);
+    if (!entry) fail_msg("%s: %s", name, e.text);
+    arena_init(&m->a, (allocator){heap_resize, &heap}, 0);
+    assert_true(graph_init(&m->g, &m->a));
+    if (zoo_build(&m->g, entry, &(zoo_options){image}, &e) != PG_E_OK) fail_msg("%s: %s", name, e.text);
+}
+
+static void infer(model *m, int64_t batch)
+{
+    pg_error e = PG_ERROR_INIT;
+    int64_t binding[2] = {batch, 0};
+    assert_true(m->g.n_symbols <= 2 && m->g.batch_symbol == 0);
+    if (shapes_infer(&m->s, &m->g, &(shape_options){.binding = binding}, &m->a, &e) != PG_E_OK)
+        fail_msg("%.*s: %s: %s", STR_ARG(m->g.name), e.path, e.text);
+}
+
+static double elements(const tensor *t)
+{
+    double n = 1;
+    for (int i = 0; i < t->rank; i++) n *= (double)t->dims[i].v.i;
+    return n;
+}
+
+/* Every weight of floating type once, except the running statistics of batch normalisation. */
+static double parameters(const graph *g)
+{
+    double total = 0;
+    for (uint32_t i = 0; i < g->n_tensors; i++)
+        if (g->tensors[i].role == ROLE_WEIGHT && dtype_get(g->tensors[i].dtype)->floating)
+            total += elements(&g->tensors[i]);
+    for (uint32_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == OP_BatchNormalization)
+            for (uint32_t k = 3; k < 5; k++) total -= elements(&g->tensors[op_input(g, &g->ops[i], k)]);
+    return total;
+}
+
+static const tensor_shape *shape_of(const model *m, const op *o, uint32_t input)
+{
+    return &m->s.t[op_input(&m->g, o, input)];
+}
+
+static double dim(const tensor_shape *t, int from_end)
+{
+    return (double)t->dims[t->rank - from_end].v.i;
+}
+
+static double op_macs(const model *m, const op *o)
+{
+    double out = shape_elements(&m->s.t[op_out(&m->g, o)[0]]);
+    switch ((op_kind)o->kind) {
+    case OP_Conv: return out * shape_elements(shape_of(m, o, 1)) / (double)shape_of(m, o, 1)->dims[0].v.i;
+    case OP_ConvTranspose:
+        return shape_elements(shape_of(m, o, 0)) * shape_elements(shape_of(m, o, 1)) /
+               (double)shape_of(m, o, 1)->dims[0].v.i;
+    case OP_Gemm:
+    case OP_MatMul:
+    case OP_FusedMatMul: return out * dim(shape_of(m, o, 0), 1);
+    case OP_ScaledDotProductAttention: {
+        const tensor_shape *q = shape_of(m, o, 0), *k = shape_of(m, o, 1);
+        return (shape_elements(q) + out) * dim(k, 2);
+    }
+    default: return 0;
+    }
+}
+
+static double macs(const model *m)
+{
+    double total = 0;
+    for (uint32_t i = 0; i < m->g.n_ops; i++) total += op_macs(m, &m->g.ops[i]);
+    return total;
+}
+
+/* ---- published figures ---- */
+
+/* Sources: TV torchvision's model table (parameters; GFLOPS there are multiply-accumulates), HF the Hugging Face
+ * checkpoints, TM timm's results table. Multiply-accumulates are of one image of default size; 0: none published. */
+static const struct published {
+    const char *name;
+    double parameters, gmacs;
+} published[] = {
+    /* TV */
+    {"resnet18", 11689512, 1.81},
+    {"resnet34", 21797672, 3.66},
+    {"resnet50", 25557032, 4.09},
+    {"resnet101", 44549160, 7.80},
+    {"resnet152", 60192808, 11.51},
+    {"resnext50_32x4d", 25028904, 4.23},
+    {"resnext101_32x8d", 88791336, 16.41},
+    {"resnext101_64x4d", 83455272, 15.46},
+    {"wide_resnet50_2", 68883240, 11.40},
+    {"wide_resnet101_2", 126886696, 22.75},
+    {"vgg11", 132863336, 7.61},
+    {"vgg11_bn", 132868840, 7.61},
+    {"vgg13", 133047848, 11.31},
+    {"vgg13_bn", 133053736, 11.31},
+    {"vgg16", 138357544, 15.47},
+    {"vgg16_bn", 138365992, 15.47},
+    {"vgg19", 143667240, 19.63},
+    {"vgg19_bn", 143678248, 19.63},
+    {"alexnet", 61100840, 0.71},
+    {"squeezenet1_0", 1248424, 0.82},
+    {"squeezenet1_1", 1235496, 0.35},
+    {"densenet121", 7978856, 2.83},
+    {"densenet161", 28681000, 7.73},
+    {"densenet169", 14149480, 3.36},
+    {"densenet201", 20013928, 4.29},
+    {"mobilenet_v2", 3504872, 0.30},
+    {"mobilenet_v3_large", 5483032, 0.22},
+    {"mobilenet_v3_small", 2542856, 0.06},
+    {"mnasnet0_5", 2218512, 0.10},
+    {"mnasnet1_0", 4383312, 0.31},
+    {"mnasnet1_3", 6282256, 0.53},
+    {"shufflenet_v2_x0_5", 1366792, 0.04},
+    {"shufflenet_v2_x1_0", 2278604, 0.14},
+    {"shufflenet_v2_x1_5", 3503624, 0.30},
+    {"shufflenet_v2_x2_0", 7393996, 0.58},
+    {"convnext_tiny", 28589128, 4.46},
+    {"convnext_small", 50223688, 8.68},
+    {"convnext_base", 88591464, 15.36},
+    {"convnext_large", 197767336, 34.36},
+    {"efficientnet_b0", 5288548, 0.39},
+    {"efficientnet_b1", 7794184, 0.69},
+    {"efficientnet_b2", 9109994, 1.09},
+    {"efficientnet_b3", 12233232, 1.83},
+    {"efficientnet_b4", 19341616, 4.39},
+    {"efficientnet_b5", 30389784, 10.27},
+    {"efficientnet_b6", 43040704, 19.07},
+    {"efficientnet_b7", 66347960, 37.75},
+    {"vit_b_16", 86567656, 17.56},
+    {"vit_b_32", 88224232, 4.41},
+    {"vit_l_16", 304326632, 61.55},
+    {"swin_t", 28288354, 4.49},
+    {"swin_s", 49606258, 8.74},
+    {"swin_b", 87768224, 15.43},
+    {"vit_l_32", 306535400, 15.38},
+    /* TV's 27161264 hold the auxiliary classifier; inference goes without its 3326696 */
+    {"inception_v3", 23834568, 5.71},
+    /* TM */
+    {"resnext101_32x4d", 44177704, 8.01},
+    {"se_resnet50", 28088024, 4.11},
+    {"se_resnet152", 66821848, 11.57},
+    {"se_resnext50_32x4d", 27559896, 4.26},
+    {"vit_base_patch16_384", 86859496, 55.54},
+    {"vit_large_patch16_384", 304715752, 0},
+    {"vit_small_patch16_224", 22050664, 4.61},
+    {"vit_tiny_patch16_224", 5717416, 1.26},
+    /* Cadene/pretrained-models.pytorch */
+    {"se_resnext101_32x4d", 48955416, 0},
+    /* arXiv 1704.04861: 4.2 M and 569 M; the exact count is of TensorFlow's checkpoint */
+    {"mobilenet_v1", 4231976, 0.569},
+    /* HF */
+    {"bert-base-uncased", 109482240, 0},
+    {"bert-base-cased", 108310272, 0},
+    {"bert-large-uncased", 335141888, 0},
+    {"distilbert-base-uncased", 66362880, 0},
+    {"roberta-base", 124645632, 0},
+    {"roberta-large", 355359744, 0},
+    {"gpt2", 124439808, 0},
+    {"gpt2-medium", 354823168, 0},
+    {"gpt2-large", 774030080, 0},
+    {"gpt2-xl", 1557611200, 0},
+    {"gpt-j-6b", 6050882784, 0},
+    {"llama-7b", 6738415616, 0},
+    {"llama-13b", 13015864320, 0},
+    {"llama-30b", 32528943616, 0},
+    {"llama-65b", 65285660672, 0},
+    {"llama-2-7b", 6738415616, 0},
+    {"llama-2-13b", 13015864320, 0},
+    {"llama-2-70b", 68976648192, 0},
+    {"llama-3-8b", 8030261248, 0},
+    {"llama-3-70b", 70553706496, 0},
+    {"llama-3.1-8b", 8030261248, 0},
+    {"llama-3.1-70b", 70553706496, 0},
+    {"llama-3.1-405b", 405853388800, 0},
+    {"codellama-34b", 33743970304, 0},
+    {"tinyllama-1.1b", 1100048384, 0},
+    {"mistral-7b", 7241732096, 0},
+    {"stable-diffusion-v1-5-unet", 859520964, 0},
+    /* arXiv 1708.02182, table 1: 66 M and 20 M, which is all the digits that there are. The second from the widths:
+     * two tables of 10000 x 650, 10000 biases, two layers of 4 gates with two matrices of 650 x 650 and two biases */
+    {"lstm-large", 66e6, 0},
+    {"lstm-medium", 2 * 10000 * 650 + 10000 + 2 * 4 * (2 * 650 * 650 + 2 * 650), 0},
+    /* Open Model Zoo: 6.807 M and 2.494 GFLOPs, with batch normalisation folded into the convolutions */
+    {"ssd_mobilenet_v1", 6.807e6, 1.247},
+    /* milesial/Pytorch-UNet with two classes */
+    {"unet", 31037698, 0},
+};
+enum { PUBLISHED = sizeof published / sizeof *published };
+
+static void test_parameters(void **state)
+{
+    (void)state;
+    bool wrong = false;
+    for (size_t i = 0; i < PUBLISHED; i++) {
+        const struct published *p = &published[i];
+        model m;
+        open_model(&m, p->name, 0);
+        double n = parameters(&m.g);
+        if (!(n >= p->parameters * 0.995 && n <= p->parameters * 1.005)) {
+            print_error("%s: %.0f parameters, published are %.0f\n", p->name, n, p->parameters);
+            wrong = true;
+        }
+        arena_free(&m.a);
+    }
+    assert_false(wrong);
+    assert_int_equal(heap.live, 0);
+}
+
+/* Where a source counts every parameter, we do too. */
+static void test_parameters_exactly(void **state)
+{
+    (void)state;
+    bool wrong = false;
+    for (size_t i = 0; i < PUBLISHED; i++) {
+        const struct published *p = &published[i];
+        if (fmod(p->parameters, 1000) == 0) continue;
+        model m;
+        open_model(&m, p->name, 0);
+        double n = parameters(&m.g);
+        if (n != p->parameters) print_error("%s: %.0f parameters, published are %.0f\n", p->name, n, p->parameters);
+        wrong = wrong || n != p->parameters;
+        arena_free(&m.a);
+    }
+    assert_false(wrong);
+}
+
+static void test_table(void **state)
+{
+    (void)state;
+    assert_int_equal(zoo_count(), PUBLISHED);
+    assert_null(zoo_at(zoo_count()));
+    for (size_t i = 0; i < zoo_count(); i++) {
+        const zoo_entry *z = zoo_at(i);
+        model m;
+        open_model(&m, z->name, 0);
+        double n = parameters(&m.g), told = (double)z->parameters;
+        if (!(n >= told * 0.98 && n <= told * 1.02))
+            fail_msg("%s: %.0f parameters, the table has %.0f", z->name, n, told);
+        assert_true(z->image_size || z->sequence);
+        assert_true(z->description && z->source && z->family);
+        assert_true(m.g.regions[0].n_inputs > 0 && m.g.regions[0].n_outputs > 0);
+        arena_free(&m.a);
+    }
+}
+
+static void test_macs(void **state)
+{
+    (void)state;
+    bool wrong = false;
+    for (size_t i = 0; i < PUBLISHED; i++) {
+        const struct published *p = &published[i];
+        if (p->gmacs <= 0) continue;
+        model m;
+        open_model(&m, p->name, 0);
+        infer(&m, 1);
+        /* Published with two decimals, some tools count biases, pooling or normalisation as well */
+        double n = macs(&m) / 1e9, slack = 0.0051 + 0.02 * p->gmacs;
+        if (n < p->gmacs - slack || n > p->gmacs + slack) {
+            print_error("%s: %.4f GMACs, published are %.4f\n", p->name, n, p->gmacs);
+            wrong = true;
+        }
+        arena_free(&m.a);
+    }
+    assert_false(wrong);
+}
+
+/* The figure that many tools print for this one. */
+static void test_macs_exactly(void **state)
+{
+    (void)state;
+    model m;
+    open_model(&m, "resnet50", 0);
+    infer(&m, 1);
+    assert_true(macs(&m) == 4089184256.0);
+    infer(&m, 8);
+    assert_true(macs(&m) == 8 * 4089184256.0);
+    arena_free(&m.a);
+}
+
+/* ---- shapes ---- */
+
+static void check_shapes(const char *name, int64_t batch)
+{
+    model m;
+    open_model(&m, name, 0);
+    infer(&m, batch);
+    for (uint32_t i = 0; i < m.g.n_ops; i++) {
+        const op *o = &m.g.ops[i];
+        for (uint32_t k = 0; k < o->n_out; k++)
+            if (shape_elements(&m.s.t[op_out(&m.g, o)[k]]) <= 0)
+                fail_msg("%s: output %u of %.*s '%.*s' has no shape", name, k, STR_ARG(o->type), STR_ARG(o->name));
+    }
+    assert_int_equal(m.s.unknown_outputs, 0);
+    for (uint32_t i = 0; i < m.g.regions[0].n_outputs; i++) {
+        const tensor_shape *t = &m.s.t[m.g.regions[0].outputs[i]];
+        if (t->rank < 2 || t->dims[0].v.i != batch || t->dims[0].sym != m.g.batch_symbol)
+            fail_msg("%s: output %u does not start with the batch", name, i);
+        assert_true(dtype_get(t->dtype)->floating);
+        bool text = zoo_find(str_c(name), NULL)->sequence && t->rank == 3;
+        if (text && t->dims[1].sym != graph_symbol_find(&m.g, STR("sequence")))
+            fail_msg("%s: output %u does not follow the length of the text", name, i);
+    }
+    arena_free(&m.a);
+}
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < zoo_count(); i++) {
+        check_shapes(zoo_at(i)->name, 1);
+        check_shapes(zoo_at(i)->name, 4);
+    }
+    assert_int_equal(heap.live, 0);
+}
+
+static void expect_output(const char *name, int64_t image, uint32_t output, int rank, const int64_t *dims)
+{
+    model m;
+    open_model(&m, name, image);
+    infer(&m, 4);
+    const tensor_shape *t = &m.s.t[m.g.regions[0].outputs[output]];
+    if (t->rank != rank) fail_msg("%s: rank %d", name, t->rank);
+    for (int i = 0; i < rank; i++)
+        if (t->dims[i].v.i != dims[i]) fail_msg("%s: dim %d is %lld", name, i, (long long)t->dims[i].v.i);
+    arena_free(&m.a);
+}
+
+static void test_outputs(void **state)
+{
+    (void)state;
+    expect_output("resnet50", 0, 0, 2, (int64_t[]){4, 1000});
+    expect_output("resnet50", 512, 0, 2, (int64_t[]){4, 1000});
+    expect_output("vgg16", 320, 0, 2, (int64_t[]){4, 1000});
+    expect_output("inception_v3", 0, 0, 2, (int64_t[]){4, 1000});
+    expect_output("vit_b_16", 384, 0, 2, (int64_t[]){4, 1000});
+    expect_output("bert-base-uncased", 0, 0, 3, (int64_t[]){4, 128, 768});
+    expect_output("bert-base-uncased", 0, 1, 2, (int64_t[]){4, 768});
+    expect_output("roberta-large", 0, 0, 3, (int64_t[]){4, 128, 1024});
+    expect_output("gpt2", 0, 0, 3, (int64_t[]){4, 512, 50257});
+    expect_output("llama-70b", 0, 0, 3, (int64_t[]){4, 512, 32000});
+    expect_output("lstm", 0, 0, 3, (int64_t[]){4, 35, 10000});
+    expect_output("ssd_mobilenet_v1", 0, 0, 3, (int64_t[]){4, 1917, 4});
+    expect_output("ssd_mobilenet_v1", 0, 1, 3, (int64_t[]){4, 1917, 91});
+    expect_output("unet", 0, 0, 4, (int64_t[]){4, 2, 512, 512});
+    expect_output("sd15-unet", 0, 0, 4, (int64_t[]){4, 4, 64, 64});
+    expect_output("sd15-unet", 768, 0, 4, (int64_t[]){4, 4, 96, 96});
+}
+
+/* Texts of any length, also of one token and of more than the model was trained for, from one graph. */
+static void test_lengths(void **state)
+{
+    (void)state;
+    static const int64_t lengths[] = {1, 77, 3000};
+    for (size_t i = 0; i < zoo_count(); i++) {
+        if (!zoo_at(i)->sequence) continue;
+        model m;
+        open_model(&m, zoo_at(i)->name, 0);
+        for (size_t k = 0; k < 3; k++) {
+            pg_error e = PG_ERROR_INIT;
+            int64_t binding[2] = {2, lengths[k]};
+            if (shapes_infer(&m.s, &m.g, &(shape_options){.binding = binding}, &m.a, &e) != PG_E_OK)
+                fail_msg("%s: %s: %s", zoo_at(i)->name, e.path, e.text);
+            assert_int_equal(m.s.t[m.g.regions[0].outputs[0]].dims[1].v.i, lengths[k]);
+            assert_int_equal(m.s.unknown_outputs, 0);
+        }
+        arena_free(&m.a);
+    }
+}
+
+/* The smallest sizes that an entry allows still leave something to compute everywhere. */
+static void test_smallest_images(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < zoo_count(); i++) {
+        const zoo_entry *z = zoo_at(i);
+        if (!z->image_size) continue;
+        assert_true(z->image_min > 0 && z->image_step > 0 && z->image_size % z->image_step == 0);
+        model m;
+        open_model(&m, z->name, z->image_min);
+        infer(&m, 2);
+        for (uint32_t t = 0; t < m.g.n_tensors; t++)
+            if (m.s.t[t].rank > 0 && shape_elements(&m.s.t[t]) <= 0)
+                fail_msg("%s at %d: '%.*s' is empty", z->name, z->image_min, STR_ARG(m.g.tensors[t].name));
+        arena_free(&m.a);
+    }
+}
+
+static void test_image_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t size;
+        pg_code code;
+    } cases[] = {{"resnet50", 31, PG_E_USAGE},  {"resnet50", -1, PG_E_USAGE},    {"resnet50", INT64_MAX, PG_E_USAGE},
+                 {"vit_b_16", 225, PG_E_USAGE}, {"vit_b_16", 240, PG_E_OK},      {"unet", 572, PG_E_USAGE},
+                 {"sd15-unet", 96, PG_E_USAGE}, {"sd15-unet", 768, PG_E_OK},     {"gpt2", 17, PG_E_OK},
+                 {"resnet50", 16384, PG_E_OK},  {"inception_v3", 74, PG_E_USAGE}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pg_error e = PG_ERROR_INIT;
+        arena a;
+        graph g;
+        arena_init(&a, (allocator){heap_resize, &heap}, 0);
+        assert_true(graph_init(&g, &a));
+        pg_code code = zoo_build(&g, zoo_find(str_c(cases[i].name), NULL), &(zoo_options){cases[i].size}, &e);
+        if (code != cases[i].code) fail_msg("%s at %lld: %s", cases[i].name, (long long)cases[i].size, e.text);
+        assert_int_equal(code != PG_E_OK, e.text[0] != '\0');
+        arena_free(&a);
+    }
+}
+
+/* ---- names ---- */
+
+static int by_text(const void *a, const void *b)
+{
+    const str *x = a, *y = b;
+    size_t n = x->len < y->len ? x->len : y->len;
+    int c = memcmp(x->ptr, y->ptr, n);
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+static void test_node_names(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < zoo_count(); i++) {
+        model m;
+        open_model(&m, zoo_at(i)->name, 0);
+        str *names = malloc(m.g.n_ops * sizeof *names);
+        assert_non_null(names);
+        for (uint32_t k = 0; k < m.g.n_ops; k++) names[k] = m.g.ops[k].name;
+        qsort(names, m.g.n_ops, sizeof *names, by_text);
+        for (uint32_t k = 0; k < m.g.n_ops; k++) {
+            assert_true(names[k].len > 0 && names[k].len < 120);
+            if (k && str_eq(names[k], names[k - 1]))
+                fail_msg("%s: two nodes '%.*s'", zoo_at(i)->name, STR_ARG(names[k]));
+        }
+        free(names);
+        arena_free(&m.a);
+    }
+    model m;
+    open_model(&m, "resnet18", 0);
+    bool found = false;
+    for (uint32_t k = 0; k < m.g.n_ops; k++) found = found || str_is(m.g.ops[k].name, "layer1.0.conv1");
+    assert_true(found);
+    arena_free(&m.a);
+}
+
+/* Operators come in the order in which they run, and read what was made before. */
+static void test_order(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < zoo_count(); i++) {
+        model m;
+        open_model(&m, zoo_at(i)->name, 0);
+        bool *made = calloc(m.g.n_tensors, sizeof *made);
+        assert_non_null(made);
+        for (uint32_t t = 0; t < m.g.n_tensors; t++) made[t] = m.g.tensors[t].role != ROLE_VALUE;
+        for (uint32_t k = 0; k < m.g.n_ops; k++) {
+            const op *o = &m.g.ops[k];
+            for (uint32_t t = 0; t < o->n_in; t++)
+                assert_true(op_in(&m.g, o)[t] == NO_TENSOR || made[op_in(&m.g, o)[t]]);
+            for (uint32_t t = 0; t < o->n_out; t++) made[op_out(&m.g, o)[t]] = true;
+        }
+        for (uint32_t t = 0; t < m.g.regions[0].n_outputs; t++) assert_true(made[m.g.regions[0].outputs[t]]);
+        free(made);
+        arena_free(&m.a);
+    }
+}
+
+static void expect_found(const char *typed, const char *name)
+{
+    pg_error e = PG_ERROR_INIT;
+    const zoo_entry *z = zoo_find(str_c(typed), &e);
+    if (!z) fail_msg("%s: %s", typed, e.text);
+    assert_string_equal(z->name, name);
+}
+
+static void test_find(void **state)
+{
+    (void)state;
+    expect_found("resnet50", "resnet50");
+    expect_found("ResNet-50", "resnet50");
+    expect_found("VGG-16", "vgg16");
+    expect_found("bert-base", "bert-base-uncased");
+    expect_found("bert_base", "bert-base-uncased");
+    expect_found("vit_base_patch16_224", "vit_b_16");
+    expect_found("google/vit-base-patch16-224", "vit_b_16");
+    expect_found("llama-70b", "llama-2-70b");
+    expect_found("meta-llama/Llama-2-7b-hf", "llama-2-7b");
+    expect_found("ssd-mobilenet-v1", "ssd_mobilenet_v1");
+    expect_found("stable-diffusion", "stable-diffusion-v1-5-unet");
+    expect_found("lstm", "lstm-large");
+    expect_found("efficientnet-b4", "efficientnet_b4");
+}
+
+static void expect_missing(str typed, const char *said)
+{
+    pg_error e = PG_ERROR_INIT;
+    assert_null(zoo_find(typed, NULL));
+    assert_null(zoo_find(typed, &e));
+    assert_int_equal(e.code, PG_E_NOT_FOUND);
+    if (!strstr(e.text, said)) fail_msg("'%s' does not say '%s'", e.text, said);
+}
+
+static void test_did_you_mean(void **state)
+{
+    (void)state;
+    expect_missing(STR("resnet500"), "did you mean 'resnet50'?");
+    expect_missing(STR("resnte18"), "did you mean 'resnet18'?");
+    expect_missing(STR("gpt-2-larg"), "did you mean 'gpt2-large'?");
+    expect_missing(STR("mobilnet_v2"), "did you mean 'mobilenet_v2'?");
+    expect_missing(STR("something else entirely"), "some that are");
+    expect_missing(STR(""), "some that are");
+    expect_missing(STR("x"), "some that are");
+    expect_missing(STR("- _"), "some that are");
+    char longest[200];
+    memset(longest, 'r', sizeof longest);
+    expect_missing((str){longest, sizeof longest}, "some that are");
+}
+
+/* No two entries answer to one name. */
+static void test_names_are_distinct(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < zoo_count(); i++) {
+        const zoo_entry *z = zoo_at(i);
+        assert_ptr_equal(zoo_find(str_c(z->name), NULL), z);
+        for (const char *p = z->aliases; *p;) {
+            size_t n = strcspn(p, " ");
+            if (zoo_find((str){p, n}, NULL) != z) fail_msg("%s: another entry has '%.*s'", z->name, (int)n, p);
+            p += n + (p[n] == ' ');
+        }
+    }
+}
+
+/* ---- lack of memory ---- */
+
+static void sweep(const char *name)
+{
+    const zoo_entry *z = zoo_find(str_c(name), NULL);
+    for (long at = 0;; at++) {
+        pg_error e = PG_ERROR_INIT;
+        test_heap h = {at, 0, 0};
+        arena a;
+        graph g;
+        arena_init(&a, (allocator){heap_resize, &h}, 0);
+        pg_code code = graph_init(&g, &a) ? zoo_build(&g, z, NULL, &e) : PG_E_NOMEM;
+        bool all = h.calls < at;
+        if (code != (all ? PG_E_OK : code)) fail_msg("%s: %s", name, e.text);
+        assert_true(code == PG_E_OK || code == PG_E_NOMEM);
+        arena_free(&a);
+        assert_int_equal(h.live, 0);
+        if (code == PG_E_OK) break;
+    }
+}
+
+/* A limit fails at other places than the allocator does: between any two objects near the end of a block. */
+static void sweep_limit(const char *name, size_t step)
+{
+    const zoo_entry *z = zoo_find(str_c(name), NULL);
+    for (size_t limit = 1;; limit += step) {
+        arena a;
+        graph g;
+        arena_init(&a, (allocator){heap_resize, &heap}, limit);
+        pg_code code = graph_init(&g, &a) ? zoo_build(&g, z, NULL, NULL) : PG_E_NOMEM;
+        arena_free(&a);
+        if (code == PG_E_OK) break;
+    }
+}
+
+static void test_lack_of_memory(void **state)
+{
+    (void)state;
+    long live = heap.live;
+    for (size_t i = 0; i < zoo_count(); i++) sweep(zoo_at(i)->name);
+    static const char *const some[] = {"mobilenet_v2", "vit_b_16", "roberta-base", "gpt2",
+                                       "llama-7b",     "lstm",     "ssd",          "sd15-unet"};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) sweep_limit(some[i], 4099);
+    assert_int_equal(heap.live, live);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_parameters_exactly),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_macs),
+        cmocka_unit_test(test_macs_exactly),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_smallest_images),
+        cmocka_unit_test(test_image_sizes),
+        cmocka_unit_test(test_node_names),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_did_you_mean),
+        cmocka_unit_test(test_names_are_distinct),
+        cmocka_unit_test(test_lack_of_memory),
+    };
+    return cmocka_run_group_tests_name("zoo", tests, NULL, NULL);
+}
