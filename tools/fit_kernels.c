@@ -1,14 +1,14 @@
 /* Fits the constants of src/cost on kernel measurements and writes data/cost_constants.toml.
  *
- * usage: fit_kernels KERNELS_FOLDER GPUS_CSV CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--only TEXT] [--dump TEXT]
- *                    [--freeze TEXT] [--out FILE]
- *   KERNELS_FOLDER  gemm/, context_attention/, generation_attention/, encoder_attention/ and fp32/ with GPU__TABLE.csv.gz
+ * usage: fit_kernels KERNELS_FOLDER GPUS_CSV CONSTANTS.toml [OPTION VALUE ...]
+ *   KERNELS_FOLDER  gemm/, context_attention/, generation_attention/, encoder_attention/ and fp32/, GPU__TABLE.csv.gz
  *   GPUS_CSV        public specifications, one line for each GPU
  *   CONSTANTS.toml  start values; without --fit only the error table is printed; "-": the middle of the bounds
- *   --fit N         rounds of coordinate blocks;   --loo N: the same with one GPU left out at a time
+ *   --fit N         rounds of steps;   --loo N: the same with one GPU left out at a time
  *   --rows N        rows used of each group (GPU, kind, precision, table); the report uses every row
+ *   --ridge X       pull towards the start values, which have physical reasons: X * sum of ((value - start) / range)^2
  *   --only TEXT     only groups whose "gpu kind table" contains TEXT;   --dump TEXT: print the rows of such groups
- *   --freeze TEXT   keep constants whose name contains TEXT
+ *   --freeze TEXT   keep constants whose name TEXT contains;   --out FILE: the fitted constants
  * Deterministic: rows are thinned by a fixed stride and the optimiser (NLopt Sbplx) has no random part. */
 #include "fit_rows.h"
 
@@ -20,6 +20,7 @@ typedef struct options {
     const char *folder, *gpus, *start, *out, *only, *dump, *freeze;
     int fit, loo;
     long thin;
+    double ridge;
 } options;
 
 typedef struct problem {
@@ -27,13 +28,15 @@ typedef struct problem {
     int free[COST_CONSTANTS], count; /* which constants this block moves */
     const char *kinds;               /* which rows it looks at */
     int left_out;                    /* GPU */
+    cost_constants start;
+    double ridge;
     const char *only;
 } problem;
 
 static const char *group_name(const fit_group *g)
 {
     static char name[96];
-    snprintf(name, sizeof name, "%s %s %s", g->gpu, g->kind, g->origin);
+    snprintf(name, sizeof name, "%.31s %.23s %.31s", g->gpu, g->kind, g->origin);
     return name;
 }
 
@@ -97,12 +100,16 @@ static double loss(const problem *p)
 static double objective(unsigned n, const double *x, double *gradient, void *data)
 {
     problem *p = data;
+    double pull = 0;
     (void)gradient;
     for (unsigned i = 0; i < n; i++) {
         const cost_constant_info *info = &cost_constant_table[p->free[i]];
-        *cost_constant_at(&p->c, p->free[i]) = info->lower + x[i] * (info->upper - info->lower);
+        double range = info->upper - info->lower;
+        double v = info->lower + x[i] * range, away = (v - *cost_constant_at(&p->start, p->free[i])) / range;
+        *cost_constant_at(&p->c, p->free[i]) = v;
+        pull += away * away;
     }
-    return loss(p);
+    return loss(p) + p->ridge * pull;
 }
 
 static double block_fit(problem *p, int evaluations)
@@ -136,16 +143,20 @@ static const struct step {
      "launch.floor_us launch.floor_clocks memory.dram_share memory.ecc_share memory.l2_bytes memory.ramp_clocks "
      "memory.ramp_mb memory.l2_keep memory.l2_fade memory.overlap gemm.tensor_share gemm.load_bytes gemm.async_load "
      "gemm.k_clocks gemm.small_tile gemm.depth gemm.tile_clocks gemm.quantum gemm.async_quantum gemm.split_clocks "
-     "power.tensor_pj ", 4000},
+     "power.tensor_pj ",
+     4000},
     {"gemm.bf16 gemm.fp32 bmm.fp32 ",
      "power.vector_pj power.tensor_pj power.half_years power.clock_power power.static_w gemm.vector_share "
-     "gemm.vector_tile gemm.vector_depth gemm.tensor_share ", 1000},
+     "gemm.vector_tile gemm.vector_depth gemm.tensor_share ",
+     1000},
     {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60},
-    {"ln.fp32 softmax.fp32 vector.fp32 ", "vector.rows_clocks vector.rows_share vector.row_clocks vector.flop_share ", 300},
+    {"ln.fp32 softmax.fp32 vector.fp32 ", "vector.rows_clocks vector.rows_share vector.row_clocks vector.flop_share ",
+     300},
     {"conv.fp32 ", "conv.fused_share conv.transform_bytes ", 500},
     {"prefill.bf16 prefill.fp8 decode.bf16 encoder.bf16 short.bf16 ",
-     "attention.tensor_share attention.exp_clock attention.start_clocks attention.quantum attention.stream_share "
-     "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv attention.async_start ", 1500},
+     "attention.tensor_share attention.exp_clock attention.start_clocks attention.quantum "
+     "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv ",
+     1500},
 };
 
 static void fit_all(problem *p, const options *o, int rounds)
@@ -212,8 +223,8 @@ static void dump(const cost_constants *c, const char *which)
             double us = row_predict(&g[r->gpu], r);
             printf("%-32s %-44s us %10.2f predicted %10.2f ratio %5.2f compute %10.2f memory %10.2f ideal %10.2f "
                    "limit %d launches %g\n",
-                   group_name(&fit_groups[r->group]), r->text, r->us, us, us / r->us, k.compute_s * 1e6, k.memory_s * 1e6,
-                   k.ideal_s * 1e6, (int)k.limit, k.launches);
+                   group_name(&fit_groups[r->group]), r->text, r->us, us, us / r->us, k.compute_s * 1e6,
+                   k.memory_s * 1e6, k.ideal_s * 1e6, (int)k.limit, k.launches);
         }
     }
 }
@@ -250,8 +261,9 @@ static bool constants_write(const cost_constants *c, const char *path)
     if (!f) {
         return false;
     }
-    fprintf(f, "# Constants of the kernel cost model (src/cost): the same for every GPU. Fitted by tools/fit_kernels.c;\n"
-               "# docs/cost-model.md has the formulas, the measurements and the errors.\n");
+    fprintf(f,
+            "# Constants of the kernel cost model (src/cost): the same for every GPU. Fitted by tools/fit_kernels.c;\n"
+            "# docs/cost-model.md has the formulas, the measurements and the errors.\n");
     const char *head = "";
     for (int i = 0; i < COST_CONSTANTS; i++) {
         const cost_constant_info *info = &cost_constant_table[i];
@@ -259,7 +271,8 @@ static bool constants_write(const cost_constants *c, const char *path)
             fprintf(f, "\n[%s]\n", info->table);
         }
         head = info->table;
-        fprintf(f, "%s = %.5g  # %s: %s\n", info->name, ((const double *)(const void *)c)[i], info->unit, info->meaning);
+        fprintf(f, "%s = %.5g  # %s: %s\n", info->name, ((const double *)(const void *)c)[i], info->unit,
+                info->meaning);
     }
     return fclose(f) == 0;
 }
@@ -280,6 +293,8 @@ static bool arguments(int argc, char **argv, options *o)
             o->loo = atoi(value);
         } else if (!strcmp(argv[i], "--rows")) {
             o->thin = atol(value);
+        } else if (!strcmp(argv[i], "--ridge")) {
+            o->ridge = strtod(value, NULL);
         } else if (!strcmp(argv[i], "--only")) {
             o->only = value;
         } else if (!strcmp(argv[i], "--dump")) {
@@ -297,10 +312,11 @@ static bool arguments(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {.only = "", .thin = 400};
+    options o = {.only = "", .thin = 400, .ridge = 0.15};
     if (!arguments(argc, argv, &o)) {
-        fprintf(stderr, "usage: fit_kernels KERNELS_FOLDER GPUS_CSV CONSTANTS.toml [--fit N] [--loo N] [--rows N]\n"
-                        "                   [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE]\n");
+        fprintf(stderr,
+                "usage: fit_kernels KERNELS_FOLDER GPUS_CSV CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
+                "                   [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE]\n");
         return 2;
     }
     static problem p;
@@ -310,7 +326,8 @@ int main(int argc, char **argv)
     }
     p.left_out = -1;
     p.only = o.only;
-    cost_constants start = p.c;
+    p.ridge = o.ridge;
+    p.start = p.c;
     fit_all(&p, &o, o.fit);
     cost_constants whole = p.c;
     if (o.out && !constants_write(&whole, o.out)) {
@@ -328,7 +345,7 @@ int main(int argc, char **argv)
             first = first && !same_silicon(i, j);
         }
         if (first) {
-            p.c = start;
+            p.c = p.start;
             p.left_out = i;
             fit_all(&p, &o, o.loo);
             printf("left out: %s\n", fit_groups[i].gpu);

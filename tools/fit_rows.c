@@ -97,7 +97,7 @@ static const char *keep(const char *s)
 bool fit_specs_read(const char *path)
 {
     static const char *const column[PREC_COUNT] = {
-        "fp32_tflops",     "tf32_tflops_dense", "fp16_tensor_tflops_dense", "bf16_tensor_tflops_dense",
+        "fp32_tflops",      "tf32_tflops_dense", "fp16_tensor_tflops_dense", "bf16_tensor_tflops_dense",
         "fp8_tflops_dense", "int8_tops_dense",   "fp4_tflops_dense",         "",
     };
     table t;
@@ -128,9 +128,15 @@ bool fit_specs_read(const char *path)
 static int gpu_of(const char *name, size_t len)
 {
     static const char *const alias[][2] = {
-        {"a100_sxm_80gb", "a100-80gb-sxm"},   {"h100_sxm", "h100-sxm"},           {"l40s", "l40s"},
-        {"b200", "b200-sxm"},                 {"p4", "p4"},                       {"p100_pcie_16gb", "p100-16gb-pcie"},
-        {"v100_pcie_32gb", "v100-32gb-pcie"}, {"t4", "t4"},                       {"a100_pcie_40gb", "a100-40gb-pcie"},
+        {"a100_sxm_80gb", "a100-80gb-sxm"},
+        {"h100_sxm", "h100-sxm"},
+        {"l40s", "l40s"},
+        {"b200", "b200-sxm"},
+        {"p4", "p4"},
+        {"p100_pcie_16gb", "p100-16gb-pcie"},
+        {"v100_pcie_32gb", "v100-32gb-pcie"},
+        {"t4", "t4"},
+        {"a100_pcie_40gb", "a100-40gb-pcie"},
         {"a100_pcie_80gb", "a100-80gb-pcie"},
     };
     for (size_t i = 0; i < sizeof alias / sizeof alias[0]; i++) {
@@ -145,10 +151,10 @@ static int gpu_of(const char *name, size_t len)
 
 static fit_row *row_new(int gpu, const char *kind, const char *origin, double weight)
 {
-    size_t table = strcspn(origin, "-");
+    size_t length = strcspn(origin, "-");
     int i = 0;
     while (i < fit_group_count && (fit_groups[i].spec != gpu || strcmp(fit_groups[i].kind, kind) ||
-                                   strncmp(fit_groups[i].origin, origin, table))) {
+                                   strncmp(fit_groups[i].origin, origin, length))) {
         i++;
     }
     if (fit_row_count >= FIT_MAX_ROWS || i >= FIT_MAX_GROUPS) {
@@ -178,9 +184,12 @@ typedef struct dtype {
 } dtype;
 
 static const dtype dtypes[] = {
-    {"bfloat16", "gemm.bf16", PREC_BF16, 2, 2, 3, false},    {"fp8", "gemm.fp8", PREC_FP8, 1, 1, 1, true},
-    {"fp8_block", "gemm.fp8-block", PREC_FP8, 1, 1, 0.3, true}, {"nvfp4", "gemm.fp4", PREC_FP4, 0.5, 0.5625, 1, true},
-    {"int8_wo", "gemm.w8", PREC_FP16, 2, 1, 0.5, false},     {"int4_wo", "gemm.w4", PREC_FP16, 2, 0.5, 0.5, false},
+    {"bfloat16", "gemm.bf16", PREC_BF16, 2, 2, 3, false},
+    {"fp8", "gemm.fp8", PREC_FP8, 1, 1, 1, true},
+    {"fp8_block", "gemm.fp8-block", PREC_FP8, 1, 1, 0.3, true},
+    {"nvfp4", "gemm.fp4", PREC_FP4, 0.5, 0.5625, 1, true},
+    {"int8_wo", "gemm.w8", PREC_FP16, 2, 1, 0.5, false},
+    {"int4_wo", "gemm.w4", PREC_FP16, 2, 0.5, 0.5, false},
     {"sq", "gemm.int8", PREC_INT8, 1, 1, 1, false},
 };
 
@@ -207,16 +216,25 @@ static void gemm_rows(table *t, int gpu, const char *origin)
         double m = number(t, "m"), n = number(t, "n"), k = number(t, "k");
         fit_row *r = row_new(gpu, d->kind, origin, d->weight_in_fit);
         r->us = number(t, "latency_ms") * 1e3;
-        r->k = (kernel){.kind = KERNEL_GEMM, .math = d->math, .flops = 2 * m * n * k, .read_bytes = m * k * d->in,
-                        .weight_bytes = n * k * d->weight, .write_bytes = m * n * 2};
+        r->k = (kernel){.kind = KERNEL_GEMM,
+                        .math = d->math,
+                        .flops = 2 * m * n * k,
+                        .read_bytes = m * k * d->in,
+                        .weight_bytes = n * k * d->weight,
+                        .write_bytes = m * n * 2};
         r->k.shape.gemm = (gemm_shape){m, n, k, 1};
         double all = r->k.read_bytes + r->k.weight_bytes + r->k.write_bytes;
         r->k.weight_distance = rotation(&fit_specs[gpu], origin, n * k * d->weight);
         r->k.hot_bytes = r->k.read_bytes;
         r->k.hot_distance = r->k.write_distance = all;
         if (d->quantise) {
-            r->extra = (kernel){.kind = KERNEL_NORM, .read_bytes = m * k * 2, .write_bytes = m * k * d->in,
-                                   .flops = 4 * m * k, .hot_bytes = m * k * 2, .hot_distance = all, .write_distance = all};
+            r->extra = (kernel){.kind = KERNEL_NORM,
+                                .read_bytes = m * k * 2,
+                                .write_bytes = m * k * d->in,
+                                .flops = 4 * m * k,
+                                .hot_bytes = m * k * 2,
+                                .hot_distance = all,
+                                .write_distance = all};
             r->extra_kernels = strncmp(origin, "vllm", 4) ? 3 : 1;
             r->extra.shape.rows = (rows_shape){m, k};
         }
@@ -230,7 +248,8 @@ static void attention_rows(table *t, int gpu, const char *origin)
         double b = number(t, "batch"), s = number(t, "seq"), h = number(t, "heads"), d = number(t, "head_dim");
         double kvh = number(t, "kv_heads"), past = number(t, "step");
         const char *type = text(t, "attn_dtype"), *cache = text(t, "kv_cache_dtype"), *op = text(t, "op_name");
-        bool encoder = !strcmp(op, "encoder_attention"), decode = !strcmp(op, "generation_attention"), fp8 = !strcmp(type, "fp8");
+        bool encoder = !strcmp(op, "encoder_attention"), decode = !strcmp(op, "generation_attention"),
+             fp8 = !strcmp(type, "fp8");
         if (number(t, "window_size") != 0 || (*cache && strcmp(cache, type)) || (!fp8 && strcmp(type, "bfloat16"))) {
             continue;
         }
@@ -248,16 +267,23 @@ static void attention_rows(table *t, int gpu, const char *origin)
         fit_row *r = row_new(gpu, kind, origin, odd ? 0 : encoder ? 0.5 : fp8 ? 0.3 : 1);
         r->us = number(t, "latency_ms") * 1e3;
         double pairs = encoder ? q * kv : q * (kv - q) + q * (q + 1) / 2;
-        r->k = (kernel){.kind = KERNEL_ATTENTION, .math = fp8 ? PREC_FP8 : PREC_BF16, .flops = 4 * b * h * d * pairs,
-                        .read_bytes = b * q * h * d * 2 + 2 * b * kvh * kv * d * e, .write_bytes = b * q * h * d * 2};
+        r->k = (kernel){.kind = KERNEL_ATTENTION,
+                        .math = fp8 ? PREC_FP8 : PREC_BF16,
+                        .flops = 4 * b * h * d * pairs,
+                        .read_bytes = b * q * h * d * 2 + 2 * b * kvh * kv * d * e,
+                        .write_bytes = b * q * h * d * 2};
         r->k.hot_bytes = r->k.read_bytes;
         r->k.hot_distance = r->k.write_distance = r->k.read_bytes + r->k.write_bytes;
         if (!decode && !encoder) {
             /* The time includes filling the KV cache; TensorRT-LLM's also splits the queries off. */
             double new_bytes = b * s * ((strncmp(origin, "vllm", 4) ? h : 0) + 2 * kvh) * d * 2;
             r->extra_kernels = 1;
-            r->extra = (kernel){.kind = KERNEL_COPY, .read_bytes = new_bytes, .write_bytes = new_bytes,
-                                .hot_bytes = new_bytes, .hot_distance = 2 * new_bytes, .write_distance = 2 * new_bytes};
+            r->extra = (kernel){.kind = KERNEL_COPY,
+                                .read_bytes = new_bytes,
+                                .write_bytes = new_bytes,
+                                .hot_bytes = new_bytes,
+                                .hot_distance = 2 * new_bytes,
+                                .write_distance = 2 * new_bytes};
         }
         r->k.shape.attention = (attention_shape){b, h, kvh, q, kv, d, d, !encoder, false};
         snprintf(r->text, sizeof r->text, "b=%g q=%g kv=%g h=%g kvh=%g d=%g", b, q, kv, h, kvh, d);
@@ -280,8 +306,13 @@ static bool fp32_row(const table *t, const char *kind, fit_row **r, double flops
     bool small_board = fit_specs[gpu].tdp_w < 100;
     *r = row_new(gpu, kind, "pytorch", small_board || strstr(kind, "bmm") ? 0.5 : 1);
     (*r)->us = us;
-    (*r)->k = (kernel){.math = PREC_FP32, .flops = flops, .read_bytes = read * 4, .write_bytes = write * 4,
-                       .hot_bytes = read * 4, .hot_distance = (read + write) * 4, .write_distance = (read + write) * 4};
+    (*r)->k = (kernel){.math = PREC_FP32,
+                       .flops = flops,
+                       .read_bytes = read * 4,
+                       .write_bytes = write * 4,
+                       .hot_bytes = read * 4,
+                       .hot_distance = (read + write) * 4,
+                       .write_distance = (read + write) * 4};
     return true;
 }
 
@@ -290,8 +321,8 @@ static void fp32_gemm_row(const table *t)
     double b = number(t, "b"), m = number(t, "m"), n = number(t, "n"), k = number(t, "k");
     fit_row *r;
     b = b > 0 ? b : 1;
-    if (fp32_row(t, strcmp(text(t, "op"), "bmm") ? "gemm.fp32" : "bmm.fp32", &r, 2 * b * m * n * k,
-                 b * (m * k + n * k), b * m * n)) {
+    if (fp32_row(t, strcmp(text(t, "op"), "bmm") ? "gemm.fp32" : "bmm.fp32", &r, 2 * b * m * n * k, b * (m * k + n * k),
+                 b * m * n)) {
         r->k.kind = KERNEL_GEMM;
         r->k.shape.gemm = (gemm_shape){m, n, k, b};
         snprintf(r->text, sizeof r->text, "b=%g m=%g n=%g k=%g", b, m, n, k);
@@ -319,10 +350,10 @@ static void fp32_vector_row(const table *t)
         kernel_kind kind;
         double inputs, flops;
     } ops[] = {
-        {"add", KERNEL_ELEMENTWISE, 2, 1},   {"mul", KERNEL_ELEMENTWISE, 2, 1},  {"div", KERNEL_ELEMENTWISE, 2, 8},
-        {"pow", KERNEL_ELEMENTWISE, 2, 60},  {"addu", KERNEL_ELEMENTWISE, 1, 1}, {"mulu", KERNEL_ELEMENTWISE, 1, 1},
-        {"divu", KERNEL_ELEMENTWISE, 1, 1},  {"powu", KERNEL_ELEMENTWISE, 1, 2}, {"gelu", KERNEL_ELEMENTWISE, 1, 20},
-        {"relu", KERNEL_ELEMENTWISE, 1, 1},  {"tanh", KERNEL_ELEMENTWISE, 1, 20}, {"ln", KERNEL_NORM, 1, 8},
+        {"add", KERNEL_ELEMENTWISE, 2, 1},  {"mul", KERNEL_ELEMENTWISE, 2, 1},   {"div", KERNEL_ELEMENTWISE, 2, 8},
+        {"pow", KERNEL_ELEMENTWISE, 2, 60}, {"addu", KERNEL_ELEMENTWISE, 1, 1},  {"mulu", KERNEL_ELEMENTWISE, 1, 1},
+        {"divu", KERNEL_ELEMENTWISE, 1, 1}, {"powu", KERNEL_ELEMENTWISE, 1, 2},  {"gelu", KERNEL_ELEMENTWISE, 1, 20},
+        {"relu", KERNEL_ELEMENTWISE, 1, 1}, {"tanh", KERNEL_ELEMENTWISE, 1, 20}, {"ln", KERNEL_NORM, 1, 8},
         {"softmax", KERNEL_SOFTMAX, 1, 10},
     };
     double n = number(t, "rows") * number(t, "cols");
@@ -361,8 +392,9 @@ bool fit_rows_read(const char *folder, long thin)
         return false;
     }
     static const char *const files[] = {
-        "a100_sxm_80gb__trtllm-1.0.0", "a100_sxm_80gb__vllm-0.14.0", "h100_sxm__trtllm-1.3.0rc20", "h100_sxm__vllm-0.24.0",
-        "l40s__trtllm-1.3.0rc20",      "l40s__vllm-0.24.0",          "b200__trtllm-1.3.0rc20",     "b200__vllm-0.24.0",
+        "a100_sxm_80gb__trtllm-1.0.0", "a100_sxm_80gb__vllm-0.14.0", "h100_sxm__trtllm-1.3.0rc20",
+        "h100_sxm__vllm-0.24.0",       "l40s__trtllm-1.3.0rc20",     "l40s__vllm-0.24.0",
+        "b200__trtllm-1.3.0rc20",      "b200__vllm-0.24.0",
     };
     static const char *const ops[] = {"gemm", "context_attention", "generation_attention", "encoder_attention"};
     for (size_t o = 0; o < sizeof ops / sizeof ops[0]; o++) {

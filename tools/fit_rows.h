@@ -11,7 +11,7 @@ typedef struct fit_row {
     double us, extra_kernels;
     int group, gpu;
     bool fit; /* not thinned out */
-    char text[56];
+    char text[112];
 } fit_row;
 
 /* One GPU, kind and precision, table. */

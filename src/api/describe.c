@@ -47,16 +47,40 @@ static double elements_of(const tensor *t)
     return t->rank < 0 ? 0 : n;
 }
 
-/* Tensors whose numbers are trained. Integers wider than 8 bits are indices and shapes; running statistics of batch
- * normalisation are buffers; what a weight-packing operator holds counts as the weights it stands for. */
-static pg_code count_weights(pg_model *m, pg_error *e)
+/* Constants that PyTorch's exporter made by folding are named after their user ("onnx::Add_123"). A matrix or a convolution
+ * kernel among them is a weight in another layout; what is added or multiplied with more than one dimension is a buffer (a mask,
+ * a table of relative positions already gathered). */
+static bool is_folded_buffer(const tensor *t)
 {
-    const graph *g = &m->g;
-    uint8_t *skip = ARENA_ARRAY(&m->a, uint8_t, g->n_tensors);
-    uint8_t *used = ARENA_ARRAY(&m->a, uint8_t, g->n_tensors);
-    tally by_dtype = {.a = &m->a};
-    map_init(&by_dtype.names, &m->a);
-    if (!skip || !used) return error_nomem(e, &m->a);
+    static const char *const users[] = {"onnx::Add_", "onnx::Mul_", "onnx::Sub_", "onnx::Div_", "onnx::Where_", "onnx::Unsqueeze_"};
+    for (size_t i = 0; t->rank >= 2 && i < sizeof users / sizeof users[0]; i++)
+        if (str_starts(t->name, users[i])) return true;
+    return false;
+}
+
+/* Weight standardisation is exported as a batch normalisation over the weight, whose mean and variance are computed from a second,
+ * transposed copy of the same weight: that one is not counted again. */
+static void skip_standardised(const graph *g, uint8_t *skip)
+{
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        const op *o = &g->ops[i];
+        uint32_t w = o->kind == OP_BatchNormalization ? op_input(g, o, 0) : NO_TENSOR;
+        if (w == NO_TENSOR || g->tensors[w].role != ROLE_WEIGHT) continue;
+        enum { NEAR = 128 }; /* operators between the two, whichever comes first */
+        for (uint32_t at = i > NEAR ? i - NEAR : 0; at < g->n_ops && at < i + NEAR; at++) {
+            const op *m = &g->ops[at];
+            uint32_t copy = m->kind == OP_ReduceMean ? op_input(g, m, 0) : NO_TENSOR;
+            if (copy == NO_TENSOR || copy == w || skip[copy] || g->tensors[copy].role != ROLE_WEIGHT) continue;
+            if (elements_of(&g->tensors[copy]) != elements_of(&g->tensors[w])) continue;
+            skip[copy] = 1;
+            break;
+        }
+    }
+}
+
+/* Weights that are not parameters, and how many parameters stand in packed ones. */
+static double find_buffers(const graph *g, uint8_t *skip, uint8_t *used)
+{
     double packed = 0;
     for (uint32_t i = 0; i < g->n_ops; i++) {
         const op *o = &g->ops[i];
@@ -67,10 +91,26 @@ static pg_code count_weights(pg_model *m, pg_error *e)
                 if (op_input(g, o, k) != NO_TENSOR) skip[op_input(g, o, k)] = 1;
         if ((o->kind == OP_MatMulNBits || o->kind == OP_MatMulBnb4) && op_input(g, o, 1) != NO_TENSOR) {
             packed += (double)op_attr_int(g, o, ATTR_N, 0) * (double)op_attr_int(g, o, ATTR_K, 0);
-            skip[op_input(g, o, 1)] = 1;
+            for (uint32_t k = 1; k < 4; k++)
+                if (op_input(g, o, k) != NO_TENSOR) skip[op_input(g, o, k)] = 1;
         }
     }
-    m->info.parameters = packed;
+    skip_standardised(g, skip);
+    return packed;
+}
+
+/* Tensors whose numbers are trained. Integers wider than 8 bits are indices and shapes; running statistics of batch
+ * normalisation are buffers; what a weight-packing operator holds counts as the weights it stands for. */
+static pg_code count_weights(pg_model *m, pg_error *e)
+{
+    const graph *g = &m->g;
+    uint8_t *skip = ARENA_ARRAY(&m->a, uint8_t, g->n_tensors);
+    uint8_t *used = ARENA_ARRAY(&m->a, uint8_t, g->n_tensors);
+    tally by_dtype = {.a = &m->a};
+    map_init(&by_dtype.names, &m->a);
+    if (!skip || !used) return error_nomem(e, &m->a);
+    double literals = 0;
+    m->info.parameters = find_buffers(g, skip, used);
     for (uint32_t i = 0; i < g->n_tensors; i++) {
         const tensor *t = &g->tensors[i];
         if (t->role != ROLE_WEIGHT || !used[i]) continue;
@@ -78,8 +118,11 @@ static pg_code count_weights(pg_model *m, pg_error *e)
         bool trained = d->floating || (d->bits && d->bits <= 8 && t->dtype != DT_BOOL);
         m->info.weights_bytes += t->weight_bytes;
         if (t->weight_bytes >= 1 && !tally_add(&by_dtype, str_c(d->name), t->weight_bytes)) return error_nomem(e, &m->a);
-        if (trained && !skip[i] && !(d->bits == 8 && t->rank <= 1)) m->info.parameters += elements_of(t);
+        if (!trained || skip[i] || (d->bits == 8 && t->rank <= 1) || is_folded_buffer(t)) continue;
+        if (t->literal) literals += elements_of(t);
+        else m->info.parameters += elements_of(t);
     }
+    if (m->info.parameters == 0) m->info.parameters = literals; /* some exporters write every weight as a literal */
     tally_sort(&by_dtype);
     m->info.weights_by_dtype = by_dtype.list;
     m->info.weights_by_dtype_count = by_dtype.n;

@@ -2,7 +2,7 @@
 
 static bool unknown(double x)
 {
-    return isnan(x) || x < 0;
+    return !isfinite(x) || x < 0;
 }
 
 /* To three significant digits, so that a unit is chosen for what will be shown: 999.6 is "1.00 k", not "1000". */
@@ -60,15 +60,26 @@ char *number_plain(char *out, size_t cap, double x)
     return out;
 }
 
-char *number_count(char *out, size_t cap, double x)
+static char *counted(char *out, size_t cap, double x, const char *const *units, size_t count)
 {
-    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
     if (unknown(x)) return none(out, cap);
     if (x < 999.5 && x == floor(x)) {
         format_text(out, cap, "%.0f", x);
         return out;
     }
-    return scaled(out, cap, x, units, sizeof units / sizeof units[0]);
+    return scaled(out, cap, x, units, count);
+}
+
+char *number_count(char *out, size_t cap, double x)
+{
+    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
+    return counted(out, cap, x, units, sizeof units / sizeof units[0]);
+}
+
+char *number_parameters(char *out, size_t cap, double x)
+{
+    static const char *const units[] = {"", "k", "M", "B", "T"};
+    return counted(out, cap, x, units, sizeof units / sizeof units[0]);
 }
 
 char *number_bytes(char *out, size_t cap, double bytes)

@@ -11,6 +11,8 @@ enum { NUMBER_SIZE = 32 }; /* enough for any of these */
 char *number_plain(char *out, size_t cap, double x);
 /* "980" "25.6 M" "4.09 G": k, M, G, T, P from 1,000 on */
 char *number_count(char *out, size_t cap, double x);
+/* The same with the letters that people use for parameters: k, M, B, T. */
+char *number_parameters(char *out, size_t cap, double x);
 /* every digit, in groups of three: "25,557,032" */
 char *number_whole(char *out, size_t cap, double x);
 /* "1.20 GiB" */

@@ -126,7 +126,7 @@ static const option explain_options[] = {
     {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL,
      "Shows the N longest kernels, 20 by default. Implies --explain."},
     {"sort", 0, "ORDER", OPTION_CHOICE, AT(sort), 0, 0, sorts,
-     "time: the longest first (the default); order: as they run. Implies --explain."},
+     "The kernels shown, time: the longest first (the default); order: as they run. Implies --explain."},
     {"trace", 0, "FILE", OPTION_FILE, AT(trace), 0, 0, NULL,
      "Writes the step as a trace for chrome://tracing and Perfetto."},
 };
@@ -141,8 +141,8 @@ static const char *const examples[] = {
     "Where the time of a step of 32 goes on an H100.",
     "load-model model.onnx --input-shape image=1x3x512x512 --json",
     "For programs.",
-    "load-model bert-base-uncased --task training --trace step.json",
-    "A training step, to look at in Perfetto.",
+    "load-model bert-base-uncased --seq-len 384 --trace step.json",
+    "A step to look at in Perfetto.",
     NULL,
 };
 

@@ -1,5 +1,5 @@
-/* Fused attention: tiles of query rows walk along the keys; scores stay on chip. With few query rows (decode) the keys are
- * split over the SMs and the cache is streamed. */
+/* Fused attention: tiles of query rows walk along the keys; scores stay on chip. With few query rows (decode) the
+ * keys are split over the SMs and the cache is streamed. */
 #include "cost/parts.h"
 
 static const double precision_bytes[PREC_COUNT] = {4, 4, 2, 2, 1, 1, 0.5, 0.5};
@@ -63,7 +63,7 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double keys = s->batch * kv_heads * s->kv_len * dims * precision_bytes[p];
     double stream = g->async ? c->gemm_async_load : c->attention_pull_bytes;
     double pull = keys / (cost_min(2 * g->sms, cost_max(w.tiles, 1) * parts) * stream * g->clock);
-    out->memory_s = cost_max(cost_memory_time(g, t, c->attention_stream_share), decode ? pull : 0);
+    out->memory_s = cost_max(cost_memory_time(g, t, 1), decode ? pull : 0);
     cost_finish(g, out, t);
     out->seconds += (decode ? c->attention_decode_us : c->attention_prefill_us) * 1e-6;
 }

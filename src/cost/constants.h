@@ -4,7 +4,8 @@
 
 #include "base/libc.h"
 
-/* All fields are doubles, in the order of constants.def: a loader may walk the structure as an array of COST_CONSTANTS. */
+/* All fields are doubles, in the order of constants.def: a loader may walk the structure as an array of
+ * COST_CONSTANTS. */
 typedef struct cost_constants {
 #define COST_CONSTANT(table, name, unit, lower, upper, meaning) double table##_##name;
 #include "cost/constants.def"

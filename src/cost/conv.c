@@ -1,11 +1,25 @@
 /* Convolutions as implicit matrix products, as Winograd where that pays, and depthwise. */
 #include "cost/parts.h"
 
-static cost_matmul conv_matmul(const conv_shape *s)
+static cost_matmul conv_product(const cost_gpu *g, double m, double n, double k, double batch)
+{
+    return (cost_matmul){
+        .m = m,
+        .n = n,
+        .k = k,
+        .batch = batch,
+        .depth = g->c->gemm_vector_depth,
+        .slow = 1,
+        .setup = g->c->gemm_tile_clocks * g->tick,
+        .splits = 1,
+        .tiles = COST_CONV_TILES,
+    };
+}
+
+static cost_matmul conv_direct(const cost_gpu *g, const conv_shape *s)
 {
     double groups = cost_max(s->groups, 1);
-    cost_matmul w = {s->batch * s->oh * s->ow, s->out / groups, s->in / groups * s->kh * s->kw, groups, 0, 1, 0, 1, COST_CONV_TILES};
-    return w;
+    return conv_product(g, s->batch * s->oh * s->ow, s->out / groups, s->in / groups * s->kh * s->kw, groups);
 }
 
 static bool conv_winograd_fits(const conv_shape *s)
@@ -21,11 +35,10 @@ static double conv_ceil(double x)
 
 /* Winograd with `tile` x `tile` outputs at a time: (tile + 2)^2 products where the direct form has 9 tile^2. The matrix
  * products run over tiles of pixels, so a small image wastes part of its last tiles. */
-static cost_matmul conv_winograd(const conv_shape *s, double tile)
+static cost_matmul conv_winograd(const cost_gpu *g, const conv_shape *s, double tile)
 {
     double tiles = s->batch * conv_ceil(s->oh / tile) * conv_ceil(s->ow / tile);
-    cost_matmul w = {tiles, s->out, s->in, (tile + 2) * (tile + 2), 0, 1, 0, 1, COST_CONV_TILES};
-    return w;
+    return conv_product(g, tiles, s->out, s->in, (tile + 2) * (tile + 2));
 }
 
 static void conv_timed(const cost_gpu *g, const kernel *k, const cost_matmul *w, cost_traffic t, kernel_cost *out)
@@ -47,10 +60,8 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
 {
     const cost_constants *c = g->c;
     const conv_shape *s = &k->shape.conv;
-    cost_matmul w = conv_matmul(s);
+    cost_matmul w = conv_direct(g, s);
     kernel_cost other = *out;
-    w.depth = c->gemm_vector_depth;
-    w.setup = c->gemm_tile_clocks * g->tick;
     conv_timed(g, k, &w, t, out);
     if (!conv_winograd_fits(s)) {
         return;
@@ -58,21 +69,17 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
     /* Fused: the transformed weights are written and read once, the rest stays on chip. */
     double weights = 4 * s->in * s->out;
     cost_traffic more = {t.total + 2 * 16 * weights, t.dram + 2 * 16 * weights * (1 - cost_resident(g, 16 * weights))};
-    w = conv_winograd(s, 2);
+    w = conv_winograd(g, s, 2);
     w.k *= w.batch; /* one thread block does all products of its tiles */
     w.batch = 1;
-    w.depth = c->gemm_vector_depth;
     w.slow = c->gemm_vector_share / c->conv_fused_share;
-    w.setup = c->gemm_tile_clocks * g->tick;
     other.launches = 2;
     conv_timed(g, k, &w, more, &other);
     conv_keep_faster(out, &other);
     /* In stages: input, weights and products all go through memory in their transformed form. */
-    w = conv_winograd(s, 4);
+    w = conv_winograd(g, s, 4);
     double bytes = c->conv_transform_bytes * 2 * 36 * (weights + 4 * w.m * (s->in + s->out));
     more = (cost_traffic){t.total + bytes, t.dram + bytes * (1 - cost_resident(g, bytes))};
-    w.depth = c->gemm_vector_depth;
-    w.setup = c->gemm_tile_clocks * g->tick;
     other.launches = 4;
     conv_timed(g, k, &w, more, &other);
     /* One stage after the other: what cost_finish() hid is not hidden. */
@@ -83,14 +90,14 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
 static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
-    cost_matmul w = conv_matmul(&k->shape.conv);
+    cost_matmul w = conv_direct(g, &k->shape.conv);
     double flops = 2 * w.m * w.n * w.k * w.batch;
     w.depth = c->conv_tensor_k0;
     /* Channels that are missing to fill the units count like channels that are there. */
     w.n += c->conv_tensor_n0;
+    w.fine = true;
     w.splits = COST_SPLITS;
     w.slow = c->gemm_tensor_share / c->conv_tensor_share;
-    w.setup = c->gemm_tile_clocks * g->tick;
     out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, &w).seconds, flops);
     if (!k->channels_last) {
         double extra = c->conv_layout_bytes * (k->read_bytes + k->write_bytes);

@@ -54,10 +54,11 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
 {
     const cost_constants *c = g->c;
     double year = spec->release_year > 0 ? spec->release_year : 2022;
-    double newer = exp(-0.6931471805599453 * (year - 2020) / c->power_half_years) * 1e-12 * pow(g->clock * 1e-9 / 1.5, c->power_clock_power);
+    double newer = exp(-0.6931471805599453 * (year - 2020) / c->power_half_years) * 1e-12;
+    double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
     for (int p = 0; p < PREC_COUNT; p++) {
-        double joule = newer * (g->tensor[p] ? c->power_tensor_pj : c->power_vector_pj);
+        double joule = newer * (g->tensor[p] ? c->power_tensor_pj * voltage : c->power_vector_pj);
         /* An 8-bit multiplier takes about half the energy of a 16-bit one: what rises is only the rate. */
         double sixteen = g->tensor[p] ? g->peak[PREC_FP16] : g->peak[PREC_FP32];
         double rate = p == PREC_TF32 || !g->tensor[p] ? cost_max(g->peak[p], sixteen) : cost_min(g->peak[p], sixteen);
@@ -149,29 +150,15 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     cost_traffic t = cost_traffic_of(g, k);
     out.ideal_s = cost_max(k->flops / g->peak[k->math], t.total / g->dram_peak);
     switch (k->kind) {
-    case KERNEL_GEMM:
-        cost_gemm(g, k, t, &out);
-        break;
-    case KERNEL_CONV:
-        cost_conv(g, k, t, &out);
-        break;
-    case KERNEL_DEPTHWISE:
-        cost_depthwise(g, k, t, &out);
-        break;
-    case KERNEL_ATTENTION:
-        cost_attention(g, k, t, &out);
-        break;
+    case KERNEL_GEMM: cost_gemm(g, k, t, &out); break;
+    case KERNEL_CONV: cost_conv(g, k, t, &out); break;
+    case KERNEL_DEPTHWISE: cost_depthwise(g, k, t, &out); break;
+    case KERNEL_ATTENTION: cost_attention(g, k, t, &out); break;
     case KERNEL_NORM:
     case KERNEL_SOFTMAX:
-    case KERNEL_REDUCE:
-        cost_rows(g, k, t, &out);
-        break;
-    case KERNEL_RECURRENT:
-        cost_recurrent(g, k, t, &out);
-        break;
-    default:
-        cost_elementwise(g, k, t, &out);
-        break;
+    case KERNEL_REDUCE: cost_rows(g, k, t, &out); break;
+    case KERNEL_RECURRENT: cost_recurrent(g, k, t, &out); break;
+    default: cost_elementwise(g, k, t, &out); break;
     }
     return out;
 }

@@ -1,10 +1,11 @@
 /* What one kernel costs on one GPU: pure functions of (kernel, GPU, constants).
  *
- *   seconds = floor + max(compute, memory) + overlap * min(compute, memory)
+ *   seconds = launches * floor + longer + overlap * shorter^2 / longer
  *
- * compute: best choice of tile and split-K: waves of tiles over the SMs, each at the unit's peak as far as tile size and K
- *          depth reach it, and no faster than the board's power allows.
- * memory: bytes from DRAM and from L2, each over its own bandwidth, with a ramp for small sizes.
+ * of two times: compute and memory.
+ * compute: best choice of tile and split-K: waves of tiles over the SMs, each at the unit's peak as far as tile size
+ *          and K depth reach it, and no faster than the board's power allows.
+ * memory:  bytes from DRAM and from L2, each over its own bandwidth, with a ramp for small sizes.
  * Every constant is in cost_constants, with its unit; docs/cost-model.md says where each was fitted. */
 #ifndef COST_COST_H
 #define COST_COST_H
@@ -23,11 +24,11 @@ typedef struct cost_gpu {
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
     double quantum;          /* share of a partly filled last wave that is felt */
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */
-    double l2, l2_keep, l2_lose; /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
-    double peak[PREC_COUNT];     /* FLOP/s of the unit that does this precision here, after fallbacks */
-    double headroom[PREC_COUNT]; /* utilisation of `peak` from which on the power limit lowers the clock */
+    double l2, l2_keep, l2_lose;         /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
+    double peak[PREC_COUNT];             /* FLOP/s of the unit that does this precision here, after fallbacks */
+    double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
-    bool tensor[PREC_COUNT];     /* `peak` is a matrix unit's */
+    bool tensor[PREC_COUNT];             /* `peak` is a matrix unit's */
 } cost_gpu;
 
 /* Fills `g`. Fields that a specification leaves empty (0) fall back to other fields; see docs/cost-model.md. */

@@ -1,16 +1,19 @@
-/* Matrix products: the best of a few tiles and split-K factors. Every part grows with m, n and k by construction (sizes are
- * padded up, never rounded), so a minimum over tiles stays monotone. */
+/* Matrix products: the best of a few tiles and split-K factors. Every part grows with m, n and k by construction
+ * (sizes are padded up, never rounded), so a minimum over tiles stays monotone. */
 #include "cost/parts.h"
 
 typedef struct tile {
     double m, n, inv_m, inv_n;
 } tile;
 
-#define TILE(m, n) {m, n, 1.0 / (m), 1.0 / (n)}
+#define TILE(m, n)                 \
+    {                              \
+        m, n, 1.0 / (m), 1.0 / (n) \
+    }
 /* Largest first: it is most often the best, and the best so far prunes the rest. */
 static const tile tiles[COST_TILES] = {
     TILE(256, 128), TILE(128, 256), TILE(128, 128), TILE(64, 256), TILE(128, 64),
-    TILE(64, 128), TILE(64, 64), TILE(64, 32), TILE(32, 64), TILE(16, 64),
+    TILE(64, 128),  TILE(64, 64),   TILE(64, 32),   TILE(32, 64),  TILE(16, 64),
 };
 
 static const double element_bytes[PREC_COUNT] = {4, 4, 2, 2, 1, 1, 0.5, 0.5};
@@ -51,10 +54,12 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
 {
     const cost_constants *c = g->c;
     const double *step = g->tile[p];
-    double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow, depth = w->depth * w->slow;
+    double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
+           depth = w->depth * w->slow;
     cost_matmul_time best = {INFINITY, 1};
     for (int i = 0; i < w->tiles; i++) {
-        double full = gemm_ceil(w->m * tiles[i].inv_m) * gemm_ceil(w->n * tiles[i].inv_n) * w->batch * inv_sms;
+        double across = w->n * tiles[i].inv_n;
+        double full = gemm_ceil(w->m * tiles[i].inv_m) * (w->fine ? across : gemm_ceil(across)) * w->batch * inv_sms;
         if (full * k * step[i] >= best.seconds) {
             continue;
         }
@@ -67,8 +72,8 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
             if (split > w->splits || full * split > 2) {
                 break;
             }
-            cost = gemm_waves(g, full * split) * ((k / split + depth) * step[i] + w->setup) + c->gemm_split_clocks * g->tick +
-                   split * sum;
+            cost = gemm_waves(g, full * split) * ((k / split + depth) * step[i] + w->setup) +
+                   c->gemm_split_clocks * g->tick + split * sum;
         }
     }
     return best;
@@ -81,9 +86,17 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     precision p = k->math;
     /* A 16-byte load holds this many elements; a row that is no multiple of it is padded. */
     double grain = g->tensor[p] ? 16 / element_bytes[p] : 1;
-    cost_matmul w = {s->m, gemm_ceil(s->n / grain) * grain, gemm_ceil(s->k / grain) * grain, s->batch, 0, 1, 0, COST_SPLITS, COST_TILES};
-    w.depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : c->gemm_vector_depth;
-    w.setup = c->gemm_tile_clocks * g->tick;
+    cost_matmul w = {
+        .m = s->m,
+        .n = gemm_ceil(s->n / grain) * grain,
+        .k = gemm_ceil(s->k / grain) * grain,
+        .batch = s->batch,
+        .depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : c->gemm_vector_depth,
+        .slow = 1,
+        .setup = c->gemm_tile_clocks * g->tick,
+        .splits = COST_SPLITS,
+        .tiles = COST_TILES,
+    };
     cost_matmul_time best = cost_matmul_best(g, p, &w);
     double weights = s->n * s->k * s->batch;
     if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[p]) {

@@ -1,5 +1,6 @@
-/* What is still in L2, and how long bytes take. Residency belongs to the situation (how much was touched since the bytes
- * were last used), never to the kernel: a benchmark that loops one kernel finds its weights in a 96 MB L2, a model not. */
+/* What is still in L2, and how long bytes take. Residency belongs to the situation (how much was touched since the
+ * bytes were last used), never to the kernel: a benchmark that loops one kernel finds its weights in a 96 MB L2, a
+ * model not. */
 #include "cost/parts.h"
 
 /* Share of a reused set that survived `distance` bytes of other traffic: whole, then linearly less, then nothing. */

@@ -21,6 +21,7 @@ typedef struct cost_matmul {
     double setup;  /* seconds per wave */
     double splits; /* most parts of K */
     int tiles;     /* how many of the tiles, largest first, this kind of kernel has */
+    bool fine;     /* n fills parts of tiles: its padding is already in n */
 } cost_matmul;
 
 typedef struct cost_matmul_time {

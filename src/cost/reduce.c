@@ -1,5 +1,5 @@
-/* Reductions along rows: normalisation, softmax, sums. One pass over the data while a row fits on chip, plus the latency of
- * summing across a thread block. */
+/* Reductions along rows: normalisation, softmax, sums. One pass over the data while a row fits on chip, plus the
+ * latency of summing across a thread block. */
 #include "cost/parts.h"
 
 void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)

@@ -260,6 +260,7 @@ static pg_code read_constant(onnx_reader *r, span node, const node_proto *n, con
         if (a.ref.len && !resolve_ref(r, call, &a)) return PG_E_OK;
         if (!a.tensor.ptr || !str_is(a.name, "value")) return PG_E_OK;
         *done = true;
+        r->g->tensors[n->out[0]].literal = true;
         return onnx_read_tensor(r, a.tensor, n->out[0]);
     }
     return PG_E_OK;

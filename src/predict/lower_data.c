@@ -115,7 +115,14 @@ static double norm_span(const planner *p, uint32_t x)
         for (int i = 2; i < ts->rank; i++) span *= num_known(ts->dims[i]) ? (double)ts->dims[i].v.i : 1;
         return span;
     }
-    num last = ts->dims[ts->rank - 1];
+    int64_t axis = -1;
+    if (op_work_class((op_kind)p->u->kind) == WORK_SOFTMAX) {
+        const op *o = &p->g->ops[p->u->op];
+        axis = op_attr_int(p->g, o, ATTR_axis, o->opset >= 13 ? -1 : 1);
+    }
+    if (axis < 0) axis += ts->rank;
+    if (axis < 0 || axis >= ts->rank) axis = ts->rank - 1;
+    num last = ts->dims[axis];
     return num_known(last) && last.v.i > 0 ? (double)last.v.i : 1;
 }
 

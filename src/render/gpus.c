@@ -106,11 +106,11 @@ static void basic_table(report *r, const pg_gpu *const *gpus, size_t count)
 {
     static const column columns[] = {
         {"GPU", ALIGN_LEFT, 0, 0, false, false},          {"Name", ALIGN_LEFT, 1, 16, false, false},
-        {"Memory", ALIGN_RIGHT, 0, 0, false, false},      {"Type", ALIGN_LEFT, 7, 0, false, false},
+        {"Memory", ALIGN_RIGHT, 0, 0, false, false},      {"Type", ALIGN_LEFT, 107, 0, false, false},
         {"GB/s", ALIGN_RIGHT, 0, 0, false, false},        {"FP32", ALIGN_RIGHT, 0, 0, false, false},
-        {"FP16", ALIGN_RIGHT, 0, 0, false, false},        {"FP8", ALIGN_RIGHT, 5, 0, false, false},
-        {"INT8", ALIGN_RIGHT, 4, 0, false, false},        {"Power", ALIGN_RIGHT, 6, 0, false, false},
-        {"Architecture", ALIGN_LEFT, 2, 9, false, false}, {"Year", ALIGN_RIGHT, 8, 0, false, false},
+        {"FP16", ALIGN_RIGHT, 0, 0, false, false},        {"FP8", ALIGN_RIGHT, 105, 0, false, false},
+        {"INT8", ALIGN_RIGHT, 4, 0, false, false},        {"Power", ALIGN_RIGHT, 106, 0, false, false},
+        {"Architecture", ALIGN_LEFT, 2, 9, false, false}, {"Year", ALIGN_RIGHT, 108, 0, false, false},
     };
     table t;
     table_init(&t, r, columns, sizeof columns / sizeof columns[0]);
@@ -224,7 +224,7 @@ static const field builtin_fields[] = {
 
 enum { BUILTIN_FIELDS = sizeof builtin_fields / sizeof builtin_fields[0] };
 
-static void builtins_json(buffer *out, const pg_builtin *const *models, size_t count)
+static void builtins_json(buffer *out, const pg_builtin *models, size_t count)
 {
     json j;
     json_init(&j, out);
@@ -233,27 +233,27 @@ static void builtins_json(buffer *out, const pg_builtin *const *models, size_t c
     json_array(&j, JSON_LINES);
     for (size_t i = 0; i < count; i++) {
         json_object(&j, JSON_INLINE);
-        fields_json(&j, builtin_fields, BUILTIN_FIELDS, models[i], false);
+        fields_json(&j, builtin_fields, BUILTIN_FIELDS, &models[i], false);
         json_end(&j);
     }
     json_finish(&j);
 }
 
-static void builtins_table(report *r, const pg_builtin *const *models, size_t count)
+static void builtins_table(report *r, const pg_builtin *models, size_t count)
 {
     static const column columns[] = {
-        {"Model", ALIGN_LEFT, 0, 16, false, false},       {"Family", ALIGN_LEFT, 2, 0, false, false},
+        {"Model", ALIGN_LEFT, 0, 0, false, false},        {"Family", ALIGN_LEFT, 2, 0, false, false},
         {"Parameters", ALIGN_RIGHT, 0, 0, false, false},  {"Input", ALIGN_LEFT, 1, 0, false, false},
         {"Description", ALIGN_LEFT, 3, 20, false, false},
     };
     table t;
     table_init(&t, r, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < count; i++) {
-        const pg_builtin *m = models[i];
+        const pg_builtin *m = &models[i];
         char text[NUMBER_SIZE];
         table_cell(&t, TONE_BOLD, "%s", m->name);
         table_cell(&t, TONE_PLAIN, "%s", m->family ? m->family : "");
-        table_cell(&t, TONE_PLAIN, "%s", number_count(text, sizeof text, m->parameters));
+        table_cell(&t, TONE_PLAIN, "%s", number_parameters(text, sizeof text, m->parameters));
         if (m->image_size > 0) table_cell(&t, TONE_PLAIN, "%dx%d", m->image_size, m->image_size);
         else if (m->sequence > 0) table_cell(&t, TONE_PLAIN, "%d tokens", m->sequence);
         else table_cell(&t, TONE_DIM, "-");
@@ -262,7 +262,7 @@ static void builtins_table(report *r, const pg_builtin *const *models, size_t co
     table_print(&t, 0);
 }
 
-void render_builtins(report *r, const pg_builtin *const *models, size_t count)
+void render_builtins(report *r, const pg_builtin *models, size_t count)
 {
     if (r->format == RENDER_JSON) {
         builtins_json(r->out, models, count);
@@ -270,7 +270,7 @@ void render_builtins(report *r, const pg_builtin *const *models, size_t count)
         fields_csv_names(r->out, "", builtin_fields, BUILTIN_FIELDS, true);
         csv_end(r->out);
         for (size_t i = 0; i < count; i++) {
-            fields_csv(r->out, builtin_fields, BUILTIN_FIELDS, models[i], false, true);
+            fields_csv(r->out, builtin_fields, BUILTIN_FIELDS, &models[i], false, true);
             csv_end(r->out);
         }
     } else {

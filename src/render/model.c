@@ -154,13 +154,16 @@ static void weights_pair(report *r, const pg_model_info *info)
 static void info_report(report *r, const pg_model_info *info)
 {
     char kind[128], number[NUMBER_SIZE], whole[NUMBER_SIZE], counts[512] = "";
+    /* who wrote the file; for built-in models that is no news */
+    bool producer = info->producer && info->producer[0] && !(info->format && strcmp(info->format, "built-in") == 0);
     format_text(kind, sizeof kind, "%s%s%s%s%s", info->format ? info->format : "unknown format", render_dot(r),
-                info->family ? info->family : "unknown family",
-                info->producer && info->producer[0] ? render_dot(r) : "", info->producer ? info->producer : "");
+                info->family ? info->family : "unknown family", producer ? render_dot(r) : "",
+                producer ? info->producer : "");
     report_heading(r, 1, info->name, kind);
     if (!r->markdown) report_gap(r);
     number_whole(whole, sizeof whole, info->parameters);
-    report_pair(r, "Parameters", TONE_PLAIN, "%s (%s)", number_count(number, sizeof number, info->parameters), whole);
+    report_pair(r, "Parameters", TONE_PLAIN, "%s (%s)", number_parameters(number, sizeof number, info->parameters),
+                whole);
     weights_pair(r, info);
     report_pair(r, "Work", TONE_PLAIN, "%s MACs a sample", number_count(number, sizeof number, info->macs));
     counts_text(counts, sizeof counts, info->operator_counts, info->operator_count_count, render_dot(r));
@@ -231,7 +234,7 @@ static void memory_table(report *r, const render_row *row)
     number_bytes(bytes, sizeof bytes, capacity);
     format_text(title, sizeof title, "of %s", bytes);
     const column columns[] = {
-        {"Memory", ALIGN_LEFT, 0, 0, false, false},
+        {"Memory", ALIGN_LEFT, 0, 16, false, false},
         {"Size", ALIGN_RIGHT, 0, 0, false, false},
         {title, ALIGN_RIGHT, 0, 0, false, false},
         {"", ALIGN_LEFT, 101, 0, true, false},

@@ -90,20 +90,20 @@ const char *render_dot(const report *r)
     return r->style.unicode ? " \xc2\xb7 " : ", ";
 }
 
-/* "0.68" "13.2" "24": what people compare with the size on the box. */
-static void gib(char *out, size_t cap, double bytes)
+/* "0.68" "13.2" "24": what people compare with the size on the box, which is mostly a whole number. */
+static void gib(char *out, size_t cap, double bytes, bool whole)
 {
-    double x = bytes / (1024.0 * 1024 * 1024), tenths = floor(x * 10 + 0.5);
+    double x = bytes / (1024.0 * 1024 * 1024);
     if (!(bytes >= 0)) format_text(out, cap, "-");
-    else if (x < 9.995) format_text(out, cap, "%.2f", x);
-    else format_text(out, cap, tenths == floor(tenths / 10) * 10 ? "%.0f" : "%.1f", x);
+    else if (whole && fabs(x - floor(x + 0.5)) < 0.05) format_text(out, cap, "%.0f", x);
+    else format_text(out, cap, "%.*f", x < 9.995 ? 2 : 1, x);
 }
 
 void render_memory(char *out, size_t cap, double bytes, const char *between, double capacity)
 {
     char used[NUMBER_SIZE], all[NUMBER_SIZE];
-    gib(used, sizeof used, bytes);
-    gib(all, sizeof all, capacity);
+    gib(used, sizeof used, bytes, false);
+    gib(all, sizeof all, capacity, true);
     format_text(out, cap, "%s %s %s GiB", used, between, all);
 }
 
@@ -129,7 +129,7 @@ enum {
 };
 
 static const column row_columns[COL_COUNT] = {
-    [COL_GPU] = {"GPU", ALIGN_LEFT, 0, 8, false, false},
+    [COL_GPU] = {"GPU", ALIGN_LEFT, 0, 0, false, false},
     [COL_NAME] = {"Name", ALIGN_LEFT, 102, 0, false, false},
     [COL_PRECISION] = {"Precision", ALIGN_LEFT, 0, 0, false, false},
     [COL_RUNTIME] = {"Runtime", ALIGN_LEFT, 0, 0, false, false},
@@ -237,7 +237,7 @@ void render_model_line(report *r, char *out, size_t cap, const pg_model_info *in
 {
     char parameters[NUMBER_SIZE], macs[NUMBER_SIZE], weights[NUMBER_SIZE];
     const char *dot = render_dot(r);
-    number_count(parameters, sizeof parameters, info->parameters);
+    number_parameters(parameters, sizeof parameters, info->parameters);
     number_count(macs, sizeof macs, info->macs);
     number_bytes(weights, sizeof weights, info->weights_bytes);
     size_t n = 0;

@@ -15,7 +15,7 @@ typedef struct render_warnings {
 typedef enum gpu_detail { GPU_BASIC, GPU_PROFILES, GPU_ALL } gpu_detail;
 
 void render_gpus(report *r, const pg_gpu *const *gpus, size_t count, gpu_detail detail, render_warnings warnings);
-void render_builtins(report *r, const pg_builtin *const *models, size_t count);
+void render_builtins(report *r, const pg_builtin *models, size_t count);
 
 /* A prediction with what was asked for. */
 typedef struct render_row {

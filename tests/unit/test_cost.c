@@ -13,8 +13,15 @@ static cost_gpu a100, h100, l40s, p4, custom;
 
 static gpu_spec spec_a100(void)
 {
-    gpu_spec s = {.sms = 108, .cuda_cores = 6912, .boost_mhz = 1410, .bandwidth_gbs = 2039, .l2_mb = 40, .tdp_w = 400,
-                  .release_year = 2020, .compute_capability = 8.0, .fp16_vector_tflops = 78};
+    gpu_spec s = {.sms = 108,
+                  .cuda_cores = 6912,
+                  .boost_mhz = 1410,
+                  .bandwidth_gbs = 2039,
+                  .l2_mb = 40,
+                  .tdp_w = 400,
+                  .release_year = 2020,
+                  .compute_capability = 8.0,
+                  .fp16_vector_tflops = 78};
     s.name = STR("NVIDIA A100 SXM4 80GB");
     s.memory_type = STR("HBM2e");
     s.tflops[PREC_FP32] = 19.5;
@@ -26,8 +33,14 @@ static gpu_spec spec_a100(void)
 
 static gpu_spec spec_h100(void)
 {
-    gpu_spec s = {.sms = 132, .cuda_cores = 16896, .boost_mhz = 1980, .bandwidth_gbs = 3352, .l2_mb = 50, .tdp_w = 700,
-                  .release_year = 2022, .compute_capability = 9.0};
+    gpu_spec s = {.sms = 132,
+                  .cuda_cores = 16896,
+                  .boost_mhz = 1980,
+                  .bandwidth_gbs = 3352,
+                  .l2_mb = 50,
+                  .tdp_w = 700,
+                  .release_year = 2022,
+                  .compute_capability = 9.0};
     s.tflops[PREC_FP32] = 66.9;
     s.tflops[PREC_TF32] = 494.7;
     s.tflops[PREC_FP16] = s.tflops[PREC_BF16] = 989.4;
@@ -37,8 +50,14 @@ static gpu_spec spec_h100(void)
 
 static gpu_spec spec_l40s(void)
 {
-    gpu_spec s = {.sms = 142, .cuda_cores = 18176, .boost_mhz = 2520, .bandwidth_gbs = 864, .l2_mb = 96, .tdp_w = 350,
-                  .release_year = 2023, .compute_capability = 8.9};
+    gpu_spec s = {.sms = 142,
+                  .cuda_cores = 18176,
+                  .boost_mhz = 2520,
+                  .bandwidth_gbs = 864,
+                  .l2_mb = 96,
+                  .tdp_w = 350,
+                  .release_year = 2023,
+                  .compute_capability = 8.9};
     s.name = STR("NVIDIA L40S");
     s.memory_type = STR("GDDR6");
     s.tflops[PREC_FP32] = 91.6;
@@ -61,8 +80,14 @@ static int setup(void **state)
     cost_gpu_init(&h100, &s, &constants);
     s = spec_l40s();
     cost_gpu_init(&l40s, &s, &constants);
-    gpu_spec old = {.sms = 20, .cuda_cores = 2560, .boost_mhz = 1063, .bandwidth_gbs = 192, .l2_mb = 2, .tdp_w = 75,
-                    .release_year = 2016, .compute_capability = 6.1};
+    gpu_spec old = {.sms = 20,
+                    .cuda_cores = 2560,
+                    .boost_mhz = 1063,
+                    .bandwidth_gbs = 192,
+                    .l2_mb = 2,
+                    .tdp_w = 75,
+                    .release_year = 2016,
+                    .compute_capability = 6.1};
     old.tflops[PREC_FP32] = 5.5;
     cost_gpu_init(&p4, &old, &constants);
     gpu_spec bare = {.bandwidth_gbs = 500};
@@ -90,8 +115,13 @@ static double size(double most)
 static kernel gemm(precision p, double m, double n, double k, double batch)
 {
     double e = p == PREC_FP32 || p == PREC_TF32 ? 4 : p == PREC_FP8 || p == PREC_INT8 ? 1 : 2;
-    kernel g = {.kind = KERNEL_GEMM, .math = p, .flops = 2 * m * n * k * batch, .read_bytes = m * k * e * batch,
-                .weight_bytes = n * k * e * batch, .write_bytes = m * n * 2 * batch, .weight_distance = INFINITY};
+    kernel g = {.kind = KERNEL_GEMM,
+                .math = p,
+                .flops = 2 * m * n * k * batch,
+                .read_bytes = m * k * e * batch,
+                .weight_bytes = n * k * e * batch,
+                .write_bytes = m * n * 2 * batch,
+                .weight_distance = INFINITY};
     g.shape.gemm = (gemm_shape){m, n, k, batch};
     return g;
 }
@@ -99,9 +129,14 @@ static kernel gemm(precision p, double m, double n, double k, double batch)
 static kernel conv(precision p, double batch, double in, double out, double side, double edge, bool last)
 {
     double e = p == PREC_FP32 ? 4 : 2;
-    kernel c = {.kind = KERNEL_CONV, .math = p, .channels_last = last, .flops = 2 * batch * out * side * side * in * edge * edge,
-                .read_bytes = batch * in * side * side * e, .weight_bytes = in * out * edge * edge * e,
-                .write_bytes = batch * out * side * side * e, .weight_distance = INFINITY};
+    kernel c = {.kind = KERNEL_CONV,
+                .math = p,
+                .channels_last = last,
+                .flops = 2 * batch * out * side * side * in * edge * edge,
+                .read_bytes = batch * in * side * side * e,
+                .weight_bytes = in * out * edge * edge * e,
+                .write_bytes = batch * out * side * side * e,
+                .weight_distance = INFINITY};
     c.shape.conv = (conv_shape){batch, in, out, side, side, side, side, edge, edge, 1, 1, 1};
     return c;
 }
@@ -109,8 +144,11 @@ static kernel conv(precision p, double batch, double in, double out, double side
 static kernel attention(double batch, double heads, double kv_heads, double q, double kv, double d, bool causal)
 {
     double pairs = causal ? q * (kv - q) + q * (q + 1) / 2 : q * kv;
-    kernel a = {.kind = KERNEL_ATTENTION, .math = PREC_FP16, .flops = 4 * batch * heads * d * pairs,
-                .read_bytes = 2 * batch * d * (heads * q + 2 * kv_heads * kv), .write_bytes = 2 * batch * heads * q * d};
+    kernel a = {.kind = KERNEL_ATTENTION,
+                .math = PREC_FP16,
+                .flops = 4 * batch * heads * d * pairs,
+                .read_bytes = 2 * batch * d * (heads * q + 2 * kv_heads * kv),
+                .write_bytes = 2 * batch * heads * q * d};
     a.shape.attention = (attention_shape){batch, heads, kv_heads, q, kv, d, d, causal, false};
     return a;
 }
@@ -162,13 +200,15 @@ static void conv_grows_with_each_side(void **state)
         const cost_gpu *g = any_gpu();
         precision p = uniform() < 0.5 ? PREC_FP32 : PREC_FP16;
         bool last = uniform() < 0.5;
-        double b = size(256), in = size(2048), out = size(2048), side = size(224), edge = 1 + 2 * floor(uniform() * 3), by = size(64);
+        double b = size(256), in = size(2048), out = size(2048), side = size(224), edge = 1 + 2 * floor(uniform() * 3),
+               by = size(64);
         double t = seconds(g, conv(p, b, in, out, side, edge, last));
         NOT_FASTER(seconds(g, conv(p, b + by, in, out, side, edge, last)), t);
         NOT_FASTER(seconds(g, conv(p, b, in + by, out, side, edge, last)), t);
         NOT_FASTER(seconds(g, conv(p, b, in, out + by, side, edge, last)), t);
         NOT_FASTER(seconds(g, conv(p, b, in, out, side + by, edge, last)), t);
-        NOT_FASTER(seconds(g, conv(p, b, in, out, side, edge, false)), seconds(g, conv(p, b, in, out, side, edge, true)));
+        NOT_FASTER(seconds(g, conv(p, b, in, out, side, edge, false)),
+                   seconds(g, conv(p, b, in, out, side, edge, true)));
     }
 }
 
@@ -177,7 +217,8 @@ static void attention_grows_with_each_side(void **state)
     (void)state;
     for (int i = 0; i < 10000; i++) {
         const cost_gpu *g = any_gpu();
-        double b = size(64), kvh = size(16), group = size(8), q = uniform() < 0.5 ? 1 : size(4096), kv = q + size(8192) - 1;
+        double b = size(64), kvh = size(16), group = size(8), q = uniform() < 0.5 ? 1 : size(4096),
+               kv = q + size(8192) - 1;
         double by = size(512), h = kvh * group;
         bool causal = uniform() < 0.5;
         double t = seconds(g, attention(b, h, kvh, q, kv, 64, causal));
@@ -213,18 +254,10 @@ static void nothing_beats_the_roofs(void **state)
         const cost_gpu *g = any_gpu();
         kernel k;
         switch ((int)(uniform() * 4)) {
-        case 0:
-            k = gemm(uniform() < 0.5 ? PREC_FP16 : PREC_FP32, size(20000), size(20000), size(20000), 1);
-            break;
-        case 1:
-            k = conv(PREC_FP16, size(64), size(1024), size(1024), size(112), 3, uniform() < 0.5);
-            break;
-        case 2:
-            k = attention(size(64), 16, 16, size(4096), 4096 + size(4096), 64, true);
-            break;
-        default:
-            k = rows(KERNEL_NORM, size(100000), size(10000));
-            break;
+        case 0: k = gemm(uniform() < 0.5 ? PREC_FP16 : PREC_FP32, size(20000), size(20000), size(20000), 1); break;
+        case 1: k = conv(PREC_FP16, size(64), size(1024), size(1024), size(112), 3, uniform() < 0.5); break;
+        case 2: k = attention(size(64), 16, 16, size(4096), 4096 + size(4096), 64, true); break;
+        default: k = rows(KERNEL_NORM, size(100000), size(10000)); break;
         }
         if (uniform() < 0.3) {
             k.weight_distance = k.weight_bytes;
@@ -346,7 +379,8 @@ static void empty_kernels_cost_a_launch(void **state)
         kernel_cost c = cost_kernel(&a100, &k);
         assert_true(isfinite(c.seconds) && c.seconds >= 0 && c.seconds < 1e-3);
     }
-    kernel r = {.kind = KERNEL_RECURRENT, .math = PREC_FP16, .weight_bytes = 2e6, .read_bytes = 1e5, .write_bytes = 1e5};
+    kernel r = {
+        .kind = KERNEL_RECURRENT, .math = PREC_FP16, .weight_bytes = 2e6, .read_bytes = 1e5, .write_bytes = 1e5};
     r.shape.recurrent = (recurrent_shape){100, 8, 256, 256, 4, 1};
     kernel twice = r;
     twice.shape.recurrent.directions = 2;

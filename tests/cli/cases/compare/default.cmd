@@ -1,0 +1,1 @@
+phantom-gpu compare-models resnet50

@@ -1,0 +1,2 @@
+phantom-gpu compare-models resnet50,nosuch.onnx --out result; echo "exit $?"
+ls

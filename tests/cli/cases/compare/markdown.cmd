@@ -1,0 +1,1 @@
+phantom-gpu compare-models resnet50 --gpus a100,h100 --batch-sizes 8 --output markdown

@@ -1,0 +1,2 @@
+phantom-gpu --version
+phantom-gpu -V

@@ -1,0 +1,1 @@
+phantom-gpu list-gpus --json | grep '"rtx4090"'

@@ -1,0 +1,1 @@
+phantom-gpu list-gpus --output markdown | head -n 3

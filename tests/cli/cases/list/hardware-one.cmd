@@ -1,0 +1,1 @@
+phantom-gpu list-hardware --gpu 'NVIDIA A100-SXM4-80GB'

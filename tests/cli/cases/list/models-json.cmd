@@ -1,0 +1,1 @@
+phantom-gpu list-models --json | grep '"resnet50"'

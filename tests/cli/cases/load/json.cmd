@@ -1,0 +1,1 @@
+phantom-gpu load-model resnet50 --gpu h100 --json

@@ -1,0 +1,1 @@
+phantom-gpu load-model llama-2-70b --gpu rtx4090

@@ -1,0 +1,8 @@
+phantom-gpu load-model resnet50 --precision fp17; echo "exit $?"
+phantom-gpu load-model resnet50 --format onx; echo "exit $?"
+phantom-gpu load-model resnet50 --task sleeping; echo "exit $?"
+phantom-gpu load-model resnet50 --optimizer adam; echo "exit $?"
+phantom-gpu load-model resnet50 --layout nhcw; echo "exit $?"
+phantom-gpu load-model resnet50 --sort size; echo "exit $?"
+phantom-gpu load-model resnet50 --output xml; echo "exit $?"
+phantom-gpu compare-models resnet50 --precision fp16,fp17; echo "exit $?"

@@ -1,0 +1,7 @@
+phantom-gpu; echo "exit $?"
+phantom-gpu frobnicate; echo "exit $?"
+phantom-gpu load-modl x; echo "exit $?"
+phantom-gpu list; echo "exit $?"
+phantom-gpu help frobnicate; echo "exit $?"
+phantom-gpu --json list-gpus; echo "exit $?"
+phantom-gpu --generate poem; echo "exit $?"

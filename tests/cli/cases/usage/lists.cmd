@@ -1,0 +1,6 @@
+phantom-gpu compare-models resnet50 --gpus a100,,h100; echo "exit $?"
+phantom-gpu compare-models resnet50 --gpus ''; echo "exit $?"
+phantom-gpu compare-models resnet50 --gpus ,; echo "exit $?"
+phantom-gpu compare-models resnet50 --batch-sizes 1,2,; echo "exit $?"
+phantom-gpu compare-models resnet50,,bert-base-uncased; echo "exit $?"
+phantom-gpu compare-models resnet50 --precision ,fp16; echo "exit $?"

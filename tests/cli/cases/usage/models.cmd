@@ -1,0 +1,6 @@
+phantom-gpu load-model; echo "exit $?"
+phantom-gpu load-model ''; echo "exit $?"
+phantom-gpu load-model a b; echo "exit $?"
+phantom-gpu load-model --model a b; echo "exit $?"
+phantom-gpu compare-models; echo "exit $?"
+phantom-gpu list-gpus a100; echo "exit $?"

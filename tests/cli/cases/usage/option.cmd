@@ -1,0 +1,7 @@
+phantom-gpu load-model resnet50 --batchsize 3; echo "exit $?"
+phantom-gpu load-model resnet50 --batch=3; echo "exit $?"
+phantom-gpu load-model resnet50 --frobnicate; echo "exit $?"
+phantom-gpu load-model resnet50 -z; echo "exit $?"
+phantom-gpu load-model resnet50 --batch-size; echo "exit $?"
+phantom-gpu load-model resnet50 --json=yes; echo "exit $?"
+phantom-gpu list-models --gpu a100; echo "exit $?"
