@@ -133,8 +133,8 @@ static double block_fit(problem *p, int evaluations)
     return least;
 }
 
-/* Which constants are fitted on which kinds of rows; a name ends with a space. Those of unmeasured kernels (tensor-core and
- * depthwise convolutions, gathers, recurrent layers) are in none. */
+/* Which constants are fitted on which kinds of rows; a name ends with a space. Those of unmeasured kernels (tensor-core
+ * and depthwise convolutions, gathers, recurrent layers) are in none. */
 static const struct step {
     const char *kinds, *names;
     int evaluations;

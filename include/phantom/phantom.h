@@ -158,14 +158,14 @@ PG_API PG_MUST_USE pg_code pg_model_open(pg_model **out, const char *model, cons
 PG_API void pg_model_free(pg_model *model);
 PG_API const pg_model_info *pg_model_describe(const pg_model *model);
 
-/* Built-in models in order; NULL past the end. */
+/* Built-in models in order: fills *out, whose strings live for ever; false past the end. */
 typedef struct pg_builtin {
     const char *name, *family, *description;
     double parameters;
     int image_size, sequence; /* 0: does not apply */
 } pg_builtin;
 
-PG_API const pg_builtin *pg_builtin_at(size_t i);
+PG_API bool pg_builtin_at(size_t i, pg_builtin *out);
 
 /* ----------------------------------------------------------- predictions ---- */
 

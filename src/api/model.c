@@ -130,12 +130,10 @@ const pg_model_info *pg_model_describe(const pg_model *model)
     return &model->info;
 }
 
-const pg_builtin *pg_builtin_at(size_t i)
+bool pg_builtin_at(size_t i, pg_builtin *out)
 {
-    /* Made on the stack of the table's rows would need state; the rows are few, so they are made once, lazily, by index. */
-    static _Thread_local pg_builtin b;
     const zoo_entry *z = zoo_at(i);
-    if (!z) return NULL;
-    b = (pg_builtin){z->name, z->family, z->description, (double)z->parameters, z->image_size, z->sequence};
-    return &b;
+    if (!z) return false;
+    *out = (pg_builtin){z->name, z->family, z->description, (double)z->parameters, z->image_size, z->sequence};
+    return true;
 }

@@ -14,11 +14,11 @@ static double round3(double x)
     return isfinite(rounded) ? rounded : x;
 }
 
-/* 0.123 1.23 12.3 123; larger ones with no fraction. */
+/* 0.00123 0.123 1.23 12.3 123; larger ones with no fraction. */
 static size_t put3(char *out, size_t cap, double x)
 {
-    int digits = x >= 99.95 ? 0 : x >= 9.995 ? 1 : x >= 0.9995 ? 2 : x >= 0.09995 ? 3 : 4;
-    if (x < 0.00005) digits = 0;
+    int digits = x >= 99.95 ? 0 : x >= 9.995 ? 1 : x >= 0.9995 ? 2 : x >= 0.09995 ? 3 : x >= 0.009995 ? 4 : 5;
+    if (x < 0.000005) digits = 0;
     return format_text(out, cap, "%.*f", digits, x);
 }
 

@@ -234,7 +234,8 @@ static void fish(buffer *out)
 static int names(buffer *out, const char *what)
 {
     if (strcmp(what, "models") == 0) {
-        for (size_t i = 0; pg_builtin_at(i); i++) buffer_format(out, "%s\n", pg_builtin_at(i)->name);
+        pg_builtin b;
+        for (size_t i = 0; pg_builtin_at(i, &b); i++) buffer_format(out, "%s\n", b.name);
         return EXIT_OK;
     }
     pg_catalog *catalog = NULL;

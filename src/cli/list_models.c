@@ -5,10 +5,11 @@ static int run(cli *c)
     int status = cli_begin_output(c);
     if (status != EXIT_OK) return status;
     size_t count = 0;
-    while (pg_builtin_at(count)) count++;
+    pg_builtin b;
+    while (pg_builtin_at(count, &b)) count++;
     pg_builtin *models = ARENA_ARRAY(&c->memory, pg_builtin, count);
     if (!models) return cli_fail("out of memory");
-    for (size_t i = 0; i < count; i++) models[i] = *pg_builtin_at(i);
+    for (size_t i = 0; i < count; i++) pg_builtin_at(i, &models[i]);
     render_builtins(&c->report, models, count);
     return cli_finish_output(c);
 }

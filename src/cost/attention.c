@@ -4,7 +4,7 @@
 
 static const double precision_bytes[PREC_COUNT] = {4, 4, 2, 2, 1, 1, 0.5, 0.5};
 
-/* Up to this many query positions the heads that share keys are packed into one tile and the keys split over the SMs. */
+/* Up to this many query positions the heads that share keys fill one tile, and the keys are split over the SMs. */
 enum { DECODE_ROWS = 16 };
 
 typedef struct attention_work {

@@ -49,19 +49,32 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
     }
 }
 
-/* Utilisation at which the board's power is used up at boost clock: (TDP - static) / (energy per FLOP * peak). */
+/* Year of the chip, not of the board: later boards of a generation keep its silicon. */
+static double gpu_silicon_year(const gpu_spec *spec)
+{
+    static const struct {
+        double capability, year;
+    } generations[] = {{12, 2025}, {10, 2024}, {8.9, 2022}, {8, 2020}, {7.5, 2018}, {7, 2017}, {6, 2016}};
+    for (size_t i = 0; i < sizeof generations / sizeof generations[0]; i++) {
+        if (spec->compute_capability >= generations[i].capability - 1e-6) {
+            return generations[i].year;
+        }
+    }
+    return spec->release_year > 0 ? spec->release_year : 2022;
+}
+
+/* Utilisation at which the board's power is used up at boost clock: (TDP - static) / (energy per FLOP * peak). A
+ * narrower operation takes as much less energy as its unit is faster, so the rate of 16-bit (or FP32 vector)
+ * operations stands for all. */
 static void gpu_power(cost_gpu *g, const gpu_spec *spec)
 {
     const cost_constants *c = g->c;
-    double year = spec->release_year > 0 ? spec->release_year : 2022;
-    double newer = exp(-0.6931471805599453 * (year - 2020) / c->power_half_years) * 1e-12;
+    double newer = exp(-0.6931471805599453 * (gpu_silicon_year(spec) - 2020) / c->power_half_years) * 1e-12;
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
     for (int p = 0; p < PREC_COUNT; p++) {
         double joule = newer * (g->tensor[p] ? c->power_tensor_pj * voltage : c->power_vector_pj);
-        /* An 8-bit multiplier takes about half the energy of a 16-bit one: what rises is only the rate. */
-        double sixteen = g->tensor[p] ? g->peak[PREC_FP16] : g->peak[PREC_FP32];
-        double rate = p == PREC_TF32 || !g->tensor[p] ? cost_max(g->peak[p], sixteen) : cost_min(g->peak[p], sixteen);
+        double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
         g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;
     }
 }

@@ -86,7 +86,7 @@ static num power_int(num a, num b)
     if (b.v.i < 0 || b.v.i > 64) return num_unknown();
     if (num_is(b, 1)) return a;
     for (int64_t i = 0; i < b.v.i; i++)
-        if (__builtin_mul_overflow(v, a.v.i, &v)) return num_unknown();
+        if (!int_mul(v, a.v.i, &v)) return num_unknown();
     return num_plain(a) && num_plain(b) ? num_int(v) : num_opaque(v);
 }
 

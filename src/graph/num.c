@@ -1,5 +1,18 @@
 #include "graph/num.h"
 
+bool int_mul_slow(int64_t a, int64_t b, int64_t *out)
+{
+    if (a == 0 || b == 0) {
+        *out = 0;
+        return true;
+    }
+    uint64_t p = a < 0 ? 0 - (uint64_t)a : (uint64_t)a, q = b < 0 ? 0 - (uint64_t)b : (uint64_t)b;
+    if (p > (uint64_t)INT64_MAX / q) return false; /* gives INT64_MIN up too */
+    *out = (int64_t)(p * q);
+    if ((a < 0) != (b < 0)) *out = -*out;
+    return true;
+}
+
 /* value with the form k * sym, or the nearest thing that can be said. */
 static num affine(int64_t v, int64_t k, int32_t sym)
 {
@@ -12,7 +25,7 @@ num num_bind(num n, const int64_t *binding)
 {
     int64_t v;
     if (n.sym < 0) return n;
-    if (__builtin_mul_overflow((int64_t)n.k, binding[n.sym], &v) || __builtin_add_overflow(v, n.v.i, &v))
+    if (!int_mul((int64_t)n.k, binding[n.sym], &v) || __builtin_add_overflow(v, n.v.i, &v))
         return num_unknown();
     return affine(v, n.k, n.sym);
 }
@@ -50,11 +63,11 @@ num num_mul(num a, num b)
     int64_t v;
     if (num_is(a, 0) || num_is(b, 0)) return num_int(0);
     if (a.sym == SYM_UNKNOWN || b.sym == SYM_UNKNOWN) return num_unknown();
-    if (__builtin_mul_overflow(a.v.i, b.v.i, &v)) return num_unknown();
+    if (!int_mul(a.v.i, b.v.i, &v)) return num_unknown();
     if (a.sym == SYM_NONE && b.sym == SYM_NONE) return num_int(v);
     if (a.sym >= 0 && b.sym == SYM_NONE) {
         int64_t k;
-        return __builtin_mul_overflow((int64_t)a.k, b.v.i, &k) ? num_opaque(v) : affine(v, k, a.sym);
+        return !int_mul((int64_t)a.k, b.v.i, &k) ? num_opaque(v) : affine(v, k, a.sym);
     }
     if (b.sym >= 0 && a.sym == SYM_NONE) return num_mul(b, a);
     return num_opaque(v);
@@ -85,7 +98,7 @@ static num div_mode(num a, num b, enum round_mode mode)
         return b.v.i != 0 && a.k % b.v.i == 0 ? affine(v, a.k / b.v.i, a.sym) : num_opaque(v);
     if (a.sym >= 0 && a.sym == b.sym && b.k != 0 && a.k % b.k == 0) {
         int64_t x, y;
-        if (!__builtin_mul_overflow(a.v.i, (int64_t)b.k, &x) && !__builtin_mul_overflow(b.v.i, (int64_t)a.k, &y) && x == y)
+        if (int_mul(a.v.i, (int64_t)b.k, &x) && int_mul(b.v.i, (int64_t)a.k, &y) && x == y)
             return num_int(a.k / b.k);
     }
     return num_opaque(v);
@@ -110,7 +123,8 @@ static num mod_mode(num a, num b, enum round_mode mode)
 {
     num q = div_mode(a, b, mode);
     if (!num_known(q)) return q;
-    int64_t v = a.v.i - q.v.i * b.v.i; /* fits: |q b| <= |a| + |b|, and neither is INT64_MIN */
+    int64_t v = a.v.i % b.v.i;
+    if (mode == ROUND_DOWN && v != 0 && (v < 0) != (b.v.i < 0)) v += b.v.i;
     if (a.sym == SYM_NONE && b.sym == SYM_NONE) return num_int(v);
     /* c + k s modulo a divisor of k is c modulo it */
     if (a.sym >= 0 && b.sym == SYM_NONE && a.k % b.v.i == 0) return num_int(v);

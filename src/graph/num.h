@@ -9,6 +9,18 @@
 
 #include "graph/graph.h"
 
+/* a * b into *out; false when it doesn't fit. (The compiler's builtin needs 128-bit multiplication, which WASM without a
+ * runtime library lacks.) */
+bool int_mul_slow(int64_t a, int64_t b, int64_t *out);
+static inline bool int_mul(int64_t a, int64_t b, int64_t *out)
+{
+    if (a == (int32_t)a && b == (int32_t)b) {
+        *out = a * b;
+        return true;
+    }
+    return int_mul_slow(a, b, out);
+}
+
 num num_bind(num declared, const int64_t *binding);
 
 num num_add(num a, num b);

@@ -27,7 +27,7 @@ size_t num_format(char *out, size_t cap, num n, const shapes *s)
     if (!num_known(n)) return format_text(out, cap, "?");
     int64_t c;
     if (n.sym < 0 || (uint32_t)n.sym >= s->g->n_symbols ||
-        __builtin_mul_overflow((int64_t)n.k, s->binding[n.sym], &c) || __builtin_sub_overflow(n.v.i, c, &c))
+        !int_mul((int64_t)n.k, s->binding[n.sym], &c) || __builtin_sub_overflow(n.v.i, c, &c))
         return format_text(out, cap, "%lld", (long long)n.v.i);
     char factor[24] = "", rest[24] = "";
     if (n.k == -1) format_text(factor, sizeof factor, "-");

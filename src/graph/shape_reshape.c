@@ -95,7 +95,7 @@ static int batch_target(const infer *x, const tensor_shape *t, const int64_t *ou
             if (p < q ? i == t->rank : k == rank) return -1;
             int64_t *side = p < q ? &p : &q;
             int64_t factor = p < q ? at_old_batch(x, t->dims[i++]) : out[k++];
-            if (__builtin_mul_overflow(*side, factor, side)) return -1;
+            if (!int_mul(*side, factor, side)) return -1;
         }
         if (p <= 0 || q <= 0) return -1;
         if (batch >= i) continue;
@@ -114,13 +114,13 @@ static bool rebatch_target(infer *x, const tensor_shape *t, target *to)
     if (batch < 0) return false;
     for (int i = 0; i < t->rank; i++) {
         int64_t v = at_old_batch(x, t->dims[i]);
-        if (!num_known(t->dims[i]) || v <= 0 || __builtin_mul_overflow(total, v, &total)) return false;
+        if (!num_known(t->dims[i]) || v <= 0 || !int_mul(total, v, &total)) return false;
     }
     for (int i = 0; i < to->rank; i++) {
         if (i == to->hole) continue;
         if (!num_known(to->dims[i]) || carries_batch(x, to->dims[i])) return false;
         out[i] = to->dims[i].v.i;
-        if (out[i] <= 0 || __builtin_mul_overflow(rest, out[i], &rest)) return false;
+        if (out[i] <= 0 || !int_mul(rest, out[i], &rest)) return false;
     }
     if (total % rest != 0 || (to->hole < 0 && total != rest)) return false;
     if (to->hole >= 0) out[to->hole] = total / rest;

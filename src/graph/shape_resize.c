@@ -62,8 +62,8 @@ static void keep_aspect(const resize *r, bool larger, num *out)
     }
     for (uint32_t i = 0; i < r->n; i++) {
         if (!resize_axis(r, i, &axis)) continue;
-        if (scale < 0) out[axis] = num_unknown();
-        else out[axis] = num_int((int64_t)floor(scale * (double)r->t->dims[axis].v.i + 0.5));
+        double size = scale < 0 ? INFINITY : floor(scale * (double)r->t->dims[axis].v.i + 0.5);
+        out[axis] = size < 9e15 ? num_int((int64_t)size) : num_unknown();
     }
 }
 

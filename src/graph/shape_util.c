@@ -230,7 +230,7 @@ int64_t at_old_batch(const infer *x, num n)
 {
     int64_t v;
     if (!x->rebatch || n.sym != x->batch_symbol) return n.v.i;
-    if (__builtin_mul_overflow((int64_t)n.k, x->old_batch - x->new_batch, &v) || __builtin_add_overflow(n.v.i, v, &v)) return -1;
+    if (!int_mul((int64_t)n.k, x->old_batch - x->new_batch, &v) || __builtin_add_overflow(n.v.i, v, &v)) return -1;
     return v;
 }
 
@@ -238,7 +238,7 @@ num rebatched(const infer *x, int64_t plain)
 {
     int64_t v, k = plain / x->old_batch;
     if (plain % x->old_batch != 0 || k > INT32_MAX || k < 1) return num_unknown();
-    if (__builtin_mul_overflow(k, x->new_batch, &v)) return num_unknown();
+    if (!int_mul(k, x->new_batch, &v)) return num_unknown();
     return (num){{.i = v}, (int32_t)k, x->batch_symbol};
 }
 

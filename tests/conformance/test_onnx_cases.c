@@ -1,4 +1,4 @@
-/* Our own ONNX cases: tests/cases/onnx/valid/NAME holds model.txt (see make_onnx.h) and expect.json:
+/* Our own ONNX cases: tests/cases/onnx/valid/NAME holds model.txt (its form is described below) and expect.json:
  *   {"batch": 5, "symbols": {"seq": 7}, "outputs": [{"shape": ["batch", 64, null], "dtype": "float32"}],
  *    "unknown_outputs": 0, "rebatch_fixes": 1, "rebatch_unsafe": false, "notes": 0}
  * Only "outputs" must be there. tests/cases/onnx/invalid/NAME has "error" and "path": words of the message.
@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "conformance/make_onnx.h"
 #include "graph/shape.h"
 #include "load/load.h"
 
@@ -26,6 +25,11 @@
 #endif
 
 /* ---- writing protobuf ---- */
+
+typedef struct bytes {
+    unsigned char *ptr;
+    size_t len, cap;
+} bytes;
 
 static void put(bytes *b, const void *p, size_t n)
 {
@@ -82,6 +86,18 @@ static void put_float(bytes *b, unsigned field, double v)
 }
 
 /* ---- reading the text ---- */
+
+/* ONNX files from a few lines of text, so that test cases can be read and reviewed.
+ *
+ *   opset 13                            opset com.microsoft 1
+ *   input x float [batch, 3, ?, 224]    a number, a name, or ? for a dim that the file leaves open
+ *   weight w float [64, 3, 7, 7]        an initializer without data (as if in an external file)
+ *   const c int64 [2] 1 -1              an initializer with data
+ *   node Conv x w -> y : strides=[2,2] auto_pad="SAME_UPPER"       "_" is an input or output that is left out
+ *   node com.microsoft::Attention ...   attributes: 1  0.5f  [1,2]  [0.5f]  "text"  int64[2]{1,-1}  @body
+ *   graph body ... end                  a subgraph, before the node that uses it
+ *   output y
+ * '#' begins a comment. */
 
 enum { MAX_GRAPHS = 8 };
 
@@ -354,7 +370,8 @@ static void read_graph(reader *r, bytes *to, bytes *model)
     }
 }
 
-bool make_onnx(bytes *out, const char *source, char *error, size_t error_cap)
+/* Appends a ModelProto made from the text; false, with `error` filled, when a line can't be understood. */
+static bool make_onnx(bytes *out, const char *source, char *error, size_t error_cap)
 {
     reader r = {.at = source};
     bytes to = {0};

@@ -313,7 +313,27 @@ static void long_stream_by_hand(void **state)
     assert_true(c.dram_bytes == 4e9 && c.launches == 1);
 }
 
-/* One full wave of 128 x 128 tiles without split, quantisation or memory: 108 tiles of K = 1024 on 108 SMs. */
+/* One full wave of 128 x 128 tiles with nothing lost: 108 tiles on 108 SMs run at the peak. */
+static void full_wave_by_hand(void **state)
+{
+    (void)state;
+    cost_constants ideal = constants;
+    ideal.gemm_tensor_share = 1;
+    ideal.gemm_small_tile = ideal.gemm_k_clocks = ideal.gemm_depth = ideal.gemm_tile_clocks = 0;
+    ideal.gemm_load_bytes = 512;
+    ideal.power_tensor_pj = 0.1;
+    gpu_spec s = spec_a100();
+    cost_gpu g;
+    cost_gpu_init(&g, &s, &ideal);
+    kernel k = gemm(PREC_BF16, 108 * 128, 128, 1024, 1);
+    double expected = 2.0 * 108 * 128 * 128 * 1024 / 312e12;
+    assert_true(fabs(cost_kernel(&g, &k).compute_s / expected - 1) < 1e-9);
+    /* Two waves take twice as long. */
+    k = gemm(PREC_BF16, 216 * 128, 128, 1024, 1);
+    assert_true(fabs(cost_kernel(&g, &k).compute_s / expected - 2) < 1e-9);
+}
+
+/* Utilisation 4 times the headroom: half the clock. */
 static void power_limit_by_hand(void **state)
 {
     (void)state;
@@ -413,6 +433,7 @@ int main(void)
         cmocka_unit_test(nothing_beats_the_roofs),
         cmocka_unit_test(better_hardware_is_never_slower),
         cmocka_unit_test(long_stream_by_hand),
+        cmocka_unit_test(full_wave_by_hand),
         cmocka_unit_test(power_limit_by_hand),
         cmocka_unit_test(residency_belongs_to_the_situation),
         cmocka_unit_test(skinny_products_stream_their_weights),

@@ -83,6 +83,8 @@ static void test_counts(void **state)
     assert_string_equal(number(number_whole, 1000), "1,000");
     assert_string_equal(number(number_whole, -1), "-");
     assert_string_equal(number(number_plain, 0.1234), "0.123");
+    assert_string_equal(number(number_plain, 0.00872), "0.00872");
+    assert_string_equal(number(number_plain, 0.0123), "0.0123");
     assert_string_equal(number(number_plain, 0), "0");
     assert_string_equal(number(number_plain, 9.996), "10.0");
     assert_string_equal(number(number_plain, 99.96), "100");
