@@ -312,7 +312,7 @@ static bool arguments(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {.only = "", .thin = 400, .ridge = 0.15};
+    options o = {.only = "", .thin = 400, .ridge = 0.4};
     if (!arguments(argc, argv, &o)) {
         fprintf(stderr,
                 "usage: fit_kernels KERNELS_FOLDER GPUS_CSV CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"

@@ -69,7 +69,7 @@ typedef struct cli_shapes {
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
     bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware;
-    const char *model, *format, *gpu, *precision, *runtime, *task, *optimizer, *layout, *sort;
+    const char *model, *format, *gpu, *precision, *runtime, *task, *layout, *sort;
     const char *trace, *profiles, *output, *out;
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;
@@ -153,7 +153,6 @@ int cli_open_catalog(cli *c);
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many);
 pg_request cli_request(const cli *c);
 /* Options that contradict each other. */
-int cli_check_workload(const cli *c);
 /* Warnings of the plan go to c. */
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about);
 /* The GPUs that are compared by default; ends with NULL. */

@@ -153,7 +153,6 @@ static int run(cli *c)
     session s = {.models = NULL};
     int status = cli_begin_output(c);
     if (status == EXIT_OK) status = choose_models(c);
-    if (status == EXIT_OK) status = cli_check_workload(c);
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status == EXIT_OK) status = choose_gpus(c, &s);
     if (status == EXIT_OK) status = run_all(c, &s);

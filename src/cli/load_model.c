@@ -93,7 +93,6 @@ static int run(cli *c)
     if (c->args.top || c->args.sort) c->args.explain = true;
     int status = cli_begin_output(c);
     if (status == EXIT_OK) status = model_name(c, &name);
-    if (status == EXIT_OK) status = cli_check_workload(c);
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status != EXIT_OK) return status;
     const pg_gpu *gpu = c->args.gpu ? pg_catalog_find(c->catalog, c->args.gpu, &e) : pg_catalog_default(c->catalog);

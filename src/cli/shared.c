@@ -6,10 +6,8 @@ enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16 };
 const char *const cli_precisions[] = {"fp32", "tf32", "fp16", "bf16", "fp8", "int8", NULL};
 const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL};
 
-static const char *const formats[] = {"onnx",        "tensor-flow", "tflite",       "keras", "pytorch",
-                                      "safetensors", "gguf",        "hugging-face", NULL};
-static const char *const tasks[] = {"inference", "training", NULL};
-static const char *const optimizers[] = {"none", "sgd", "adamw", NULL};
+static const char *const formats[] = {"onnx", NULL};
+static const char *const tasks[] = {"inference", NULL};
 static const char *const layouts[] = {"nchw", "nhwc", NULL};
 static const char *const outputs[] = {"table", "json", "csv", "markdown", NULL};
 
@@ -17,8 +15,7 @@ static const char *const outputs[] = {"table", "json", "csv", "markdown", NULL};
 
 static const option model_options[] = {
     {"format", 'f', "F", OPTION_CHOICE, AT(format), 0, 0, formats,
-     "The format of the model's file: onnx, tensor-flow, tflite, keras, pytorch, safetensors, gguf or hugging-face. "
-     "Without it the bytes decide."},
+     "The format of the model's file: onnx. Without it the bytes decide."},
     {"input-shape", 0, "NAME=DIMS", OPTION_SHAPE, AT(shapes), 0, 0, NULL,
      "The shape of an input, as in input=1x3x224x224. May be given for several inputs."},
     {"image-size", 0, "N", OPTION_NUMBER, AT(image_size), 1, IMAGE_MOST, NULL, "Height and width of input images."},
@@ -29,9 +26,7 @@ static const option model_options[] = {
 const option_group group_model = GROUP("Model", model_options);
 
 static const option workload_options[] = {
-    {"task", 0, "TASK", OPTION_CHOICE, AT(task), 0, 0, tasks, "inference (the default) or training: one full step."},
-    {"optimizer", 0, "O", OPTION_CHOICE, AT(optimizer), 0, 0, optimizers,
-     "For training: none, sgd or adamw (the default)."},
+    {"task", 0, "TASK", OPTION_CHOICE, AT(task), 0, 0, tasks, "inference: one forward pass over the batch."},
     {"layout", 0, "L", OPTION_CHOICE, AT(layout), 0, 0, layouts,
      "Memory layout of images: nchw (the default) or nhwc."},
     {"autocast", 0, NULL, OPTION_FLAG, AT(autocast), 0, 0, NULL,
@@ -93,28 +88,16 @@ static int place_of(const char *const *names, const char *name)
 pg_request cli_request(const cli *c)
 {
     const cli_args *a = &c->args;
-    static const pg_optimizer of_optimizer[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
     static const pg_layout of_layout[] = {PG_LAYOUT_NCHW, PG_LAYOUT_NHWC};
-    int optimizer = place_of(optimizers, a->optimizer), layout = place_of(layouts, a->layout);
+    int layout = place_of(layouts, a->layout);
     return (pg_request){.batch = a->batch,
                         .sequence = a->sequence,
                         .precision = a->precision,
                         .runtime = a->runtime,
-                        .task = place_of(tasks, a->task) == 1 ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
-                        .optimizer = optimizer < 0 ? PG_OPTIMIZER_DEFAULT : of_optimizer[optimizer],
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
                         .autocast = a->autocast,
                         .fast_mode = a->fast_mode,
                         .real_hardware = a->real_hardware};
-}
-
-int cli_check_workload(const cli *c)
-{
-    const cli_args *a = &c->args;
-    bool training = a->task && strcmp(a->task, "training") == 0;
-    if (a->optimizer && strcmp(a->optimizer, "none") != 0 && !training)
-        return cli_usage(c->command, "--optimizer %s needs --task training", a->optimizer);
-    return EXIT_OK;
 }
 
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about)

@@ -182,8 +182,8 @@ void fold_scatter_elements(infer *x, const op *o)
     const tensor_shape *t = in_at(x, o, 0), *at = in_at(x, o, 1), *from = in_at(x, o, 2);
     int64_t axis = op_attr_int(x->g, o, ATTR_axis, 0), where[MAX_RANK] = {0};
     uint32_t n;
-    if (!has_value(t) || !has_value(at) || !has_value(from) || t->rank != at->rank || from->value_count != at->value_count ||
-        !axis_fix(&axis, t->rank) || !replaces(x, o))
+    if (!has_value(t) || !has_value(at) || !has_value(from) || t->rank != at->rank ||
+        from->value_count != at->value_count || !axis_fix(&axis, t->rank) || !replaces(x, o))
         return;
     for (int i = 0; i < t->rank; i++)
         if (i != axis && at->dims[i].v.i > t->dims[i].v.i) return;
@@ -281,7 +281,8 @@ void fold_one_hot(infer *x, const op *o)
     const tensor_shape *at = in_at(x, o, 0), *values = in_at(x, o, 2), *out = out_at(x, o, 0);
     int64_t axis = op_attr_int(x->g, o, ATTR_axis, -1);
     uint32_t n;
-    if (!has_value(at) || is_float(at) || !values || !values->value || values->value_count != 2 || !has_rank(out)) return;
+    if (!has_value(at) || is_float(at) || !values || !values->value || values->value_count != 2 || !has_rank(out))
+        return;
     num *v = fold_room(x, o, 0, &n);
     if (!v || !axis_fix(&axis, out->rank)) return;
     around a = split_at(out, axis);

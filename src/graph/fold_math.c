@@ -1,5 +1,5 @@
-/* Folding of elementwise operators. Integers keep their affine form where arithmetic allows; so do floats, whose k and sym mean
- * the same, since exporters compute sizes through floats and back. */
+/* Folding of elementwise operators. Integers keep their affine form where arithmetic allows; so do floats, whose k
+ * and sym mean the same, since exporters compute sizes through floats and back. */
 #include "graph/shape_internal.h"
 
 static num from_float(dtype d, double f, num like, double k)
@@ -55,7 +55,9 @@ static num unary_int(op_kind kind, num a)
     case OP_Neg: return num_neg(a);
     case OP_Abs: return a.v.i < 0 ? num_neg(a) : a;
     case OP_Relu: return a.v.i < 0 ? num_int(0) : a;
-    case OP_Floor: case OP_Ceil: case OP_Round: return a;
+    case OP_Floor:
+    case OP_Ceil:
+    case OP_Round: return a;
     case OP_Sign: return (num){{.i = (a.v.i > 0) - (a.v.i < 0)}, 0, num_plain(a) ? SYM_NONE : SYM_OPAQUE};
     case OP_Not: return bool_of(a.v.i == 0, num_plain(a));
     case OP_BitwiseNot: return (num){{.i = ~a.v.i}, 0, num_plain(a) ? SYM_NONE : SYM_OPAQUE};
@@ -72,8 +74,9 @@ void fold_unary(infer *x, const op *o)
     if (!v || n != t->value_count) return;
     for (uint32_t i = 0; i < n; i++) {
         num a = t->value[i];
-        v[i] = !num_known(a) ? a : is_float(t) ? unary_float((op_kind)o->kind, (dtype)t->dtype, a)
-                                               : unary_int((op_kind)o->kind, a);
+        v[i] = !num_known(a) ? a
+             : is_float(t)   ? unary_float((op_kind)o->kind, (dtype)t->dtype, a)
+                             : unary_int((op_kind)o->kind, a);
     }
     fold_set(x, o, 0, v, n);
 }
@@ -95,18 +98,26 @@ static num apply_int(op_kind kind, num a, num b)
     bool plain = num_plain(a) && num_plain(b);
     int64_t p = a.v.i, q = b.v.i;
     switch (kind) {
-    case OP_Add: case OP_Sum: case OP_ReduceSum: case OP_CumSum: return num_add(a, b);
+    case OP_Add:
+    case OP_Sum:
+    case OP_ReduceSum:
+    case OP_CumSum: return num_add(a, b);
     case OP_Sub: return num_sub(a, b);
-    case OP_Mul: case OP_ReduceProd: return num_mul(a, b);
+    case OP_Mul:
+    case OP_ReduceProd: return num_mul(a, b);
     case OP_Div: return num_trunc_div(a, b);
     case OP_FloorDiv: return num_floor_div(a, b);
     case OP_Mod: return num_floor_mod(a, b);
     case OP_Pow: return power_int(a, b);
     case OP_SquaredDifference: return num_mul(num_sub(a, b), num_sub(a, b));
-    case OP_Max: case OP_ReduceMax: return num_max(a, b);
-    case OP_Min: case OP_ReduceMin: return num_min(a, b);
-    case OP_And: case OP_ReduceAll: return bool_of(p && q, plain);
-    case OP_Or: case OP_ReduceAny: return bool_of(p || q, plain);
+    case OP_Max:
+    case OP_ReduceMax: return num_max(a, b);
+    case OP_Min:
+    case OP_ReduceMin: return num_min(a, b);
+    case OP_And:
+    case OP_ReduceAll: return bool_of(p && q, plain);
+    case OP_Or:
+    case OP_ReduceAny: return bool_of(p || q, plain);
     case OP_Xor: return bool_of(!p != !q, plain);
     case OP_BitwiseAnd: return plain ? num_int(p & q) : num_opaque(p & q);
     case OP_BitwiseOr: return plain ? num_int(p | q) : num_opaque(p | q);
@@ -128,18 +139,22 @@ static num apply_float(op_kind kind, dtype d, num a, num b)
     num form = num_plain(a) ? b : a;
     if (!num_plain(a) && !num_plain(b) && a.sym != b.sym) form.sym = SYM_OPAQUE;
     switch (kind) {
-    case OP_Add: case OP_Sum: case OP_ReduceSum: case OP_CumSum:
-        return from_float(d, p + q, form, (double)a.k + b.k);
+    case OP_Add:
+    case OP_Sum:
+    case OP_ReduceSum:
+    case OP_CumSum: return from_float(d, p + q, form, (double)a.k + b.k);
     case OP_Sub: return from_float(d, p - q, form, (double)a.k - b.k);
-    case OP_Mul: case OP_ReduceProd:
-        return from_float(d, p * q, form, num_plain(a) ? p * b.k : num_plain(b) ? q * a.k : 0);
+    case OP_Mul:
+    case OP_ReduceProd: return from_float(d, p * q, form, num_plain(a) ? p * b.k : num_plain(b) ? q * a.k : 0);
     case OP_Div: return from_float(d, p / q, form, num_plain(b) ? a.k / q : 0);
     case OP_FloorDiv: return from_float(d, floor(p / q), form, num_plain(b) ? a.k / q : 0);
     case OP_Mod: return from_float(d, p - floor(p / q) * q, form, 0);
     case OP_Pow: return from_float(d, pow(p, q), form, num_is(b, 0) ? 0 : q == 1 ? a.k : 0);
     case OP_SquaredDifference: return from_float(d, (p - q) * (p - q), form, 0);
-    case OP_Max: case OP_ReduceMax: return plain ? (p >= q ? a : b) : from_float(d, p >= q ? p : q, form, 0);
-    case OP_Min: case OP_ReduceMin: return plain ? (p <= q ? a : b) : from_float(d, p <= q ? p : q, form, 0);
+    case OP_Max:
+    case OP_ReduceMax: return plain ? (p >= q ? a : b) : from_float(d, p >= q ? p : q, form, 0);
+    case OP_Min:
+    case OP_ReduceMin: return plain ? (p <= q ? a : b) : from_float(d, p <= q ? p : q, form, 0);
     case OP_Equal: return bool_of(p == q, plain);
     case OP_NotEqual: return bool_of(p != q, plain);
     case OP_Greater: return bool_of(p > q, plain);

@@ -25,8 +25,7 @@ num num_bind(num n, const int64_t *binding)
 {
     int64_t v;
     if (n.sym < 0) return n;
-    if (!int_mul((int64_t)n.k, binding[n.sym], &v) || __builtin_add_overflow(v, n.v.i, &v))
-        return num_unknown();
+    if (!int_mul((int64_t)n.k, binding[n.sym], &v) || __builtin_add_overflow(v, n.v.i, &v)) return num_unknown();
     return affine(v, n.k, n.sym);
 }
 
@@ -98,8 +97,7 @@ static num div_mode(num a, num b, enum round_mode mode)
         return b.v.i != 0 && a.k % b.v.i == 0 ? affine(v, a.k / b.v.i, a.sym) : num_opaque(v);
     if (a.sym >= 0 && a.sym == b.sym && b.k != 0 && a.k % b.k == 0) {
         int64_t x, y;
-        if (int_mul(a.v.i, (int64_t)b.k, &x) && int_mul(b.v.i, (int64_t)a.k, &y) && x == y)
-            return num_int(a.k / b.k);
+        if (int_mul(a.v.i, (int64_t)b.k, &x) && int_mul(b.v.i, (int64_t)a.k, &y) && x == y) return num_int(a.k / b.k);
     }
     return num_opaque(v);
 }

@@ -1,16 +1,17 @@
 /* Arithmetic on `num`: integers that remember how they depend on a symbol, as far as that is affine.
  *
- * In a `shapes` object v.i holds the whole value under the binding, and k how much it grows when the symbol grows by one.
- * In a graph's declared dims and values v.i holds the constant part only: value = v.i + k * binding[sym]; `num_bind` goes from
- * the one to the other. Results that are no longer affine in one symbol become SYM_OPAQUE with the right value; what overflows
- * 64 bits (absurd claims in a file) becomes SYM_UNKNOWN, and unknown goes through everything. */
+ * In a `shapes` object v.i holds the whole value under the binding, and k how much it grows when the symbol grows by
+ * one. In a graph's declared dims and values v.i holds the constant part only: value = v.i + k * binding[sym];
+ * `num_bind` goes from the one to the other. Results that are no longer affine in one symbol become SYM_OPAQUE with
+ * the right value; what overflows 64 bits (absurd claims in a file) becomes SYM_UNKNOWN, and unknown goes through
+ * everything. */
 #ifndef GRAPH_NUM_H
 #define GRAPH_NUM_H
 
 #include "graph/graph.h"
 
-/* a * b into *out; false when it doesn't fit. (The compiler's builtin needs 128-bit multiplication, which WASM without a
- * runtime library lacks.) */
+/* a * b into *out; false when it doesn't fit. (The compiler's builtin needs 128-bit multiplication, which WASM
+ * without a runtime library lacks.) */
 bool int_mul_slow(int64_t a, int64_t b, int64_t *out);
 static inline bool int_mul(int64_t a, int64_t b, int64_t *out)
 {

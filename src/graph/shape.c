@@ -26,8 +26,8 @@ size_t num_format(char *out, size_t cap, num n, const shapes *s)
 {
     if (!num_known(n)) return format_text(out, cap, "?");
     int64_t c;
-    if (n.sym < 0 || (uint32_t)n.sym >= s->g->n_symbols ||
-        !int_mul((int64_t)n.k, s->binding[n.sym], &c) || __builtin_sub_overflow(n.v.i, c, &c))
+    if (n.sym < 0 || (uint32_t)n.sym >= s->g->n_symbols || !int_mul((int64_t)n.k, s->binding[n.sym], &c) ||
+        __builtin_sub_overflow(n.v.i, c, &c))
         return format_text(out, cap, "%lld", (long long)n.v.i);
     char factor[24] = "", rest[24] = "";
     if (n.k == -1) format_text(factor, sizeof factor, "-");
@@ -126,7 +126,8 @@ shape_text dims_text(const infer *x, int rank, const num *dims)
 
 /* ---- walking ---- */
 
-/* Takes from the file's own declaration what inference left open. A symbol that no input has says nothing of the size. */
+/* Takes from the file's own declaration what inference left open. A symbol that no input has says nothing of the
+ * size. */
 static pg_code use_declared(infer *x, uint32_t index)
 {
     const tensor *d = &x->g->tensors[index];
@@ -139,7 +140,9 @@ static pg_code use_declared(infer *x, uint32_t index)
     for (int i = 0; i < d->rank; i++) {
         num n = d->dims[i];
         bool usable = n.sym == SYM_NONE ? n.v.i >= 0 : n.sym >= 0 && x->input_symbol[n.sym];
-        dims[i] = t->rank >= 0 && num_known(t->dims[i]) ? t->dims[i] : usable ? num_bind(n, x->s->binding) : num_unknown();
+        dims[i] = t->rank >= 0 && num_known(t->dims[i]) ? t->dims[i]
+                : usable                                ? num_bind(n, x->s->binding)
+                                                        : num_unknown();
     }
     t->dims = dims;
     t->rank = d->rank;
@@ -153,10 +156,12 @@ static pg_code check_inputs(infer *x, const op *o)
         return shape_fail(x, o, "it has %u input%s but needs %u: the file is damaged or was exported wrongly",
                           (unsigned)o->n_in, o->n_in == 1 ? "" : "s", need);
     /* inputs that may be left out although later ones are given */
-    if (o->kind == OP_Loop || o->kind == OP_Scan || o->kind == OP_GroupQueryAttention || o->kind == OP_EmbedLayerNormalization)
+    if (o->kind == OP_Loop || o->kind == OP_Scan || o->kind == OP_GroupQueryAttention ||
+        o->kind == OP_EmbedLayerNormalization)
         need = 0;
     for (unsigned i = 0; i < need && i < 2; i++)
-        if (!in_at(x, o, i)) return shape_fail(x, o, "input %u is missing: the file is damaged or was exported wrongly", i + 1);
+        if (!in_at(x, o, i))
+            return shape_fail(x, o, "input %u is missing: the file is damaged or was exported wrongly", i + 1);
     return PG_E_OK;
 }
 

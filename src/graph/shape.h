@@ -1,7 +1,7 @@
 /* Shape inference under one binding of the graph's symbols, with constant folding of shape arithmetic.
  *
- * Pure: reads the graph, writes a `shapes` object in the arena that it is given. A shape that can't be known stays unknown
- * (rank -1, or a dim with SYM_UNKNOWN): never a guess. */
+ * Pure: reads the graph, writes a `shapes` object in the arena that it is given. A shape that can't be known stays
+ * unknown (rank -1, or a dim with SYM_UNKNOWN): never a guess. */
 #ifndef GRAPH_SHAPE_H
 #define GRAPH_SHAPE_H
 
@@ -9,25 +9,24 @@
 
 typedef struct tensor_shape {
     uint8_t dtype;
-    int8_t rank;         /* -1: unknown */
-    bool sequence;       /* a sequence of tensors; dims are those of an element where all agree */
+    int8_t rank;   /* -1: unknown */
+    bool sequence; /* a sequence of tensors; dims are those of an element where all agree */
     bool inferred;
     uint32_t value_count;
     num *dims;
-    num *value;          /* row-major contents where they could be folded, else NULL */
+    num *value; /* row-major contents where they could be folded, else NULL */
 } tensor_shape;
 
 typedef struct shapes {
     const graph *g;
     arena *a;
-    tensor_shape *t;       /* per tensor of the graph */
-    int64_t *binding;      /* per symbol */
-    num *trips;            /* per region: how often it runs in all (1 for the model; a nested body: the product), 0 for a branch
-                            * that isn't taken */
+    tensor_shape *t;        /* per tensor of the graph */
+    int64_t *binding;       /* per symbol */
+    num *trips;             /* per region: how often it runs in all, 1 for the model, 0 for a branch that isn't taken */
     uint32_t rebatch_fixes; /* places where a constant that held the fixed batch was re-batched */
     bool rebatch_unsafe;    /* re-batching could not be carried through */
     uint32_t unknown_outputs; /* operator outputs without a shape */
-    str *notes;             /* choices that the user should know: branch costed, trip count assumed */
+    str *notes;               /* choices that the user should know: branch costed, trip count assumed */
     uint32_t n_notes, cap_notes;
 } shapes;
 

@@ -14,10 +14,12 @@ pg_code shape_attention(infer *x, const op *o)
     const tensor_shape *past = ranked(x, o, quantized ? 8 : 4);
     dtype d = dtype_of(in_at(x, o, quantized ? 3 : 0));
     if (!t) return out_dtype(x, o, 0, d);
-    if (t->rank != 3) return shape_fail(x, o, "its input should be [batch, sequence, hidden], but it is %s", SHAPE_S(x, t));
+    if (t->rank != 3)
+        return shape_fail(x, o, "its input should be [batch, sequence, hidden], but it is %s", SHAPE_S(x, t));
     const int64_t *sizes;
     int64_t heads = op_attr_int(x->g, o, ATTR_num_heads, 0);
-    num hidden = num_floor_div(has_rank(w) && w->rank == 2 ? w->dims[1] : dim_or_unknown(bias, 1, 0), num_int(3)), inner;
+    num hidden = num_floor_div(has_rank(w) && w->rank == 2 ? w->dims[1] : dim_or_unknown(bias, 1, 0), num_int(3)),
+        inner;
     num head = heads > 0 ? num_floor_div(hidden, num_int(heads)) : num_unknown();
     if (op_attr_ints(x->g, o, ATTR_qkv_hidden_sizes, &sizes) == 3) {
         hidden = num_int(sizes[2]);
@@ -84,8 +86,10 @@ pg_code shape_group_query_attention(infer *x, const op *o)
     int64_t n = op_attr_int(x->g, o, ATTR_num_heads, 0), kv = op_attr_int(x->g, o, ATTR_kv_num_heads, 0);
     if (!q) return out_dtype(x, o, 0, d);
     if (n < 1 || kv < 1 || n > INT32_MAX || kv > INT32_MAX || q->rank != 3)
-        return shape_fail(x, o, "its query should be [batch, sequence, hidden], but it is %s, with num_heads %lld and "
-                          "kv_num_heads %lld", SHAPE_S(x, q), (long long)n, (long long)kv);
+        return shape_fail(x, o,
+                          "its query should be [batch, sequence, hidden], but it is %s, with num_heads %lld and "
+                          "kv_num_heads %lld",
+                          SHAPE_S(x, q), (long long)n, (long long)kv);
     heads h = {.batch = q->dims[0], .length = q->dims[1], .heads = num_int(n), .kv_heads = num_int(kv)};
     h.size = num_floor_div(q->dims[2], num_int(k ? n : n + 2 * kv));
     h.v_size = h.size;
@@ -128,8 +132,10 @@ pg_code shape_sdpa(infer *x, const op *o)
     if (!q || !k || !v) return out_dtype(x, o, 0, d);
     if (!split_heads(q, n, &h.length, &h.heads, &h.size) || !split_heads(k, kv, &h.kv_length, &h.kv_heads, &ignored) ||
         !split_heads(v, kv, &v_length, &ignored, &h.v_size))
-        return shape_fail(x, o, "its query %s, key %s and value %s should have 4 dimensions, or 3 with q_num_heads and "
-                          "kv_num_heads given", SHAPE_S(x, q), SHAPE_S(x, k), SHAPE_S(x, v));
+        return shape_fail(x, o,
+                          "its query %s, key %s and value %s should have 4 dimensions, or 3 with q_num_heads and "
+                          "kv_num_heads given",
+                          SHAPE_S(x, q), SHAPE_S(x, k), SHAPE_S(x, v));
     if (!dim_same(x, h.kv_length, v_length, &h.kv_length))
         return shape_fail(x, o, "its key %s and value %s differ in length", SHAPE_S(x, k), SHAPE_S(x, v));
     h.batch = q->dims[0];

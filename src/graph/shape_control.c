@@ -53,7 +53,8 @@ static void clear_trips(infer *x, uint32_t r, unsigned depth)
         const op *o = &x->g->ops[body->ops[i]];
         for (uint32_t k = 0; k < o->n_attr; k++) {
             const attr *a = &x->g->attrs[o->first_attr + k];
-            if (a->type == ATTR_REGION && a->v.index && a->v.index < x->g->n_regions) clear_trips(x, a->v.index, depth + 1);
+            if (a->type == ATTR_REGION && a->v.index && a->v.index < x->g->n_regions)
+                clear_trips(x, a->v.index, depth + 1);
         }
     }
 }
@@ -78,7 +79,8 @@ static pg_code walk_if_possible(infer *x, const op *o, uint32_t r, bool *possibl
 pg_code shape_control_if(infer *x, const op *o)
 {
     uint32_t index[2] = {0, 0};
-    const region *branch[2] = {region_of(x, o, ATTR_else_branch, &index[0]), region_of(x, o, ATTR_then_branch, &index[1])};
+    const region *branch[2] = {region_of(x, o, ATTR_else_branch, &index[0]),
+                               region_of(x, o, ATTR_then_branch, &index[1])};
     if (!branch[0] || !branch[1]) return shape_fail(x, o, "it lacks a branch");
     int taken = truth(in_at(x, o, 0));
     if (taken >= 0) {
@@ -117,11 +119,11 @@ typedef struct loop {
     const op *o;
     const region *body;
     uint32_t index;
-    uint32_t carried;       /* loop-carried tensors: inputs 2.., body inputs 2.., body outputs 1.. */
-    uint32_t scans;         /* body outputs after those */
-    num trips;              /* SYM_UNKNOWN: data decides */
-    tensor_shape *state;    /* of the carried tensors, between rounds */
-    tensor_shape *scanned;  /* what the rounds so far agree on */
+    uint32_t carried;      /* loop-carried tensors: inputs 2.., body inputs 2.., body outputs 1.. */
+    uint32_t scans;        /* body outputs after those */
+    num trips;             /* SYM_UNKNOWN: data decides */
+    tensor_shape *state;   /* of the carried tensors, between rounds */
+    tensor_shape *scanned; /* what the rounds so far agree on */
 } loop;
 
 static pg_code loop_enter(infer *x, const loop *l, num iteration)
@@ -147,7 +149,8 @@ static pg_code loop_enter(infer *x, const loop *l, num iteration)
     return PG_E_OK;
 }
 
-/* One round of the body. `merge`: the state is widened to what holds before and after. *changed: the state isn't what it was. */
+/* One round of the body. `merge`: the state is widened to what holds before and after. *changed: the state isn't
+ * what it was. */
 static pg_code loop_round(infer *x, loop *l, num iteration, bool merge, bool first, bool *changed)
 {
     pg_code code = loop_enter(x, l, iteration);
@@ -171,7 +174,8 @@ static pg_code loop_round(infer *x, loop *l, num iteration, bool merge, bool fir
     return PG_E_OK;
 }
 
-/* Known and few: each round in turn, with exact shapes, stopping early when two rounds in a row leave everything alone. */
+/* Known and few: each round in turn, with exact shapes, stopping early when two rounds in a row leave everything
+ * alone. */
 static pg_code loop_unroll(infer *x, loop *l)
 {
     unsigned quiet = 0;
@@ -194,7 +198,8 @@ static pg_code loop_fixed_point(infer *x, loop *l)
     bool changed = true;
     for (unsigned i = 0; changed; i++) {
         if (i == 8)
-            for (uint32_t k = 0; k < l->carried; k++) l->state[k] = (tensor_shape){.rank = -1, .dtype = l->state[k].dtype};
+            for (uint32_t k = 0; k < l->carried; k++)
+                l->state[k] = (tensor_shape){.rank = -1, .dtype = l->state[k].dtype};
         pg_code code = loop_round(x, l, num_unknown(), true, i == 0, &changed);
         if (code) return code;
     }
@@ -227,7 +232,8 @@ static num loop_trips(const infer *x, const op *o, const region *body)
     const tensor_shape *most = in_at(x, o, 0), *condition = in_at(x, o, 1);
     if (condition && truth(condition) == 0) return num_int(0);
     bool stays = body->n_outputs && body->n_inputs > 1 && body->outputs[0] == body->inputs[1];
-    for (uint32_t i = 0; i < body->n_ops && !stays && body->n_outputs; i++) { /* Identity of the condition, or a constant */
+    for (uint32_t i = 0; i < body->n_ops && !stays && body->n_outputs;
+         i++) { /* Identity of the condition, or a constant */
         const op *p = &x->g->ops[body->ops[i]];
         if (p->n_out != 1 || op_out(x->g, p)[0] != body->outputs[0]) continue;
         if (p->kind == OP_Constant) stays = true;
@@ -267,8 +273,8 @@ pg_code shape_control_loop(infer *x, const op *o)
         return loop_outputs(x, &l);
     }
     if (!num_known(l.trips)) {
-        pg_code code = shape_note(x, "Loop '%.*s': how often it runs depends on data; %lld time%s assumed", STR_ARG(label(o)),
-                                  (long long)x->default_trips, x->default_trips == 1 ? "" : "s");
+        pg_code code = shape_note(x, "Loop '%.*s': how often it runs depends on data; %lld time%s assumed",
+                                  STR_ARG(label(o)), (long long)x->default_trips, x->default_trips == 1 ? "" : "s");
         if (code) return code;
     }
     bool unroll = num_known(l.trips) && l.trips.v.i <= MAX_UNROLL &&
@@ -284,9 +290,9 @@ pg_code shape_control_loop(infer *x, const op *o)
 typedef struct scan {
     const op *o;
     const region *body;
-    uint32_t first;   /* input of the first state: opset 8 has sequence_lens before it */
+    uint32_t first; /* input of the first state: opset 8 has sequence_lens before it */
     uint32_t states, inputs, outputs;
-    int batch;        /* 1: opset 8, where everything has a batch dim in front */
+    int batch; /* 1: opset 8, where everything has a batch dim in front */
     num trips, batch_dim;
 } scan;
 
@@ -363,15 +369,16 @@ pg_code shape_control_scan(infer *x, const op *o)
     int64_t n = op_attr_int(x->g, o, ATTR_num_scan_inputs, 0);
     if (n < 1 || n > (int64_t)o->n_in - s.batch || s.body->n_inputs != o->n_in - s.first ||
         s.body->n_outputs < o->n_in - s.first - (uint32_t)n)
-        return shape_fail(x, o, "its body doesn't fit its %u inputs with %lld to scan", (unsigned)o->n_in, (long long)n);
+        return shape_fail(x, o, "its body doesn't fit its %u inputs with %lld to scan", (unsigned)o->n_in,
+                          (long long)n);
     s.inputs = (uint32_t)n;
     s.states = o->n_in - s.first - s.inputs;
     s.outputs = s.body->n_outputs - s.states;
     pg_code code = scan_enter(x, &s);
     if (code) return code;
     if (!num_known(s.trips)) {
-        code = shape_note(x, "Scan '%.*s': the length of its inputs isn't known; %lld time%s assumed", STR_ARG(label(o)),
-                          (long long)x->default_trips, x->default_trips == 1 ? "" : "s");
+        code = shape_note(x, "Scan '%.*s': the length of its inputs isn't known; %lld time%s assumed",
+                          STR_ARG(label(o)), (long long)x->default_trips, x->default_trips == 1 ? "" : "s");
         if (code) return code;
     }
     num runs = num_known(s.trips) ? s.trips : num_int(x->default_trips);

@@ -107,8 +107,8 @@ static pg_code conv_dims(infer *x, const op *o, dtype d, const tensor_shape *t, 
     int64_t groups = op_attr_int(x->g, o, ATTR_group, 1);
     num channels = num_mul(w->dims[1], num_int(groups)), have = t->dims[channel_axis(o, t->rank)];
     if (groups < 1 || (num_known(channels) && num_known(have) && channels.v.i != have.v.i))
-        return shape_fail(x, o, "the input %s has %lld channels, but the weights %s with %lld group%s take %lld", SHAPE_S(x, t),
-                          (long long)have.v.i, SHAPE_S(x, w), (long long)groups, groups == 1 ? "" : "s",
+        return shape_fail(x, o, "the input %s has %lld channels, but the weights %s with %lld group%s take %lld",
+                          SHAPE_S(x, t), (long long)have.v.i, SHAPE_S(x, w), (long long)groups, groups == 1 ? "" : "s",
                           (long long)channels.v.i);
     if (num_known(w->dims[0]) && w->dims[0].v.i % groups != 0)
         return shape_fail(x, o, "the weights %s can't be split into %lld groups", SHAPE_S(x, w), (long long)groups);
@@ -154,7 +154,8 @@ pg_code shape_conv_transpose(infer *x, const op *o)
     uint32_t shape_n = op_attr_ints(x->g, o, ATTR_output_shape, &shape);
     pg_code code = read_windows(x, o, n, w, &win);
     if (!code) code = read_ints(x, o, ATTR_output_padding, "output_padding", n, 0, extra);
-    if (!code && shape_n == (uint32_t)n + 2) memcpy(size, shape + 2, (size_t)n * sizeof *size); /* some files give all dims */
+    if (!code && shape_n == (uint32_t)n + 2)
+        memcpy(size, shape + 2, (size_t)n * sizeof *size); /* some files give all dims */
     else if (!code) code = read_ints(x, o, ATTR_output_shape, "output_shape", n, 1, size);
     if (code) return code;
     num have = t->dims[channel_axis(o, t->rank)], same;
@@ -171,7 +172,8 @@ pg_code shape_conv_transpose(infer *x, const op *o)
         else if (win.pad == PAD_SAME) full = num_mul(in, num_int(win.stride[i]));
         else
             full = num_sub(num_add(num_add(num_mul(num_sub(in, num_int(1)), num_int(win.stride[i])), num_int(extra[i])),
-                                   extent(&win, i)), num_int(win.pad_begin[i] + win.pad_end[i]));
+                                   extent(&win, i)),
+                           num_int(win.pad_begin[i] + win.pad_end[i]));
         out[spatial_axis(o) + i] = full;
     }
     return out_dims(x, o, 0, d, t->rank, out);
@@ -187,7 +189,8 @@ pg_code shape_pool(infer *x, const op *o)
         out_dtype(x, o, 1, DT_INT64);
         return out_dtype(x, o, 0, d);
     }
-    if (t->rank < 3) return shape_fail(x, o, "the input %s should have a batch, channels and spatial dimensions", SHAPE_S(x, t));
+    if (t->rank < 3)
+        return shape_fail(x, o, "the input %s should have a batch, channels and spatial dimensions", SHAPE_S(x, t));
     windows win;
     pg_code code = read_windows(x, o, t->rank - 2, NULL, &win);
     if (code) return code;
@@ -241,15 +244,17 @@ pg_code shape_max_unpool(infer *x, const op *o)
             out[i] = size.known && size.n == (uint32_t)t->rank ? list_at(&size, (uint32_t)i) : num_unknown();
         return out_dims(x, o, 0, d, t->rank, out);
     }
-    if (t->rank < 3) return shape_fail(x, o, "the input %s should have a batch, channels and spatial dimensions", SHAPE_S(x, t));
+    if (t->rank < 3)
+        return shape_fail(x, o, "the input %s should have a batch, channels and spatial dimensions", SHAPE_S(x, t));
     windows win;
     pg_code code = read_windows(x, o, t->rank - 2, NULL, &win);
     if (code) return code;
     out[0] = t->dims[0];
     out[1] = t->dims[1];
     for (int i = 0; i < win.n; i++)
-        out[2 + i] = num_sub(num_add(num_mul(num_sub(t->dims[2 + i], num_int(1)), num_int(win.stride[i])), win.kernel[i]),
-                             num_int(win.pad_begin[i] + win.pad_end[i]));
+        out[2 + i] = num_sub(
+            num_add(num_mul(num_sub(t->dims[2 + i], num_int(1)), num_int(win.stride[i])), win.kernel[i]),
+            num_int(win.pad_begin[i] + win.pad_end[i]));
     return out_dims(x, o, 0, d, t->rank, out);
 }
 

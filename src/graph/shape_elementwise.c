@@ -51,8 +51,17 @@ static bool fits_first(const op *o)
 {
     if (o->opset >= 7) return false;
     switch (o->kind) {
-    case OP_Add: case OP_Sub: case OP_Mul: case OP_Div: case OP_Pow: case OP_And: case OP_Or: case OP_Xor: case OP_Equal:
-    case OP_Greater: case OP_Less: return true;
+    case OP_Add:
+    case OP_Sub:
+    case OP_Mul:
+    case OP_Div:
+    case OP_Pow:
+    case OP_And:
+    case OP_Or:
+    case OP_Xor:
+    case OP_Equal:
+    case OP_Greater:
+    case OP_Less: return true;
     default: return false;
     }
 }

@@ -31,7 +31,8 @@ pg_code shape_gather_block_quantized(infer *x, const op *o)
     for (int i = 0; i < t->rank; i++) {
         num n = twice && i == packed ? num_mul(t->dims[i], num_int(2)) : t->dims[i];
         if (i != axis) out[rank++] = n;
-        else for (int k = 0; k < at->rank; k++) out[rank++] = at->dims[k];
+        else
+            for (int k = 0; k < at->rank; k++) out[rank++] = at->dims[k];
     }
     return out_dims(x, o, 0, d, rank, out);
 }

@@ -1,5 +1,5 @@
-/* What the shape and fold functions share. A shape function reads the shapes of an operator's inputs and sets those of its
- * outputs; what it leaves alone stays unknown. See docs/adding-an-op.md. */
+/* What the shape and fold functions share. A shape function reads the shapes of an operator's inputs and sets those
+ * of its outputs; what it leaves alone stays unknown. See docs/adding-an-op.md. */
 #ifndef GRAPH_SHAPE_INTERNAL_H
 #define GRAPH_SHAPE_INTERNAL_H
 
@@ -19,8 +19,8 @@ typedef struct infer {
     unsigned depth;        /* of control flow */
     int64_t budget;        /* operators that may still be visited: bounds unrolled loops */
     int64_t default_trips;
-    num trips;             /* of the region that is being walked */
-    bool rebatch;          /* the binding differs from the batch that the file has fixed */
+    num trips;    /* of the region that is being walked */
+    bool rebatch; /* the binding differs from the batch that the file has fixed */
     int32_t batch_symbol;
     int64_t old_batch, new_batch;
 } infer;
@@ -163,7 +163,8 @@ void fold_op(infer *x, const op *o);
 /* Room for the value of output i, whose dims are known and small enough; NULL when not, or out of memory. */
 num *fold_room(infer *x, const op *o, uint32_t i, uint32_t *count);
 void fold_set(infer *x, const op *o, uint32_t i, num *value, uint32_t count);
-/* Row-major strides of t's dims seen from an output of rank `rank` to which it broadcasts; 0 where a dim is repeated. */
+/* Row-major strides of t's dims seen from an output of rank `rank` to which it broadcasts; 0 where a dim is
+ * repeated. */
 void fold_strides(const tensor_shape *t, int rank, int64_t *strides);
 
 void fold_unary(infer *x, const op *o);

@@ -4,8 +4,8 @@
 /* One of: a tensor, an integer or float, a list of them, text. */
 pg_code shape_constant(infer *x, const op *o)
 {
-    static const attr_key keys[] = {ATTR_value, ATTR_value_int, ATTR_value_ints, ATTR_value_float, ATTR_value_floats,
-                                    ATTR_value_string, ATTR_value_strings, ATTR_sparse_value};
+    static const attr_key keys[] = {ATTR_value,        ATTR_value_int,    ATTR_value_ints,    ATTR_value_float,
+                                    ATTR_value_floats, ATTR_value_string, ATTR_value_strings, ATTR_sparse_value};
     tensor_shape *out = out_at(x, o, 0);
     const attr *a = NULL;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !a; i++) a = op_attr(x->g, o, keys[i]);

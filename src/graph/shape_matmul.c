@@ -5,8 +5,8 @@ static pg_code matmul_dims(infer *x, const op *o, dtype d, const tensor_shape *t
 {
     num a[MAX_RANK + 1], b[MAX_RANK + 1], out[MAX_RANK + 2], inner;
     if (!has_rank(ta) || !has_rank(tb)) return out_dtype(x, o, 0, d);
-    if (ta->rank == 0 || tb->rank == 0) return shape_fail(x, o, "its operands must not be scalars: %s times %s",
-                                                          SHAPE_S(x, ta), SHAPE_S(x, tb));
+    if (ta->rank == 0 || tb->rank == 0)
+        return shape_fail(x, o, "its operands must not be scalars: %s times %s", SHAPE_S(x, ta), SHAPE_S(x, tb));
     int ra = ta->rank, rb = tb->rank;
     memcpy(a, ta->dims, (size_t)ra * sizeof *a);
     memcpy(b, tb->dims, (size_t)rb * sizeof *b);
@@ -20,7 +20,8 @@ static pg_code matmul_dims(infer *x, const op *o, dtype d, const tensor_shape *t
     memcpy(out, a, (size_t)rank * sizeof *out);
     tensor_shape batch = {.rank = (int8_t)(rb - 2), .dims = b};
     if (!dims_broadcast(x, &rank, out, &batch))
-        return shape_fail(x, o, "the leading dimensions of %s and %s don't broadcast; check the sizes given for the inputs",
+        return shape_fail(x, o,
+                          "the leading dimensions of %s and %s don't broadcast; check the sizes given for the inputs",
                           SHAPE_S(x, ta), SHAPE_S(x, tb));
     if (!row) out[rank++] = a[ra - 2];
     if (!column) out[rank++] = b[rb - 1];
@@ -108,8 +109,8 @@ pg_code shape_matmul_nbits(infer *x, const op *o)
     int64_t k = op_attr_int(x->g, o, ATTR_K, 0), n = op_attr_int(x->g, o, ATTR_N, 0);
     num out[MAX_RANK], inner;
     if (!a) return out_dtype(x, o, 0, d);
-    if (k <= 0 || n <= 0) return shape_fail(x, o, "its attributes K and N should be positive: %lld and %lld", (long long)k,
-                                            (long long)n);
+    if (k <= 0 || n <= 0)
+        return shape_fail(x, o, "its attributes K and N should be positive: %lld and %lld", (long long)k, (long long)n);
     if (a->rank < 1 || !dim_same(x, a->dims[a->rank - 1], num_int(k), &inner))
         return shape_fail(x, o, "the last dimension of %s should be K = %lld", SHAPE_S(x, a), (long long)k);
     memcpy(out, a->dims, (size_t)a->rank * sizeof *out);
@@ -200,8 +201,8 @@ pg_code shape_einsum(infer *x, const op *o)
         const tensor_shape *t = ranked(x, o, k);
         if (!t) return out_dtype(x, o, 0, d);
         if (!einsum_read(eq, &i, &term) || !einsum_bind(x, &s, &term, t))
-            return shape_fail(x, o, "the equation '%.*s' doesn't fit input %u of shape %s", STR_ARG(eq), (unsigned)k + 1,
-                              SHAPE_S(x, t));
+            return shape_fail(x, o, "the equation '%.*s' doesn't fit input %u of shape %s", STR_ARG(eq),
+                              (unsigned)k + 1, SHAPE_S(x, t));
         if (i < eq.len && eq.ptr[i] == ',') i++;
     }
     if (i + 1 < eq.len && eq.ptr[i] == '-' && eq.ptr[i + 1] == '>') {

@@ -17,7 +17,8 @@ pg_code shape_recurrent(infer *x, const op *o)
     const tensor_shape *w = ranked(x, o, 1);
     num same;
     if (w && (w->rank != 3 || !dim_same(x, w->dims[2], t->dims[2], &same)))
-        return shape_fail(x, o, "the last dimensions of the input %s and the weights %s differ", SHAPE_S(x, t), SHAPE_S(x, w));
+        return shape_fail(x, o, "the last dimensions of the input %s and the weights %s differ", SHAPE_S(x, t),
+                          SHAPE_S(x, w));
     num all[4] = {steps, directions, batch, hidden}, last[3] = {directions, batch, hidden};
     if (batch_first) {
         all[0] = batch, all[1] = steps, all[2] = directions;
@@ -156,8 +157,8 @@ pg_code shape_tf_idf(infer *x, const op *o)
     if (!t) return out_dtype(x, o, 0, DT_FP32);
     for (uint32_t i = 0; i < n; i++)
         if (at[i] > most) most = at[i];
-    if (n == 0 || most >= INT32_MAX || t->rank > 2) return shape_fail(x, o, "its ngram_indexes or its input %s can't be used",
-                                                                      SHAPE_S(x, t));
+    if (n == 0 || most >= INT32_MAX || t->rank > 2)
+        return shape_fail(x, o, "its ngram_indexes or its input %s can't be used", SHAPE_S(x, t));
     num out[2] = {t->rank == 2 ? t->dims[0] : num_int(most + 1), num_int(most + 1)};
     return out_dims(x, o, 0, DT_FP32, t->rank == 2 ? 2 : 1, out);
 }

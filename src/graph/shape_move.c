@@ -20,12 +20,14 @@ pg_code shape_transpose(infer *x, const op *o)
         out[i] = t->dims[axis];
     }
     if (seen != (1ull << t->rank) - 1)
-        return shape_fail(x, o, "its perm isn't a permutation of the %d axes of the input %s", (int)t->rank, SHAPE_S(x, t));
+        return shape_fail(x, o, "its perm isn't a permutation of the %d axes of the input %s", (int)t->rank,
+                          SHAPE_S(x, t));
     return out_dims(x, o, 0, d, t->rank, out);
 }
 
-/* PyTorch 1.13 sometimes writes another constant of the trace where expand(batch, -1, -1) had its -1: [batch, 3, 3] for an input
- * [1, 1, 384]. Such a target is impossible as it stands and its plain numbers are all the same; they then mean "as it is". */
+/* PyTorch 1.13 sometimes writes another constant of the trace where expand(batch, -1, -1) had its -1: [batch, 3, 3]
+ * for an input [1, 1, 384]. Such a target is impossible as it stands and its plain numbers are all the same; they
+ * then mean "as it is". */
 static bool expand_repaired(const tensor_shape *t, tensor_shape *target)
 {
     num plain = num_unknown();
@@ -48,7 +50,8 @@ pg_code shape_expand(infer *x, const op *o)
     int_list to = list_get(x, o, 1, ATTR_shape);
     if (!t || !to.known) return out_dtype(x, o, 0, d);
     num dims[MAX_RANK], out[MAX_RANK];
-    if (to.n > MAX_RANK) return shape_fail(x, o, "its target has %u dimensions, more than %d", (unsigned)to.n, MAX_RANK);
+    if (to.n > MAX_RANK)
+        return shape_fail(x, o, "its target has %u dimensions, more than %d", (unsigned)to.n, MAX_RANK);
     for (uint32_t i = 0; i < to.n; i++) {
         dims[i] = list_at(&to, i);
         if (num_known(dims[i]) && dims[i].v.i == -1) dims[i] = num_int(1); /* PyTorch's "as it is" */
@@ -61,10 +64,13 @@ pg_code shape_expand(infer *x, const op *o)
         rank = t->rank;
         memcpy(out, t->dims, (size_t)rank * sizeof *out);
         if (!expand_repaired(t, &target) || !dims_broadcast(x, &rank, out, &target))
-            return shape_fail(x, o, "the input %s can't be expanded to %s; check the sizes given for the inputs", SHAPE_S(x, t),
-                              wanted.s);
-        pg_code code = shape_note(x, "Expand '%.*s': the exporter wrote an impossible target %s; its plain numbers are taken as "
-                                  "\"unchanged\"", STR_ARG(o->name), wanted.s);
+            return shape_fail(x, o, "the input %s can't be expanded to %s; check the sizes given for the inputs",
+                              SHAPE_S(x, t), wanted.s);
+        pg_code code = shape_note(
+            x,
+            "Expand '%.*s': the exporter wrote an impossible target %s; its plain numbers are taken as "
+            "\"unchanged\"",
+            STR_ARG(o->name), wanted.s);
         if (code) return code;
     }
     return out_dims(x, o, 0, d, rank, out);
@@ -103,8 +109,9 @@ static pg_code concat_dims(infer *x, const op *o, uint32_t first, uint32_t step,
             continue;
         }
         if (t->rank != start->rank || !concat_add(x, out, t, axis))
-            return shape_fail(x, o, "the inputs %s and %s differ in more than axis %lld; check the sizes given for the inputs",
-                              SHAPE_S(x, start), SHAPE_S(x, t), (long long)axis);
+            return shape_fail(
+                x, o, "the inputs %s and %s differ in more than axis %lld; check the sizes given for the inputs",
+                SHAPE_S(x, start), SHAPE_S(x, t), (long long)axis);
     }
     if (!start) return out_dtype(x, o, 0, d);
     if (open) out[axis] = num_unknown();
@@ -135,7 +142,8 @@ static num slice_bound(num n, num dim, bool backwards)
     return n.v.i > dim.v.i ? dim : n;
 }
 
-/* A slice with constant bounds of a dim that carries the batch: right when both ends are multiples of the file's batch. */
+/* A slice with constant bounds of a dim that carries the batch: right when both ends are multiples of the file's
+ * batch. */
 static bool slice_rebatch(infer *x, num start, num end, int64_t step, num *dim)
 {
     num old = num_int(at_old_batch(x, *dim));
@@ -198,8 +206,8 @@ pg_code shape_slice(infer *x, const op *o)
         }
         if (!axis_fix(&axis, t->rank)) return bad_axis(x, o, axis, t->rank);
         num step = !steps.given ? num_int(1) : steps.known ? list_at(&steps, i) : unknown;
-        pg_code code = slice_axis(x, o, starts.known ? list_at(&starts, i) : unknown, ends.known ? list_at(&ends, i) : unknown,
-                                  step, &out[axis]);
+        pg_code code = slice_axis(x, o, starts.known ? list_at(&starts, i) : unknown,
+                                  ends.known ? list_at(&ends, i) : unknown, step, &out[axis]);
         if (code) return code;
     }
     return out_dims(x, o, 0, d, t->rank, out);
@@ -232,8 +240,8 @@ pg_code shape_split(infer *x, const op *o)
     for (uint32_t i = 0; parts.known && i < parts.n; i++) sum = num_add(sum, list_at(&parts, i));
     bool scale = parts.known && stands_for(x, sum, dim);
     if (parts.known && !scale && num_known(sum) && num_known(dim) && sum.v.i != dim.v.i)
-        return shape_fail(x, o, "its sizes add up to %lld, but axis %lld of the input %s is to be split", (long long)sum.v.i,
-                          (long long)axis, SHAPE_S(x, t));
+        return shape_fail(x, o, "its sizes add up to %lld, but axis %lld of the input %s is to be split",
+                          (long long)sum.v.i, (long long)axis, SHAPE_S(x, t));
     for (uint32_t i = 0; i < o->n_out; i++) {
         if (!parts.given) out[axis] = even_part(dim, o->n_out, i);
         else if (!parts.known) out[axis] = num_unknown();
@@ -264,7 +272,8 @@ pg_code shape_pad(infer *x, const op *o)
     }
     uint32_t n = axes.given ? axes.n : (uint32_t)t->rank;
     if (pads.n != 2 * n)
-        return shape_fail(x, o, "it has %u pads for %u axes of the input %s", (unsigned)pads.n, (unsigned)n, SHAPE_S(x, t));
+        return shape_fail(x, o, "it has %u pads for %u axes of the input %s", (unsigned)pads.n, (unsigned)n,
+                          SHAPE_S(x, t));
     for (uint32_t i = 0; i < n; i++) {
         num at = axes.given ? list_at(&axes, i) : num_int(i);
         int64_t axis = at.v.i;
@@ -293,7 +302,8 @@ pg_code shape_tile(infer *x, const op *o)
         if (num_known(at) && !axis_fix(&axis, t->rank)) return bad_axis(x, o, axis, t->rank);
         for (int i = 0; i < t->rank; i++) {
             if (num_known(at) && i != axis) continue;
-            out[i] = num_known(at) && repeats.known && repeats.n == 1 ? num_mul(out[i], list_at(&repeats, 0)) : num_unknown();
+            out[i] = num_known(at) && repeats.known && repeats.n == 1 ? num_mul(out[i], list_at(&repeats, 0))
+                                                                      : num_unknown();
         }
         return out_dims(x, o, 0, d, t->rank, out);
     }
@@ -314,7 +324,8 @@ pg_code shape_depth_to_space(infer *x, const op *o)
     num n = num_int(b);
     if (t->rank != 4 || (num_known(t->dims[1]) && t->dims[1].v.i % (b * b) != 0))
         return shape_fail(x, o, "the input %s doesn't fit its blocksize of %lld", SHAPE_S(x, t), (long long)b);
-    num out[4] = {t->dims[0], num_floor_div(t->dims[1], num_int(b * b)), num_mul(t->dims[2], n), num_mul(t->dims[3], n)};
+    num out[4] = {t->dims[0], num_floor_div(t->dims[1], num_int(b * b)), num_mul(t->dims[2], n),
+                  num_mul(t->dims[3], n)};
     return out_dims(x, o, 0, d, 4, out);
 }
 
@@ -327,7 +338,8 @@ pg_code shape_space_to_depth(infer *x, const op *o)
     if (!t) return out_dtype(x, o, 0, d);
     if (t->rank != 4) return shape_fail(x, o, "the input %s should have 4 dimensions", SHAPE_S(x, t));
     num n = num_int(b);
-    num out[4] = {t->dims[0], num_mul(t->dims[1], num_int(b * b)), num_floor_div(t->dims[2], n), num_floor_div(t->dims[3], n)};
+    num out[4] = {t->dims[0], num_mul(t->dims[1], num_int(b * b)), num_floor_div(t->dims[2], n),
+                  num_floor_div(t->dims[3], n)};
     return out_dims(x, o, 0, d, 4, out);
 }
 
@@ -338,7 +350,8 @@ pg_code shape_col2im(infer *x, const op *o)
     dtype d = dtype_of(in_at(x, o, 0));
     int_list image = list_get(x, o, 1, ATTR_shape), block = list_get(x, o, 2, ATTR_shape);
     if (!t || !image.known || !image.given) return out_dtype(x, o, 0, d);
-    if (t->rank != 3 || image.n > MAX_RANK - 2) return shape_fail(x, o, "the input %s should have 3 dimensions", SHAPE_S(x, t));
+    if (t->rank != 3 || image.n > MAX_RANK - 2)
+        return shape_fail(x, o, "the input %s should have 3 dimensions", SHAPE_S(x, t));
     num out[MAX_RANK], size = num_int(1);
     for (uint32_t i = 0; block.known && i < block.n; i++) size = num_mul(size, list_at(&block, i));
     out[0] = t->dims[0];

@@ -28,8 +28,7 @@ pg_code shape_reduce(infer *x, const op *o)
     } else {
         switch (axes_mask(&axes, t->rank, &mask)) {
         case AXES_OK: break;
-        case AXES_INVALID:
-            return shape_fail(x, o, "an axis is outside of the input %s", SHAPE_S(x, t));
+        case AXES_INVALID: return shape_fail(x, o, "an axis is outside of the input %s", SHAPE_S(x, t));
         case AXES_UNKNOWN:
             if (!keep && (axes.n == 0 || axes.n > (uint32_t)t->rank)) return out_dtype(x, o, 0, d);
             for (int i = 0; i < t->rank; i++) out[i] = num_unknown();
@@ -62,8 +61,8 @@ pg_code shape_top_k(infer *x, const op *o)
     if (!axis_fix(&axis, t->rank)) return bad_axis(x, o, axis, t->rank);
     memcpy(out, t->dims, (size_t)t->rank * sizeof *out);
     if (num_known(k) && num_known(out[axis]) && (k.v.i < 0 || k.v.i > out[axis].v.i))
-        return shape_fail(x, o, "k = %lld is more than axis %lld of the input %s has", (long long)k.v.i, (long long)axis,
-                          SHAPE_S(x, t));
+        return shape_fail(x, o, "k = %lld is more than axis %lld of the input %s has", (long long)k.v.i,
+                          (long long)axis, SHAPE_S(x, t));
     out[axis] = k;
     pg_code code = out_dims(x, o, 0, d, t->rank, out);
     return code ? code : out_like(x, o, 1, DT_INT64, out_at(x, o, 0));

@@ -2,8 +2,8 @@
 #include "graph/shape_internal.h"
 
 typedef struct target {
-    int rank, hole;          /* hole: the dim to be computed, or -1 */
-    bool copied[MAX_RANK];   /* dim i is the input's dim i */
+    int rank, hole;        /* hole: the dim to be computed, or -1 */
+    bool copied[MAX_RANK]; /* dim i is the input's dim i */
     num dims[MAX_RANK];
 } target;
 
@@ -12,7 +12,8 @@ static pg_code read_target(infer *x, const op *o, const tensor_shape *t, const i
     bool allow_zero = op_attr_int(x->g, o, ATTR_allowzero, 0) != 0;
     int unknown = 0, unknown_at = -1;
     to->hole = -1;
-    if (l->n > MAX_RANK) return shape_fail(x, o, "its target has %u dimensions, more than %d", (unsigned)l->n, MAX_RANK);
+    if (l->n > MAX_RANK)
+        return shape_fail(x, o, "its target has %u dimensions, more than %d", (unsigned)l->n, MAX_RANK);
     to->rank = (int)l->n;
     for (int i = 0; i < to->rank; i++) {
         num n = list_at(l, (uint32_t)i);
@@ -38,8 +39,8 @@ static pg_code read_target(infer *x, const op *o, const tensor_shape *t, const i
     return PG_E_OK;
 }
 
-/* The hole is the quotient of the two products. Equal factors are dropped first: symbols then stay exact, and dims that aren't
- * known don't matter when they are on both sides. */
+/* The hole is the quotient of the two products. Equal factors are dropped first: symbols then stay exact, and dims
+ * that aren't known don't matter when they are on both sides. */
 static pg_code fill_hole(infer *x, const op *o, const tensor_shape *t, target *to)
 {
     num above = num_int(1), below = num_int(1);
@@ -48,7 +49,8 @@ static pg_code fill_hole(infer *x, const op *o, const tensor_shape *t, target *t
         if (k == to->hole) continue;
         int i = 0;
         if (to->copied[k]) i = k;
-        else while (i < t->rank && (used >> i & 1 || !num_same(t->dims[i], to->dims[k]))) i++;
+        else
+            while (i < t->rank && (used >> i & 1 || !num_same(t->dims[i], to->dims[k]))) i++;
         if (i < t->rank && !(used >> i & 1)) used |= 1ull << i;
         else below = num_mul(below, to->dims[k]);
     }
@@ -56,8 +58,11 @@ static pg_code fill_hole(infer *x, const op *o, const tensor_shape *t, target *t
         if (!(used >> i & 1)) above = num_mul(above, t->dims[i]);
     if (!num_known(above) || !num_known(below) || below.v.i == 0) return PG_E_OK;
     if (above.v.i % below.v.i != 0)
-        return shape_fail(x, o, "the input %s can't be reshaped to %s (? to be computed): the number of elements doesn't divide; "
-                          "check the sizes given for the inputs", SHAPE_S(x, t), DIMS_S(x, to->rank, to->dims));
+        return shape_fail(
+            x, o,
+            "the input %s can't be reshaped to %s (? to be computed): the number of elements doesn't divide; "
+            "check the sizes given for the inputs",
+            SHAPE_S(x, t), DIMS_S(x, to->rank, to->dims));
     to->dims[to->hole] = num_floor_div(above, below);
     return PG_E_OK;
 }
@@ -66,8 +71,9 @@ static pg_code check_count(infer *x, const op *o, const tensor_shape *t, const t
 {
     num in = num_product(t->dims, (uint32_t)t->rank), out = num_product(to->dims, (uint32_t)to->rank);
     if (num_known(in) && num_known(out) && in.v.i != out.v.i)
-        return shape_fail(x, o, "the input %s has %lld elements, but its target %s has %lld; check the sizes given for the inputs",
-                          SHAPE_S(x, t), (long long)in.v.i, DIMS_S(x, to->rank, to->dims), (long long)out.v.i);
+        return shape_fail(
+            x, o, "the input %s has %lld elements, but its target %s has %lld; check the sizes given for the inputs",
+            SHAPE_S(x, t), (long long)in.v.i, DIMS_S(x, to->rank, to->dims), (long long)out.v.i);
     return PG_E_OK;
 }
 
@@ -83,8 +89,8 @@ static int batch_dim(const infer *x, const tensor_shape *t)
     return at;
 }
 
-/* With the file's own batch, input and target split into runs of dims with equal products. The batch stays within its run,
- * where it goes to the first dim that holds it. Returns that dim, or -1. */
+/* With the file's own batch, input and target split into runs of dims with equal products. The batch stays within
+ * its run, where it goes to the first dim that holds it. Returns that dim, or -1. */
 static int batch_target(const infer *x, const tensor_shape *t, const int64_t *out, int rank, int batch)
 {
     int i = 0, k = 0;
@@ -194,7 +200,8 @@ pg_code shape_squeeze(infer *x, const op *o)
     for (int i = 0; i < t->rank; i++) {
         bool drop = mask >> i & 1;
         if (drop && num_known(t->dims[i]) && t->dims[i].v.i != 1)
-            return shape_fail(x, o, "axis %d of the input %s isn't 1; check the sizes given for the inputs", i, SHAPE_S(x, t));
+            return shape_fail(x, o, "axis %d of the input %s isn't 1; check the sizes given for the inputs", i,
+                              SHAPE_S(x, t));
         if (!drop) out[rank++] = t->dims[i];
     }
     return out_dims(x, o, 0, d, rank, out);

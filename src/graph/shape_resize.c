@@ -53,7 +53,8 @@ static void keep_aspect(const resize *r, bool larger, num *out)
     double scale = -1;
     int64_t axis;
     for (uint32_t i = 0; i < r->n; i++) {
-        if (!resize_axis(r, i, &axis) || !num_known(out[axis]) || !num_known(r->t->dims[axis]) || r->t->dims[axis].v.i <= 0) {
+        if (!resize_axis(r, i, &axis) || !num_known(out[axis]) || !num_known(r->t->dims[axis]) ||
+            r->t->dims[axis].v.i <= 0) {
             scale = -1;
             break;
         }
@@ -112,7 +113,8 @@ pg_code shape_resize(infer *x, const op *o)
     const tensor_shape *list = r.sizes ? r.sizes : r.scales;
     if (!list && !op_attr(x->g, o, ATTR_scales)) return shape_fail(x, o, "it has neither scales nor sizes");
     if (list && list->value && list->value_count != r.n)
-        return shape_fail(x, o, "it has %u sizes or scales for the input %s", (unsigned)list->value_count, SHAPE_S(x, r.t));
+        return shape_fail(x, o, "it has %u sizes or scales for the input %s", (unsigned)list->value_count,
+                          SHAPE_S(x, r.t));
     return resize_dims(x, o, &r);
 }
 
@@ -138,7 +140,8 @@ pg_code shape_grid_sample(infer *x, const op *o)
     dtype d = dtype_of(in_at(x, o, 0));
     if (!t || !grid) return out_dtype(x, o, 0, d);
     if (t->rank < 3 || grid->rank != t->rank)
-        return shape_fail(x, o, "the input %s and the grid %s should have the same rank", SHAPE_S(x, t), SHAPE_S(x, grid));
+        return shape_fail(x, o, "the input %s and the grid %s should have the same rank", SHAPE_S(x, t),
+                          SHAPE_S(x, grid));
     num out[MAX_RANK];
     out[0] = t->dims[0];
     out[1] = t->dims[1];

@@ -7,15 +7,15 @@ pg_code out_dims(infer *x, const op *o, uint32_t i, dtype d, int rank, const num
     tensor_shape *t = out_at(x, o, i);
     if (!t) return PG_E_OK;
     t->dtype = (uint8_t)d;
-    if (rank > MAX_RANK)
-        return shape_fail(x, o, "its output would have rank %d, more than %d", rank, MAX_RANK);
+    if (rank > MAX_RANK) return shape_fail(x, o, "its output would have rank %d, more than %d", rank, MAX_RANK);
     if (rank < 0) return PG_E_OK;
     num *copy = arena_alloc(x->a, (size_t)rank * sizeof *copy);
     if (!copy) return shape_nomem(x);
     for (int k = 0; k < rank; k++) {
         copy[k] = dims[k];
         if (num_known(dims[k]) && dims[k].v.i < 0)
-            return shape_fail(x, o, "its output would have the shape %s, with a negative dimension", DIMS_S(x, rank, dims));
+            return shape_fail(x, o, "its output would have the shape %s, with a negative dimension",
+                              DIMS_S(x, rank, dims));
     }
     t->dims = copy;
     t->rank = (int8_t)rank;
@@ -102,9 +102,9 @@ axes_result axes_mask(const int_list *l, int rank, uint64_t *mask)
 dtype dtype_of_code(int64_t code)
 {
     static const uint8_t map[] = {
-        DT_UNKNOWN, DT_FP32, DT_UINT8, DT_INT8, DT_UINT16, DT_INT16, DT_INT32, DT_INT64, DT_STRING, DT_BOOL, DT_FP16, DT_FP64,
-        DT_UINT32, DT_UINT64, DT_COMPLEX64, DT_COMPLEX128, DT_BF16, DT_FP8E4M3, DT_FP8E4M3, DT_FP8E5M2, DT_FP8E5M2, DT_UINT4,
-        DT_INT4, DT_FP4, DT_FP8E5M2, DT_UINT2, DT_INT2,
+        DT_UNKNOWN, DT_FP32,    DT_UINT8,   DT_INT8,   DT_UINT16, DT_INT16,     DT_INT32,      DT_INT64, DT_STRING,
+        DT_BOOL,    DT_FP16,    DT_FP64,    DT_UINT32, DT_UINT64, DT_COMPLEX64, DT_COMPLEX128, DT_BF16,  DT_FP8E4M3,
+        DT_FP8E4M3, DT_FP8E5M2, DT_FP8E5M2, DT_UINT4,  DT_INT4,   DT_FP4,       DT_FP8E5M2,    DT_UINT2, DT_INT2,
     };
     return code >= 0 && code < (int64_t)sizeof map ? (dtype)map[code] : DT_UNKNOWN;
 }
@@ -218,8 +218,10 @@ pg_code broadcast_inputs(infer *x, const op *o, uint32_t first, uint32_t last, d
         }
         tensor_shape before = {.rank = (int8_t)rank, .dims = dims};
         if (!dims_broadcast(x, &rank, dims, t))
-            return shape_fail(x, o, "the shapes %s and %s don't broadcast: equal dimensions or 1 are needed from the right; "
-                              "check the sizes given for the inputs", SHAPE_S(x, &before), SHAPE_S(x, t));
+            return shape_fail(x, o,
+                              "the shapes %s and %s don't broadcast: equal dimensions or 1 are needed from the right; "
+                              "check the sizes given for the inputs",
+                              SHAPE_S(x, &before), SHAPE_S(x, t));
     }
     return same ? out_like(x, o, 0, d, same) : out_dims(x, o, 0, d, rank, dims);
 }

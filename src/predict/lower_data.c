@@ -110,6 +110,10 @@ static double norm_span(const planner *p, uint32_t x)
 {
     const tensor_shape *ts = plan_shape(p, x);
     if (ts->rank < 1) return 1;
+    if (op_work_class((op_kind)p->u->kind) == WORK_REDUCE) {
+        double results = elements(p, out_at(p, 0));
+        return results > 0 ? elements(p, x) / results : 1;
+    }
     if (p->u->kind == OP_InstanceNormalization || p->u->kind == OP_GroupNorm || p->u->kind == OP_GroupNormalization) {
         double span = 1;
         for (int i = 2; i < ts->rank; i++) span *= num_known(ts->dims[i]) ? (double)ts->dims[i].v.i : 1;

@@ -1,7 +1,7 @@
 /* Runs shape inference over a folder of ONNX models with an expected.json beside them:
  *   {"test_acos": {"outputs": [{"name": "y", "shape": [3, 4, 5]}], "reference_infers": true}, ...}
- * Where the reference implementation infers a shape ours must be right; elsewhere it must be right or unknown, never wrong.
- * conformance FOLDER; without the folder the test is skipped. */
+ * Where the reference implementation infers a shape ours must be right; elsewhere it must be right or unknown, never
+ * wrong. test_conformance [FOLDER]; without the folder the test is skipped. */
 #define _POSIX_C_SOURCE 200809L
 #include "graph/shape.h"
 #include "load/load.h"
@@ -11,13 +11,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#ifndef TEST_ROOT
+#define TEST_ROOT "."
+#endif
+
 enum { SKIPPED = 77 }; /* what Meson takes for a skipped test */
 
 typedef struct tally {
     unsigned right, open, wrong, failed;
 } tally;
 
-/* Fails after a number of allocations when `left` is not negative: proves that running out of memory is only ever an error. */
+/* Fails after a number of allocations when `left` is not negative: proves that running out of memory is only ever an
+ * error. */
 typedef struct budget {
     long left;
 } budget;
@@ -42,7 +47,8 @@ static verdict judge(const shapes *s, const json_t *outputs, char *text, size_t 
     const region *model = &s->g->regions[0];
     verdict worst = RIGHT;
     if (json_array_size(outputs) != model->n_outputs) {
-        format_text(text, cap, "%u outputs instead of %u", (unsigned)model->n_outputs, (unsigned)json_array_size(outputs));
+        format_text(text, cap, "%u outputs instead of %u", (unsigned)model->n_outputs,
+                    (unsigned)json_array_size(outputs));
         return WRONG;
     }
     for (uint32_t i = 0; i < model->n_outputs; i++) {
@@ -133,9 +139,9 @@ static void run_case(const char *folder, const char *name, const json_t *want, t
 int main(int argc, char **argv)
 {
     char path[4096];
-    const char *folder = argc > 1 ? argv[1] : "";
+    const char *folder = argc > 1 ? argv[1] : TEST_ROOT "/../shared/models/onnx-conformance";
     format_text(path, sizeof path, "%s/expected.json", folder);
-    if (!*folder || access(path, R_OK) != 0) {
+    if (access(path, R_OK) != 0) {
         printf("1..0 # SKIP no folder with expected.json\n");
         return SKIPPED;
     }
@@ -152,8 +158,8 @@ int main(int argc, char **argv)
     bool bad = counts[1].open > 0;
     for (int i = 1; i >= 0; i--) {
         const tally *t = &counts[i];
-        printf("%s: %u right, %u unknown, %u wrong, %u failed\n", i ? "reference infers" : "reference doesn't", t->right, t->open,
-               t->wrong, t->failed);
+        printf("%s: %u right, %u unknown, %u wrong, %u failed\n", i ? "reference infers" : "reference doesn't",
+               t->right, t->open, t->wrong, t->failed);
         bad |= t->wrong > 0 || t->failed > 0;
     }
     json_decref(all);

@@ -118,7 +118,8 @@ static bool is_space(char c)
 static void skip_space(reader *r)
 {
     while (is_space(*r->at)) r->at++;
-    if (*r->at == '#') while (*r->at && *r->at != '\n') r->at++;
+    if (*r->at == '#')
+        while (*r->at && *r->at != '\n') r->at++;
 }
 
 static bool end_of_line(reader *r)
@@ -149,8 +150,9 @@ static bool accept(reader *r, char c)
 
 static int element_type(const char *name)
 {
-    static const char *const names[] = {"",      "float",  "uint8",   "int8",   "uint16", "int16",     "int32",      "int64",   "string",
-                                        "bool",  "float16", "double", "uint32", "uint64", "complex64", "complex128", "bfloat16"};
+    static const char *const names[] = {"",       "float",  "uint8",     "int8",       "uint16",  "int16",
+                                        "int32",  "int64",  "string",    "bool",       "float16", "double",
+                                        "uint32", "uint64", "complex64", "complex128", "bfloat16"};
     for (int i = 1; i < 17; i++)
         if (!strcmp(names[i], name)) return i;
     return 0;
@@ -437,7 +439,8 @@ static pg_code load_case(loaded *c, const char *folder, const char *name)
     if (c->g.batch_symbol >= 0) binding[c->g.batch_symbol] = json_integer_value(json_object_get(c->expect, "batch"));
     const char *key;
     json_t *v;
-    json_object_foreach(json_object_get(c->expect, "symbols"), key, v) {
+    json_object_foreach(json_object_get(c->expect, "symbols"), key, v)
+    {
         int32_t at = graph_symbol_find(&c->g, str_c(key));
         if (at < 0 || at >= 64) fail_msg("%s: no symbol %s", path, key);
         binding[at] = json_integer_value(v);
@@ -481,7 +484,8 @@ static void check_output(const loaded *c, const char *name, size_t i, const json
 static void check_number(const loaded *c, const char *name, const char *key, int64_t got)
 {
     const json_t *want = json_object_get(c->expect, key);
-    if (json_is_boolean(want) && json_is_true(want) != (got != 0)) fail_msg("%s: %s is %s", name, key, got ? "true" : "false");
+    if (json_is_boolean(want) && json_is_true(want) != (got != 0))
+        fail_msg("%s: %s is %s", name, key, got ? "true" : "false");
     if (json_is_integer(want) && json_integer_value(want) != got) fail_msg("%s: %s is %lld", name, key, (long long)got);
 }
 

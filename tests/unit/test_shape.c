@@ -1,5 +1,5 @@
-/* Shape inference on graphs built by hand: symbols, folding, re-batching, contradictions, control flow, and graphs of pure
- * nonsense. What files of a real format give is in tests/conformance. */
+/* Shape inference on graphs built by hand: symbols, folding, re-batching, contradictions, control flow, and graphs
+ * of pure nonsense. What files of a real format give is in tests/conformance. */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +72,8 @@ static uint32_t input_of(dtype d, const int64_t *dims)
 {
     num n[MAX_RANK];
     int rank = 0;
-    for (; dims[rank] != -1; rank++) n[rank] = dims[rank] == B ? sym(batch) : dims[rank] == S ? sym(seq) : num_int(dims[rank]);
+    for (; dims[rank] != -1; rank++)
+        n[rank] = dims[rank] == B ? sym(batch) : dims[rank] == S ? sym(seq) : num_int(dims[rank]);
     uint32_t t = graph_add_tensor(&g, STR("in"), d);
     assert_true(graph_set_dims(&g, t, rank, n));
     assert_true(graph_add_input(&g, 0, t));
@@ -110,7 +111,8 @@ static uint32_t op_of(uint32_t where, op_kind kind, const uint32_t *in, size_t n
 #define OP_IN(region, kind, ...) \
     op_of(region, OP_##kind, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
 #define ATTRS(key, ...) \
-    assert_true(graph_attr_ints(&g, ATTR_##key, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / 8))
+    assert_true(        \
+        graph_attr_ints(&g, ATTR_##key, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / 8))
 #define ATTR1(key, v) assert_true(graph_attr_int(&g, ATTR_##key, v))
 
 static pg_code infer_at(int64_t batch_size)
@@ -173,7 +175,7 @@ static void test_num(void **state)
     assert_num(num_mul(x, num_int(3)), 21, 3, 0);
     assert_num(num_mul(num_int(0), x), 0, 0, SYM_NONE);
     assert_num(num_mul(x, x), 49, 0, SYM_OPAQUE);
-    assert_num(num_floor_div(form(15, 2, 0), two), 7, 1, 0);       /* 2x+1 over 2 is x, for every x */
+    assert_num(num_floor_div(form(15, 2, 0), two), 7, 1, 0); /* 2x+1 over 2 is x, for every x */
     assert_num(num_floor_div(x, two), 3, 0, SYM_OPAQUE);
     assert_num(num_ceil_div(form(15, 2, 0), two), 8, 1, 0);
     assert_num(num_floor_div(form(28, 4, 0), form(14, 2, 0)), 2, 0, SYM_NONE);
@@ -268,7 +270,8 @@ static void test_shape_arithmetic(void **state)
     ATTR1(axis, 0);
     uint32_t ones = OP(ConstantOfShape, OP(Shape, like));
     assert_true(graph_attr_index(&g, ATTR_value, ATTR_TENSOR, INTS(1)));
-    uint32_t expand = OP(Expand, WEIGHT(1, 256, 1, 1), OP(Where, OP(Equal, like, OP(Mul, ones, scalar(-1))), ones, like));
+    uint32_t expand = OP(Expand, WEIGHT(1, 256, 1, 1),
+                         OP(Where, OP(Equal, like, OP(Mul, ones, scalar(-1))), ones, like));
     assert_infers(3);
     assert_shape(y, "[batch, 128, 392]");
     assert_shape(up, "[batch, 256, 28, 28]");
@@ -491,7 +494,8 @@ static void control_attr(attr_key key, uint32_t body)
     assert_true(graph_attr_index(&g, key, ATTR_REGION, body));
 }
 
-static uint32_t branching(uint32_t condition, uint32_t then_out, uint32_t else_out, uint32_t *then_region, uint32_t *else_region)
+static uint32_t branching(uint32_t condition, uint32_t then_out, uint32_t else_out, uint32_t *then_region,
+                          uint32_t *else_region)
 {
     *then_region = graph_add_region(&g);
     *else_region = graph_add_region(&g);
@@ -583,7 +587,8 @@ static void test_nesting(void **state)
     for (int i = 0; i < 8; i++) body[i] = graph_add_region(&g);
     uint32_t most = scalar(60);
     for (int i = 0; i < 8; i++) {
-        uint32_t iteration = graph_add_tensor(&g, STR("i"), DT_INT64), condition = graph_add_tensor(&g, STR("c"), DT_BOOL);
+        uint32_t iteration = graph_add_tensor(&g, STR("i"), DT_INT64),
+                 condition = graph_add_tensor(&g, STR("c"), DT_BOOL);
         uint32_t carried = graph_add_tensor(&g, STR("v"), DT_FP32), next = graph_add_tensor(&g, STR("o"), DT_UNKNOWN);
         assert_true(graph_add_input(&g, body[i], iteration) && graph_add_input(&g, body[i], condition));
         assert_true(graph_add_input(&g, body[i], carried));
@@ -638,7 +643,8 @@ static int64_t pick(int64_t n)
 
 static int64_t random_int(void)
 {
-    static const int64_t odd[] = {0, 1, -1, 2, 3, 4, 7, 8, -2, 99, -99, INT32_MAX, INT64_MAX, INT64_MIN, (int64_t)1 << 62, 1 << 20};
+    static const int64_t odd[] = {
+        0, 1, -1, 2, 3, 4, 7, 8, -2, 99, -99, INT32_MAX, INT64_MAX, INT64_MIN, (int64_t)1 << 62, 1 << 20};
     return pick(3) ? pick(5) : odd[pick(16)];
 }
 
@@ -651,7 +657,10 @@ static uint32_t random_tensor(void)
     int64_t count = 1;
     for (int i = 0; i < rank; i++) {
         int64_t d = pick(10) ? 1 + pick(4) : random_int();
-        dims[i] = pick(5) ? num_int(d < 0 && pick(20) ? 1 : d) : pick(2) ? sym(batch) : pick(2) ? sym(seq) : num_unknown();
+        dims[i] = pick(5) ? num_int(d < 0 && pick(20) ? 1 : d)
+                : pick(2) ? sym(batch)
+                : pick(2) ? sym(seq)
+                          : num_unknown();
         int64_t v = num_plain(dims[i]) ? dims[i].v.i : 100;
         count = v < 0 || v > 64 || count > 64 ? 100 : count * v;
     }
@@ -663,7 +672,9 @@ static uint32_t random_tensor(void)
         num *v = arena_array(&memory, (size_t)count, sizeof *v);
         bool floating = dtype_get((dtype)g.tensors[t].dtype)->floating;
         for (int64_t i = 0; i < count; i++)
-            v[i] = floating ? (num){{.f = (double)random_int() / 3}, 0, SYM_NONE} : pick(8) ? num_int(random_int()) : num_unknown();
+            v[i] = floating ? (num){{.f = (double)random_int() / 3}, 0, SYM_NONE}
+                 : pick(8)  ? num_int(random_int())
+                            : num_unknown();
         g.tensors[t].value = v;
         g.tensors[t].value_count = (uint32_t)count;
     }
@@ -672,15 +683,22 @@ static uint32_t random_tensor(void)
 
 static void random_attr(void)
 {
-    static const char *const words[] = {"SAME_UPPER", "VALID", "NOTSET", "none", "bij,bjk->bik", "...i->...", "ab->", "i,", "->ij",
-                                        "tf_crop_and_resize", "not_larger", "not_smaller", "bidirectional", "constant"};
+    static const char *const words[] = {"SAME_UPPER",    "VALID",
+                                        "NOTSET",        "none",
+                                        "bij,bjk->bik",  "...i->...",
+                                        "ab->",          "i,",
+                                        "->ij",          "tf_crop_and_resize",
+                                        "not_larger",    "not_smaller",
+                                        "bidirectional", "constant"};
     attr_key key = (attr_key)pick(ATTR_KEY_COUNT);
     int64_t list[6];
     double reals[6];
     for (int i = 0; i < 6; i++) reals[i] = (double)(list[i] = random_int()) / 2;
     switch (pick(7)) {
-    case 0: case 1: graph_attr_int(&g, key, list[0]); break;
-    case 2: case 3: graph_attr_ints(&g, key, list, (uint32_t)pick(7)); break;
+    case 0:
+    case 1: graph_attr_int(&g, key, list[0]); break;
+    case 2:
+    case 3: graph_attr_ints(&g, key, list, (uint32_t)pick(7)); break;
     case 4: graph_attr_floats(&g, key, reals, (uint32_t)pick(7)); break;
     case 5: graph_attr_string(&g, key, str_c(words[pick(14)])); break;
     default: graph_attr_index(&g, key, pick(2) ? ATTR_TENSOR : ATTR_REGION, (uint32_t)pick(5));
@@ -741,7 +759,8 @@ static void test_allocation_failures(void **state)
         wide = OP(Flatten, wide);
     }
     unsigned failures = 0;
-    for (size_t room = 4112;; room += 16) { /* an arena of exactly this size: every allocation in it is once the one that fails */
+    for (size_t room = 4112;;
+         room += 16) { /* an arena of exactly this size: every allocation in it is once the one that fails */
         test_heap other = {.fail_at = -1};
         arena a;
         arena_init(&a, (allocator){heap_resize, &other}, 0);

@@ -1,7 +1,6 @@
 phantom-gpu load-model resnet50 --precision fp17; echo "exit $?"
 phantom-gpu load-model resnet50 --format onx; echo "exit $?"
 phantom-gpu load-model resnet50 --task sleeping; echo "exit $?"
-phantom-gpu load-model resnet50 --optimizer adam; echo "exit $?"
 phantom-gpu load-model resnet50 --layout nhcw; echo "exit $?"
 phantom-gpu load-model resnet50 --sort size; echo "exit $?"
 phantom-gpu load-model resnet50 --output xml; echo "exit $?"
