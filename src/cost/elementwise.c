@@ -16,6 +16,9 @@ void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel
         share = c->vector_gather_share;
     }
     out->compute_s = k->flops / (g->peak[PREC_FP32] * c->vector_flop_share);
+    enum { RESIDENT = 1024 }; /* threads that an SM keeps in flight with a few dozen registers each */
+    double waves = cost_max(k->serial_threads / (g->sms * RESIDENT), 1);
+    out->compute_s = cost_max(out->compute_s, k->serial_turns * waves * c->vector_serial_clocks * g->tick);
     out->memory_s = cost_memory_time(g, t, share);
     cost_finish(g, out, t);
 }

@@ -60,6 +60,8 @@ typedef struct kernel {
     double weight_distance; /* bytes touched since the weights were last used (a step's working set); INFINITY: cold */
     double write_distance;  /* bytes touched until the output is written again in place: stays in L2 if that fits;
                                0 (the usual case in a model's step): all written bytes reach DRAM */
+    double serial_turns;   /* turns of a loop that every thread makes one after the other, ... */
+    double serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */
     union {
         gemm_shape gemm;
         conv_shape conv;

@@ -2,11 +2,21 @@
  * latency of summing across a thread block. */
 #include "cost/parts.h"
 
+/* A normalisation gives a row a thread block of its own, softmax and sums a warp; a short row of a sum is a part of one. */
+static double row_clocks(const cost_constants *c, const kernel *k)
+{
+    switch (k->kind) {
+    case KERNEL_NORM: return c->vector_row_clocks;
+    case KERNEL_SOFTMAX: return k->shape.rows.cols > 1024 ? c->vector_row_clocks : c->vector_warp_clocks;
+    default: return cost_min(k->shape.rows.cols / 256, 1) * c->vector_warp_clocks;
+    }
+}
+
 void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
     out->compute_s = k->flops / (g->peak[PREC_FP32] * c->vector_flop_share);
-    out->compute_s += k->shape.rows.rows / g->sms * c->vector_row_clocks * g->tick;
+    out->compute_s += k->shape.rows.rows / g->sms * row_clocks(c, k) * g->tick;
     out->memory_s = cost_memory_time(g, t, c->vector_rows_share) + c->vector_rows_clocks * g->tick;
     cost_finish(g, out, t);
 }

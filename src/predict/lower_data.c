@@ -159,6 +159,19 @@ void lower_softmax(planner *p)
     p->v[out].born = p->clock;
 }
 
+/* Eager PyTorch resizes NCHW images (but to the nearest) with a thread per output pixel that walks over batch and channels. */
+static void resize_turns(const planner *p, kernel *k, uint32_t out)
+{
+    const tensor_shape *ts = plan_shape(p, out);
+    str mode = op_attr_str(p->g, &p->g->ops[p->u->op], ATTR_mode);
+    bool eager = p->rt->strided_views && !p->rt->fuse_pointwise;
+    if (!eager || ts->rank != 4 || !mode.len || str_is(mode, "nearest") || p->v[in_at(p, 0)].strided) return;
+    double image = (double)ts->dims[2].v.i * (double)ts->dims[3].v.i;
+    if (image <= 0) return;
+    k->serial_turns = elements(p, out) / image;
+    k->serial_threads = image;
+}
+
 void lower_rows(planner *p, kernel_kind kind)
 {
     uint32_t x = in_at(p, 0), out = out_at(p, 0);
@@ -177,6 +190,7 @@ void lower_rows(planner *p, kernel_kind kind)
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
         if (out_at(p, i) != NO_TENSOR && p->us->uses[out_at(p, i)]) plan_write(p, &k, out_at(p, i), width);
+    if (kind == KERNEL_RESIZE) resize_turns(p, &k, out);
     if (kind == KERNEL_POOL) keep_layout(p, out);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     p->v[out].born = p->clock;
