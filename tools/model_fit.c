@@ -159,7 +159,7 @@ static void free_constant_add(const char *name)
             double *at, low, high;
         } fields[] = {{"host_us", &r->host_us, 0.5, 20},        {"host_view_us", &r->host_view_us, 0, 5},
                       {"host_step_us", &r->host_step_us, 0, 500}, {"conv_speed", &r->conv_speed, 0.5, 2},
-                      {"gemm_speed", &r->gemm_speed, 0.5, 2},   {"pointwise_speed", &r->pointwise_speed, 0.5, 2}};
+                      {"gemm_speed", &r->gemm_speed, 0.5, 2}, {"attention_speed", &r->attention_speed, 0.3, 4},   {"pointwise_speed", &r->pointwise_speed, 0.5, 2}};
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
             char full[80];
             snprintf(full, sizeof full, "%.*s.%s", STR_ARG(r->key), fields[k].name);

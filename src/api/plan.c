@@ -80,7 +80,7 @@ static pg_code build(pg_plan *p, pg_error *e)
     int64_t *binding = api_binding(g, r->batch, r->sequence, &p->a);
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
-    if (!code) code = units_build(&p->units, g, &p->shapes, &p->a, e);
+    if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
     plan_options o = {.math = p->math, .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);

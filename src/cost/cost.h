@@ -27,6 +27,7 @@ typedef struct cost_gpu {
     double l2, l2_keep, l2_lose;         /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
     double peak[PREC_COUNT];             /* FLOP/s of the unit that does this precision here, after fallbacks */
     double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
+    double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
     bool tensor[PREC_COUNT];             /* `peak` is a matrix unit's */
 } cost_gpu;

@@ -28,6 +28,9 @@ static inline double gemm_ceil(double x)
     return whole + (whole < x ? 1 : 0);
 }
 
+/* Dense 16-bit FLOP per clock of the SM that the cost of a tile's edges was fitted on. */
+enum { FULL_RATE = 2048 };
+
 void cost_tiles_init(cost_gpu *g)
 {
     const cost_constants *c = g->c;
@@ -36,10 +39,16 @@ void cost_tiles_init(cost_gpu *g)
         double load = (g->async ? c->gemm_async_load : c->gemm_load_bytes) * g->clock;
         for (int i = 0; i < COST_TILES; i++) {
             double area = tiles[i].m * tiles[i].n, edge = tiles[i].m + tiles[i].n;
-            double feed = edge * (!g->tensor[p] ? c->gemm_vector_tile : g->async ? 0 : c->gemm_small_tile);
+            double feed = edge * (!g->tensor[p] ? c->gemm_vector_tile : 0);
             double math = 2 * (area + feed) / rate;
+            /* Registers are fed at so many bytes a clock whatever the tensor cores can do with them: boards with half the
+             * rate wait half as much. */
+            if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
             double move = edge * element_bytes[p] / load;
             g->tile[p][i] = cost_max(cost_max(math, move), c->gemm_k_clocks * g->tick);
+            /* What a tile costs before and after its main loop is loads and stores: no slower where the units are. */
+            double full = cost_max(rate, FULL_RATE * g->clock);
+            g->edge[p][i] = g->tensor[p] ? cost_min(g->tile[p][i], 2 * area / full) : g->tile[p][i];
         }
     }
 }
@@ -53,7 +62,7 @@ static inline double gemm_waves(const cost_gpu *g, double full)
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w)
 {
     const cost_constants *c = g->c;
-    const double *step = g->tile[p];
+    const double *step = g->tile[p], *edge = g->edge[p];
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
            depth = w->depth * w->slow;
     cost_matmul_time best = {INFINITY, 1};
@@ -63,7 +72,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
         if (full * k * step[i] >= best.seconds) {
             continue;
         }
-        double split = 1, cost = gemm_waves(g, full) * ((k + depth) * step[i] + w->setup);
+        double split = 1, cost = gemm_waves(g, full) * (k * step[i] + depth * edge[i] + w->setup);
         for (;;) {
             if (cost < best.seconds) {
                 best = (cost_matmul_time){cost, split};
@@ -72,7 +81,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
             if (split > w->splits || full * split > 2) {
                 break;
             }
-            cost = gemm_waves(g, full * split) * ((k / split + depth) * step[i] + w->setup) +
+            cost = gemm_waves(g, full * split) * (k / split * step[i] + depth * edge[i] + w->setup) +
                    c->gemm_split_clocks * g->tick + split * sum;
         }
     }

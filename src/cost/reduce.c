@@ -6,7 +6,7 @@
 static double row_clocks(const cost_constants *c, const kernel *k)
 {
     switch (k->kind) {
-    case KERNEL_NORM: return c->vector_row_clocks;
+    case KERNEL_NORM: return cost_min(k->shape.rows.cols / 256, 1) * c->vector_row_clocks;
     case KERNEL_SOFTMAX: return k->shape.rows.cols > 1024 ? c->vector_row_clocks : c->vector_warp_clocks;
     default: return cost_min(k->shape.rows.cols / 256, 1) * c->vector_warp_clocks;
     }

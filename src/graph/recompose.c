@@ -90,6 +90,7 @@ static void try_group_norm(lines *ls, line *norm)
     line *end = after;
     absorb_affine(ls, &end, taken, &n);
     finish_norm(ls, end, OP_GroupNorm, line_in(ls, before, 0), taken, n);
+    end->at = norm->op; /* whose input says how many elements a group has */
 }
 
 void recompose_norms(lines *ls)

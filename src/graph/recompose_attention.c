@@ -6,6 +6,7 @@
 enum { MAX_TAKEN = 16 };
 
 typedef struct found {
+    bool scaled_after;
     line *taken[MAX_TAKEN];
     uint32_t n;
     uint32_t bias;
@@ -31,6 +32,7 @@ static line *scores_of(lines *ls, found *f, uint32_t t)
         case OP_Div:
             if (!lines_scalar(ls, b) && !lines_scalar(ls, a)) return NULL;
             t = lines_scalar(ls, b) ? a : b;
+            f->scaled_after = true;
             break;
         case OP_Add:
             if (f->bias != NO_TENSOR) return NULL;
@@ -77,7 +79,7 @@ static bool is_last_axis(const lines *ls, const line *softmax)
     return rank >= 3 && (axis == -1 || axis == rank - 1);
 }
 
-static void try_attention(lines *ls, line *softmax)
+static void try_attention(lines *ls, line *softmax, bool explicit_too)
 {
     found f = {.n = 0, .bias = NO_TENSOR};
     uint32_t p = line_out(ls, softmax);
@@ -90,7 +92,7 @@ static void try_attention(lines *ls, line *softmax)
     }
     if (!end || end->kind != OP_MatMul || line_in(ls, end, 0) != p) return;
     line *qk = scores_of(ls, &f, line_in(ls, softmax, 0));
-    if (!qk || qk->trips != end->trips) return;
+    if (!qk || qk->trips != end->trips || (f.scaled_after && !explicit_too)) return;
     uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, 1);
     if (ls->constant[q] || ls->constant[k] || ls->constant[v]) return; /* a learned query is a linear layer */
     uint32_t out = line_out(ls, end);
@@ -107,10 +109,10 @@ static void try_attention(lines *ls, line *softmax)
     if (f.bias != NO_TENSOR) end->in[end->n_in++] = f.bias;
 }
 
-void recompose_attention(lines *ls)
+void recompose_attention(lines *ls, bool explicit_too)
 {
     for (uint32_t i = 0; i < ls->n; i++) {
         line *l = &ls->l[i];
-        if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l);
+        if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l, explicit_too);
     }
 }

@@ -242,7 +242,7 @@ static void count_uses(units *us)
         for (uint32_t i = 0; i < us->g->regions[r].n_outputs; i++) us->uses[us->g->regions[r].outputs[i]]++;
 }
 
-pg_code units_build(units *out, const graph *g, const shapes *s, arena *a, pg_error *e)
+pg_code units_build(units *out, const graph *g, const shapes *s, const unit_options *opt, arena *a, pg_error *e)
 {
     lines ls = {.g = g, .s = s, .a = a};
     ls.producer = ARENA_ARRAY(a, uint32_t, g->n_tensors);
@@ -255,7 +255,7 @@ pg_code units_build(units *out, const graph *g, const shapes *s, arena *a, pg_er
     recompose_norms(&ls);
     recompose_activations(&ls);
     recompose_linears(&ls);
-    recompose_attention(&ls);
+    recompose_attention(&ls, opt->fuse_explicit_attention);
 
     uint32_t n_units = 0;
     size_t n_operands = 0;

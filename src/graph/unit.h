@@ -47,7 +47,14 @@ typedef struct units {
     uint8_t *constant;  /* per tensor: depends on weights only */
 } units;
 
-pg_code units_build(units *out, const graph *g, const shapes *s, arena *a, pg_error *e);
+typedef struct unit_options {
+    /* Attention whose scale stands behind the product of Q and K is spelled out by the model's author; in front of it, or on both
+     * sides, it comes from a fused call (scaled_dot_product_attention) or from code that uses one where it can. True: recompose
+     * both, as optimising runtimes do; false: only the latter, as an eager framework runs it. */
+    bool fuse_explicit_attention;
+} unit_options;
+
+pg_code units_build(units *out, const graph *g, const shapes *s, const unit_options *opt, arena *a, pg_error *e);
 
 static inline const uint32_t *unit_in(const units *us, const unit *u)
 {

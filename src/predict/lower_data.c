@@ -52,21 +52,20 @@ static double result_width(const planner *p, const unit *u)
     for (uint32_t i = 0; i < n_in; i++) {
         uint32_t t = unit_in(p->us, u)[i];
         if (t == NO_TENSOR || !plan_is_float(p, t) || plan_shape(p, t)->rank == 0) continue;
-        if (p->v[t].elements == 1 && p->us->constant[t]) continue;
         if (p->v[t].width > width) width = p->v[t].width;
     }
     return width > 0 ? width : 4;
 }
 
-/* Dense but permuted inputs give results laid out like them. */
+/* The first full-size operand decides how a result is laid out: dense but permuted stays so. */
 static void keep_layout(planner *p, uint32_t out)
 {
     for (uint32_t i = 0; i < p->u->n_in; i++) {
         uint32_t t = in_at(p, i);
-        if (t == NO_TENSOR || !p->v[t].strided || p->v[t].elements != p->v[out].elements) continue;
-        if (plan_shape(p, t)->rank != plan_shape(p, out)->rank) continue;
-        double dense = 1;
+        if (t == NO_TENSOR || p->v[t].elements != p->v[out].elements) continue;
         const tensor_shape *ts = plan_shape(p, t);
+        if (ts->rank != plan_shape(p, out)->rank || ts->rank > VIEW_RANK || !p->v[t].strided) return;
+        double dense = 1;
         for (int d = 0; d < ts->rank; d++) {
             double reach = (double)p->v[t].stride[d] * (double)ts->dims[d].v.i;
             if (p->v[t].stride[d] == 0) return;
@@ -113,6 +112,10 @@ static double norm_span(const planner *p, uint32_t x)
     if (op_work_class((op_kind)p->u->kind) == WORK_REDUCE) {
         double results = elements(p, out_at(p, 0));
         return results > 0 ? elements(p, x) / results : 1;
+    }
+    if (p->u->kind == OP_GroupNorm && p->g->ops[p->u->op].kind == OP_InstanceNormalization) {
+        uint32_t grouped = op_input(p->g, &p->g->ops[p->u->op], 0); /* [batch, groups, elements of a group] */
+        if (grouped != NO_TENSOR && plan_shape(p, grouped)->rank >= 3) ts = plan_shape(p, grouped);
     }
     if (p->u->kind == OP_InstanceNormalization || p->u->kind == OP_GroupNorm || p->u->kind == OP_GroupNormalization) {
         double span = 1;

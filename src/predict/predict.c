@@ -59,8 +59,8 @@ static double speed_of(const runtime_profile *rt, kernel_kind k)
     switch (k) {
     case KERNEL_CONV:
     case KERNEL_DEPTHWISE: return rt->conv_speed;
+    case KERNEL_ATTENTION: return rt->attention_speed;
     case KERNEL_GEMM:
-    case KERNEL_ATTENTION:
     case KERNEL_RECURRENT: return rt->gemm_speed;
     default: return rt->pointwise_speed;
     }

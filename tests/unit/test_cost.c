@@ -319,7 +319,7 @@ static void full_wave_by_hand(void **state)
     (void)state;
     cost_constants ideal = constants;
     ideal.gemm_tensor_share = 1;
-    ideal.gemm_small_tile = ideal.gemm_k_clocks = ideal.gemm_depth = ideal.gemm_tile_clocks = 0;
+    ideal.gemm_feed_clocks = ideal.gemm_k_clocks = ideal.gemm_depth = ideal.gemm_tile_clocks = 0;
     ideal.gemm_load_bytes = 512;
     ideal.power_tensor_pj = 0.1;
     gpu_spec s = spec_a100();
