@@ -41,6 +41,15 @@ static attention_work attention_prefill(const cost_gpu *g, const attention_shape
     return w;
 }
 
+/* Seconds per FLOP of one SM. What keeps the products from their peak is other work in the same loop, which takes its clocks
+ * whatever the tensor cores can do: with half the rate they are kept waiting half as much. */
+static double attention_flop_time(const cost_gpu *g, precision p)
+{
+    double rate = g->peak[p] / g->sms;
+    if (!g->tensor[p]) return 1 / (rate * g->c->gemm_vector_share);
+    return 1 / rate + (1 / g->c->attention_tensor_share - 1) / cost_max(rate, COST_FULL_RATE * g->clock);
+}
+
 void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
@@ -49,8 +58,7 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double kv_heads = s->kv_heads > 0 ? s->kv_heads : cost_max(s->heads, 1), dims = s->head_dim + s->v_dim;
     bool decode = s->q_len <= DECODE_ROWS;
     attention_work w = decode ? attention_decode(g, s, kv_heads) : attention_prefill(g, s);
-    double share = g->tensor[p] ? c->attention_tensor_share : c->gemm_vector_share;
-    double per_key = 2 * w.rows * dims / (g->peak[p] / g->sms * share) + w.rows / c->attention_exp_clock * g->tick;
+    double per_key = 2 * w.rows * dims * attention_flop_time(g, p) + w.rows / c->attention_exp_clock * g->tick;
     /* A prompt's tile loads its queries and stores its result; a decode tile waits for its split keys. */
     double start = c->attention_start_clocks * g->tick * (decode ? 1 : w.rows / 128);
     double waves = cost_max(w.tiles, 1) / g->sms;

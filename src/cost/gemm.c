@@ -28,9 +28,6 @@ static inline double gemm_ceil(double x)
     return whole + (whole < x ? 1 : 0);
 }
 
-/* Dense 16-bit FLOP per clock of the SM that the cost of a tile's edges was fitted on. */
-enum { FULL_RATE = 2048 };
-
 void cost_tiles_init(cost_gpu *g)
 {
     const cost_constants *c = g->c;
@@ -47,7 +44,7 @@ void cost_tiles_init(cost_gpu *g)
             double move = edge * element_bytes[p] / load;
             g->tile[p][i] = cost_max(cost_max(math, move), c->gemm_k_clocks * g->tick);
             /* What a tile costs before and after its main loop is loads and stores: no slower where the units are. */
-            double full = cost_max(rate, FULL_RATE * g->clock);
+            double full = cost_max(rate, COST_FULL_RATE * g->clock);
             g->edge[p][i] = g->tensor[p] ? cost_min(g->tile[p][i], 2 * area / full) : g->tile[p][i];
         }
     }

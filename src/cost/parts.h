@@ -14,6 +14,10 @@ typedef struct cost_traffic {
     double total, dram; /* bytes */
 } cost_traffic;
 
+/* Dense 16-bit FLOP per clock and SM of full-rate synchronous tensor cores. What a kernel does beside its products was measured
+ * there and takes as many clocks on slower units, not more. */
+enum { COST_FULL_RATE = 2048 };
+
 typedef struct cost_matmul {
     double m, n, k, batch;
     double depth;  /* elements of K that prologue and epilogue of a tile cost */

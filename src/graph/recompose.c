@@ -219,6 +219,37 @@ static void try_hard_swish(lines *ls, line *clip)
     try_cone(ls, b, x, OP_HardSwish);
 }
 
+/* ---- addcmul ---- */
+
+static bool is_literal_one(const lines *ls, uint32_t t)
+{
+    if (t == NO_TENSOR || !lines_scalar(ls, t)) return false;
+    const tensor *x = &ls->g->tensors[t];
+    if (!x->value || x->value_count != 1) return false;
+    return dtype_get((dtype)x->dtype)->floating ? x->value[0].v.f == 1 : x->value[0].v.i == 1;
+}
+
+/* torch.addcmul(c, a, b) is exported as c + a * b * 1: one kernel, not three. */
+static void try_addcmul(lines *ls, line *scale)
+{
+    uint32_t p = line_in(ls, scale, 0);
+    if (is_literal_one(ls, p)) p = line_in(ls, scale, 1);
+    else if (!is_literal_one(ls, line_in(ls, scale, 1))) return;
+    line *product = lines_private(ls, p, OP_Mul);
+    line *end = lines_reader(ls, line_out(ls, scale), OP_Add);
+    if (!product || !end) return;
+    uint32_t c = line_other(ls, end, line_out(ls, scale)), out = line_out(ls, end);
+    uint32_t a = line_in(ls, product, 0), b = line_in(ls, product, 1);
+    if (c == NO_TENSOR) return;
+    lines_absorb(ls, end, scale);
+    lines_absorb(ls, end, product);
+    lines_lead(end, OP_Add, 0, out);
+    end->in[0] = a;
+    end->in[1] = b;
+    end->in[2] = c;
+    end->n_in = 3;
+}
+
 void recompose_activations(lines *ls)
 {
     for (uint32_t i = 0; i < ls->n; i++) {
@@ -229,6 +260,7 @@ void recompose_activations(lines *ls)
         case OP_HardSigmoid: try_gate(ls, l, OP_HardSwish); break;
         case OP_Erf: try_gelu(ls, l); break;
         case OP_Clip: try_hard_swish(ls, l); break;
+        case OP_Mul: try_addcmul(ls, l); break;
         case OP_Tanh:
             try_gate(ls, l, OP_Mish);
             if (!l->leader) try_gelu(ls, l);
