@@ -85,6 +85,7 @@ static void add_row(const json_t *b, int family_id)
                     .autocast = json_is_true(json_object_get(b, "autocast")),
                     .device_time = json_is_true(json_object_get(b, "device_time")),
                     .layout = !strcmp(text_of(b, "layout", "nchw"), "nhwc") ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW};
+    if (m->info.sequence_symbol) r.sequence = json_integer_value(json_object_get(b, "seq_len"));
     pg_plan *p;
     if (pg_plan_open(&p, m, catalog, &r, &e)) {
         fprintf(stderr, "fit_models: %s: %s\n", text_of(b, "model", ""), e.text);
@@ -152,12 +153,19 @@ static void free_constant_add(const char *name)
         n_free++;
         return;
     }
+    if (!strcmp(name, "predict.host_half_years")) {
+        f->at = &c->predict.host_half_years;
+        f->low = 1;
+        f->high = 50;
+        n_free++;
+        return;
+    }
     for (uint32_t i = 0; i < c->n_runtimes; i++) {
         runtime_profile *r = &c->runtimes[i];
         struct {
             const char *name;
             double *at, low, high;
-        } fields[] = {{"host_us", &r->host_us, 0.5, 20},        {"host_view_us", &r->host_view_us, 0, 5},
+        } fields[] = {{"host_us", &r->host_us, 0.5, 80},        {"host_view_us", &r->host_view_us, 0, 20},
                       {"host_step_us", &r->host_step_us, 0, 500}, {"conv_speed", &r->conv_speed, 0.5, 2},
                       {"gemm_speed", &r->gemm_speed, 0.5, 2}, {"attention_speed", &r->attention_speed, 0.3, 4},   {"pointwise_speed", &r->pointwise_speed, 0.5, 2}};
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
@@ -300,10 +308,11 @@ static void write_back(const char *folder)
         snprintf(table, sizeof table, "%s", free_list[i].name);
         dot = strrchr(table, '.');
         *dot = '\0';
+        bool step = !strcmp(table, "predict");
         for (uint32_t k = 0; k < catalog->config.n_runtimes; k++) runtime |= str_is(catalog->config.runtimes[k].key, table);
         char full[128];
         snprintf(full, sizeof full, "%s%s", runtime ? "runtimes." : "", table);
-        rewrite(folder, runtime ? "runtimes.toml" : "cost_constants.toml", full, dot + 1, *free_list[i].at);
+        rewrite(folder, runtime || step ? "runtimes.toml" : "cost_constants.toml", full, dot + 1, *free_list[i].at);
     }
 }
 

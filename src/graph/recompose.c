@@ -17,7 +17,7 @@ static line *square_of(const lines *ls, uint32_t t, uint32_t *x)
 /* Scale and shift by weights behind a normalisation: absorbs up to one Mul and one Add, moves *end. */
 static void absorb_affine(lines *ls, line **end, line *taken[], uint32_t *n)
 {
-    static const op_kind order[2] = {OP_Mul, OP_Add};
+    static const int order[2] = {OP_Mul, OP_Add};
     for (int i = 0; i < 2; i++) {
         uint32_t t = line_out(ls, *end);
         line *next = lines_reader(ls, t, order[i]);

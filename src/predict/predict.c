@@ -80,6 +80,13 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
     return c;
 }
 
+/* The host is not in any GPU's specification. Systems are bought together: a GPU of 2017 sits beside a CPU of its time. */
+static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
+{
+    double year = clamp(spec->release_year > 0 ? spec->release_year : 2022, 2014, 2026);
+    return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
+}
+
 static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt)
 {
     double w = opt->basis == BASIS_CALIBRATED    ? pc->interval_calibrated
@@ -118,7 +125,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
     if (!opt->fast_mode && !opt->device_time)
-        s.host_s = 1e-6 * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
+        s.host_s = 1e-6 * host_slowness(g->spec, pc) * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
     bool host_bound = s.host_s > s.gpu_s;
     s.seconds = host_bound ? s.host_s : s.gpu_s;
     if (!opt->fast_mode && !opt->device_time && !host_bound) s.seconds += 1e-6 * rt->host_us; /* the first launch is waited for */
