@@ -166,8 +166,8 @@ static void free_constant_add(const char *name)
             const char *name;
             double *at, low, high;
         } fields[] = {{"host_us", &r->host_us, 0.5, 80},        {"host_view_us", &r->host_view_us, 0, 20},
-                      {"host_step_us", &r->host_step_us, 0, 500}, {"conv_speed", &r->conv_speed, 0.5, 2},
-                      {"gemm_speed", &r->gemm_speed, 0.5, 2}, {"attention_speed", &r->attention_speed, 0.3, 4},   {"pointwise_speed", &r->pointwise_speed, 0.5, 2}};
+                      {"host_step_us", &r->host_step_us, 0, 500}, {"conv_speed", &r->conv_speed, 0.3, 2.5}, {"depthwise_speed", &r->depthwise_speed, 0.3, 8},
+                      {"gemm_speed", &r->gemm_speed, 0.3, 2.5}, {"attention_speed", &r->attention_speed, 0.3, 4},   {"pointwise_speed", &r->pointwise_speed, 0.3, 1.3}};
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
             char full[80];
             snprintf(full, sizeof full, "%.*s.%s", STR_ARG(r->key), fields[k].name);

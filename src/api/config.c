@@ -21,7 +21,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, host_us, 0, 1000), REAL(runtime_profile, host_view_us, 0, 1000),
     REAL(runtime_profile, host_step_us, 0, 1e6), REAL(runtime_profile, framework_mb, 0, 1e5),
     REAL(runtime_profile, workspace_mb, 0, 1e5), REAL(runtime_profile, allocator_round, 1, 4),
-    REAL(runtime_profile, conv_speed, 0.1, 10), REAL(runtime_profile, gemm_speed, 0.1, 10),
+    REAL(runtime_profile, conv_speed, 0.1, 10), REAL(runtime_profile, depthwise_speed, 0.1, 20), REAL(runtime_profile, gemm_speed, 0.1, 10),
     REAL(runtime_profile, attention_speed, 0.1, 10), REAL(runtime_profile, pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
 };
@@ -31,7 +31,7 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, idle_power_share, 0, 1), REAL(predict_constants, compute_power_share, 0, 2),
     REAL(predict_constants, memory_power_share, 0, 2), REAL(predict_constants, busy_power_share, 0, 1),
     REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, interval_calibrated, 0, 2), REAL(predict_constants, interval_transferred, 0, 2),
-    REAL(predict_constants, interval_specification, 0, 2),
+    REAL(predict_constants, interval_specification, 0, 2), REAL(predict_constants, interval_host, 0, 2),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
@@ -54,7 +54,7 @@ static pg_code read_runtime(runtime_profile *out, const toml_node *n, arena *a, 
 {
     static const schema s = {runtime_fields, COUNT(runtime_fields)};
     char section[64];
-    runtime_read r = {.p = {.conv_speed = 1, .gemm_speed = 1, .attention_speed = 1, .pointwise_speed = 1, .allocator_round = 1}};
+    runtime_read r = {.p = {.conv_speed = 1, .depthwise_speed = 1, .gemm_speed = 1, .attention_speed = 1, .pointwise_speed = 1, .allocator_round = 1}};
     format_text(section, sizeof section, "runtimes.%.*s", STR_ARG(n->key));
     schema_context at = {a, source, section};
     pg_code code = schema_read(&s, n, &at, &r, NULL, e);

@@ -78,6 +78,12 @@ static bool looks_like_path(const char *s)
 static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o, pg_error *e)
 {
     struct stat st;
+    if (str_starts(str_c(name), "op:")) {
+        m->g.name = str_c(name);
+        m->g.format = STR("built-in");
+        m->g.family = STR("kernel");
+        return zoo_build_op(&m->g, str_c(name), e);
+    }
     if (!name[0]) return error_set(e, PG_E_USAGE, "the model's name is empty; give a file or a built-in name (phantom-gpu list-models)");
     if (stat(name, &st) == 0 || looks_like_path(name)) {
         pg_code code = load_path(m, name, o, e);

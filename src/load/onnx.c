@@ -218,6 +218,7 @@ static pg_code add_opset(onnx_reader *r, span proto)
         if (f.number == 1) o.domain = protobuf_str(&f);
         else if (f.number == 2) o.version = (uint16_t)(f.value > 1000 ? 1000 : f.value);
     }
+    if (error_is_set(r->e)) return r->e->code;
     if (str_is(o.domain, "ai.onnx")) o.domain.len = 0;
     if (r->n_opsets < MAX_OPSETS) r->opsets[r->n_opsets++] = o;
     if (!o.domain.len && o.version > 22 && !graph_warn(r->g, "opset %u is newer than 22, the newest that this version knows", o.version))

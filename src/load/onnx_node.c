@@ -257,7 +257,7 @@ static pg_code read_constant(onnx_reader *r, span node, const node_proto *n, con
         if (f.number != 5 || f.type != PROTOBUF_BYTES) continue;
         pg_code code = parse_attr(r, f.bytes, &a);
         if (code) return code;
-        if (a.ref.len && !resolve_ref(r, call, &a)) return PG_E_OK;
+        if (a.ref.len && !resolve_ref(r, call, &a)) return error_is_set(r->e) ? r->e->code : PG_E_OK;
         if (!a.tensor.ptr || !str_is(a.name, "value")) return PG_E_OK;
         *done = true;
         r->g->tensors[n->out[0]].literal = true;

@@ -57,8 +57,8 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
 static double speed_of(const runtime_profile *rt, kernel_kind k)
 {
     switch (k) {
-    case KERNEL_CONV:
-    case KERNEL_DEPTHWISE: return rt->conv_speed;
+    case KERNEL_CONV: return rt->conv_speed;
+    case KERNEL_DEPTHWISE: return rt->depthwise_speed;
     case KERNEL_ATTENTION: return rt->attention_speed;
     case KERNEL_GEMM:
     case KERNEL_RECURRENT: return rt->gemm_speed;
@@ -75,7 +75,11 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
     } else {
         double speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
-        if (c.seconds < c.ideal_s && g->family_speed == 1) c.seconds = c.ideal_s > c.compute_s ? c.seconds : c.ideal_s;
+        /* Better kernels come nearer to the roofs, never above them. */
+        double peak = g->cost.peak[p->kernels[i].k.math] * g->family_speed;
+        double roof = p->kernels[i].k.flops / peak, stream = c.dram_bytes / (g->cost.dram_peak * g->family_speed);
+        if (c.seconds < roof) c.seconds = roof;
+        if (c.seconds < stream) c.seconds = stream;
     }
     return c;
 }
@@ -87,11 +91,12 @@ static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
 }
 
-static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt)
+static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt, bool host_bound)
 {
     double w = opt->basis == BASIS_CALIBRATED    ? pc->interval_calibrated
                : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
                                                  : pc->interval_specification;
+    if (host_bound && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
     if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     return w + p->unknown_share * 2;
 }
@@ -110,7 +115,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
 {
     step_prediction s;
     memset(&s, 0, sizeof s);
-    double extra_launches = 0, ideal_compute = 0;
+    double ideal_compute = 0;
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         double n = p->kernels[i].count;
         kernel_cost c = predict_kernel(p, i, g, opt);
@@ -118,7 +123,6 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.gpu_s += n * c.seconds;
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
-        extra_launches += n * (c.launches - 1);
         double peak = g->cost.peak[k->math];
         if (peak > 0) ideal_compute += n * k->flops / peak;
     }
@@ -136,7 +140,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.compute_utilization = clamp(ideal_compute / s.seconds, 0, 1);
         s.memory_efficiency = clamp(s.dram_bytes / g->cost.dram_peak / s.seconds, 0, 1);
     }
-    double w = interval_of(p, pc, opt);
+    double w = interval_of(p, pc, opt, host_bound);
     s.low = s.seconds / (1 + w);
     s.high = s.seconds * (1 + w);
     s.power_w = power_of(&s, g->spec, pc);

@@ -9,7 +9,7 @@ typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
     double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
-    double interval_calibrated, interval_transferred, interval_specification;
+    double interval_calibrated, interval_transferred, interval_specification, interval_host;
 } predict_constants;
 
 typedef enum basis { BASIS_CALIBRATED, BASIS_TRANSFERRED, BASIS_SPECIFICATION } basis;

@@ -34,7 +34,7 @@ typedef struct runtime_profile {
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
-    double conv_speed, gemm_speed, attention_speed, pointwise_speed;
+    double conv_speed, depthwise_speed, gemm_speed, attention_speed, pointwise_speed;
 
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */
     uint32_t n_measured_on;
