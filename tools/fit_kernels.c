@@ -150,8 +150,8 @@ static const struct step {
      "gemm.vector_tile gemm.vector_depth gemm.tensor_share ",
      1000},
     {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60},
-    {"ln.fp32 softmax.fp32 vector.fp32 ", "vector.rows_clocks vector.rows_share vector.row_clocks vector.warp_clocks vector.flop_share ",
-     300},
+    {"ln.fp32 softmax.fp32 vector.fp32 ",
+     "vector.rows_clocks vector.rows_share vector.row_clocks vector.warp_clocks vector.flop_share ", 300},
     {"conv.fp32 ", "conv.fused_share conv.transform_bytes ", 500},
     {"prefill.bf16 prefill.fp8 decode.bf16 encoder.bf16 short.bf16 ",
      "attention.tensor_share attention.exp_clock attention.start_clocks attention.quantum "

@@ -98,8 +98,17 @@ static void add_row(const json_t *b, int family_id)
     }
     double value = json_number_value(json_object_get(b, "value"));
     double batch = r.batch > 0 ? (double)r.batch : 1;
-    rows[n_rows++] = (row){p, (const api_gpu *)(const void *)gpu, text_of(b, "model", ""), text_of(b, "family", "?"), r.runtime,
-                           text_of(b, "layout", "nchw"), text_of(b, "runtime_version", ""), throughput ? batch / value : value * 1e-3, 0, false, family_id};
+    rows[n_rows++] = (row){p,
+                           (const api_gpu *)(const void *)gpu,
+                           text_of(b, "model", ""),
+                           text_of(b, "family", "?"),
+                           r.runtime,
+                           text_of(b, "layout", "nchw"),
+                           text_of(b, "runtime_version", ""),
+                           throughput ? batch / value : value * 1e-3,
+                           0,
+                           false,
+                           family_id};
 }
 
 static int family_index(const char *family)
@@ -114,7 +123,8 @@ static void predict_all(void)
     for (size_t i = 0; i < n_rows; i++) {
         row *r = &rows[i];
         predict_gpu g;
-        predict_options o = {.family = r->plan->model->family, .batch = (double)r->plan->request.batch,
+        predict_options o = {.family = r->plan->model->family,
+                             .batch = (double)r->plan->request.batch,
                              .device_time = r->plan->request.device_time};
         predict_gpu_init(&g, r->gpu->spec, &catalog->config.cost, &o);
         r->predicted = predict_step(&r->plan->plan, &g, &catalog->config.predict, &o).seconds;
@@ -148,7 +158,9 @@ static void free_constant_add(const char *name)
         char full[80];
         snprintf(full, sizeof full, "%s.%s", cost_constant_table[i].table, cost_constant_table[i].name);
         if (strcmp(full, name) != 0) continue;
-        *f = (free_constant){.at = cost_constant_at(&c->cost, i), .low = cost_constant_table[i].lower, .high = cost_constant_table[i].upper};
+        *f = (free_constant){.at = cost_constant_at(&c->cost, i),
+                             .low = cost_constant_table[i].lower,
+                             .high = cost_constant_table[i].upper};
         snprintf(f->name, sizeof f->name, "%s", name);
         n_free++;
         return;
@@ -165,9 +177,14 @@ static void free_constant_add(const char *name)
         struct {
             const char *name;
             double *at, low, high;
-        } fields[] = {{"host_us", &r->host_us, 0.5, 80},        {"host_view_us", &r->host_view_us, 0, 20},
-                      {"host_step_us", &r->host_step_us, 0, 500}, {"conv_speed", &r->conv_speed, 0.3, 2.5}, {"depthwise_speed", &r->depthwise_speed, 0.3, 8},
-                      {"gemm_speed", &r->gemm_speed, 0.3, 2.5}, {"attention_speed", &r->attention_speed, 0.3, 4},   {"pointwise_speed", &r->pointwise_speed, 0.3, 1.3}};
+        } fields[] = {{"host_us", &r->host_us, 0.5, 80},
+                      {"host_view_us", &r->host_view_us, 0, 20},
+                      {"host_step_us", &r->host_step_us, 0, 500},
+                      {"conv_speed", &r->conv_speed, 0.3, 2.5},
+                      {"depthwise_speed", &r->depthwise_speed, 0.3, 8},
+                      {"gemm_speed", &r->gemm_speed, 0.3, 2.5},
+                      {"attention_speed", &r->attention_speed, 0.3, 4},
+                      {"pointwise_speed", &r->pointwise_speed, 0.3, 1.3}};
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
             char full[80];
             snprintf(full, sizeof full, "%.*s.%s", STR_ARG(r->key), fields[k].name);
@@ -232,8 +249,8 @@ static void report_group(const char *title, bool (*in)(const row *, const void *
     if (n) {
         qsort(e, n, sizeof *e, by_value);
         double k = 100.0 / (double)n;
-        printf("%-44s %5zu  mape %5.1f  median %5.1f  p90 %5.1f  bias %+6.1f  in 10%% %3.0f%%  in 25%% %3.0f%%\n", title, n, sum * k,
-               e[n / 2] * 100, e[n * 9 / 10] * 100, bias * k, (double)in10 * k, (double)in25 * k);
+        printf("%-44s %5zu  mape %5.1f  median %5.1f  p90 %5.1f  bias %+6.1f  in 10%% %3.0f%%  in 25%% %3.0f%%\n",
+               title, n, sum * k, e[n / 2] * 100, e[n * 9 / 10] * 100, bias * k, (double)in10 * k, (double)in25 * k);
     }
     free(e);
 }
@@ -273,9 +290,9 @@ static void dump(const char *path)
     if (!f) die("can't write the dump", NULL);
     fprintf(f, "model,family,gpu,runtime,layout,version,batch,measured_ms,predicted_ms,error,out\n");
     for (size_t i = 0; i < n_rows; i++)
-        fprintf(f, "%s,%s,%s,%s,%s,%s,%lld,%.6g,%.6g,%.4f,%d\n", rows[i].model, rows[i].family, rows[i].gpu->pub.key, rows[i].runtime,
-                rows[i].layout, rows[i].version, (long long)rows[i].plan->request.batch, rows[i].measured * 1e3, rows[i].predicted * 1e3,
-                rows[i].predicted / rows[i].measured - 1, rows[i].out);
+        fprintf(f, "%s,%s,%s,%s,%s,%s,%lld,%.6g,%.6g,%.4f,%d\n", rows[i].model, rows[i].family, rows[i].gpu->pub.key,
+                rows[i].runtime, rows[i].layout, rows[i].version, (long long)rows[i].plan->request.batch,
+                rows[i].measured * 1e3, rows[i].predicted * 1e3, rows[i].predicted / rows[i].measured - 1, rows[i].out);
     fclose(f);
 }
 
@@ -309,7 +326,8 @@ static void write_back(const char *folder)
         dot = strrchr(table, '.');
         *dot = '\0';
         bool step = !strcmp(table, "predict");
-        for (uint32_t k = 0; k < catalog->config.n_runtimes; k++) runtime |= str_is(catalog->config.runtimes[k].key, table);
+        for (uint32_t k = 0; k < catalog->config.n_runtimes; k++)
+            runtime |= str_is(catalog->config.runtimes[k].key, table);
         char full[128];
         snprintf(full, sizeof full, "%s%s", runtime ? "runtimes." : "", table);
         rewrite(folder, runtime || step ? "runtimes.toml" : "cost_constants.toml", full, dot + 1, *free_list[i].at);
@@ -337,7 +355,8 @@ int main(int argc, char **argv)
             if (!j) die(je.text, NULL);
             size_t k;
             json_t *b;
-            json_array_foreach(json_object_get(j, "benchmarks"), k, b) add_row(b, family_index(text_of(b, "family", "?")));
+            json_array_foreach(json_object_get(j, "benchmarks"), k, b)
+                add_row(b, family_index(text_of(b, "family", "?")));
         }
     }
     for (size_t i = 0; i < n_rows; i++) {

@@ -6,9 +6,12 @@ static bool copy_texts(pg_catalog *c, api_gpu *g)
     struct {
         const char **to;
         str from;
-    } texts[] = {{&g->pub.key, s->key},         {&g->pub.name, s->name},
-                 {&g->pub.vendor, s->vendor},   {&g->pub.architecture, s->architecture},
-                 {&g->pub.form, s->form},       {&g->pub.memory_type, s->memory_type},
+    } texts[] = {{&g->pub.key, s->key},
+                 {&g->pub.name, s->name},
+                 {&g->pub.vendor, s->vendor},
+                 {&g->pub.architecture, s->architecture},
+                 {&g->pub.form, s->form},
+                 {&g->pub.memory_type, s->memory_type},
                  {&g->warning, gpu_warning(c->gpus, s)}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         *texts[i].to = api_text(&c->a, texts[i].from);

@@ -4,9 +4,18 @@
 #include "api/embedded.h"
 #include "gpu/schema.h"
 
-#define REAL(type, field, low, high) {"", #field, SCHEMA_REAL, offsetof(type, field), low, high, false, 0}
-#define FLAG(field) {"", #field, SCHEMA_BOOL, offsetof(runtime_profile, field), 0, 0, false, 0}
-#define TEXT(field) {"", #field, SCHEMA_TEXT, offsetof(runtime_profile, field), 0, 0, false, 0}
+#define REAL(type, field, low, high)                                        \
+    {                                                                       \
+        "", #field, SCHEMA_REAL, offsetof(type, field), low, high, false, 0 \
+    }
+#define FLAG(field)                                                               \
+    {                                                                             \
+        "", #field, SCHEMA_BOOL, offsetof(runtime_profile, field), 0, 0, false, 0 \
+    }
+#define TEXT(field)                                                               \
+    {                                                                             \
+        "", #field, SCHEMA_TEXT, offsetof(runtime_profile, field), 0, 0, false, 0 \
+    }
 
 typedef struct runtime_read {
     runtime_profile p;
@@ -14,24 +23,42 @@ typedef struct runtime_read {
 } runtime_read;
 
 static const schema_field runtime_fields[] = {
-    TEXT(name), TEXT(note),
-    FLAG(fold_constants), FLAG(fold_batch_norm), FLAG(fuse_epilogue), FLAG(fuse_activation), FLAG(fuse_pointwise),
-    FLAG(fuse_norm), FLAG(strided_views), FLAG(conv_bias_kernel), FLAG(conv_tf32), FLAG(gemm_tf32), FLAG(channels_last),
-    FLAG(quantized_io), FLAG(skip_quantize),
-    REAL(runtime_profile, host_us, 0, 1000), REAL(runtime_profile, host_view_us, 0, 1000),
-    REAL(runtime_profile, host_step_us, 0, 1e6), REAL(runtime_profile, framework_mb, 0, 1e5),
-    REAL(runtime_profile, workspace_mb, 0, 1e5), REAL(runtime_profile, allocator_round, 1, 4),
-    REAL(runtime_profile, conv_speed, 0.1, 10), REAL(runtime_profile, depthwise_speed, 0.1, 20), REAL(runtime_profile, gemm_speed, 0.1, 10),
-    REAL(runtime_profile, attention_speed, 0.1, 10), REAL(runtime_profile, pointwise_speed, 0.1, 10),
+    TEXT(name),
+    TEXT(note),
+    FLAG(fold_constants),
+    FLAG(fold_batch_norm),
+    FLAG(fuse_epilogue),
+    FLAG(fuse_activation),
+    FLAG(fuse_pointwise),
+    FLAG(fuse_norm),
+    FLAG(strided_views),
+    FLAG(conv_bias_kernel),
+    FLAG(conv_tf32),
+    FLAG(gemm_tf32),
+    FLAG(channels_last),
+    FLAG(quantized_io),
+    FLAG(skip_quantize),
+    REAL(runtime_profile, host_us, 0, 1000),
+    REAL(runtime_profile, host_view_us, 0, 1000),
+    REAL(runtime_profile, host_step_us, 0, 1e6),
+    REAL(runtime_profile, framework_mb, 0, 1e5),
+    REAL(runtime_profile, workspace_mb, 0, 1e5),
+    REAL(runtime_profile, allocator_round, 1, 4),
+    REAL(runtime_profile, conv_speed, 0.1, 10),
+    REAL(runtime_profile, depthwise_speed, 0.1, 20),
+    REAL(runtime_profile, gemm_speed, 0.1, 10),
+    REAL(runtime_profile, attention_speed, 0.1, 10),
+    REAL(runtime_profile, pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
 };
 
 static const schema_field predict_fields[] = {
-    REAL(predict_constants, context_mb, 0, 10000), REAL(predict_constants, context_mb_per_sm, 0, 100),
-    REAL(predict_constants, idle_power_share, 0, 1), REAL(predict_constants, compute_power_share, 0, 2),
-    REAL(predict_constants, memory_power_share, 0, 2), REAL(predict_constants, busy_power_share, 0, 1),
-    REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, interval_calibrated, 0, 2), REAL(predict_constants, interval_transferred, 0, 2),
-    REAL(predict_constants, interval_specification, 0, 2), REAL(predict_constants, interval_host, 0, 2),
+    REAL(predict_constants, context_mb, 0, 10000),       REAL(predict_constants, context_mb_per_sm, 0, 100),
+    REAL(predict_constants, idle_power_share, 0, 1),     REAL(predict_constants, compute_power_share, 0, 2),
+    REAL(predict_constants, memory_power_share, 0, 2),   REAL(predict_constants, busy_power_share, 0, 1),
+    REAL(predict_constants, host_half_years, 0.5, 100),  REAL(predict_constants, interval_calibrated, 0, 2),
+    REAL(predict_constants, interval_transferred, 0, 2), REAL(predict_constants, interval_specification, 0, 2),
+    REAL(predict_constants, interval_host, 0, 2),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
@@ -54,7 +81,12 @@ static pg_code read_runtime(runtime_profile *out, const toml_node *n, arena *a, 
 {
     static const schema s = {runtime_fields, COUNT(runtime_fields)};
     char section[64];
-    runtime_read r = {.p = {.conv_speed = 1, .depthwise_speed = 1, .gemm_speed = 1, .attention_speed = 1, .pointwise_speed = 1, .allocator_round = 1}};
+    runtime_read r = {.p = {.conv_speed = 1,
+                            .depthwise_speed = 1,
+                            .gemm_speed = 1,
+                            .attention_speed = 1,
+                            .pointwise_speed = 1,
+                            .allocator_round = 1}};
     format_text(section, sizeof section, "runtimes.%.*s", STR_ARG(n->key));
     schema_context at = {a, source, section};
     pg_code code = schema_read(&s, n, &at, &r, NULL, e);

@@ -52,7 +52,8 @@ static double elements_of(const tensor *t)
  * a table of relative positions already gathered). */
 static bool is_folded_buffer(const tensor *t)
 {
-    static const char *const users[] = {"onnx::Add_", "onnx::Mul_", "onnx::Sub_", "onnx::Div_", "onnx::Where_", "onnx::Unsqueeze_"};
+    static const char *const users[] = {"onnx::Add_", "onnx::Mul_",   "onnx::Sub_",
+                                        "onnx::Div_", "onnx::Where_", "onnx::Unsqueeze_"};
     for (size_t i = 0; t->rank >= 2 && i < sizeof users / sizeof users[0]; i++)
         if (str_starts(t->name, users[i])) return true;
     return false;
@@ -117,7 +118,8 @@ static pg_code count_weights(pg_model *m, pg_error *e)
         const dtype_info *d = dtype_get((dtype)t->dtype);
         bool trained = d->floating || (d->bits && d->bits <= 8 && t->dtype != DT_BOOL);
         m->info.weights_bytes += t->weight_bytes;
-        if (t->weight_bytes >= 1 && !tally_add(&by_dtype, str_c(d->name), t->weight_bytes)) return error_nomem(e, &m->a);
+        if (t->weight_bytes >= 1 && !tally_add(&by_dtype, str_c(d->name), t->weight_bytes))
+            return error_nomem(e, &m->a);
         if (!trained || skip[i] || (d->bits == 8 && t->rank <= 1) || is_folded_buffer(t)) continue;
         if (t->literal) literals += elements_of(t);
         else m->info.parameters += elements_of(t);
@@ -142,7 +144,8 @@ static pg_code describe_tensor(pg_model *m, const shapes *s, uint32_t index, pg_
         num n = t->dims[i];
         char text[96];
         dims[i] = (pg_dim){num_known(n) ? n.v.i : -1, NULL, n.sym >= 0};
-        if (!num_known(n) || n.sym == SYM_OPAQUE) { /* opaque: right at this size only, so not shown as if it held for all */
+        if (!num_known(n) ||
+            n.sym == SYM_OPAQUE) { /* opaque: right at this size only, so not shown as if it held for all */
             dims[i].value = -1;
             continue;
         }
@@ -196,7 +199,8 @@ static pg_code count_operators(pg_model *m, const shapes *s, pg_error *e)
 
 static bool is_product(kernel_kind k)
 {
-    return k == KERNEL_GEMM || k == KERNEL_CONV || k == KERNEL_DEPTHWISE || k == KERNEL_ATTENTION || k == KERNEL_RECURRENT;
+    return k == KERNEL_GEMM || k == KERNEL_CONV || k == KERNEL_DEPTHWISE || k == KERNEL_ATTENTION ||
+           k == KERNEL_RECURRENT;
 }
 
 /* MACs, and which family of models it belongs to, by where its arithmetic is. */
@@ -219,7 +223,9 @@ static pg_code count_macs(pg_model *m, const shapes *s, arena *a, pg_error *e)
         if (k->k.kind == KERNEL_ATTENTION) attention += f;
     }
     m->info.macs = p.unknown_share > 0.5 ? -1 : products / 2;
-    m->family = recurrent * 3 > products ? FAMILY_RNN : attention > 0 && conv * 2 < products ? FAMILY_TRANSFORMER : FAMILY_CNN;
+    m->family = recurrent * 3 > products             ? FAMILY_RNN
+              : attention > 0 && conv * 2 < products ? FAMILY_TRANSFORMER
+                                                     : FAMILY_CNN;
     if (conv == 0 && recurrent == 0 && products > 0 && attention == 0) m->family = FAMILY_TRANSFORMER;
     return PG_E_OK;
 }
@@ -234,7 +240,8 @@ static pg_code copy_warnings(pg_model *m, const shapes *s, pg_error *e)
     for (uint32_t i = 0; i < s->n_notes; i++) list[k++] = api_text(&m->a, s->notes[i]);
     if (s->unknown_outputs) {
         char text[160];
-        format_text(text, sizeof text, "%u operator outputs have a shape that can't be known before the model runs; they are not costed",
+        format_text(text, sizeof text,
+                    "%u operator outputs have a shape that can't be known before the model runs; they are not costed",
                     s->unknown_outputs);
         list[k++] = api_text(&m->a, str_c(text));
     }
@@ -306,8 +313,8 @@ static pg_code name_it(pg_model *m, const char *path, pg_error *e)
 static pg_code strict_check(const pg_model *m, pg_error *e)
 {
     if (!m->info.unknown_operator_count) return PG_E_OK;
-    return error_set(e, PG_E_UNSUPPORTED, "--strict: unknown operator '%s' (%llu times)%s", m->info.unknown_operators[0].name,
-                     (unsigned long long)m->info.unknown_operators[0].count,
+    return error_set(e, PG_E_UNSUPPORTED, "--strict: unknown operator '%s' (%llu times)%s",
+                     m->info.unknown_operators[0].name, (unsigned long long)m->info.unknown_operators[0].count,
                      m->info.unknown_operator_count > 1 ? " and others" : "");
 }
 

@@ -7,11 +7,21 @@ struct pg_explanation {
 };
 
 static const char *const kernel_names[KERNEL_KIND_COUNT] = {
-    [KERNEL_GEMM] = "gemm",       [KERNEL_CONV] = "conv",           [KERNEL_DEPTHWISE] = "depthwise",
-    [KERNEL_ATTENTION] = "attention", [KERNEL_ELEMENTWISE] = "elementwise", [KERNEL_NORM] = "norm",
-    [KERNEL_SOFTMAX] = "softmax", [KERNEL_REDUCE] = "reduce",       [KERNEL_POOL] = "pool",
-    [KERNEL_RESIZE] = "resize",   [KERNEL_GATHER] = "gather",       [KERNEL_COPY] = "copy",
-    [KERNEL_RECURRENT] = "recurrent", [KERNEL_SORT] = "sort",       [KERNEL_OTHER] = "other",
+    [KERNEL_GEMM] = "gemm",
+    [KERNEL_CONV] = "conv",
+    [KERNEL_DEPTHWISE] = "depthwise",
+    [KERNEL_ATTENTION] = "attention",
+    [KERNEL_ELEMENTWISE] = "elementwise",
+    [KERNEL_NORM] = "norm",
+    [KERNEL_SOFTMAX] = "softmax",
+    [KERNEL_REDUCE] = "reduce",
+    [KERNEL_POOL] = "pool",
+    [KERNEL_RESIZE] = "resize",
+    [KERNEL_GATHER] = "gather",
+    [KERNEL_COPY] = "copy",
+    [KERNEL_RECURRENT] = "recurrent",
+    [KERNEL_SORT] = "sort",
+    [KERNEL_OTHER] = "other",
 };
 
 static void shape_text(char *out, size_t cap, const kernel *k)
@@ -53,12 +63,13 @@ static void op_text(char *out, size_t cap, const plan_step *s)
 {
     static const char *const roles[STEP_ROLES] = {"", " (cast)", " (copy)", " (bias)", " (batch norm)"};
     const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];
-    if (s->tail != OP_KIND_COUNT) format_text(out, cap, "%s+%s%s", op_kind_name((op_kind)s->kind), op_kind_name((op_kind)s->tail), role);
+    if (s->tail != OP_KIND_COUNT)
+        format_text(out, cap, "%s+%s%s", op_kind_name((op_kind)s->kind), op_kind_name((op_kind)s->tail), role);
     else format_text(out, cap, "%s%s", op_kind_name((op_kind)s->kind), role);
 }
 
-static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s, const kernel_cost *c,
-                        pg_kernel_row *row, pg_error *e)
+static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s,
+                        const kernel_cost *c, pg_kernel_row *row, pg_error *e)
 {
     static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host"};
     const kernel *k = &plan->plan.kernels[s->kernel].k;
@@ -95,8 +106,10 @@ pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu 
     x->rows = ARENA_ARRAY(&x->a, pg_kernel_row, x->count);
     pg_code code = x->rows ? PG_E_OK : error_nomem(error, &x->a);
     const gpu_spec *spec = ((const api_gpu *)(const void *)gpu)->spec;
-    predict_options o = {.fast_mode = plan->request.fast_mode, .real_hardware = plan->request.real_hardware,
-                         .family = plan->model->family, .batch = (double)plan->request.batch};
+    predict_options o = {.fast_mode = plan->request.fast_mode,
+                         .real_hardware = plan->request.real_hardware,
+                         .family = plan->model->family,
+                         .batch = (double)plan->request.batch};
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
     double total = 0;

@@ -15,11 +15,13 @@ static pg_code override_inputs(pg_model *m, const pg_model_options *o, pg_error 
             if (str_is(m->g.tensors[r->inputs[k]].name, s->name)) found = r->inputs[k];
         if (found == NO_TENSOR) {
             str first = r->n_inputs ? m->g.tensors[r->inputs[0]].name : STR("none");
-            return error_set(e, PG_E_USAGE, "--input-shape: the model has no input '%s'; its first input is '%.*s'", s->name, STR_ARG(first));
+            return error_set(e, PG_E_USAGE, "--input-shape: the model has no input '%s'; its first input is '%.*s'",
+                             s->name, STR_ARG(first));
         }
         tensor *t = &m->g.tensors[found];
         if (t->rank >= 0 && t->rank != s->rank)
-            return error_set(e, PG_E_USAGE, "--input-shape: input '%s' has %d dimensions, not %d", s->name, t->rank, s->rank);
+            return error_set(e, PG_E_USAGE, "--input-shape: input '%s' has %d dimensions, not %d", s->name, t->rank,
+                             s->rank);
         num dims[8];
         for (int d = 0; d < s->rank; d++) {
             bool batch = t->rank > d && t->dims[d].sym >= 0 && t->dims[d].sym == m->g.batch_symbol;
@@ -48,7 +50,9 @@ static pg_code set_image_size(pg_model *m, int size, pg_error *e)
                 found = true;
             }
     }
-    if (size && !found) return error_set(e, PG_E_USAGE, "--image-size: the file fixes its image size; export it with free height and width");
+    if (size && !found)
+        return error_set(e, PG_E_USAGE,
+                         "--image-size: the file fixes its image size; export it with free height and width");
     return PG_E_OK;
 }
 
@@ -84,7 +88,9 @@ static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o
         m->g.family = STR("kernel");
         return zoo_build_op(&m->g, str_c(name), e);
     }
-    if (!name[0]) return error_set(e, PG_E_USAGE, "the model's name is empty; give a file or a built-in name (phantom-gpu list-models)");
+    if (!name[0])
+        return error_set(e, PG_E_USAGE,
+                         "the model's name is empty; give a file or a built-in name (phantom-gpu list-models)");
     if (stat(name, &st) == 0 || looks_like_path(name)) {
         pg_code code = load_path(m, name, o, e);
         if (code) error_source(e, name);

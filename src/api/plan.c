@@ -3,8 +3,8 @@
 static const struct {
     const char *name;
     precision p;
-} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16}, {"bf16", PREC_BF16},
-                  {"fp8", PREC_FP8},   {"int8", PREC_INT8}};
+} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16},
+                  {"bf16", PREC_BF16}, {"fp8", PREC_FP8},   {"int8", PREC_INT8}};
 
 enum { PRECISIONS = sizeof precisions / sizeof precisions[0] };
 
@@ -36,8 +36,8 @@ static pg_code find_runtime(pg_plan *p, const char *name, pg_error *e)
             p->runtime = &c->runtimes[i];
             return PG_E_OK;
         }
-        n += format_text(names + (n < sizeof names ? n : sizeof names - 1), n < sizeof names ? sizeof names - n : 1, "%s%.*s",
-                         i ? ", " : "", STR_ARG(c->runtimes[i].key));
+        n += format_text(names + (n < sizeof names ? n : sizeof names - 1), n < sizeof names ? sizeof names - n : 1,
+                         "%s%.*s", i ? ", " : "", STR_ARG(c->runtimes[i].key));
     }
     return error_set(e, PG_E_USAGE, "unknown runtime '%s'; known: %s", name, names);
 }
@@ -47,13 +47,15 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     const pg_request *r = &p->request;
     bool ok;
     p->math = api_precision(r->precision ? r->precision : "fp16", &ok);
-    if (!ok) return error_set(e, PG_E_USAGE, "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8", r->precision);
+    if (!ok)
+        return error_set(e, PG_E_USAGE, "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8",
+                         r->precision);
     if (r->batch < 0 || r->batch > 1 << 20)
         return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)r->batch, 1 << 20);
     if (r->sequence < 0 || r->sequence > 1 << 24)
-        return error_set(e, PG_E_USAGE, "sequence length %lld is not between 1 and %d", (long long)r->sequence, 1 << 24);
-    if (r->task != PG_TASK_INFERENCE)
-        return error_set(e, PG_E_UNSUPPORTED, "this version predicts inference only");
+        return error_set(e, PG_E_USAGE, "sequence length %lld is not between 1 and %d", (long long)r->sequence,
+                         1 << 24);
+    if (r->task != PG_TASK_INFERENCE) return error_set(e, PG_E_UNSUPPORTED, "this version predicts inference only");
     if (r->batch > 1 && !p->model->info.has_batch)
         return error_set(e, PG_E_USAGE, "the model's inputs have no batch dimension; use batch size 1");
     if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
@@ -66,10 +68,12 @@ static pg_code collect_warnings(pg_plan *p, pg_error *e)
     p->warnings = ARENA_ARRAY(&p->a, const char *, 2);
     if (!p->warnings) return error_nomem(e, &p->a);
     if (p->shapes.rebatch_unsafe && p->model->g.fixed_batch && p->request.batch != p->model->g.fixed_batch)
-        p->warnings[p->n_warnings++] = "the file fixes its batch and can't be re-batched safely everywhere; figures at other batch "
-                                       "sizes leave operators out: export it with a free batch dimension";
+        p->warnings[p->n_warnings++] =
+            "the file fixes its batch and can't be re-batched safely everywhere; figures at other batch "
+            "sizes leave operators out: export it with a free batch dimension";
     if (p->plan.unknown_share > 0)
-        p->warnings[p->n_warnings++] = "some operators are unknown or have no known shape: the interval is wider for it";
+        p->warnings[p->n_warnings++] =
+            "some operators are unknown or have no known shape: the interval is wider for it";
     return PG_E_OK;
 }
 
@@ -81,13 +85,15 @@ static pg_code build(pg_plan *p, pg_error *e)
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
     if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
-    plan_options o = {.math = p->math, .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
+    plan_options o = {.math = p->math,
+                      .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     return code ? code : collect_warnings(p, e);
 }
 
-pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *catalog, const pg_request *request, pg_error *error)
+pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *catalog, const pg_request *request,
+                     pg_error *error)
 {
     pg_error local = PG_ERROR_INIT;
     pg_error *e = error ? error : &local;
@@ -131,7 +137,8 @@ const char *pg_plan_warning(const pg_plan *plan, size_t i)
 
 static basis basis_of(const pg_plan *p, const gpu_spec *s)
 {
-    if (s->derived || s->overridden || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA")) return BASIS_SPECIFICATION;
+    if (s->derived || s->overridden || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
+        return BASIS_SPECIFICATION;
     for (uint32_t i = 0; i < p->runtime->n_measured_on; i++)
         if (str_eq(p->runtime->measured_on[i], s->key)) return BASIS_CALIBRATED;
     return BASIS_TRANSFERRED;
@@ -139,9 +146,12 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
 
 static predict_options options_of(const pg_plan *p, const gpu_spec *s)
 {
-    return (predict_options){.fast_mode = p->request.fast_mode, .real_hardware = p->request.real_hardware,
-                             .device_time = p->request.device_time, .family = p->model->family,
-                             .batch = (double)p->request.batch, .basis = basis_of(p, s)};
+    return (predict_options){.fast_mode = p->request.fast_mode,
+                             .real_hardware = p->request.real_hardware,
+                             .device_time = p->request.device_time,
+                             .family = p->model->family,
+                             .batch = (double)p->request.batch,
+                             .basis = basis_of(p, s)};
 }
 
 /* Precisions that a GPU has no unit for run on the next one that it has. */
@@ -162,8 +172,11 @@ static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g
 
 static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
 {
-    *m = (pg_memory){.total = s->total_bytes, .weights = p->plan.memory.weights, .activations = p->plan.memory.activations,
-                     .workspace = p->plan.memory.workspace, .runtime = s->runtime_bytes};
+    *m = (pg_memory){.total = s->total_bytes,
+                     .weights = p->plan.memory.weights,
+                     .activations = p->plan.memory.activations,
+                     .workspace = p->plan.memory.workspace,
+                     .runtime = s->runtime_bytes};
 }
 
 pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error)

@@ -35,8 +35,8 @@ typedef struct conv_shape {
 
 typedef struct attention_shape {
     double batch, heads, kv_heads, q_len, kv_len, head_dim, v_dim;
-    bool causal;   /* q_len rows end at the last of kv_len */
-    bool bias;     /* an additive mask or bias [.., q_len, kv_len] is read */
+    bool causal; /* q_len rows end at the last of kv_len */
+    bool bias;   /* an additive mask or bias [.., q_len, kv_len] is read */
 } attention_shape;
 
 typedef struct rows_shape {
@@ -49,19 +49,20 @@ typedef struct recurrent_shape {
 
 typedef struct kernel {
     kernel_kind kind;
-    precision math;       /* which unit does the arithmetic */
-    bool channels_last;   /* convolutions and pools: NHWC data */
-    double flops;         /* 2 per multiply-accumulate; elementwise: 1 per operation */
-    double read_bytes;    /* compulsory reads other than weights */
-    double weight_bytes;  /* compulsory reads of parameters as stored for this kernel */
+    precision math;      /* which unit does the arithmetic */
+    bool channels_last;  /* convolutions and pools: NHWC data */
+    double flops;        /* 2 per multiply-accumulate; elementwise: 1 per operation */
+    double read_bytes;   /* compulsory reads other than weights */
+    double weight_bytes; /* compulsory reads of parameters as stored for this kernel */
     double write_bytes;
-    double hot_bytes;     /* of read_bytes: written recently by an earlier kernel of the same step ... */
-    double hot_distance;  /* ... with this many bytes touched since then: in L2 only if that fits */
+    double hot_bytes;       /* of read_bytes: written recently by an earlier kernel of the same step ... */
+    double hot_distance;    /* ... with this many bytes touched since then: in L2 only if that fits */
     double weight_distance; /* bytes touched since the weights were last used (a step's working set); INFINITY: cold */
     double write_distance;  /* bytes touched until the output is written again in place: stays in L2 if that fits;
                                0 (the usual case in a model's step): all written bytes reach DRAM */
-    double serial_turns;   /* turns of a loop that every thread makes one after the other, ... */
-    double serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */
+    double serial_turns;    /* turns of a loop that every thread makes one after the other, ... */
+    double
+        serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */
     union {
         gemm_shape gemm;
         conv_shape conv;

@@ -1,18 +1,18 @@
 #include "graph/graph.h"
 
 static const dtype_info dtypes[DT_COUNT] = {
-    [DT_UNKNOWN] = {"unknown", 32, false},     [DT_FP32] = {"float32", 32, true},
-    [DT_FP16] = {"float16", 16, true},         [DT_BF16] = {"bfloat16", 16, true},
-    [DT_FP64] = {"float64", 64, true},         [DT_FP8E4M3] = {"float8e4m3", 8, true},
-    [DT_FP8E5M2] = {"float8e5m2", 8, true},    [DT_FP4] = {"float4e2m1", 4, true},
-    [DT_INT8] = {"int8", 8, false},            [DT_UINT8] = {"uint8", 8, false},
-    [DT_INT16] = {"int16", 16, false},         [DT_UINT16] = {"uint16", 16, false},
-    [DT_INT32] = {"int32", 32, false},         [DT_UINT32] = {"uint32", 32, false},
-    [DT_INT64] = {"int64", 64, false},         [DT_UINT64] = {"uint64", 64, false},
-    [DT_INT4] = {"int4", 4, false},            [DT_UINT4] = {"uint4", 4, false},
-    [DT_INT2] = {"int2", 2, false},            [DT_UINT2] = {"uint2", 2, false},
-    [DT_BOOL] = {"bool", 8, false},            [DT_STRING] = {"string", 0, false},
-    [DT_COMPLEX64] = {"complex64", 64, true},  [DT_COMPLEX128] = {"complex128", 128, true},
+    [DT_UNKNOWN] = {"unknown", 32, false},    [DT_FP32] = {"float32", 32, true},
+    [DT_FP16] = {"float16", 16, true},        [DT_BF16] = {"bfloat16", 16, true},
+    [DT_FP64] = {"float64", 64, true},        [DT_FP8E4M3] = {"float8e4m3", 8, true},
+    [DT_FP8E5M2] = {"float8e5m2", 8, true},   [DT_FP4] = {"float4e2m1", 4, true},
+    [DT_INT8] = {"int8", 8, false},           [DT_UINT8] = {"uint8", 8, false},
+    [DT_INT16] = {"int16", 16, false},        [DT_UINT16] = {"uint16", 16, false},
+    [DT_INT32] = {"int32", 32, false},        [DT_UINT32] = {"uint32", 32, false},
+    [DT_INT64] = {"int64", 64, false},        [DT_UINT64] = {"uint64", 64, false},
+    [DT_INT4] = {"int4", 4, false},           [DT_UINT4] = {"uint4", 4, false},
+    [DT_INT2] = {"int2", 2, false},           [DT_UINT2] = {"uint2", 2, false},
+    [DT_BOOL] = {"bool", 8, false},           [DT_STRING] = {"string", 0, false},
+    [DT_COMPLEX64] = {"complex64", 64, true}, [DT_COMPLEX128] = {"complex128", 128, true},
 };
 
 const dtype_info *dtype_get(dtype d)

@@ -12,9 +12,31 @@
 #include "base/error.h"
 
 typedef enum dtype {
-    DT_UNKNOWN, DT_FP32, DT_FP16, DT_BF16, DT_FP64, DT_FP8E4M3, DT_FP8E5M2, DT_FP4,
-    DT_INT8, DT_UINT8, DT_INT16, DT_UINT16, DT_INT32, DT_UINT32, DT_INT64, DT_UINT64, DT_INT4, DT_UINT4, DT_INT2, DT_UINT2,
-    DT_BOOL, DT_STRING, DT_COMPLEX64, DT_COMPLEX128, DT_COUNT
+    DT_UNKNOWN,
+    DT_FP32,
+    DT_FP16,
+    DT_BF16,
+    DT_FP64,
+    DT_FP8E4M3,
+    DT_FP8E5M2,
+    DT_FP4,
+    DT_INT8,
+    DT_UINT8,
+    DT_INT16,
+    DT_UINT16,
+    DT_INT32,
+    DT_UINT32,
+    DT_INT64,
+    DT_UINT64,
+    DT_INT4,
+    DT_UINT4,
+    DT_INT2,
+    DT_UINT2,
+    DT_BOOL,
+    DT_STRING,
+    DT_COMPLEX64,
+    DT_COMPLEX128,
+    DT_COUNT
 } dtype;
 
 typedef struct dtype_info {
@@ -62,14 +84,14 @@ typedef enum tensor_role { ROLE_VALUE, ROLE_INPUT, ROLE_WEIGHT, ROLE_ABSENT } te
 
 typedef struct tensor {
     str name;
-    uint8_t dtype;     /* dtype; DT_UNKNOWN until inferred */
-    uint8_t role;      /* tensor_role: how it comes to be; ABSENT: an omitted optional input */
-    int8_t rank;       /* declared rank; -1: not declared */
+    uint8_t dtype; /* dtype; DT_UNKNOWN until inferred */
+    uint8_t role;  /* tensor_role: how it comes to be; ABSENT: an omitted optional input */
+    int8_t rank;   /* declared rank; -1: not declared */
     bool is_output;
-    bool defined;      /* loaders: something produces it */
-    bool literal;      /* a constant written into the program text, not stored as a weight */
-    num *dims;         /* declared dims; NULL with rank <= 0 */
-    num *value;        /* constant contents, only where shape inference may need them (at most FOLD_MAX elements) */
+    bool defined; /* loaders: something produces it */
+    bool literal; /* a constant written into the program text, not stored as a weight */
+    num *dims;    /* declared dims; NULL with rank <= 0 */
+    num *value;   /* constant contents, only where shape inference may need them (at most FOLD_MAX elements) */
     uint32_t value_count;
     double weight_bytes; /* ROLE_WEIGHT: as stored in the file */
 } tensor;
@@ -91,7 +113,15 @@ typedef enum attr_key {
     ATTR_KEY_COUNT
 } attr_key;
 
-typedef enum attr_type { ATTR_INT, ATTR_FLOAT, ATTR_INTS, ATTR_FLOATS, ATTR_STRING, ATTR_TENSOR, ATTR_REGION } attr_type;
+typedef enum attr_type {
+    ATTR_INT,
+    ATTR_FLOAT,
+    ATTR_INTS,
+    ATTR_FLOATS,
+    ATTR_STRING,
+    ATTR_TENSOR,
+    ATTR_REGION
+} attr_type;
 
 typedef struct attr {
     uint16_t key;  /* attr_key */
@@ -108,7 +138,8 @@ typedef struct attr {
 } attr;
 
 enum op_flags {
-    OPF_BN_FOLDED = 1,  /* the exporter folded a batch normalisation into this convolution: eager frameworks run it on its own */
+    OPF_BN_FOLDED =
+        1, /* the exporter folded a batch normalisation into this convolution: eager frameworks run it on its own */
     OPF_CHANNELS_LAST = 2,
 };
 
@@ -116,20 +147,20 @@ typedef struct op {
     uint16_t kind; /* op_kind */
     uint16_t flags;
     uint16_t n_in, n_out;
-    uint32_t first_in;  /* graph.operands[first_in ...]: inputs, then outputs */
+    uint32_t first_in; /* graph.operands[first_in ...]: inputs, then outputs */
     uint32_t first_attr;
     uint16_t n_attr;
-    uint16_t opset;     /* of the operator's domain: some operators changed meaning */
+    uint16_t opset; /* of the operator's domain: some operators changed meaning */
     str name;
-    str type;           /* the operator's name in the file; for Unknown the only thing known of it */
+    str type; /* the operator's name in the file; for Unknown the only thing known of it */
 } op;
 
 /* A list of operators that run together: region 0 is the model, the others are branches and bodies of control flow.
  * Tensors are shared by all regions. */
 typedef struct region {
-    uint32_t *ops;     /* in execution order */
+    uint32_t *ops; /* in execution order */
     uint32_t n_ops, cap_ops;
-    uint32_t *inputs;  /* body inputs */
+    uint32_t *inputs; /* body inputs */
     uint32_t n_inputs;
     uint32_t *outputs;
     uint32_t n_outputs;
@@ -152,15 +183,15 @@ typedef struct graph {
     uint32_t n_symbols, cap_symbols;
     str *warnings;
     uint32_t n_warnings, cap_warnings;
-    int32_t batch_symbol;    /* index of the symbol that is the batch; -1: none */
-    int64_t fixed_batch;     /* > 0: the file fixes the batch at this; batch_symbol was put in its place */
+    int32_t batch_symbol; /* index of the symbol that is the batch; -1: none */
+    int64_t fixed_batch;  /* > 0: the file fixes the batch at this; batch_symbol was put in its place */
 } graph;
 
 /* ---- building (loaders and the zoo); every function returns false or NO_TENSOR only when out of memory ---- */
 
 bool graph_init(graph *g, arena *a);
 uint32_t graph_add_region(graph *g);
-int32_t graph_symbol_find(const graph *g, str name); /* -1: none */
+int32_t graph_symbol_find(const graph *g, str name);            /* -1: none */
 int32_t graph_add_symbol(graph *g, str name, int64_t fallback); /* finds or adds; -1: out of memory */
 uint32_t graph_add_tensor(graph *g, str name, dtype d);
 /* Declares the shape; copies dims. */

@@ -280,7 +280,8 @@ void recompose_linears(lines *ls)
         uint32_t w = line_in(ls, l, 1), y = line_out(ls, l);
         line *add = lines_reader(ls, y, OP_Add);
         uint32_t bias = add ? line_other(ls, add, y) : NO_TENSOR;
-        if (bias == NO_TENSOR || w == NO_TENSOR || !ls->constant[w] || !ls->constant[bias] || ls->s->t[bias].rank != 1) continue;
+        if (bias == NO_TENSOR || w == NO_TENSOR || !ls->constant[w] || !ls->constant[bias] || ls->s->t[bias].rank != 1)
+            continue;
         uint32_t x = line_in(ls, l, 0), out = line_out(ls, add);
         lines_absorb(ls, add, l);
         lines_lead(add, OP_MatMul, UNIT_BIAS, out);

@@ -118,7 +118,8 @@ static pg_code sort_region(const sorter *s, uint32_t r, pg_error *err)
         while (!e.waits[stuck]) stuck++;
         const op *o = &g->ops[reg->ops[stuck]];
         error_path(err, "node '%.*s'", STR_ARG(o->name));
-        return error_set(err, PG_E_GRAPH, "%.*s is part of a cycle: its input depends on its own output; export the model again",
+        return error_set(err, PG_E_GRAPH,
+                         "%.*s is part of a cycle: its input depends on its own output; export the model again",
                          STR_ARG(o->type));
     }
     reg->ops = sorted;

@@ -70,7 +70,8 @@ static bool is_bookkeeping(const shapes *s, uint32_t t)
 {
     const tensor_shape *ts = &s->t[t];
     double n = shape_elements(ts);
-    return (ts->dtype == DT_INT64 || ts->dtype == DT_BOOL || ts->dtype == DT_STRING) && n >= 0 && n <= 16 && ts->rank <= 1;
+    return (ts->dtype == DT_INT64 || ts->dtype == DT_BOOL || ts->dtype == DT_STRING) && n >= 0 && n <= 16 &&
+           ts->rank <= 1;
 }
 
 static bool needs_no_gpu(const lines *ls, const op *o)

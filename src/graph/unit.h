@@ -8,18 +8,42 @@
 #include "graph/shape.h"
 
 enum unit_flags {
-    UNIT_BIAS = 1,       /* a linear layer or convolution that adds a bias */
-    UNIT_BN_FOLDED = 2,  /* the file has the batch normalisation behind this convolution folded into its weights */
-    UNIT_CONSTANT = 4,   /* depends on weights and constants only: an optimising runtime computes it once */
-    UNIT_CAUSAL = 8,     /* attention under a causal mask */
+    UNIT_BIAS = 1,          /* a linear layer or convolution that adds a bias */
+    UNIT_BN_FOLDED = 2,     /* the file has the batch normalisation behind this convolution folded into its weights */
+    UNIT_CONSTANT = 4,      /* depends on weights and constants only: an optimising runtime computes it once */
+    UNIT_CAUSAL = 8,        /* attention under a causal mask */
     UNIT_K_TRANSPOSED = 16, /* attention: input 1 is K^T [.., head dim, kv length] */
-    UNIT_RECOMPOSED = 32 /* made of several operators of the file */
+    UNIT_RECOMPOSED = 32    /* made of several operators of the file */
 };
 
 typedef enum work_class {
-    WORK_FREE, WORK_VIEW, WORK_ELEMENTWISE, WORK_CAST, WORK_GEMM, WORK_EINSUM, WORK_CONV, WORK_ATTENTION, WORK_NORM,
-    WORK_BATCHNORM, WORK_SOFTMAX, WORK_POOL, WORK_REDUCE, WORK_SCAN_OP, WORK_SORT, WORK_TRANSPOSE, WORK_EXPAND, WORK_SLICE,
-    WORK_COPY, WORK_GATHER, WORK_SCATTER, WORK_RESIZE, WORK_FILL, WORK_RECURRENT, WORK_QUANTIZE, WORK_CONTROL, WORK_OTHER,
+    WORK_FREE,
+    WORK_VIEW,
+    WORK_ELEMENTWISE,
+    WORK_CAST,
+    WORK_GEMM,
+    WORK_EINSUM,
+    WORK_CONV,
+    WORK_ATTENTION,
+    WORK_NORM,
+    WORK_BATCHNORM,
+    WORK_SOFTMAX,
+    WORK_POOL,
+    WORK_REDUCE,
+    WORK_SCAN_OP,
+    WORK_SORT,
+    WORK_TRANSPOSE,
+    WORK_EXPAND,
+    WORK_SLICE,
+    WORK_COPY,
+    WORK_GATHER,
+    WORK_SCATTER,
+    WORK_RESIZE,
+    WORK_FILL,
+    WORK_RECURRENT,
+    WORK_QUANTIZE,
+    WORK_CONTROL,
+    WORK_OTHER,
     WORK_CLASS_COUNT
 } work_class;
 
@@ -27,13 +51,13 @@ work_class op_work_class(op_kind k);
 double op_flops_per_element(op_kind k);
 
 typedef struct unit {
-    uint16_t kind;      /* op_kind, after recomposition */
+    uint16_t kind; /* op_kind, after recomposition */
     uint16_t flags;
-    uint32_t op;        /* the operator that gives name and attributes */
-    uint32_t first_in;  /* units.operands: inputs, then outputs */
+    uint32_t op;       /* the operator that gives name and attributes */
+    uint32_t first_in; /* units.operands: inputs, then outputs */
     uint16_t n_in, n_out;
-    uint32_t n_ops;     /* operators of the file in it */
-    double trips;       /* executions in a step */
+    uint32_t n_ops; /* operators of the file in it */
+    double trips;   /* executions in a step */
 } unit;
 
 typedef struct units {
@@ -43,8 +67,8 @@ typedef struct units {
     uint32_t n;
     uint32_t *operands;
     uint32_t n_operands;
-    uint32_t *uses;     /* per tensor: units that read it, one more for a model output */
-    uint8_t *constant;  /* per tensor: depends on weights only */
+    uint32_t *uses;    /* per tensor: units that read it, one more for a model output */
+    uint8_t *constant; /* per tensor: depends on weights only */
 } units;
 
 typedef struct unit_options {

@@ -10,14 +10,14 @@ enum { GROUP_IN = 4 };
 typedef struct line {
     uint32_t op;
     double trips;
-    bool skip;         /* folded, dead, or free */
-    uint32_t leader;   /* line that it was absorbed by + 1; 0: stands for itself */
+    bool skip;       /* folded, dead, or free */
+    uint32_t leader; /* line that it was absorbed by + 1; 0: stands for itself */
     /* for leaders */
     uint16_t kind, flags;
     uint32_t n_ops;
     uint32_t in[GROUP_IN], out;
-    uint32_t n_in;     /* 0: the operator's own operands */
-    uint32_t at;       /* attributes and name come from this op */
+    uint32_t n_in; /* 0: the operator's own operands */
+    uint32_t at;   /* attributes and name come from this op */
 } line;
 
 typedef struct lines {
@@ -26,10 +26,10 @@ typedef struct lines {
     arena *a;
     line *l;
     uint32_t n, cap;
-    uint32_t *producer;  /* per tensor: line + 1 */
-    uint32_t *uses;      /* per tensor */
-    uint32_t *consumer;  /* per tensor: its last reader, line + 1 */
-    uint8_t *constant;   /* per tensor */
+    uint32_t *producer; /* per tensor: line + 1 */
+    uint32_t *uses;     /* per tensor */
+    uint32_t *consumer; /* per tensor: its last reader, line + 1 */
+    uint8_t *constant;  /* per tensor */
 } lines;
 
 /* The line that makes tensor t, when it stands for itself and is of this kind (OP_KIND_COUNT: any); else NULL. */

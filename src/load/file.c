@@ -10,7 +10,9 @@
 static pg_code open_error(pg_error *e, int err)
 {
     switch (err) {
-    case ENOENT: return error_set(e, PG_E_IO, "no such file; give a path to a model, or a built-in name (phantom-gpu list-models)");
+    case ENOENT:
+        return error_set(e, PG_E_IO,
+                         "no such file; give a path to a model, or a built-in name (phantom-gpu list-models)");
     case EACCES: return error_set(e, PG_E_IO, "permission denied; make the file readable");
     case EISDIR: return error_set(e, PG_E_UNSUPPORTED, "is a folder; give the model file inside it");
     case ENOMEM: return error_set(e, PG_E_NOMEM, "the file could not be mapped: out of address space");
@@ -27,7 +29,8 @@ pg_code load_file_open(load_file *f, const char *path, pg_error *e)
     pg_code code = PG_E_OK;
     if (fstat(fd, &st)) code = open_error(e, errno);
     else if (S_ISDIR(st.st_mode)) code = open_error(e, EISDIR);
-    else if (!S_ISREG(st.st_mode)) code = error_set(e, PG_E_IO, "is not a regular file; save the model to a file first");
+    else if (!S_ISREG(st.st_mode))
+        code = error_set(e, PG_E_IO, "is not a regular file; save the model to a file first");
     else if (st.st_size == 0) code = error_set(e, PG_E_TRUNCATED, "the file is empty; fetch or export it again");
     if (!code) {
         f->map_len = (size_t)st.st_size;

@@ -6,9 +6,9 @@
 #include "wire/span.h"
 
 typedef struct load_options {
-    const char *format;  /* NULL: the bytes decide */
+    const char *format; /* NULL: the bytes decide */
     uint64_t memory_limit;
-    uint32_t max_depth;  /* nesting of subgraphs and functions; 0: 64 */
+    uint32_t max_depth; /* nesting of subgraphs and functions; 0: 64 */
 } load_options;
 
 /* A format. `probe` looks at the bytes and never fails: 0 = no, 100 = certain (magic number); structure scores between.

@@ -42,7 +42,8 @@ uint32_t onnx_define(onnx_reader *r, onnx_scope *s, str name)
     }
     tensor *t = &r->g->tensors[*slot];
     if (t->defined) {
-        error_set(r->e, PG_E_GRAPH, "the name '%.*s' is produced twice; the file is damaged or was merged wrongly", STR_ARG(name));
+        error_set(r->e, PG_E_GRAPH, "the name '%.*s' is produced twice; the file is damaged or was merged wrongly",
+                  STR_ARG(name));
         return NO_TENSOR;
     }
     t->defined = true;
@@ -66,18 +67,20 @@ uint16_t onnx_opset_of(const onnx_reader *r, str domain)
 }
 
 /* Binds a function's formal names to the call's tensors in a fresh scope. */
-static pg_code bind(onnx_reader *r, span function, span node, uint32_t formal_field, uint32_t actual_field, onnx_scope *outer,
-                    onnx_scope *inner)
+static pg_code bind(onnx_reader *r, span function, span node, uint32_t formal_field, uint32_t actual_field,
+                    onnx_scope *outer, onnx_scope *inner)
 {
     protobuf_field formal, actual;
     int more = 1;
     while (protobuf_next(&function, &formal, r->e) == 1) {
         if (formal.number != formal_field) continue;
-        while (more == 1 && (more = protobuf_next(&node, &actual, r->e)) == 1 && actual.number != actual_field) continue;
+        while (more == 1 && (more = protobuf_next(&node, &actual, r->e)) == 1 && actual.number != actual_field)
+            continue;
         uint32_t t = NO_TENSOR;
         bool added;
         if (more == 1 && protobuf_str(&actual).len)
-            t = actual_field == 2 ? onnx_define(r, outer, protobuf_str(&actual)) : onnx_tensor_of(r, outer, protobuf_str(&actual));
+            t = actual_field == 2 ? onnx_define(r, outer, protobuf_str(&actual))
+                                  : onnx_tensor_of(r, outer, protobuf_str(&actual));
         else t = graph_add_tensor(r->g, protobuf_str(&formal), DT_UNKNOWN);
         if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
         if (more != 1 || !protobuf_str(&actual).len) { /* not given by the call */
@@ -107,7 +110,8 @@ pg_code onnx_inline(onnx_reader *r, const onnx_function *f, span node, uint32_t 
     span rest = f->body;
     r->depth++;
     while (!code && protobuf_next(&rest, &field, r->e) == 1)
-        if (field.number == 7 && field.type == PROTOBUF_BYTES) code = onnx_read_node(r, field.bytes, region_index, &inner, &call);
+        if (field.number == 7 && field.type == PROTOBUF_BYTES)
+            code = onnx_read_node(r, field.bytes, region_index, &inner, &call);
     r->depth--;
     return code ? code : error_is_set(r->e) ? r->e->code : PG_E_OK;
 }
@@ -146,7 +150,8 @@ static pg_code read_input(onnx_reader *r, span proto, uint32_t region_index, onn
 {
     str name = onnx_tensor_name(proto, 1);
     uint32_t *known = map_find(&scope->names, name);
-    if (known && r->g->tensors[*known].role == ROLE_WEIGHT) return PG_E_OK; /* old files list initializers as inputs too */
+    if (known && r->g->tensors[*known].role == ROLE_WEIGHT)
+        return PG_E_OK; /* old files list initializers as inputs too */
     uint32_t t = onnx_define(r, scope, name);
     if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
     if (!graph_add_input(r->g, region_index, t)) return onnx_nomem(r);
@@ -221,7 +226,8 @@ static pg_code add_opset(onnx_reader *r, span proto)
     if (error_is_set(r->e)) return r->e->code;
     if (str_is(o.domain, "ai.onnx")) o.domain.len = 0;
     if (r->n_opsets < MAX_OPSETS) r->opsets[r->n_opsets++] = o;
-    if (!o.domain.len && o.version > 22 && !graph_warn(r->g, "opset %u is newer than 22, the newest that this version knows", o.version))
+    if (!o.domain.len && o.version > 22 &&
+        !graph_warn(r->g, "opset %u is newer than 22, the newest that this version knows", o.version))
         return onnx_nomem(r);
     return PG_E_OK;
 }
@@ -236,15 +242,18 @@ static pg_code check_defined(onnx_reader *r)
             uint32_t t = op_in(g, o)[k];
             if (t == NO_TENSOR || g->tensors[t].defined) continue;
             error_path(r->e, "node '%.*s'", STR_ARG(o->name));
-            return error_set(r->e, PG_E_GRAPH, "input '%.*s' of %.*s is produced by no node, input or initializer; the file is incomplete",
-                             STR_ARG(g->tensors[t].name), STR_ARG(o->type));
+            return error_set(
+                r->e, PG_E_GRAPH,
+                "input '%.*s' of %.*s is produced by no node, input or initializer; the file is incomplete",
+                STR_ARG(g->tensors[t].name), STR_ARG(o->type));
         }
     }
     for (uint32_t i = 0; i < g->n_regions; i++)
         for (uint32_t k = 0; k < g->regions[i].n_outputs; k++) {
             const tensor *t = &g->tensors[g->regions[i].outputs[k]];
             if (!t->defined)
-                return error_set(r->e, PG_E_GRAPH, "output '%.*s' is produced by no node; the file is incomplete", STR_ARG(t->name));
+                return error_set(r->e, PG_E_GRAPH, "output '%.*s' is produced by no node; the file is incomplete",
+                                 STR_ARG(t->name));
         }
     return PG_E_OK;
 }
@@ -275,7 +284,9 @@ static pg_code find_batch(onnx_reader *r)
         tensor *t = &g->tensors[model->inputs[i]];
         if (t->rank < 2) continue;
         /* recurrent states are [layers, batch, hidden] */
-        int axis = t->dims[0].sym == SYM_NONE && t->dims[0].v.i == fixed ? 0 : t->rank == 3 && t->dims[1].v.i == fixed ? 1 : -1;
+        int axis = t->dims[0].sym == SYM_NONE && t->dims[0].v.i == fixed ? 0
+                 : t->rank == 3 && t->dims[1].v.i == fixed               ? 1
+                                                                         : -1;
         if (axis >= 0 && t->dims[axis].sym == SYM_NONE) t->dims[axis] = (num){{.i = 0}, 1, g->batch_symbol};
     }
     return PG_E_OK;
@@ -295,7 +306,8 @@ static pg_code read_model(onnx_reader *r, span file, span *graph_proto)
         else if (f.number == 25) code = add_function(r, f.bytes);
     }
     if (got < 0) return PG_E_TRUNCATED;
-    if (!code && !graph_proto->ptr) return error_set(r->e, PG_E_FORMAT, "the file holds no graph; it is not an ONNX model or is cut off");
+    if (!code && !graph_proto->ptr)
+        return error_set(r->e, PG_E_FORMAT, "the file holds no graph; it is not an ONNX model or is cut off");
     return code;
 }
 

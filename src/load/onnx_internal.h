@@ -41,8 +41,9 @@ typedef struct onnx_reader {
     onnx_opset opsets[MAX_OPSETS];
     uint32_t n_opsets;
     uint32_t depth, max_depth;
-    uint64_t work, max_work; /* nodes read, inlined ones again: bounds what functions that call functions can blow up to */
-    map unknown;             /* unknown operator names, for one warning each */
+    uint64_t work,
+        max_work; /* nodes read, inlined ones again: bounds what functions that call functions can blow up to */
+    map unknown;  /* unknown operator names, for one warning each */
 } onnx_reader;
 
 pg_code onnx_nomem(onnx_reader *r);
@@ -52,7 +53,8 @@ uint32_t onnx_tensor_of(onnx_reader *r, onnx_scope *s, str name);
 uint32_t onnx_define(onnx_reader *r, onnx_scope *s, str name);
 
 /* GraphProto into a region; `declare_inputs`: the region's inputs become its own tensors. */
-pg_code onnx_read_graph(onnx_reader *r, span graph_proto, uint32_t region_index, onnx_scope *scope, const onnx_call *call);
+pg_code onnx_read_graph(onnx_reader *r, span graph_proto, uint32_t region_index, onnx_scope *scope,
+                        const onnx_call *call);
 /* NodeProto. */
 pg_code onnx_read_node(onnx_reader *r, span node, uint32_t region_index, onnx_scope *scope, const onnx_call *call);
 const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name);

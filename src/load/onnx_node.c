@@ -89,7 +89,8 @@ static pg_code read_subgraph(onnx_reader *r, span proto, node_proto *n, onnx_sco
     int key = attr_key_find(a.name);
     if (key < 0 || n->n_regions == MAX_REGIONS) return PG_E_OK;
     if (r->depth >= r->max_depth)
-        return error_at(r->e, PG_E_LIMIT, proto.base, "subgraphs are nested more than %u deep; the file is not a sane model", r->max_depth);
+        return error_at(r->e, PG_E_LIMIT, proto.base,
+                        "subgraphs are nested more than %u deep; the file is not a sane model", r->max_depth);
     uint32_t region_index = graph_add_region(r->g);
     if (region_index == NO_TENSOR) return onnx_nomem(r);
     onnx_scope inner = {.parent = scope};
@@ -122,9 +123,9 @@ static pg_code attr_list(onnx_reader *r, int key, span body)
         }
     }
     if (got < 0) return PG_E_TRUNCATED;
-    bool ok = n_floats ? graph_attr_floats(r->g, (attr_key)key, floats, n_floats)
-              : n_strings ? graph_attr_int(r->g, (attr_key)key, n_strings)
-                          : graph_attr_ints(r->g, (attr_key)key, ints.v, ints.n);
+    bool ok = n_floats  ? graph_attr_floats(r->g, (attr_key)key, floats, n_floats)
+            : n_strings ? graph_attr_int(r->g, (attr_key)key, n_strings)
+                        : graph_attr_ints(r->g, (attr_key)key, ints.v, ints.n);
     return ok ? PG_E_OK : onnx_nomem(r);
 }
 
@@ -142,7 +143,8 @@ static bool find_attr(onnx_reader *r, span message, uint32_t field, str name, at
 {
     protobuf_field f;
     while (protobuf_next(&message, &f, r->e) == 1)
-        if (f.number == field && f.type == PROTOBUF_BYTES && !parse_attr(r, f.bytes, out) && str_eq(out->name, name)) return true;
+        if (f.number == field && f.type == PROTOBUF_BYTES && !parse_attr(r, f.bytes, out) && str_eq(out->name, name))
+            return true;
     return false;
 }
 
@@ -202,8 +204,9 @@ static pg_code warn_unknown(onnx_reader *r, const node_proto *n)
 {
     bool added;
     if (!map_add(&r->unknown, n->type, 0, &added)) return onnx_nomem(r);
-    if (added && !graph_warn(r->g, "unknown operator '%.*s'%s%.*s%s: costed by its memory traffic only", STR_ARG(n->type),
-                             n->domain.len ? " of domain '" : "", STR_ARG(n->domain), n->domain.len ? "'" : ""))
+    if (added &&
+        !graph_warn(r->g, "unknown operator '%.*s'%s%.*s%s: costed by its memory traffic only", STR_ARG(n->type),
+                    n->domain.len ? " of domain '" : "", STR_ARG(n->domain), n->domain.len ? "'" : ""))
         return onnx_nomem(r);
     return PG_E_OK;
 }
@@ -221,7 +224,8 @@ static pg_code check_arity(onnx_reader *r, const node_proto *n, int kind)
         (arity[kind].max_out == 255 || n->n_out <= arity[kind].max_out))
         return PG_E_OK;
     error_path(r->e, "node '%.*s'", STR_ARG(n->name));
-    return error_set(r->e, PG_E_GRAPH, "%.*s has %u inputs and %u outputs, which the operator does not allow; export the model again",
+    return error_set(r->e, PG_E_GRAPH,
+                     "%.*s has %u inputs and %u outputs, which the operator does not allow; export the model again",
                      STR_ARG(n->type), n->n_in, n->n_out);
 }
 
@@ -230,7 +234,8 @@ static pg_code add_op(onnx_reader *r, span node, const node_proto *n, uint32_t r
     int kind = kind_of(n->domain, n->type);
     pg_code code = kind < 0 ? warn_unknown(r, n) : check_arity(r, n, kind);
     if (code) return code;
-    uint32_t o = graph_add_op(r->g, region_index, kind < 0 ? OP_Unknown : (op_kind)kind, n->name, n->in, n->n_in, n->out, n->n_out);
+    uint32_t o = graph_add_op(r->g, region_index, kind < 0 ? OP_Unknown : (op_kind)kind, n->name, n->in, n->n_in,
+                              n->out, n->n_out);
     if (o == NO_TENSOR) return onnx_nomem(r);
     r->g->ops[o].type = n->type;
     r->g->ops[o].opset = onnx_opset_of(r, n->domain);
@@ -299,13 +304,16 @@ static pg_code parse_outputs(onnx_reader *r, span node, node_proto *n, onnx_scop
 pg_code onnx_read_node(onnx_reader *r, span node, uint32_t region_index, onnx_scope *scope, const onnx_call *call)
 {
     if (++r->work > r->max_work)
-        return error_at(r->e, PG_E_LIMIT, node.base, "more than %llu nodes once functions are inlined; the file is not a sane model",
+        return error_at(r->e, PG_E_LIMIT, node.base,
+                        "more than %llu nodes once functions are inlined; the file is not a sane model",
                         (unsigned long long)r->max_work);
     node_proto n;
     memset(&n, 0, sizeof n);
     pg_code code = parse_node(r, node, &n, scope, call);
     if (code) return code;
-    if (!n.type.len) return error_at(r->e, PG_E_FORMAT, node.base, "node '%.*s' has no operator type; the file is damaged", STR_ARG(n.name));
+    if (!n.type.len)
+        return error_at(r->e, PG_E_FORMAT, node.base, "node '%.*s' has no operator type; the file is damaged",
+                        STR_ARG(n.name));
     const onnx_function *fn = onnx_find_function(r, n.domain, n.type);
     if (fn) return onnx_inline(r, fn, node, region_index, scope, call);
     code = parse_outputs(r, node, &n, scope);

@@ -3,11 +3,11 @@
 dtype onnx_dtype(int64_t code)
 {
     static const uint8_t table[] = {
-        [1] = DT_FP32,     [2] = DT_UINT8,      [3] = DT_INT8,        [4] = DT_UINT16,    [5] = DT_INT16,
-        [6] = DT_INT32,    [7] = DT_INT64,      [8] = DT_STRING,      [9] = DT_BOOL,      [10] = DT_FP16,
-        [11] = DT_FP64,    [12] = DT_UINT32,    [13] = DT_UINT64,     [14] = DT_COMPLEX64, [15] = DT_COMPLEX128,
-        [16] = DT_BF16,    [17] = DT_FP8E4M3,   [18] = DT_FP8E4M3,    [19] = DT_FP8E5M2,  [20] = DT_FP8E5M2,
-        [21] = DT_UINT4,   [22] = DT_INT4,      [23] = DT_FP4,        [25] = DT_UINT2,    [26] = DT_INT2,
+        [1] = DT_FP32,   [2] = DT_UINT8,    [3] = DT_INT8,     [4] = DT_UINT16,     [5] = DT_INT16,
+        [6] = DT_INT32,  [7] = DT_INT64,    [8] = DT_STRING,   [9] = DT_BOOL,       [10] = DT_FP16,
+        [11] = DT_FP64,  [12] = DT_UINT32,  [13] = DT_UINT64,  [14] = DT_COMPLEX64, [15] = DT_COMPLEX128,
+        [16] = DT_BF16,  [17] = DT_FP8E4M3, [18] = DT_FP8E4M3, [19] = DT_FP8E5M2,   [20] = DT_FP8E5M2,
+        [21] = DT_UINT4, [22] = DT_INT4,    [23] = DT_FP4,     [25] = DT_UINT2,     [26] = DT_INT2,
     };
     return code > 0 && code < (int64_t)sizeof table ? (dtype)table[code] : DT_UNKNOWN;
 }
@@ -40,10 +40,10 @@ typedef struct tensor_proto {
     bool external;
     bool has_raw, has_typed;
     span raw;
-    onnx_ints ints;   /* int32_data, int64_data, uint64_data */
-    span floats;      /* packed float_data */
+    onnx_ints ints; /* int32_data, int64_data, uint64_data */
+    span floats;    /* packed float_data */
     span doubles;
-    float one_float;  /* unpacked float_data of one element */
+    float one_float; /* unpacked float_data of one element */
     bool has_one_float;
     uint64_t at;
 } tensor_proto;
@@ -97,9 +97,7 @@ static double half_to_double(uint16_t h)
 {
     int exponent = h >> 10 & 31;
     double m = h & 1023;
-    double v = exponent == 0    ? m / 16777216.0
-               : exponent == 31 ? INFINITY
-                                : (1 + m / 1024) * pow(2, exponent - 15);
+    double v = exponent == 0 ? m / 16777216.0 : exponent == 31 ? INFINITY : (1 + m / 1024) * pow(2, exponent - 15);
     return h & 0x8000 ? -v : v;
 }
 
@@ -140,7 +138,8 @@ static bool wants_value(dtype d, double elements)
 {
     enum { FLOATS_MAX = 64 };
     const dtype_info *info = dtype_get(d);
-    if (!info->bits || info->bits % 8 || info->bits > 64 || d == DT_COMPLEX64 || d == DT_FP8E4M3 || d == DT_FP8E5M2) return false;
+    if (!info->bits || info->bits % 8 || info->bits > 64 || d == DT_COMPLEX64 || d == DT_FP8E4M3 || d == DT_FP8E5M2)
+        return false;
     return elements <= (info->floating ? FLOATS_MAX : FOLD_MAX);
 }
 
@@ -176,20 +175,24 @@ pg_code onnx_read_tensor(onnx_reader *r, span proto, uint32_t index)
     if (code) return code;
     tensor *t = &r->g->tensors[index];
     if (p.dims.n > MAX_RANK)
-        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' has more than %d dimensions", STR_ARG(t->name), (int)MAX_RANK);
+        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' has more than %d dimensions", STR_ARG(t->name),
+                        (int)MAX_RANK);
     double elements = 1;
     for (uint32_t i = 0; i < p.dims.n; i++) {
         if (p.dims.v[i] < 0)
-            return error_at(r->e, PG_E_FORMAT, p.at, "tensor '%.*s' has the negative dimension %lld; the file is damaged",
-                            STR_ARG(t->name), (long long)p.dims.v[i]);
+            return error_at(r->e, PG_E_FORMAT, p.at,
+                            "tensor '%.*s' has the negative dimension %lld; the file is damaged", STR_ARG(t->name),
+                            (long long)p.dims.v[i]);
         elements *= (double)p.dims.v[i];
     }
     if (elements > 1e15)
-        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' claims %g elements; the file is damaged", STR_ARG(t->name), elements);
+        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' claims %g elements; the file is damaged",
+                        STR_ARG(t->name), elements);
     dtype d = onnx_dtype(p.type);
     double bytes = ceil(elements * dtype_bytes(d));
     if (p.has_raw && !p.external && dtype_get(d)->bits && d != DT_UNKNOWN && (double)p.raw.len != bytes)
-        return error_at(r->e, PG_E_FORMAT, p.at, "tensor '%.*s' holds %llu bytes where its shape needs %.0f; the file is damaged",
+        return error_at(r->e, PG_E_FORMAT, p.at,
+                        "tensor '%.*s' holds %llu bytes where its shape needs %.0f; the file is damaged",
                         STR_ARG(t->name), (unsigned long long)p.raw.len, bytes);
     t->role = ROLE_WEIGHT;
     t->dtype = (uint8_t)d;
@@ -223,7 +226,8 @@ pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t index)
     for (uint32_t i = 0; i < dims.n; i++)
         if (dims.v[i] < 0) elements = -1;
     if (dims.n > MAX_RANK || elements < 0 || elements > 1e15 || stored < 0 || stored > elements)
-        return error_at(r->e, PG_E_FORMAT, at, "sparse tensor '%.*s' has impossible dimensions; the file is damaged", STR_ARG(t->name));
+        return error_at(r->e, PG_E_FORMAT, at, "sparse tensor '%.*s' has impossible dimensions; the file is damaged",
+                        STR_ARG(t->name));
     t->role = ROLE_WEIGHT;
     t->dtype = (uint8_t)onnx_dtype(values.type);
     t->weight_bytes = stored * dtype_bytes((dtype)t->dtype) + coordinates * 8;
@@ -249,8 +253,9 @@ static int64_t symbol_fallback(str name, int axis, int rank)
     static const struct {
         const char *part;
         int64_t size;
-    } known[] = {{"batch", 1},   {"seq", 128},    {"length", 128}, {"token", 128}, {"time", 128},  {"past", 128},
-                 {"height", 224}, {"width", 224}, {"frames", 128}, {"audio", 16000}, {"samples", 16000}, {"channel", 3}};
+    } known[] = {{"batch", 1},    {"seq", 128},     {"length", 128},    {"token", 128},
+                 {"time", 128},   {"past", 128},    {"height", 224},    {"width", 224},
+                 {"frames", 128}, {"audio", 16000}, {"samples", 16000}, {"channel", 3}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         for (size_t at = 0; at + strlen(known[i].part) <= s.len; at++)
             if (str_starts((str){s.ptr + at, s.len - at}, known[i].part)) return known[i].size;
@@ -279,7 +284,8 @@ static pg_code read_dim(onnx_reader *r, span proto, int axis, num *out, str *nam
     }
     (void)axis;
     if (has_value && out->v.i > (int64_t)1 << 48)
-        return error_at(r->e, PG_E_LIMIT, proto.base, "an input claims a dimension of %lld; the file is damaged", (long long)out->v.i);
+        return error_at(r->e, PG_E_LIMIT, proto.base, "an input claims a dimension of %lld; the file is damaged",
+                        (long long)out->v.i);
     return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
 }
 

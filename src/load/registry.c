@@ -40,7 +40,8 @@ static const char *other_format(span f)
 static void format_names(char *out, size_t cap)
 {
     size_t n = 0;
-    for (size_t i = 0; i < FORMATS && n < cap; i++) n += format_text(out + n, cap - n, "%s%s", i ? ", " : "", formats[i]->name);
+    for (size_t i = 0; i < FORMATS && n < cap; i++)
+        n += format_text(out + n, cap - n, "%s%s", i ? ", " : "", formats[i]->name);
 }
 
 const load_format *load_detect(span file, const char *path, const char *format, pg_error *e)
@@ -72,6 +73,8 @@ const load_format *load_detect(span file, const char *path, const char *format, 
     if (best) return best;
     const char *other = other_format(file);
     if (other) error_set(e, PG_E_UNSUPPORTED, "looks like %s; this version reads: %s", other, names);
-    else error_set(e, PG_E_FORMAT, "not a model file of a known format; this version reads: %s (--format NAME if you are sure)", names);
+    else
+        error_set(e, PG_E_FORMAT,
+                  "not a model file of a known format; this version reads: %s (--format NAME if you are sure)", names);
     return NULL;
 }

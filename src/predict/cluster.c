@@ -79,7 +79,8 @@ static bool may_join(const planner *p, const unit *u)
 static uint32_t new_cluster(planner *p, uint32_t first, uint32_t anchor)
 {
     uint32_t c = p->n_clusters++;
-    p->clusters[c] = (cluster){.first = first, .last = first, .anchor = anchor, .elements = space_of(p, &p->us->u[first])};
+    p->clusters[c] = (cluster){
+        .first = first, .last = first, .anchor = anchor, .elements = space_of(p, &p->us->u[first])};
     p->cluster_of[first] = c + 1;
     return c;
 }
@@ -109,7 +110,9 @@ static uint32_t choose(planner *p, uint32_t i)
         const cluster *cl = &p->clusters[c - 1];
         bool epilogue = cl->anchor != UINT32_MAX;
         if (epilogue ? !(p->rt->fuse_epilogue && unit_is_pointwise(p, u)) : !may_join(p, u)) continue;
-        if (cl->elements == n || (!epilogue && out_elements(p, from) == n) || (!epilogue && is_norm(u) && cl->elements <= n)) return c - 1;
+        if (cl->elements == n || (!epilogue && out_elements(p, from) == n) ||
+            (!epilogue && is_norm(u) && cl->elements <= n))
+            return c - 1;
     }
     return UINT32_MAX;
 }

@@ -48,7 +48,9 @@ static double result_width(const planner *p, const unit *u)
     if (!p->opt.autocast) return u->n_out ? plan_width(p, unit_out(p->us, u)[0]) : 4;
     if (runs_in_fp32(u)) return 4;
     double width = 0;
-    uint32_t n_in = op_work_class((op_kind)u->kind) == WORK_BATCHNORM || op_work_class((op_kind)u->kind) == WORK_NORM ? 1 : u->n_in;
+    uint32_t n_in = op_work_class((op_kind)u->kind) == WORK_BATCHNORM || op_work_class((op_kind)u->kind) == WORK_NORM
+                      ? 1
+                      : u->n_in;
     for (uint32_t i = 0; i < n_in; i++) {
         uint32_t t = unit_in(p->us, u)[i];
         if (t == NO_TENSOR || !plan_is_float(p, t) || plan_shape(p, t)->rank == 0) continue;
@@ -90,7 +92,8 @@ void lower_pointwise(planner *p)
     if (out == NO_TENSOR) return;
     bool folded = w == WORK_BATCHNORM && p->rt->fold_batch_norm;
     bool vanishes = w == WORK_QUANTIZE && (p->rt->skip_quantize || p->us->constant[in_at(p, 0)]);
-    if (folded || vanishes || (w == WORK_CAST && is_noop_cast(p))) { /* the precision asked for decides, not the file's casts */
+    if (folded || vanishes ||
+        (w == WORK_CAST && is_noop_cast(p))) { /* the precision asked for decides, not the file's casts */
         view_same(p, in_at(p, 0), out);
         return;
     }
@@ -342,7 +345,8 @@ static uint32_t inside_uses(const planner *p, uint32_t c, uint32_t t)
         if (!member && !view) continue;
         for (uint32_t k = 0; k < u->n_in; k++)
             if (unit_in(p->us, u)[k] == t)
-                n += member || (u->n_out == 1 && inside_uses(p, c, unit_out(p->us, u)[0]) == p->us->uses[unit_out(p->us, u)[0]]);
+                n += member ||
+                     (u->n_out == 1 && inside_uses(p, c, unit_out(p->us, u)[0]) == p->us->uses[unit_out(p->us, u)[0]]);
     }
     return n;
 }

@@ -200,7 +200,7 @@ static void set_channels_last(planner *p, uint32_t out)
     const tensor_shape *ts = plan_shape(p, out);
     if (ts->rank != 4 || !num_known(ts->dims[1]) || !num_known(ts->dims[2]) || !num_known(ts->dims[3])) return;
     int64_t c = ts->dims[1].v.i, h = ts->dims[2].v.i, w = ts->dims[3].v.i;
-    int64_t s[4] = {c * h * w, 1, w * c, c};
+    int64_t s[4] = {stride_mul(stride_mul(c, h), w), 1, stride_mul(w, c), c};
     memcpy(p->v[out].stride, s, sizeof s);
     p->v[out].strided = true;
 }
@@ -252,7 +252,8 @@ static heads heads_of(const planner *p)
     int rank = plan_shape(p, q)->rank;
     memset(&h, 0, sizeof h);
     attention_shape *s = &h.s;
-    s->causal = (p->u->flags & UNIT_CAUSAL) || op_attr_int(p->g, o, ATTR_is_causal, 0) || op_attr_int(p->g, o, ATTR_unidirectional, 0);
+    s->causal = (p->u->flags & UNIT_CAUSAL) || op_attr_int(p->g, o, ATTR_is_causal, 0) ||
+                op_attr_int(p->g, o, ATTR_unidirectional, 0);
     if (p->u->kind == OP_ScaledDotProductAttention && rank >= 4) {
         bool kt = p->u->flags & UNIT_K_TRANSPOSED;
         s->heads = dim(p, q, -3);
@@ -265,7 +266,8 @@ static heads heads_of(const planner *p)
         s->bias = p->u->n_in > 3 && in_at(p, 3) != NO_TENSOR;
         return h;
     }
-    s->heads = (double)op_attr_int(p->g, o, p->u->kind == OP_ScaledDotProductAttention ? ATTR_q_num_heads : ATTR_num_heads, 1);
+    s->heads = (double)op_attr_int(p->g, o,
+                                   p->u->kind == OP_ScaledDotProductAttention ? ATTR_q_num_heads : ATTR_num_heads, 1);
     if (s->heads < 1) s->heads = 1;
     s->kv_heads = (double)op_attr_int(p->g, o, ATTR_kv_num_heads, (int64_t)s->heads);
     if (s->kv_heads < 1) s->kv_heads = s->heads;
@@ -280,8 +282,7 @@ static heads heads_of(const planner *p)
         s->kv_len = plan_shape(p, k)->rank == 4 ? dim(p, k, 2) : dim(p, k, 1);
     }
     if (rank == 3 && !(p->u->flags & UNIT_K_TRANSPOSED)) s->head_dim = s->v_dim = width / s->heads;
-    else { /* [batch * heads, length, head dim] */
-        s->heads = s->kv_heads = 1;
+    else { /* [batch * heads, length, head dim] */ s->heads = s->kv_heads = 1;
         s->head_dim = dim(p, q, -1);
         s->v_dim = v == NO_TENSOR ? s->head_dim : dim(p, v, -1);
         s->kv_len = k == NO_TENSOR ? s->q_len : dim(p, k, p->u->flags & UNIT_K_TRANSPOSED ? -1 : -2);
@@ -326,7 +327,7 @@ void lower_attention(planner *p)
     const tensor_shape *ts = plan_shape(p, out);
     if (!p->rt->strided_views || ts->rank != 4) return;
     int64_t heads_n = ts->dims[1].v.i, length = ts->dims[2].v.i, width = ts->dims[3].v.i;
-    int64_t stride[4] = {length * heads_n * width, width, heads_n * width, 1};
+    int64_t row = stride_mul(heads_n, width), stride[4] = {stride_mul(length, row), width, row, 1};
     memcpy(p->v[out].stride, stride, sizeof stride);
     p->v[out].strided = heads_n > 1 && length > 1;
 }
@@ -342,8 +343,12 @@ void lower_recurrent(planner *p)
     double gates = p->u->kind == OP_LSTM ? 4 : p->u->kind == OP_GRU ? 3 : 1;
     bool batch_first = op_attr_int(p->g, op_of(p), ATTR_layout, 0) == 1;
     for (uint32_t i = 0; i < 4; i++) prepare(p, in_at(p, i), i == 0);
-    *s = (recurrent_shape){dim(p, x, batch_first ? 1 : 0), dim(p, x, batch_first ? 0 : 1), dim(p, x, 2),
-                           dim(p, w, 1) / gates, gates, dim(p, w, 0)};
+    *s = (recurrent_shape){dim(p, x, batch_first ? 1 : 0),
+                           dim(p, x, batch_first ? 0 : 1),
+                           dim(p, x, 2),
+                           dim(p, w, 1) / gates,
+                           gates,
+                           dim(p, w, 0)};
     k.flops = 2 * s->steps * s->batch * s->directions * s->gates * s->hidden * (s->input + s->hidden);
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)

@@ -52,7 +52,7 @@ static void value_init(planner *p, uint32_t t)
     const tensor_shape *ts = plan_shape(p, t);
     if (p->opt.channels_last && p->g->tensors[t].role == ROLE_INPUT && ts->rank == 4 && p->rt->strided_views) {
         int64_t c = ts->dims[1].v.i, h = ts->dims[2].v.i, w = ts->dims[3].v.i;
-        int64_t s[4] = {c * h * w, 1, w * c, c};
+        int64_t s[4] = {stride_mul(stride_mul(c, h), w), 1, stride_mul(w, c), c};
         memcpy(v->stride, s, sizeof s);
         v->strided = true;
     }
@@ -86,7 +86,8 @@ void plan_write(planner *p, kernel *k, uint32_t t, double width)
     v->strided = false;
     v->stored = v->elements < 0 ? 0 : v->elements;
     k->write_bytes += v->stored * v->width;
-    v->born = p->clock; /* moved to the end of the kernel by plan_emit's clock: the distance then starts behind its own traffic */
+    v->born =
+        p->clock; /* moved to the end of the kernel by plan_emit's clock: the distance then starts behind its own traffic */
 }
 
 static uint64_t hash_kernel(const kernel *k)
@@ -140,7 +141,8 @@ void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
 {
     kernel_plan *out = p->out;
     double traffic = k->read_bytes + k->weight_bytes + k->write_bytes;
-    k->hot_distance = quantise(k->hot_distance + traffic * 0.5); /* half of its own traffic passes before the average byte */
+    k->hot_distance = quantise(k->hot_distance +
+                               traffic * 0.5); /* half of its own traffic passes before the average byte */
     uint32_t index = kernel_index(p, k);
     if (out->n_steps == p->cap_steps) {
         uint32_t cap = p->cap_steps ? p->cap_steps * 2 : 256;
@@ -153,8 +155,8 @@ void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
     }
     if (p->failed) return;
     double trips = p->u->trips;
-    out->steps[out->n_steps++] = (plan_step){index, p->u->op, role == STEP_MAIN ? p->u->n_ops : 0, p->u->kind, (uint16_t)tail,
-                                             (uint16_t)role, trips};
+    out->steps[out->n_steps++] = (plan_step){
+        index, p->u->op, role == STEP_MAIN ? p->u->n_ops : 0, p->u->kind, (uint16_t)tail, (uint16_t)role, trips};
     out->kernels[index].count += trips;
     out->launches += trips;
     out->flops += k->flops * trips;
@@ -260,7 +262,8 @@ static void weight_memory(planner *p)
         bool narrow = dtype_get(d)->bits && dtype_get(d)->bits < 16;
         double width = plan_width(p, t);
         bytes += narrow ? p->g->tensors[t].weight_bytes : p->v[t].elements * width;
-        if (p->opt.autocast && p->v[t].cast) bytes += p->v[t].elements * 2; /* the half copies live until the step ends */
+        if (p->opt.autocast && p->v[t].cast)
+            bytes += p->v[t].elements * 2; /* the half copies live until the step ends */
     }
     p->out->memory.weights = bytes;
 }
@@ -332,7 +335,8 @@ static void walk(planner *p)
     }
 }
 
-pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *runtime, const plan_options *opt, arena *a, pg_error *e)
+pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *runtime, const plan_options *opt, arena *a,
+                   pg_error *e)
 {
     memset(out, 0, sizeof *out);
     out->g = us->g;

@@ -2,30 +2,31 @@
 #ifndef PREDICT_PLANNER_H
 #define PREDICT_PLANNER_H
 
+#include "graph/num.h"
 #include "predict/plan.h"
 
 enum { VIEW_RANK = 8 };
 
 /* A tensor at run time. */
 typedef struct value {
-    double elements;       /* -1: unknown */
-    double stored;         /* elements that exist in memory: fewer where an expansion repeats them */
-    double width;          /* bytes per element */
-    double born;           /* planner.clock when it was written; negative: before the step */
+    double elements;           /* -1: unknown */
+    double stored;             /* elements that exist in memory: fewer where an expansion repeats them */
+    double width;              /* bytes per element */
+    double born;               /* planner.clock when it was written; negative: before the step */
     int64_t stride[VIEW_RANK]; /* elements; meaningful when `strided` */
-    uint32_t base;         /* the tensor whose memory it is */
-    uint32_t last_use;     /* unit index + 1 of the last reader of this memory; kept at the base */
-    bool strided;          /* not contiguous: stride says how */
-    bool channels_last;    /* contiguous in channels-last order */
-    bool virtual;          /* lives inside a fused kernel */
-    bool cast;             /* weights: the half copy of this step has been made */
+    uint32_t base;             /* the tensor whose memory it is */
+    uint32_t last_use;         /* unit index + 1 of the last reader of this memory; kept at the base */
+    bool strided;              /* not contiguous: stride says how */
+    bool channels_last;        /* contiguous in channels-last order */
+    bool virtual;              /* lives inside a fused kernel */
+    bool cast;                 /* weights: the half copy of this step has been made */
 } value;
 
 typedef struct cluster {
-    uint32_t first, last;  /* unit indices */
-    uint32_t anchor;       /* unit that decides the kernel; UINT32_MAX: pointwise only */
-    uint32_t next;         /* unused */
-    double elements;       /* of its iteration space */
+    uint32_t first, last; /* unit indices */
+    uint32_t anchor;      /* unit that decides the kernel; UINT32_MAX: pointwise only */
+    uint32_t next;        /* unused */
+    double elements;      /* of its iteration space */
     bool consumed_outside;
     bool has_norm;
 } cluster;
@@ -38,24 +39,24 @@ typedef struct planner {
     plan_options opt;
     arena *a;
     kernel_plan *out;
-    value *v;              /* per tensor */
-    uint32_t *maker;       /* per tensor: unit + 1 */
-    uint32_t *cluster_of;  /* per unit: cluster + 1; 0: on its own */
+    value *v;             /* per tensor */
+    uint32_t *maker;      /* per tensor: unit + 1 */
+    uint32_t *cluster_of; /* per unit: cluster + 1; 0: on its own */
     cluster *clusters;
     uint32_t n_clusters;
-    double clock;          /* bytes touched so far in the step */
+    double clock; /* bytes touched so far in the step */
     uint32_t cap_kernels, cap_steps;
-    uint32_t *hash;        /* kernel dedupe: index + 1 */
+    uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;
-    double live, peak;     /* activation bytes */
-    const unit *u;         /* the unit being lowered */
+    double live, peak; /* activation bytes */
+    const unit *u;     /* the unit being lowered */
     uint32_t ui;
-    bool failed;           /* out of memory */
-    uint32_t unknown;      /* units that could not be costed */
+    bool failed;      /* out of memory */
+    uint32_t unknown; /* units that could not be costed */
 } planner;
 
 /* ---- plan.c ---- */
-double plan_width(const planner *p, uint32_t t);   /* bytes per element that a float tensor has by default */
+double plan_width(const planner *p, uint32_t t); /* bytes per element that a float tensor has by default */
 const tensor_shape *plan_shape(const planner *p, uint32_t t);
 /* Adds what reading `t` costs to the kernel: weights apart, recently written values as hot. */
 void plan_read(planner *p, kernel *k, uint32_t t);
@@ -72,6 +73,12 @@ void plan_contiguous(planner *p, uint32_t t);
 bool plan_is_float(const planner *p, uint32_t t);
 
 /* ---- stride.c: views ---- */
+/* A stride times a dim; what a file claims beyond 64 bits stays the largest number. */
+static inline int64_t stride_mul(int64_t a, int64_t b)
+{
+    int64_t product;
+    return int_mul(a, b, &product) ? product : INT64_MAX;
+}
 void stride_contiguous(const tensor_shape *ts, int64_t *stride);
 void stride_of(const planner *p, uint32_t t, int64_t *stride);
 /* out becomes a view of in. */

@@ -27,7 +27,8 @@ static double curve_share(const double *curve, double batch)
 static double sustained_clock(const gpu_spec *spec)
 {
     double share = spec->thermal_factor_sustained > 0 ? clamp(spec->thermal_factor_sustained, 0.1, 1) : 0.97;
-    if (spec->throttle_temp_c > 0 && spec->throttle_temp_c < 90) share *= clamp(1 - (90 - spec->throttle_temp_c) * 0.005, 0.5, 1);
+    if (spec->throttle_temp_c > 0 && spec->throttle_temp_c < 90)
+        share *= clamp(1 - (90 - spec->throttle_temp_c) * 0.005, 0.5, 1);
     if (spec->base_mhz > 0 && spec->boost_mhz > spec->base_mhz && share < spec->base_mhz / spec->boost_mhz)
         share = spec->base_mhz / spec->boost_mhz; /* the base clock is what the vendor guarantees */
     return share;
@@ -44,13 +45,15 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
     s.boost_mhz *= g->clock_share;
     for (int p = 0; p < PREC_COUNT; p++) {
         s.tflops[p] *= g->clock_share;
-        if (p != PREC_FP32 && perf->tensor_core_utilization > 0) s.tflops[p] *= clamp(perf->tensor_core_utilization, 0.01, 1);
+        if (p != PREC_FP32 && perf->tensor_core_utilization > 0)
+            s.tflops[p] *= clamp(perf->tensor_core_utilization, 0.01, 1);
     }
     s.fp16_vector_tflops *= g->clock_share;
     if (perf->memory_efficiency > 0)
         s.coalescing_efficiency = clamp(perf->memory_efficiency, 0.01, 1) *
                                   (spec->coalescing_efficiency > 0 ? spec->coalescing_efficiency : 1);
-    if (spec->cache_hit_ratio > 0) s.l2_mb *= 2 * clamp(spec->cache_hit_ratio, 0.01, 1); /* 0.5: as the cache's size says */
+    if (spec->cache_hit_ratio > 0)
+        s.l2_mb *= 2 * clamp(spec->cache_hit_ratio, 0.01, 1); /* 0.5: as the cache's size says */
     cost_gpu_init(&g->cost, &s, c);
 }
 
@@ -91,13 +94,14 @@ static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
 }
 
-static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt, bool host_bound)
+static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt,
+                          bool host_bound)
 {
-    double w = opt->basis == BASIS_CALIBRATED    ? pc->interval_calibrated
-               : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
-                                                 : pc->interval_specification;
+    double w = opt->basis == BASIS_CALIBRATED  ? pc->interval_calibrated
+             : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
+                                               : pc->interval_specification;
     if (host_bound && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
-    if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
+    if (opt->fast_mode) w = 1.0;                                    /* a roofline is a bound, not an estimate */
     return w + p->unknown_share * 2;
 }
 
@@ -111,7 +115,8 @@ static double power_of(const step_prediction *s, const gpu_spec *spec, const pre
     return idle + (tdp - idle) * clamp(active, 0, 1);
 }
 
-step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc, const predict_options *opt)
+step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
+                             const predict_options *opt)
 {
     step_prediction s;
     memset(&s, 0, sizeof s);
@@ -129,10 +134,12 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
     if (!opt->fast_mode && !opt->device_time)
-        s.host_s = 1e-6 * host_slowness(g->spec, pc) * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
+        s.host_s = 1e-6 * host_slowness(g->spec, pc) *
+                   (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
     bool host_bound = s.host_s > s.gpu_s;
     s.seconds = host_bound ? s.host_s : s.gpu_s;
-    if (!opt->fast_mode && !opt->device_time && !host_bound) s.seconds += 1e-6 * rt->host_us; /* the first launch is waited for */
+    if (!opt->fast_mode && !opt->device_time && !host_bound)
+        s.seconds += 1e-6 * rt->host_us; /* the first launch is waited for */
     s.limit = BOUND_HOST;
     for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;

@@ -15,10 +15,10 @@ typedef struct predict_constants {
 typedef enum basis { BASIS_CALIBRATED, BASIS_TRANSFERRED, BASIS_SPECIFICATION } basis;
 
 typedef struct predict_options {
-    bool fast_mode;      /* the plain roofline */
-    bool real_hardware;  /* sustained clocks */
-    bool device_time;    /* no host */
-    gpu_family family;   /* which of a profile's model_performance tables speaks */
+    bool fast_mode;     /* the plain roofline */
+    bool real_hardware; /* sustained clocks */
+    bool device_time;   /* no host */
+    gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
     basis basis;
 } predict_options;
@@ -40,13 +40,14 @@ typedef struct step_prediction {
 typedef struct predict_gpu {
     const gpu_spec *spec;
     cost_gpu cost;
-    double clock_share;     /* sustained over boost; 1 unless real_hardware */
-    double family_speed;    /* architecture_multiplier and batch_scaling_curve */
+    double clock_share;  /* sustained over boost; 1 unless real_hardware */
+    double family_speed; /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
-step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc, const predict_options *opt);
+step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
+                             const predict_options *opt);
 
 #endif

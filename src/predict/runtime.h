@@ -10,27 +10,27 @@ typedef struct runtime_profile {
     str note;
 
     /* what it fuses and leaves out */
-    bool fold_constants;  /* what depends on weights only is computed once, at load time */
-    bool fold_batch_norm; /* batch normalisation goes into the convolution's weights */
-    bool fuse_epilogue;   /* bias, activation and residual sum run inside the convolution or matrix product */
-    bool fuse_activation; /* ... activations and biases only */
-    bool fuse_pointwise;  /* chains of pointwise operations are one kernel */
-    bool fuse_norm;       /* ... with normalisations, softmax and reductions in them */
-    bool strided_views;   /* transposes, slices and expansions are views; what needs contiguous data copies */
-    bool conv_bias_kernel; /* a convolution's bias is a kernel of its own */
+    bool fold_constants;       /* what depends on weights only is computed once, at load time */
+    bool fold_batch_norm;      /* batch normalisation goes into the convolution's weights */
+    bool fuse_epilogue;        /* bias, activation and residual sum run inside the convolution or matrix product */
+    bool fuse_activation;      /* ... activations and biases only */
+    bool fuse_pointwise;       /* chains of pointwise operations are one kernel */
+    bool fuse_norm;            /* ... with normalisations, softmax and reductions in them */
+    bool strided_views;        /* transposes, slices and expansions are views; what needs contiguous data copies */
+    bool conv_bias_kernel;     /* a convolution's bias is a kernel of its own */
     bool conv_tf32, gemm_tf32; /* fp32 convolutions, matrix products use TF32 units by default */
-    bool channels_last;   /* keeps images channels-last whatever the file says */
-    bool quantized_io;    /* int8: activations stay int8 between layers */
-    bool skip_quantize;   /* quantise/dequantise pairs vanish into the layers around them */
+    bool channels_last;        /* keeps images channels-last whatever the file says */
+    bool quantized_io;         /* int8: activations stay int8 between layers */
+    bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
     /* the host */
-    double host_us;       /* to issue one operation that launches a kernel */
-    double host_view_us;  /* ... one that only makes a view */
-    double host_step_us;  /* once a step: Python entry, synchronisation */
+    double host_us;      /* to issue one operation that launches a kernel */
+    double host_view_us; /* ... one that only makes a view */
+    double host_step_us; /* once a step: Python entry, synchronisation */
 
     /* memory, MB of 1e6 bytes */
-    double framework_mb;  /* libraries loaded on the GPU beside the CUDA context */
-    double workspace_mb;  /* convolution and matrix-product workspaces */
+    double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */
+    double workspace_mb;    /* convolution and matrix-product workspaces */
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */

@@ -16,7 +16,7 @@ void stride_contiguous(const tensor_shape *ts, int64_t *stride)
     int64_t s = 1;
     for (int i = ts->rank; i-- > 0;) {
         stride[i] = s;
-        s *= dim(ts, i);
+        s = stride_mul(s, dim(ts, i));
     }
 }
 
@@ -128,19 +128,19 @@ bool view_reshape(planner *p, uint32_t in, uint32_t out)
     int j = b->rank - 1;
     for (int i = a->rank - 1; i >= 0;) {
         int64_t base = stride[i], size = dim(a, i);
-        while (i > 0 && (dim(a, i - 1) == 1 || stride[i - 1] == stride[i] * dim(a, i))) {
+        while (i > 0 && (dim(a, i - 1) == 1 || stride[i - 1] == stride_mul(stride[i], dim(a, i)))) {
             if (dim(a, i - 1) == 1) {
-                stride[i - 1] = stride[i] * dim(a, i);
+                stride[i - 1] = stride_mul(stride[i], dim(a, i));
             }
             i--;
-            size *= dim(a, i);
+            size = stride_mul(size, dim(a, i));
         }
         i--;
         int64_t left = size, step = base;
         while (j >= 0 && (left > 1 || dim(b, j) == 1)) {
             if (dim(b, j) > left || left % dim(b, j)) return false;
             made[j] = step;
-            step *= dim(b, j);
+            step = stride_mul(step, dim(b, j));
             left /= dim(b, j);
             j--;
         }
@@ -159,8 +159,9 @@ bool view_batchable(const planner *p, uint32_t t)
     if (!p->v[t].strided || !usable(ts) || ts->rank < 2) return true;
     stride_of(p, t, s);
     int r = ts->rank;
-    if (s[r - 1] != 1 && s[r - 2] != 1 && dim(ts, r - 1) > 1 && dim(ts, r - 2) > 1) return false; /* neither rows nor columns dense */
+    if (s[r - 1] != 1 && s[r - 2] != 1 && dim(ts, r - 1) > 1 && dim(ts, r - 2) > 1)
+        return false; /* neither rows nor columns dense */
     for (int i = r - 4; i >= 0; i--)
-        if (dim(ts, i) > 1 && s[i] != s[i + 1] * dim(ts, i + 1)) return false;
+        if (dim(ts, i) > 1 && s[i] != stride_mul(s[i + 1], dim(ts, i + 1))) return false;
     return true;
 }

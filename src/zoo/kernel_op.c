@@ -31,7 +31,8 @@ static pg_code parse_field(request *r, str part)
     if (r->n == sizeof r->f / sizeof r->f[0]) return bad(r, "too many fields at", part);
     int64_t v = 0;
     for (size_t i = eq + 1; i < part.len; i++) {
-        if (part.ptr[i] < '0' || part.ptr[i] > '9' || v > (int64_t)1 << 40) return bad(r, "not a number from 0 to 10^12 in", part);
+        if (part.ptr[i] < '0' || part.ptr[i] > '9' || v > (int64_t)1 << 40)
+            return bad(r, "not a number from 0 to 10^12 in", part);
         v = v * 10 + (part.ptr[i] - '0');
     }
     r->f[r->n++] = (field){{part.ptr, eq}, v};
@@ -84,8 +85,8 @@ static uint32_t weight(request *r, const char *name, int rank, const int64_t *di
 static void finish(request *r, op_kind kind, const uint32_t *in, uint32_t n)
 {
     uint32_t out = graph_add_tensor(r->g, STR("output"), DT_FP32);
-    bool ok = out != NO_TENSOR && !error_is_set(r->e) && graph_add_op(r->g, 0, kind, r->kind, in, n, &out, 1) != NO_TENSOR &&
-              graph_add_output(r->g, 0, out);
+    bool ok = out != NO_TENSOR && !error_is_set(r->e) &&
+              graph_add_op(r->g, 0, kind, r->kind, in, n, &out, 1) != NO_TENSOR && graph_add_output(r->g, 0, out);
     if (!ok) error_nomem(r->e, r->g->a);
 }
 
@@ -105,25 +106,31 @@ static void build_gemm(request *r)
 
 static void build_conv(request *r)
 {
-    int64_t b = get(r, "batch", 1), c = get(r, "in", -1), o = get(r, "out", -1), k = get(r, "kernel", -1), s = get(r, "size", -1);
+    int64_t b = get(r, "batch", 1), c = get(r, "in", -1), o = get(r, "out", -1), k = get(r, "kernel", -1),
+            s = get(r, "size", -1);
     int64_t stride = get(r, "stride", 1), pad = get(r, "padding", 0), groups = get(r, "groups", 1);
     if (groups < 1 || c % groups || o % groups) {
-        error_set(r->e, PG_E_USAGE, "op:conv2d: groups=%lld does not divide in=%lld and out=%lld", (long long)groups, (long long)c, (long long)o);
+        error_set(r->e, PG_E_USAGE, "op:conv2d: groups=%lld does not divide in=%lld and out=%lld", (long long)groups,
+                  (long long)c, (long long)o);
         return;
     }
-    uint32_t in[2] = {input(r, "input", 4, (int64_t[]){b, c, s, s}), weight(r, "weight", 4, (int64_t[]){o, c / groups, k, k})};
+    uint32_t in[2] = {input(r, "input", 4, (int64_t[]){b, c, s, s}),
+                      weight(r, "weight", 4, (int64_t[]){o, c / groups, k, k})};
     finish(r, OP_Conv, in, 2);
     bool ok = graph_attr_ints(r->g, ATTR_strides, (int64_t[]){stride, stride}, 2) &&
-              graph_attr_ints(r->g, ATTR_pads, (int64_t[]){pad, pad, pad, pad}, 4) && graph_attr_int(r->g, ATTR_group, groups);
+              graph_attr_ints(r->g, ATTR_pads, (int64_t[]){pad, pad, pad, pad}, 4) &&
+              graph_attr_int(r->g, ATTR_group, groups);
     if (!ok) error_nomem(r->e, r->g->a);
 }
 
 static void build_attention(request *r)
 {
-    int64_t b = get(r, "batch", 1), q = get(r, "q_len", -1), l = get(r, "kv_len", q), h = get(r, "heads", -1), kv = get(r, "kv_heads", h);
+    int64_t b = get(r, "batch", 1), q = get(r, "q_len", -1), l = get(r, "kv_len", q), h = get(r, "heads", -1),
+            kv = get(r, "kv_heads", h);
     int64_t d = get(r, "head_dim", -1), causal = get(r, "causal", 0);
     if (kv < 1 || h % kv) {
-        error_set(r->e, PG_E_USAGE, "op:attention: kv_heads=%lld does not divide heads=%lld", (long long)kv, (long long)h);
+        error_set(r->e, PG_E_USAGE, "op:attention: kv_heads=%lld does not divide heads=%lld", (long long)kv,
+                  (long long)h);
         return;
     }
     uint32_t in[3] = {input(r, "q", 4, (int64_t[]){b, h, q, d}), input(r, "k", 4, (int64_t[]){b, kv, l, d}),
@@ -138,10 +145,13 @@ static pg_code build_rows(request *r)
         const char *name;
         op_kind kind;
         int inputs; /* 1, 2 tensors; 3: a tensor and a number */
-    } ops[] = {{"softmax", OP_Softmax, 1}, {"layernorm", OP_LayerNormalization, 1}, {"relu", OP_Relu, 1}, {"gelu", OP_Gelu, 1},
-               {"tanh", OP_Tanh, 1},       {"add", OP_Add, 2},                      {"mul", OP_Mul, 2},   {"div", OP_Div, 2},
-               {"pow", OP_Pow, 2},         {"add_scalar", OP_Add, 3},               {"mul_scalar", OP_Mul, 3},
-               {"div_scalar", OP_Div, 3},  {"pow_scalar", OP_Pow, 3}};
+    } ops[] = {{"softmax", OP_Softmax, 1}, {"layernorm", OP_LayerNormalization, 1},
+               {"relu", OP_Relu, 1},       {"gelu", OP_Gelu, 1},
+               {"tanh", OP_Tanh, 1},       {"add", OP_Add, 2},
+               {"mul", OP_Mul, 2},         {"div", OP_Div, 2},
+               {"pow", OP_Pow, 2},         {"add_scalar", OP_Add, 3},
+               {"mul_scalar", OP_Mul, 3},  {"div_scalar", OP_Div, 3},
+               {"pow_scalar", OP_Pow, 3}};
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         if (!str_is(r->kind, ops[i].name)) continue;
         int64_t dims[2] = {get(r, "rows", -1), get(r, "cols", -1)};
@@ -152,8 +162,9 @@ static pg_code build_rows(request *r)
         finish(r, ops[i].kind, in, n);
         return PG_E_OK;
     }
-    return str_is(r->kind, "allreduce") ? error_set(r->e, PG_E_UNSUPPORTED, "op:allreduce needs several GPUs; this version predicts one")
-                                        : bad(r, "unknown operator", r->kind);
+    return str_is(r->kind, "allreduce")
+             ? error_set(r->e, PG_E_UNSUPPORTED, "op:allreduce needs several GPUs; this version predicts one")
+             : bad(r, "unknown operator", r->kind);
 }
 
 pg_code zoo_build_op(graph *g, str text, pg_error *e)
@@ -162,7 +173,8 @@ pg_code zoo_build_op(graph *g, str text, pg_error *e)
     request r = {.g = g, .e = e ? e : &local};
     pg_code code = parse(&r, text);
     for (uint32_t i = 0; !code && i < r.n; i++)
-        if (r.f[i].value == 0 && !str_is(r.f[i].key, "padding") && !str_is(r.f[i].key, "causal")) code = bad(&r, "zero is not a size in", r.f[i].key);
+        if (r.f[i].value == 0 && !str_is(r.f[i].key, "padding") && !str_is(r.f[i].key, "causal"))
+            code = bad(&r, "zero is not a size in", r.f[i].key);
     if (code) return code;
     if (str_is(r.kind, "gemm")) build_gemm(&r);
     else if (str_is(r.kind, "conv2d")) build_conv(&r);

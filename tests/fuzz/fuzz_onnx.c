@@ -47,7 +47,8 @@ static void check_tensors(const pg_tensor *t, size_t n)
     for (size_t i = 0; i < n; i++) {
         check_text(t[i].name, "a tensor has a name");
         check_text(t[i].dtype, "a tensor has a type");
-        for (int d = 0; d < t[i].rank; d++) check(t[i].dims[d].value < 0 || t[i].dims[d].text, "a known dim has a text");
+        for (int d = 0; d < t[i].rank; d++)
+            check(t[i].dims[d].value < 0 || t[i].dims[d].text, "a known dim has a text");
     }
 }
 
@@ -61,7 +62,8 @@ static void check_info(const pg_model *m)
     check_number(info->macs, "MACs are a number");
     check_tensors(info->inputs, info->input_count);
     check_tensors(info->outputs, info->output_count);
-    for (size_t i = 0; i < info->operator_count_count; i++) check_text(info->operator_counts[i].name, "an operator has a name");
+    for (size_t i = 0; i < info->operator_count_count; i++)
+        check_text(info->operator_counts[i].name, "an operator has a name");
     for (size_t i = 0; i < info->warning_count; i++) check_text(info->warnings[i], "!a warning is one line");
 }
 
@@ -88,7 +90,8 @@ static void explain(const pg_plan *plan, const pg_gpu *gpu)
     for (size_t i = 0; i < pg_explanation_count(x); i++) {
         const pg_kernel_row *r = pg_explanation_at(x, i);
         check(r->name && r->op && r->kernel && r->shape && r->bound, "a kernel has its texts");
-        check(isfinite(r->time_ms) && r->time_ms >= 0 && isfinite(r->flops) && isfinite(r->bytes), "a kernel's numbers");
+        check(isfinite(r->time_ms) && r->time_ms >= 0 && isfinite(r->flops) && isfinite(r->bytes),
+              "a kernel's numbers");
         check(r->share >= 0 && r->share <= 1 + 1e-9, "a kernel's share");
     }
     pg_explanation_free(x);
@@ -136,7 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pg_error e = PG_ERROR_INIT;
     pg_model *m;
     if (!catalog) {
-        check(pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e) == PG_E_OK, "the catalog opens");
+        check(pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e) == PG_E_OK,
+              "the catalog opens");
         gpus[0] = pg_catalog_find(catalog, "a100", &e);
         gpus[1] = pg_catalog_find(catalog, "gtx1080ti", &e);
         if (!gpus[1]) gpus[1] = pg_catalog_at(catalog, 0);
@@ -148,9 +152,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         check_info(m);
         for (size_t i = 0; pg_catalog_runtime(catalog, i); i++) {
-            pg_request r = {.batch = i % 2 && m->info.has_batch ? 7 : 1, .precision = precisions[i % 6],
-                            .runtime = pg_catalog_runtime(catalog, i), .autocast = i == 0,
-                            .layout = i % 3 ? PG_LAYOUT_DEFAULT : PG_LAYOUT_NHWC, .fast_mode = i == 4};
+            pg_request r = {.batch = i % 2 && m->info.has_batch ? 7 : 1,
+                            .precision = precisions[i % 6],
+                            .runtime = pg_catalog_runtime(catalog, i),
+                            .autocast = i == 0,
+                            .layout = i % 3 ? PG_LAYOUT_DEFAULT : PG_LAYOUT_NHWC,
+                            .fast_mode = i == 4};
             predict(m, &r);
         }
     }

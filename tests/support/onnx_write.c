@@ -65,7 +65,8 @@ static void put_float(bytes *b, unsigned field, double v)
     float x = (float)v;
     uint32_t u;
     memcpy(&u, &x, sizeof u);
-    unsigned char little[4] = {(unsigned char)u, (unsigned char)(u >> 8), (unsigned char)(u >> 16), (unsigned char)(u >> 24)};
+    unsigned char little[4] = {(unsigned char)u, (unsigned char)(u >> 8), (unsigned char)(u >> 16),
+                               (unsigned char)(u >> 24)};
     put_varint(b, field << 3 | 5);
     put(b, little, sizeof little);
 }
@@ -115,10 +116,11 @@ static void put_message(bytes *b, unsigned field, bytes *m)
 static int64_t type_code(dtype d)
 {
     static const uint8_t codes[DT_COUNT] = {
-        [DT_FP32] = 1,   [DT_UINT8] = 2,  [DT_INT8] = 3,      [DT_UINT16] = 4,     [DT_INT16] = 5,       [DT_INT32] = 6,
-        [DT_INT64] = 7,  [DT_STRING] = 8, [DT_BOOL] = 9,      [DT_FP16] = 10,      [DT_FP64] = 11,       [DT_UINT32] = 12,
-        [DT_UINT64] = 13, [DT_BF16] = 16, [DT_FP8E4M3] = 17,  [DT_FP8E5M2] = 19,   [DT_UINT4] = 21,      [DT_INT4] = 22,
-        [DT_FP4] = 23,   [DT_UINT2] = 25, [DT_INT2] = 26,     [DT_COMPLEX64] = 14, [DT_COMPLEX128] = 15,
+        [DT_FP32] = 1,     [DT_UINT8] = 2,      [DT_INT8] = 3,        [DT_UINT16] = 4, [DT_INT16] = 5,
+        [DT_INT32] = 6,    [DT_INT64] = 7,      [DT_STRING] = 8,      [DT_BOOL] = 9,   [DT_FP16] = 10,
+        [DT_FP64] = 11,    [DT_UINT32] = 12,    [DT_UINT64] = 13,     [DT_BF16] = 16,  [DT_FP8E4M3] = 17,
+        [DT_FP8E5M2] = 19, [DT_UINT4] = 21,     [DT_INT4] = 22,       [DT_FP4] = 23,   [DT_UINT2] = 25,
+        [DT_INT2] = 26,    [DT_COMPLEX64] = 14, [DT_COMPLEX128] = 15,
     };
     return codes[d < DT_COUNT ? d : DT_UNKNOWN];
 }
@@ -192,7 +194,8 @@ static void put_node(bytes *out, const graph *g, const op *o)
     for (uint32_t i = 0; i < o->n_in; i++) put_operand(&m, 1, g, op_in(g, o)[i]);
     for (uint32_t i = 0; i < o->n_out; i++) put_operand(&m, 2, g, op_out(g, o)[i]);
     put_text(&m, 3, o->name);
-    put_text(&m, 4, o->kind == OP_ScaledDotProductAttention ? STR("Attention") : o->type); /* ONNX's name since opset 23 */
+    put_text(&m, 4,
+             o->kind == OP_ScaledDotProductAttention ? STR("Attention") : o->type); /* ONNX's name since opset 23 */
     for (uint32_t i = 0; i < o->n_attr; i++) put_attr(&m, &g->attrs[o->first_attr + i]);
     if (domain_of(o).len) put_text(&m, 7, domain_of(o));
     put_message(out, 1, &m);
@@ -207,8 +210,7 @@ static void put_tensor(bytes *out, const tensor *t, bool contents)
     put_text(&m, 8, t->name);
     if (t->value && t->dtype == DT_INT64)
         for (uint32_t i = 0; i < t->value_count; i++) put_int(&m, 7, t->value[i].v.i);
-    else if (contents && t->weight_bytes > 0)
-        put_zeros(&m, 9, (uint64_t)t->weight_bytes);
+    else if (contents && t->weight_bytes > 0) put_zeros(&m, 9, (uint64_t)t->weight_bytes);
     put_message(out, 5, &m);
 }
 

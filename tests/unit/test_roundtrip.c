@@ -61,7 +61,8 @@ static void same_operators(const char *name, const pg_model_info *a, const pg_mo
         for (size_t k = 0; k < b->operator_count_count; k++)
             if (!strcmp(kind, b->operator_counts[k].name)) count = b->operator_counts[k].count;
         if (count != a->operator_counts[i].count)
-            fail_msg("%s: %llu of %s, not %llu", name, (unsigned long long)count, kind, (unsigned long long)a->operator_counts[i].count);
+            fail_msg("%s: %llu of %s, not %llu", name, (unsigned long long)count, kind,
+                     (unsigned long long)a->operator_counts[i].count);
     }
 }
 
@@ -83,7 +84,8 @@ static void same_model(const char *name)
     pg_model *a = open_model(name), *b = open_model(path);
     const pg_model_info *x = pg_model_describe(a), *y = pg_model_describe(b);
     if (x->parameters != y->parameters) fail_msg("%s: %.0f parameters became %.0f", name, x->parameters, y->parameters);
-    if (x->weights_bytes != y->weights_bytes) fail_msg("%s: %.0f bytes became %.0f", name, x->weights_bytes, y->weights_bytes);
+    if (x->weights_bytes != y->weights_bytes)
+        fail_msg("%s: %.0f bytes became %.0f", name, x->weights_bytes, y->weights_bytes);
     if (x->sequence == y->sequence && x->macs != y->macs) fail_msg("%s: %.0f MACs became %.0f", name, x->macs, y->macs);
     assert_string_equal(y->format, "onnx");
     assert_int_equal(y->unknown_operator_count, 0);
@@ -92,7 +94,8 @@ static void same_model(const char *name)
     same_tensors(name, x->outputs, x->output_count, y->outputs, y->output_count);
     pg_prediction p = predict(a), q = predict(b);
     if (p.flops != q.flops) fail_msg("%s: %.0f operations became %.0f", name, p.flops, q.flops);
-    if (p.dram_bytes != q.dram_bytes) fail_msg("%s: %.0f bytes of traffic became %.0f", name, p.dram_bytes, q.dram_bytes);
+    if (p.dram_bytes != q.dram_bytes)
+        fail_msg("%s: %.0f bytes of traffic became %.0f", name, p.dram_bytes, q.dram_bytes);
     pg_model_free(a);
     pg_model_free(b);
 }
