@@ -53,6 +53,7 @@ uint32_t onnx_define(onnx_reader *r, onnx_scope *s, str name)
 const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name)
 {
     char key[256];
+    if (!r->n_functions) return NULL;
     size_t n = format_text(key, sizeof key, "%.*s:%.*s", STR_ARG(domain), STR_ARG(name));
     const uint32_t *i = n < sizeof key ? map_find(&r->functions, (str){key, n}) : NULL;
     return i ? &r->function_list[*i] : NULL;
@@ -82,7 +83,7 @@ static pg_code bind(onnx_reader *r, span function, span node, uint32_t formal_fi
             t = actual_field == 2 ? onnx_define(r, outer, protobuf_str(&actual))
                                   : onnx_tensor_of(r, outer, protobuf_str(&actual));
         else t = graph_add_tensor(r->g, protobuf_str(&formal), DT_UNKNOWN);
-        if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
+        if (t == NO_TENSOR) return error_is_set(r->e) ? r->e->code : onnx_nomem(r);
         if (more != 1 || !protobuf_str(&actual).len) { /* not given by the call */
             if (actual_field == 1) r->g->tensors[t].role = ROLE_ABSENT;
             r->g->tensors[t].defined = actual_field == 1;
@@ -128,22 +129,16 @@ static pg_code read_value_info(onnx_reader *r, span proto, uint32_t t, bool inpu
     return error_is_set(r->e) ? r->e->code : PG_E_OK;
 }
 
-static pg_code read_initializer(onnx_reader *r, const protobuf_field *f, onnx_scope *scope)
+static pg_code read_sparse_initializer(onnx_reader *r, span proto, onnx_scope *scope)
 {
-    bool sparse = f->number == 15;
-    str name;
-    if (sparse) {
-        protobuf_field inner;
-        span rest = f->bytes;
-        name = (str){NULL, 0};
-        while (protobuf_next(&rest, &inner, r->e) == 1)
-            if (inner.number == 1 && inner.type == PROTOBUF_BYTES) name = onnx_tensor_name(inner.bytes, 8);
-    } else {
-        name = onnx_tensor_name(f->bytes, 8);
-    }
+    protobuf_field f;
+    span rest = proto;
+    str name = {NULL, 0};
+    while (protobuf_next(&rest, &f, r->e) == 1)
+        if (f.number == 1 && f.type == PROTOBUF_BYTES) name = onnx_tensor_name(f.bytes, 8);
     uint32_t t = onnx_define(r, scope, name);
     if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
-    return sparse ? onnx_read_sparse(r, f->bytes, t) : onnx_read_tensor(r, f->bytes, t);
+    return onnx_read_sparse(r, proto, t);
 }
 
 static pg_code read_input(onnx_reader *r, span proto, uint32_t region_index, onnx_scope *scope)
@@ -153,7 +148,7 @@ static pg_code read_input(onnx_reader *r, span proto, uint32_t region_index, onn
     if (known && r->g->tensors[*known].role == ROLE_WEIGHT)
         return PG_E_OK; /* old files list initializers as inputs too */
     uint32_t t = onnx_define(r, scope, name);
-    if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
+    if (t == NO_TENSOR) return error_is_set(r->e) ? r->e->code : onnx_nomem(r);
     if (!graph_add_input(r->g, region_index, t)) return onnx_nomem(r);
     return read_value_info(r, proto, t, region_index == 0);
 }
@@ -183,7 +178,8 @@ pg_code onnx_read_graph(onnx_reader *r, span proto, uint32_t region_index, onnx_
         span rest = proto;
         while (!code && (got = protobuf_next(&rest, &f, r->e)) == 1) {
             if (f.type != PROTOBUF_BYTES) continue;
-            if (pass == INITIALIZERS && (f.number == 5 || f.number == 15)) code = read_initializer(r, &f, scope);
+            if (pass == INITIALIZERS && f.number == 5) code = onnx_read_initializer(r, f.bytes, scope);
+            else if (pass == INITIALIZERS && f.number == 15) code = read_sparse_initializer(r, f.bytes, scope);
             else if (pass == INPUTS && f.number == 11) code = read_input(r, f.bytes, region_index, scope);
             else if (pass == NODES && f.number == 1) code = onnx_read_node(r, f.bytes, region_index, scope, call);
             else if (pass == DECLARED && f.number == 13) code = read_declared(r, f.bytes, scope);
@@ -320,6 +316,7 @@ static pg_code onnx_load(graph *g, span file, const char *path, const load_optio
     r.max_work = 4000000;
     map_init(&r.functions, g->a);
     map_init(&r.unknown, g->a);
+    map_init(&r.kinds, g->a);
     g->format = STR("onnx");
     span proto = {NULL, 0, 0};
     pg_code code = read_model(&r, file, &proto);

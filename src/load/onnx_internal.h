@@ -31,6 +31,20 @@ typedef struct onnx_call {
 
 enum { MAX_OPSETS = 32 };
 
+/* An AttributeProto. */
+typedef struct onnx_attr {
+    str name, s, ref;
+    int64_t type, i;
+    float f;
+    span tensor, sparse, graph, body;
+    bool has_i, has_f, has_s;
+} onnx_attr;
+
+typedef struct onnx_stack {
+    void *v;
+    uint32_t n, cap;
+} onnx_stack;
+
 typedef struct onnx_reader {
     graph *g;
     const load_options *opt;
@@ -44,6 +58,9 @@ typedef struct onnx_reader {
     uint64_t work,
         max_work; /* nodes read, inlined ones again: bounds what functions that call functions can blow up to */
     map unknown;  /* unknown operator names, for one warning each */
+    map kinds;               /* operator name to op_kind; OP_Unknown: none */
+    /* What the nodes that are being read hold, those of a node's bodies above its own: of uint32_t, str, onnx_attr. */
+    onnx_stack operands, out_names, attrs;
 } onnx_reader;
 
 pg_code onnx_nomem(onnx_reader *r);
@@ -64,6 +81,8 @@ uint16_t onnx_opset_of(const onnx_reader *r, str domain);
 
 /* TensorProto or SparseTensorProto onto tensor t: dtype, dims, size, small contents. */
 pg_code onnx_read_tensor(onnx_reader *r, span proto, uint32_t t);
+/* TensorProto of a graph's initializers, which is defined under its own name. */
+pg_code onnx_read_initializer(onnx_reader *r, span proto, onnx_scope *scope);
 pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t t);
 str onnx_tensor_name(span proto, uint32_t name_field);
 /* TypeProto onto tensor t; `input`: unnamed dims get symbols. */

@@ -35,7 +35,9 @@ pg_code onnx_take_ints(onnx_reader *r, onnx_ints *list, const protobuf_field *f,
 
 /* What a TensorProto says, before it is put on a tensor. */
 typedef struct tensor_proto {
-    onnx_ints dims;
+    int64_t dims[MAX_RANK + 1];
+    uint32_t rank; /* MAX_RANK + 1: too many */
+    str name;
     int64_t type;
     bool external;
     bool has_raw, has_typed;
@@ -48,10 +50,23 @@ typedef struct tensor_proto {
     uint64_t at;
 } tensor_proto;
 
+/* A dim, or a packed list of them. */
+static pg_code take_dims(onnx_reader *r, const protobuf_field *f, int64_t *dims, uint32_t *rank)
+{
+    span rest = f->bytes;
+    uint64_t value = f->value;
+    int got = f->type == PROTOBUF_BYTES ? protobuf_next_varint(&rest, &value, r->e) : 1;
+    while (got == 1 && *rank <= MAX_RANK) {
+        dims[(*rank)++] = (int64_t)value;
+        got = f->type == PROTOBUF_BYTES ? protobuf_next_varint(&rest, &value, r->e) : 0;
+    }
+    return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
+}
+
 static pg_code read_tensor_field(onnx_reader *r, tensor_proto *t, const protobuf_field *f)
 {
     switch (f->number) {
-    case 1: return onnx_take_ints(r, &t->dims, f, MAX_RANK + 1);
+    case 1: return take_dims(r, f, t->dims, &t->rank);
     case 2: t->type = protobuf_int(f); break;
     case 4:
         t->has_typed = true;
@@ -66,6 +81,7 @@ static pg_code read_tensor_field(onnx_reader *r, tensor_proto *t, const protobuf
     case 7:
     case 11: t->has_typed = true; return onnx_take_ints(r, &t->ints, f, FOLD_MAX + 1);
     case 6: t->has_typed = true; break;
+    case 8: t->name = protobuf_str(f); break;
     case 9:
         t->has_raw = f->bytes.len > 0;
         t->raw = f->bytes;
@@ -168,45 +184,60 @@ static pg_code keep_value(onnx_reader *r, const tensor_proto *p, tensor *t, uint
     return PG_E_OK;
 }
 
-pg_code onnx_read_tensor(onnx_reader *r, span proto, uint32_t index)
+static pg_code put_tensor(onnx_reader *r, const tensor_proto *p, uint32_t index)
 {
-    tensor_proto p;
-    pg_code code = parse_tensor(r, proto, &p);
-    if (code) return code;
     tensor *t = &r->g->tensors[index];
-    if (p.dims.n > MAX_RANK)
-        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' has more than %d dimensions", STR_ARG(t->name),
+    if (p->rank > MAX_RANK)
+        return error_at(r->e, PG_E_LIMIT, p->at, "tensor '%.*s' has more than %d dimensions", STR_ARG(t->name),
                         (int)MAX_RANK);
     double elements = 1;
-    for (uint32_t i = 0; i < p.dims.n; i++) {
-        if (p.dims.v[i] < 0)
-            return error_at(r->e, PG_E_FORMAT, p.at,
+    for (uint32_t i = 0; i < p->rank; i++) {
+        if (p->dims[i] < 0)
+            return error_at(r->e, PG_E_FORMAT, p->at,
                             "tensor '%.*s' has the negative dimension %lld; the file is damaged", STR_ARG(t->name),
-                            (long long)p.dims.v[i]);
-        elements *= (double)p.dims.v[i];
+                            (long long)p->dims[i]);
+        elements *= (double)p->dims[i];
     }
     if (elements > 1e15)
-        return error_at(r->e, PG_E_LIMIT, p.at, "tensor '%.*s' claims %g elements; the file is damaged",
+        return error_at(r->e, PG_E_LIMIT, p->at, "tensor '%.*s' claims %g elements; the file is damaged",
                         STR_ARG(t->name), elements);
-    dtype d = onnx_dtype(p.type);
+    dtype d = onnx_dtype(p->type);
     double bytes = ceil(elements * dtype_bytes(d));
-    if (p.has_raw && !p.external && dtype_get(d)->bits && d != DT_UNKNOWN && (double)p.raw.len != bytes)
-        return error_at(r->e, PG_E_FORMAT, p.at,
+    if (p->has_raw && !p->external && dtype_get(d)->bits && d != DT_UNKNOWN && (double)p->raw.len != bytes)
+        return error_at(r->e, PG_E_FORMAT, p->at,
                         "tensor '%.*s' holds %llu bytes where its shape needs %.0f; the file is damaged",
-                        STR_ARG(t->name), (unsigned long long)p.raw.len, bytes);
+                        STR_ARG(t->name), (unsigned long long)p->raw.len, bytes);
     t->role = ROLE_WEIGHT;
     t->dtype = (uint8_t)d;
     t->weight_bytes = bytes;
-    if (!graph_set_dims_int(r->g, index, (int)p.dims.n, p.dims.v)) return onnx_nomem(r);
-    if (!p.external && (p.has_raw || p.has_typed) && elements > 0 && wants_value(d, elements))
-        return keep_value(r, &p, t, (uint32_t)elements);
+    if (!graph_set_dims_int(r->g, index, (int)p->rank, p->dims)) return onnx_nomem(r);
+    if (!p->external && (p->has_raw || p->has_typed) && elements > 0 && wants_value(d, elements))
+        return keep_value(r, p, t, (uint32_t)elements);
     if (elements == 0) t->value = ARENA_ARRAY(r->g->a, num, 1); /* an empty list is known: value_count 0 */
     return elements == 0 && !t->value ? onnx_nomem(r) : PG_E_OK;
 }
 
+pg_code onnx_read_tensor(onnx_reader *r, span proto, uint32_t t)
+{
+    tensor_proto p;
+    pg_code code = parse_tensor(r, proto, &p);
+    return code ? code : put_tensor(r, &p, t);
+}
+
+pg_code onnx_read_initializer(onnx_reader *r, span proto, onnx_scope *scope)
+{
+    tensor_proto p;
+    pg_code code = parse_tensor(r, proto, &p);
+    if (code) return code;
+    uint32_t t = onnx_define(r, scope, p.name);
+    if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
+    return put_tensor(r, &p, t);
+}
+
 pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t index)
 {
-    onnx_ints dims = {NULL, 0, 0};
+    int64_t dims[MAX_RANK + 1] = {0};
+    uint32_t rank = 0;
     protobuf_field f;
     tensor_proto values = {.type = 1}, indices = {.type = 7};
     int got;
@@ -215,23 +246,23 @@ pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t index)
     while (!code && (got = protobuf_next(&proto, &f, r->e)) == 1) {
         if (f.number == 1) code = parse_tensor(r, f.bytes, &values);
         else if (f.number == 2) code = parse_tensor(r, f.bytes, &indices);
-        else if (f.number == 3) code = onnx_take_ints(r, &dims, &f, MAX_RANK + 1);
+        else if (f.number == 3) code = take_dims(r, &f, dims, &rank);
     }
     if (code || got < 0) return code ? code : PG_E_TRUNCATED;
     tensor *t = &r->g->tensors[index];
     double stored = 1, coordinates = 1, elements = 1;
-    for (uint32_t i = 0; i < values.dims.n; i++) stored *= (double)values.dims.v[i];
-    for (uint32_t i = 0; i < indices.dims.n; i++) coordinates *= (double)indices.dims.v[i];
-    for (uint32_t i = 0; i < dims.n; i++) elements *= (double)dims.v[i];
-    for (uint32_t i = 0; i < dims.n; i++)
-        if (dims.v[i] < 0) elements = -1;
-    if (dims.n > MAX_RANK || elements < 0 || elements > 1e15 || stored < 0 || stored > elements)
+    for (uint32_t i = 0; i < values.rank; i++) stored *= (double)values.dims[i];
+    for (uint32_t i = 0; i < indices.rank; i++) coordinates *= (double)indices.dims[i];
+    for (uint32_t i = 0; i < rank; i++) elements *= (double)dims[i];
+    for (uint32_t i = 0; i < rank; i++)
+        if (dims[i] < 0) elements = -1;
+    if (rank > MAX_RANK || elements < 0 || elements > 1e15 || stored < 0 || stored > elements)
         return error_at(r->e, PG_E_FORMAT, at, "sparse tensor '%.*s' has impossible dimensions; the file is damaged",
                         STR_ARG(t->name));
     t->role = ROLE_WEIGHT;
     t->dtype = (uint8_t)onnx_dtype(values.type);
     t->weight_bytes = stored * dtype_bytes((dtype)t->dtype) + coordinates * 8;
-    return graph_set_dims_int(r->g, index, (int)dims.n, dims.v) ? PG_E_OK : onnx_nomem(r);
+    return graph_set_dims_int(r->g, index, (int)rank, dims) ? PG_E_OK : onnx_nomem(r);
 }
 
 str onnx_tensor_name(span proto, uint32_t name_field)
@@ -283,10 +314,10 @@ static pg_code read_dim(onnx_reader *r, span proto, int axis, num *out, str *nam
         }
     }
     (void)axis;
+    if (got < 0) return PG_E_TRUNCATED;
     if (has_value && out->v.i > (int64_t)1 << 48)
-        return error_at(r->e, PG_E_LIMIT, proto.base, "an input claims a dimension of %lld; the file is damaged",
-                        (long long)out->v.i);
-    return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
+        return error_at(r->e, PG_E_LIMIT, proto.base, "an input claims a dimension of %lld; the file is damaged", (long long)out->v.i);
+    return PG_E_OK;
 }
 
 static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
