@@ -64,6 +64,10 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double waves = cost_max(w.tiles, 1) / g->sms;
     double parts = cost_max(1, cost_min(w.parts, 1 / waves));
     double whole = waves + c->attention_quantum * (attention_ceil(waves) - waves);
+    if (s->bias) { /* another kernel than the plain one: it reads the bias tile by tile and keeps fewer tiles in flight */
+        per_key /= c->attention_masked;
+        start /= c->attention_masked;
+    }
     double busy = whole * (start + w.keys * per_key);
     double longest = start + w.most / parts * per_key;
     double flops = 2 * s->batch * s->heads * s->q_len * w.keys * dims;

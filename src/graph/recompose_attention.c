@@ -7,6 +7,7 @@ enum { MAX_TAKEN = 16 };
 
 typedef struct found {
     bool scaled_after;
+    uint32_t biases;
     line *taken[MAX_TAKEN];
     uint32_t n;
     uint32_t bias;
@@ -22,7 +23,7 @@ static bool take(found *f, line *l)
 /* Walks back from the softmax over scales and masks to the product of Q and K^T. */
 static line *scores_of(lines *ls, found *f, uint32_t t)
 {
-    for (int steps = 0; steps < 6; steps++) {
+    for (int steps = 0; steps < 9; steps++) {
         line *l = lines_private(ls, t, OP_KIND_COUNT);
         if (!l) return NULL;
         uint32_t a = line_in(ls, l, 0), b = line_in(ls, l, 1);
@@ -35,7 +36,7 @@ static line *scores_of(lines *ls, found *f, uint32_t t)
             f->scaled_after = true;
             break;
         case OP_Add:
-            if (f->bias != NO_TENSOR) return NULL;
+            if (++f->biases > 2) return NULL; /* a table of positions and a mask of windows */
             if (lines_private(ls, a, OP_KIND_COUNT) && !ls->constant[a]) {
                 f->bias = b;
                 t = a;
@@ -50,6 +51,7 @@ static line *scores_of(lines *ls, found *f, uint32_t t)
             t = lines_scalar(ls, b) ? c : b;
             break;
         }
+        case OP_Reshape: /* windows apart for their mask, and together again */
         case OP_Cast:
         case OP_Identity: t = a; break;
         default: return NULL;

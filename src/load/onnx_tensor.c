@@ -154,8 +154,8 @@ static bool wants_value(dtype d, double elements)
 {
     enum { FLOATS_MAX = 64 };
     const dtype_info *info = dtype_get(d);
-    if (!info->bits || info->bits % 8 || info->bits > 64 || d == DT_COMPLEX64 || d == DT_FP8E4M3 || d == DT_FP8E5M2)
-        return false;
+    if (d == DT_UNKNOWN || d == DT_COMPLEX64 || d == DT_FP8E4M3 || d == DT_FP8E5M2) return false;
+    if (!info->bits || info->bits % 8 || info->bits > 64) return false;
     return elements <= (info->floating ? FLOATS_MAX : FOLD_MAX);
 }
 
@@ -335,8 +335,13 @@ static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
         rank++;
     }
     if (got < 0) return PG_E_TRUNCATED;
-    for (int i = 0; input && i < rank; i++) {
+    for (int i = 0; i < rank; i++) {
         if (num_known(dims[i])) continue;
+        if (!input) { /* inside: a symbol of the inputs, or not known */
+            int32_t known = names[i].len ? graph_symbol_find(r->g, names[i]) : -1;
+            if (known >= 0) dims[i] = (num){{.i = 0}, 1, known};
+            continue;
+        }
         char made[32];
         str name = names[i];
         if (!name.len && i == 0 && rank > 1) name = STR("batch");
