@@ -62,7 +62,7 @@ static pg_code load_path(pg_model *m, const char *path, const pg_model_options *
     if (code) return code;
     const load_format *f = load_detect(m->file.bytes, path, o->format, e);
     if (!f) return e ? e->code : PG_E_FORMAT;
-    load_options lo = {.format = o->format, .memory_limit = o->memory_limit};
+    load_options lo = {.format = o->format, .mapped = true, .memory_limit = o->memory_limit};
     code = f->load(&m->g, m->file.bytes, path, &lo, e);
     if (!code) code = set_image_size(m, o->image_size, e);
     if (!code) code = override_inputs(m, o, e);

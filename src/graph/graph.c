@@ -138,7 +138,8 @@ uint32_t graph_add_op(graph *g, uint32_t r, op_kind kind, str name, const uint32
                       const uint32_t *out, uint32_t n_out)
 {
     if (n_in > UINT16_MAX || n_out > UINT16_MAX) return NO_TENSOR;
-    if (!GROW(g, ops, cap_ops, g->n_ops + 1) || !GROW(g, operands, cap_operands, g->n_operands + n_in + n_out))
+    /* One operand more than there are: op_in() of an operator that has none must point somewhere too. */
+    if (!GROW(g, ops, cap_ops, g->n_ops + 1) || !GROW(g, operands, cap_operands, g->n_operands + n_in + n_out + 1))
         return NO_TENSOR;
     op *o = &g->ops[g->n_ops];
     memset(o, 0, sizeof *o);

@@ -9,6 +9,7 @@ typedef struct load_options {
     const char *format; /* NULL: the bytes decide */
     uint64_t memory_limit;
     uint32_t max_depth; /* nesting of subgraphs and functions; 0: 64 */
+    bool mapped;        /* the bytes are a load_file's: load_file_drop may be called on them */
 } load_options;
 
 /* A format. `probe` looks at the bytes and never fails: 0 = no, 100 = certain (magic number); structure scores between.
@@ -38,5 +39,7 @@ typedef struct load_file {
 
 pg_code load_file_open(load_file *f, const char *path, pg_error *e);
 void load_file_close(load_file *f);
+/* Lets go of the resident pages within bytes that were looked at; they can be looked at again. */
+void load_file_drop(span bytes);
 
 #endif

@@ -168,19 +168,51 @@ static pg_code read_output(onnx_reader *r, span proto, uint32_t region_index, on
     return t != NO_TENSOR && graph_add_output(r->g, region_index, t) ? PG_E_OK : onnx_nomem(r);
 }
 
-pg_code onnx_read_graph(onnx_reader *r, span proto, uint32_t region_index, onnx_scope *scope, const onnx_call *call)
+/* Initializers stand next to each other in nearly all files, and are many: only the first pass goes through them. */
+typedef struct initializer_run {
+    const uint8_t *from;
+    span after; /* what is left of the graph behind them */
+} initializer_run;
+
+static void extend_run(initializer_run *run, span before, span after)
+{
+    if (run->from && run->after.ptr != before.ptr) return; /* another run: the passes go through it */
+    if (!run->from) run->from = before.ptr;
+    run->after = after;
+}
+
+static pg_code read_initializers(onnx_reader *r, span proto, onnx_scope *scope, initializer_run *run)
 {
     protobuf_field f;
     pg_code code = PG_E_OK;
     int got = 1;
-    enum { INITIALIZERS, INPUTS, NODES, DECLARED, PASSES };
+    span rest = proto, before = proto;
+    for (; !code && (got = protobuf_next(&rest, &f, r->e)) == 1; before = rest) {
+        if (f.type != PROTOBUF_BYTES || (f.number != 5 && f.number != 15)) continue;
+        uint32_t blobs = r->blobs;
+        code = f.number == 5 ? onnx_read_initializer(r, f.bytes, scope) : read_sparse_initializer(r, f.bytes, scope);
+        extend_run(run, before, rest);
+        if (r->blobs == blobs || r->blobs % ONNX_BLOBS_KEPT || !r->opt || !r->opt->mapped) continue;
+        load_file_drop((span){proto.ptr, (size_t)(rest.ptr - proto.ptr), 0});
+    }
+    return code ? code : got < 0 ? PG_E_TRUNCATED : PG_E_OK;
+}
+
+pg_code onnx_read_graph(onnx_reader *r, span proto, uint32_t region_index, onnx_scope *scope, const onnx_call *call)
+{
+    protobuf_field f;
+    initializer_run run = {0};
+    pg_code code = read_initializers(r, proto, scope, &run);
+    int got = 1;
+    enum { INPUTS, NODES, DECLARED, PASSES };
     for (int pass = 0; !code && pass < PASSES; pass++) {
         span rest = proto;
-        while (!code && (got = protobuf_next(&rest, &f, r->e)) == 1) {
+        while (!code) {
+            if (rest.ptr == run.from) rest = run.after;
+            got = protobuf_next(&rest, &f, r->e);
+            if (got != 1) break;
             if (f.type != PROTOBUF_BYTES) continue;
-            if (pass == INITIALIZERS && f.number == 5) code = onnx_read_initializer(r, f.bytes, scope);
-            else if (pass == INITIALIZERS && f.number == 15) code = read_sparse_initializer(r, f.bytes, scope);
-            else if (pass == INPUTS && f.number == 11) code = read_input(r, f.bytes, region_index, scope);
+            if (pass == INPUTS && f.number == 11) code = read_input(r, f.bytes, region_index, scope);
             else if (pass == NODES && f.number == 1) code = onnx_read_node(r, f.bytes, region_index, scope, call);
             else if (pass == DECLARED && f.number == 13) code = read_declared(r, f.bytes, scope);
             else if (pass == DECLARED && f.number == 12) code = read_output(r, f.bytes, region_index, scope);
@@ -326,7 +358,7 @@ static pg_code onnx_load(graph *g, span file, const char *path, const load_optio
     if (!code) code = check_defined(&r);
     if (!code) code = find_batch(&r);
     if (!code) code = graph_sort(g, g->a, r.e);
-    return code;
+    return error_is_set(r.e) ? r.e->code : code; /* the first error is the one that is told, so its code counts */
 }
 
 /* A ModelProto with a graph whose first fields parse: certain enough unless another protobuf format claims more. */

@@ -30,6 +30,9 @@ typedef struct onnx_call {
 } onnx_call;
 
 enum { MAX_OPSETS = 32 };
+/* Linux maps the 64 KiB around a page that is touched as well, so the headers between large blobs of weights would keep much
+ * more resident than they are. Their pages are let go of again, and what is needed of them later is copied: their names. */
+enum { ONNX_BLOB = 1 << 16, ONNX_BLOBS_KEPT = 16 };
 
 /* An AttributeProto. */
 typedef struct onnx_attr {
@@ -59,6 +62,7 @@ typedef struct onnx_reader {
         max_work; /* nodes read, inlined ones again: bounds what functions that call functions can blow up to */
     map unknown;  /* unknown operator names, for one warning each */
     map kinds;               /* operator name to op_kind; OP_Unknown: none */
+    uint32_t blobs;          /* large initializers so far */
     /* What the nodes that are being read hold, those of a node's bodies above its own: of uint32_t, str, onnx_attr. */
     onnx_stack operands, out_names, attrs;
 } onnx_reader;

@@ -65,12 +65,12 @@ static const onnx_attr *attr_at(const onnx_reader *r, const node_proto *n, uint3
 
 static const uint32_t *inputs_of(const onnx_reader *r, const node_proto *n)
 {
-    return (const uint32_t *)r->operands.v + n->operands;
+    return r->operands.v ? (const uint32_t *)r->operands.v + n->operands : NULL; /* no node so far had an operand */
 }
 
 static const uint32_t *outputs_of(const onnx_reader *r, const node_proto *n)
 {
-    return inputs_of(r, n) + n->n_in;
+    return n->n_out ? inputs_of(r, n) + n->n_in : NULL;
 }
 
 static pg_code take_operand(onnx_reader *r, onnx_scope *s, str name, bool output)
@@ -78,7 +78,7 @@ static pg_code take_operand(onnx_reader *r, onnx_scope *s, str name, bool output
     uint32_t t = NO_TENSOR;
     if (name.len) {
         t = output ? onnx_define(r, s, name) : onnx_tensor_of(r, s, name);
-        if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
+        if (t == NO_TENSOR) return error_is_set(r->e) ? r->e->code : onnx_nomem(r);
     }
     uint32_t *slot = push(r, &r->operands, sizeof *slot);
     if (!slot) return onnx_nomem(r);

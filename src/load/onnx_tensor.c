@@ -229,6 +229,9 @@ pg_code onnx_read_initializer(onnx_reader *r, span proto, onnx_scope *scope)
     tensor_proto p;
     pg_code code = parse_tensor(r, proto, &p);
     if (code) return code;
+    p.name = str_copy(r->g->a, p.name);
+    if (!p.name.ptr) return onnx_nomem(r);
+    r->blobs += p.raw.len >= ONNX_BLOB;
     uint32_t t = onnx_define(r, scope, p.name);
     if (t == NO_TENSOR) return error_is_set(r->e) ? PG_E_GRAPH : onnx_nomem(r);
     return put_tensor(r, &p, t);

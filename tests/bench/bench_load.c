@@ -99,7 +99,7 @@ static measure_cost measure_command(const char *what, char *program, char *path)
 
 static bool against_onnx(char *program)
 {
-    char *python = getenv("PYTHON") ? getenv("PYTHON") : "python3";
+    char *python = getenv("PYTHON") ? getenv("PYTHON") : "/usr/bin/python3"; /* Debian's, which python3-onnx is for */
     char script[] = "import onnx, onnx.shape_inference, sys\n"
                     "onnx.shape_inference.infer_shapes(onnx.load(sys.argv[1]))";
     printf("ResNet-50 as a file of 100 MB, whole processes\n");

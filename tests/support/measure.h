@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-double measure_now(void); /* seconds, from anywhere */
+double measure_now(void);        /* seconds, from anywhere */
+double measure_thread_cpu(void); /* seconds that this thread ran so far */
 
 typedef struct measure_cost {
     double seconds; /* the median of the runs */

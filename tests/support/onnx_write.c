@@ -242,9 +242,9 @@ static void put_value_info(bytes *out, unsigned field, const graph *g, const ten
 static void put_padding(bytes *out, uint32_t index, uint64_t size)
 {
     char name[32];
-    num dim = num_int((int64_t)size);
+    num dim = num_int((int64_t)(size / 4));
     size_t n = format_text(name, sizeof name, "padding.%u", index);
-    tensor t = {.name = {name, n}, .dtype = DT_UINT8, .rank = 1, .dims = &dim, .weight_bytes = (double)size};
+    tensor t = {.name = {name, n}, .dtype = DT_FP32, .rank = 1, .dims = &dim, .weight_bytes = (double)(size / 4 * 4)};
     put_tensor(out, &t, true);
 }
 

@@ -1,0 +1,410 @@
+/* What must hold of whole predictions, whatever the constants are: which way each number of a GPU's profile moves them, that more
+ * work takes no less time, and that what does not fit has no latency. */
+#define _POSIX_C_SOURCE 200809L
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "phantom/phantom.h"
+
+static const char *const models[] = {"resnet50", "mobilenet_v2", "vgg16", "efficientnet_b0", "vit_b_16", "swin_t", "bert-base-uncased",
+                                     "gpt2", "lstm-medium"};
+enum { MODELS = sizeof models / sizeof models[0] };
+
+static pg_catalog *gpus;
+static pg_model *loaded[MODELS];
+static char file[64];
+
+/* Any of the zoo's models, loaded once. */
+static pg_model *model_of(const char *name)
+{
+    pg_error e = PG_ERROR_INIT;
+    size_t i = 0;
+    while (i < MODELS && strcmp(models[i], name)) i++;
+    assert_true(i < MODELS);
+    if (!loaded[i] && pg_model_open(&loaded[i], name, NULL, &e)) fail_msg("%s: %s", name, e.text);
+    return loaded[i];
+}
+
+static pg_prediction predict_on(const pg_catalog *c, const char *gpu, const char *model, const pg_request *r)
+{
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    if (pg_plan_open(&plan, model_of(model), c, r, &e)) fail_msg("%s: %s", model, e.text);
+    if (pg_plan_predict(plan, pg_catalog_find(c, gpu, &e), &p, &e)) fail_msg("%s: %s", gpu, e.text);
+    pg_plan_free(plan);
+    return p;
+}
+
+static pg_prediction predict(const char *gpu, const char *model, int64_t batch, const char *precision)
+{
+    return predict_on(gpus, gpu, model, &(pg_request){.batch = batch, .precision = precision});
+}
+
+/* The catalog with a user's file over it. */
+static pg_catalog *catalog_with(const char *toml)
+{
+    pg_catalog *c;
+    pg_error e = PG_ERROR_INIT;
+    FILE *f = fopen(file, "wb");
+    assert_non_null(f);
+    assert_true(fputs(toml, f) >= 0 && fclose(f) == 0);
+    if (pg_catalog_open(&c, &(pg_catalog_options){.hardware_profiles = file, .no_user_files = true}, &e))
+        fail_msg("%s:%u: %s %s in\n%s", e.source, e.line, e.path, e.text, toml);
+    return c;
+}
+
+/* ---- more work ---- */
+
+static void test_batch_never_faster(void **state)
+{
+    (void)state;
+    static const char *const precisions[] = {"fp32", "fp16", "int8"};
+    static const char *const boards[] = {"a100", "rtx4090", "t4", "gtx1080ti"};
+    for (size_t m = 0; m < MODELS; m++)
+        for (size_t p = 0; p < 3; p++)
+            for (size_t g = 0; g < 4; g++)
+                for (int64_t batch = 1; batch <= 64; batch *= 2) {
+                    pg_prediction a = predict(boards[g], models[m], batch, precisions[p]);
+                    pg_prediction b = predict(boards[g], models[m], batch * 2, precisions[p]);
+                    if (a.fits && b.fits && b.latency_ms < a.latency_ms * (1 - 1e-9))
+                        fail_msg("%s %s on %s: batch %d takes %g ms, twice that %g", models[m], precisions[p], boards[g], (int)batch,
+                                 a.latency_ms, b.latency_ms);
+                    assert_true(b.memory.total >= a.memory.total);
+                    double least = strcmp(precisions[p], "int8") ? 1.98 : 1.5; /* weights are cast once, views of one sample cost nothing */
+                    if (b.flops > 2.02 * a.flops || b.flops < least * a.flops)
+                        fail_msg("%s %s: %g FLOPs, at twice the batch %g", models[m], precisions[p], a.flops, b.flops);
+                }
+}
+
+static void test_sequence_never_faster(void **state)
+{
+    (void)state;
+    for (int64_t n = 64; n < 1024; n *= 2) {
+        pg_request r = {.batch = 4, .sequence = n}, longer = {.batch = 4, .sequence = n * 2};
+        assert_true(predict_on(gpus, "a100", "gpt2", &longer).latency_ms >= predict_on(gpus, "a100", "gpt2", &r).latency_ms);
+    }
+}
+
+/* ---- the profile's fields ---- */
+
+enum { FASTER = -1, NO_EFFECT = 0 };
+
+/* What a larger value of one field does, on a GPU that is otherwise the same. `rest` comes before it in the file. */
+typedef struct field_case {
+    const char *field, *low, *high;
+    int latency;
+    const char *model, *precision;
+    bool real_hardware;
+    const char *rest;
+} field_case;
+
+#define CNN "resnet50", "fp16", false, ""
+#define CNN32 "vgg16", "fp32", false, ""
+#define LAW "gpt2", "fp16", false, ""
+#define REAL "resnet50", "fp16", true, ""
+#define OWN "resnet50", "fp16", false, "[gpus.mine]\nfp32_tflops = 20\nfp16_tflops = 80\n"
+#define GPUS "gpus.rtx4090."
+#define PROFILE "profiles.rtx4090."
+#define F PROFILE "model_performance.cnn."
+
+static const field_case fields[] = {
+    {GPUS "memory_gb", "16", "48", NO_EFFECT, CNN},
+    {GPUS "memory_mib", "16000", "48000", NO_EFFECT, CNN},
+    {GPUS "bandwidth_gbs", "500", "2000", FASTER, CNN},
+    {GPUS "fp32_tflops", "40", "160", FASTER, "vgg16", "fp32", false, ""},
+    {GPUS "tf32_tflops", "40", "160", FASTER, "vgg16", "tf32", false, ""},
+    {GPUS "fp16_tflops", "80", "320", FASTER, "vgg16", "fp16", false, ""},
+    {GPUS "bf16_tflops", "80", "320", FASTER, "vgg16", "bf16", false, ""},
+    {GPUS "fp8_tflops", "80", "320", FASTER, "vgg16", "fp8", false, ""},
+    {GPUS "int8_tops", "80", "320", FASTER, "vgg16", "int8", false, ""},
+    {GPUS "fp4_tflops", "80", "320", NO_EFFECT, CNN},
+    {GPUS "int4_tops", "80", "320", NO_EFFECT, CNN},
+    {GPUS "fp16_vector_tflops", "40", "160", FASTER, "vgg16", "fp16", false, "gpus.rtx4090.fp16_tflops = 0\n"},
+    {GPUS "fp16_vector_tflops", "40", "160", NO_EFFECT, CNN},
+    {GPUS "release_year", "2018", "2024", FASTER, "resnet50", "fp16", false, ""},
+    {GPUS "idle_watts", "10", "100", NO_EFFECT, CNN},
+    {GPUS "nvlink_gbs", "1", "900", NO_EFFECT, CNN},
+    {GPUS "pcie_gen", "3", "5", NO_EFFECT, CNN},
+    {PROFILE "thermal.tdp_watts", "150", "600", FASTER, "vgg16", "fp16", false, ""},
+    {PROFILE "thermal.base_clock_mhz", "1000", "2500", FASTER, REAL},
+    {PROFILE "thermal.base_clock_mhz", "1000", "2500", NO_EFFECT, CNN},
+    {PROFILE "thermal.boost_clock_mhz", "1000", "2000", FASTER, CNN},
+    {PROFILE "thermal.throttle_temp_celsius", "60", "85", FASTER, "resnet50", "fp16", true,
+     "profiles.rtx4090.thermal.base_clock_mhz = 500\n"},
+    {PROFILE "thermal.throttle_temp_celsius", "60", "85", NO_EFFECT, CNN},
+    {PROFILE "thermal.thermal_factor_sustained", "0.5", "0.9", FASTER, "resnet50", "fp16", true,
+     "profiles.rtx4090.thermal.base_clock_mhz = 500\n"},
+    {PROFILE "thermal.thermal_factor_sustained", "0.5", "0.9", NO_EFFECT, CNN},
+    {PROFILE "memory.l1_cache_kb", "32", "256", NO_EFFECT, CNN},
+    {PROFILE "memory.l2_cache_mb", "4", "96", FASTER, CNN},
+    {PROFILE "memory.memory_channels", "6", "24", NO_EFFECT, CNN},
+    {"profiles.mine.memory.memory_channels", "6", "24", FASTER, OWN},
+    {PROFILE "memory.cache_hit_ratio", "0.1", "0.9", FASTER, CNN},
+    {PROFILE "memory.coalescing_efficiency", "0.4", "0.9", FASTER, CNN},
+    {PROFILE "architecture.cuda_cores", "8192", "16384", FASTER, CNN32},
+    {PROFILE "architecture.tensor_cores", "256", "512", FASTER, "vgg16", "fp16", false, ""},
+    {PROFILE "architecture.rt_cores", "1", "512", NO_EFFECT, CNN},
+    {PROFILE "architecture.streaming_multiprocessors", "64", "144", FASTER, CNN},
+    {PROFILE "architecture.memory_bus_width", "128", "512", FASTER, CNN},
+    {F "batch_scaling_curve", "[1, 1, 1, 0.5, 1, 1, 1, 1]", "[1, 1, 1, 0.9, 1, 1, 1, 1]", FASTER, CNN},
+    {F "batch_scaling_curve", "[1, 1, 1, 1, 1, 1, 1, 1]", "[2, 2, 2, 2, 2, 2, 2, 2]", NO_EFFECT, CNN},
+    {F "memory_efficiency", "0.4", "0.9", FASTER, CNN},
+    {F "memory_efficiency", "0.4", "0.9", NO_EFFECT, LAW},
+    {F "tensor_core_utilization", "0.3", "0.9", FASTER, "vgg16", "fp16", false, ""},
+    {F "architecture_multiplier", "0.5", "1.5", FASTER, CNN},
+    {PROFILE "precision.fp16_multiplier", "1", "4", FASTER, "vgg16", "fp16", false, ""},
+    {PROFILE "precision.int8_multiplier", "1", "8", FASTER, "vgg16", "int8", false, ""},
+    {PROFILE "precision.int4_multiplier", "1", "16", NO_EFFECT, CNN},
+};
+
+static pg_prediction with_field(const field_case *f, const char *value)
+{
+    char toml[1024];
+    const char *gpu = strstr(f->field, ".mine.") ? "mine" : "rtx4090";
+    snprintf(toml, sizeof toml, "%s = %s\n%s", f->field, value, f->rest);
+    pg_catalog *c = catalog_with(toml);
+    pg_prediction p = predict_on(c, gpu, f->model, &(pg_request){.batch = 8, .precision = f->precision, .device_time = !strstr(f->field, "year"),
+                                                                 .real_hardware = f->real_hardware});
+    pg_catalog_free(c);
+    assert_true(p.fits);
+    return p;
+}
+
+static int direction(double before, double after)
+{
+    return after < before * (1 - 1e-9) ? -1 : after > before * (1 + 1e-9) ? 1 : 0;
+}
+
+/* docs/adding-a-gpu.md says what a larger value does; this is that it is so. */
+static void test_each_field_moves_as_documented(void **state)
+{
+    (void)state;
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const field_case *f = &fields[i];
+        pg_prediction low = with_field(f, f->low), high = with_field(f, f->high);
+        if (direction(low.latency_ms, high.latency_ms) == f->latency) continue;
+        wrong++;
+        print_error("%s from %s to %s, %s in %s: latency %g -> %g ms\n", f->field, f->low, f->high, f->model, f->precision,
+                    low.latency_ms, high.latency_ms);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* The fields that say how much power a board takes. */
+static void test_power_fields(void **state)
+{
+    (void)state;
+    static const field_case power[] = {{GPUS "idle_watts", "10", "100", NO_EFFECT, CNN},
+                                       {PROFILE "thermal.tdp_watts", "450", "600", NO_EFFECT, CNN},
+                                       {GPUS "tdp_watts", "450", "600", NO_EFFECT, CNN}};
+    for (size_t i = 0; i < 3; i++) {
+        pg_prediction low = with_field(&power[i], power[i].low), high = with_field(&power[i], power[i].high);
+        assert_true(high.power_w > low.power_w && high.power_w <= 600);
+    }
+}
+
+/* Step by step, on every model and precision: no board gets slower by more of anything. */
+static void test_more_is_never_slower(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field, *unit;
+        double from, to;
+    } sweeps[] = {{"gpus.a100.bandwidth_gbs", "%g", 300, 6000},
+                  {"gpus.a100.fp32_tflops", "%g", 5, 100},
+                  {"profiles.a100.architecture.tensor_cores", "%.0f", 100, 2000},
+                  {"profiles.a100.architecture.streaming_multiprocessors", "%.0f", 20, 400},
+                  {"profiles.a100.memory.l2_cache_mb", "%g", 1, 300},
+                  {"profiles.a100.thermal.tdp_watts = 2000\nprofiles.a100.thermal.boost_clock_mhz", "%g", 700, 3000}, /* as long as the power suffices */
+                  {"profiles.a100.thermal.tdp_watts", "%g", 100, 1200}};
+    enum { STEPS = 8 };
+    for (size_t s = 0; s < sizeof sweeps / sizeof sweeps[0]; s++) {
+        double before[MODELS][2];
+        for (int step = 0; step <= STEPS; step++) {
+            char toml[256], value[64];
+            double x = sweeps[s].from * pow(sweeps[s].to / sweeps[s].from, (double)step / STEPS);
+            snprintf(value, sizeof value, sweeps[s].unit[1] == 'g' ? "%g" : "%.0f", x);
+            snprintf(toml, sizeof toml, "%s = %s\n", sweeps[s].field, value);
+            pg_catalog *c = catalog_with(toml);
+            for (size_t m = 0; m < MODELS; m++)
+                for (int p = 0; p < 2; p++) {
+                    pg_request r = {.batch = 16, .precision = p ? "fp16" : "fp32"};
+                    double now = predict_on(c, "a100", models[m], &r).latency_ms;
+                    if (step && now > before[m][p] * (1 + 1e-9))
+                        fail_msg("%s = %s: %s %s takes %.6g ms, with less of it %.6g", sweeps[s].field, value, models[m],
+                                    r.precision, now, before[m][p]);
+                    before[m][p] = now;
+                }
+            pg_catalog_free(c);
+        }
+    }
+}
+
+/* ---- memory ---- */
+
+static void test_what_does_not_fit(void **state)
+{
+    (void)state;
+    pg_catalog *c = catalog_with("gpus.a100.memory_gb = 1\n");
+    pg_prediction p = predict_on(c, "a100", "vgg16", &(pg_request){.batch = 64, .precision = "fp32"});
+    assert_false(p.fits);
+    assert_true(p.latency_ms < 0 && p.latency_low_ms < 0 && p.latency_high_ms < 0 && p.throughput < 0 && p.power_w < 0);
+    assert_true(p.memory.total > p.memory_capacity && p.memory_capacity > 0);
+    assert_true(p.memory.weights > 0 && p.memory.activations > 0);
+    double parts = p.memory.weights + p.memory.activations + p.memory.workspace + p.memory.runtime;
+    assert_true(fabs(parts - p.memory.total) < 1);
+    pg_catalog_free(c);
+    c = catalog_with("gpus.a100.memory_gb = 100\n");
+    assert_true(predict_on(c, "a100", "vgg16", &(pg_request){.batch = 64, .precision = "fp32"}).fits);
+    pg_catalog_free(c);
+}
+
+/* ---- modes, precisions, runtimes ---- */
+
+static void test_fast_mode_is_a_bound(void **state)
+{
+    (void)state;
+    static const char *const boards[] = {"a100", "h100", "rtx4090", "t4", "gtx1080ti", "mi300x"};
+    for (size_t m = 0; m < MODELS; m++)
+        for (size_t g = 0; g < 6; g++)
+            for (int64_t batch = 1; batch <= 64; batch *= 8)
+                for (int fp32 = 0; fp32 < 2; fp32++) {
+                    pg_request r = {.batch = batch, .precision = fp32 ? "fp32" : "fp16"}, fast = r;
+                    fast.fast_mode = true;
+                    double full = predict_on(gpus, boards[g], models[m], &r).latency_ms;
+                    double bound = predict_on(gpus, boards[g], models[m], &fast).latency_ms;
+                    if (full >= 0 && bound > full * (1 + 1e-9))
+                        fail_msg("%s %s on %s at %d: roofline %g ms, full model %g", models[m], r.precision, boards[g], (int)batch, bound,
+                                 full);
+                }
+}
+
+static void test_real_hardware_is_not_faster(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++) {
+        pg_request r = {.batch = 16}, real = {.batch = 16, .real_hardware = true};
+        assert_true(predict_on(gpus, "rtx4090", models[m], &real).latency_ms >= predict_on(gpus, "rtx4090", models[m], &r).latency_ms);
+    }
+}
+
+static void test_half_precision_helps_tensor_cores(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < pg_catalog_count(gpus); i++) {
+        const pg_gpu *g = pg_catalog_at(gpus, i);
+        if (g->fp16_tflops <= g->fp32_tflops || !g->tensor_cores) continue;
+        for (int64_t batch = 1; batch <= 64; batch *= 4) {
+            pg_prediction half = predict(g->key, "resnet50", batch, "fp16"), full = predict(g->key, "resnet50", batch, "fp32");
+            if (full.fits && half.latency_ms > full.latency_ms * (1 + 1e-9))
+                fail_msg("%s at %d: fp16 %g ms, fp32 %g", g->key, (int)batch, half.latency_ms, full.latency_ms);
+        }
+    }
+}
+
+static void test_compiled_runtimes_are_not_slower(void **state)
+{
+    (void)state;
+    static const char *const boards[] = {"a100", "h100", "rtx4090", "rtx3090", "t4", "v100"};
+    for (size_t g = 0; g < 6; g++)
+        for (int64_t batch = 1; batch <= 32; batch *= 32) {
+            pg_request eager = {.batch = batch, .runtime = "pytorch"}, engine = {.batch = batch, .runtime = "tensorrt"};
+            assert_true(predict_on(gpus, boards[g], "resnet50", &engine).latency_ms <=
+                        predict_on(gpus, boards[g], "resnet50", &eager).latency_ms);
+        }
+}
+
+static void test_prediction_is_consistent(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++)
+        for (size_t i = 0; i < pg_catalog_count(gpus); i++) {
+            pg_prediction p = predict(pg_catalog_at(gpus, i)->key, models[m], 8, "fp16");
+            if (!p.fits) continue;
+            assert_true(p.latency_low_ms <= p.latency_ms && p.latency_ms <= p.latency_high_ms);
+            assert_true(fabs(p.throughput - 8e3 / p.latency_ms) < 1e-6 * p.throughput);
+            assert_true(p.latency_ms >= p.gpu_ms * (1 - 1e-9) && p.latency_ms >= p.host_ms * (1 - 1e-9));
+            assert_true(p.compute_utilization >= 0 && p.compute_utilization <= 1);
+            assert_true(p.memory_efficiency >= 0 && p.memory_efficiency <= 1);
+            assert_true(p.power_w > 0 && p.power_w <= pg_catalog_at(gpus, i)->tdp_w * (1 + 1e-9));
+        }
+}
+
+/* The table of kernels is the step: its times sum up to the GPU's clock, its FLOPs to the step's. */
+static void test_explanation_adds_up(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++) {
+        pg_plan *plan;
+        pg_explanation *x;
+        pg_prediction p;
+        pg_error e = PG_ERROR_INIT;
+        const pg_gpu *gpu = pg_catalog_find(gpus, "a100", &e);
+        assert_int_equal(pg_plan_open(&plan, model_of(models[m]), gpus, &(pg_request){.batch = 8}, &e), PG_E_OK);
+        assert_int_equal(pg_plan_predict(plan, gpu, &p, &e), PG_E_OK);
+        assert_int_equal(pg_plan_explain(&x, plan, gpu, &e), PG_E_OK);
+        double time = 0, flops = 0, share = 0;
+        for (size_t i = 0; i < pg_explanation_count(x); i++) {
+            const pg_kernel_row *r = pg_explanation_at(x, i);
+            assert_true(fabs(r->start_ms - time) < 1e-9 * (1 + time));
+            time += r->time_ms;
+            flops += r->flops;
+            share += r->share;
+        }
+        assert_true(fabs(time - p.gpu_ms) < 1e-6 * time);
+        assert_true(fabs(flops - p.flops) < 1e-6 * flops);
+        assert_true(fabs(share - 1) < 1e-6);
+        pg_explanation_free(x);
+        pg_plan_free(plan);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(file, sizeof file, "%s/phantom-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
+    int fd = mkstemp(file);
+    if (fd < 0) return 1;
+    close(fd);
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) != PG_E_OK;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    remove(file);
+    for (size_t i = 0; i < MODELS; i++) pg_model_free(loaded[i]);
+    pg_catalog_free(gpus);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_batch_never_faster),
+        cmocka_unit_test(test_sequence_never_faster),
+        cmocka_unit_test(test_each_field_moves_as_documented),
+        cmocka_unit_test(test_power_fields),
+        cmocka_unit_test(test_more_is_never_slower),
+        cmocka_unit_test(test_what_does_not_fit),
+        cmocka_unit_test(test_fast_mode_is_a_bound),
+        cmocka_unit_test(test_real_hardware_is_not_faster),
+        cmocka_unit_test(test_half_precision_helps_tensor_cores),
+        cmocka_unit_test(test_compiled_runtimes_are_not_slower),
+        cmocka_unit_test(test_prediction_is_consistent),
+        cmocka_unit_test(test_explanation_adds_up),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

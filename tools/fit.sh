@@ -1,0 +1,30 @@
+#!/bin/sh
+# Fits every constant anew from measurements and writes data/cost_constants.toml and data/runtimes.toml.
+#   tools/fit.sh DATA BUILD
+# DATA: a folder with data/kernels, facts/gpus.csv, tools/benchmarks.py (tables of measured kernels and models; not in this
+# repository). BUILD: a build folder with fit_kernels and fit_models. Deterministic: the same data give the same constants.
+#
+# 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
+# 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
+# 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
+set -eu
+data=$1 build=$2
+here=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+bench() { python3 "$data/tools/benchmarks.py" "$1" "$work/$1.json" --models "$work/timm"; }
+models() { ninja -C "$build" fit_models >/dev/null && "$build/fit_models" --write "$here/data" "$@"; }
+
+mkdir "$work/timm"
+tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
+for suite in timm timm-compile mlperf; do bench "$suite"; done
+python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
+sed -i 's/"model":/"runtime": "tensorrt", "model":/g' "$work/mlperf.json"
+
+"$build/fit_kernels" "$data/data/kernels" "$data/facts/gpus.csv" "$here/data/cost_constants.start" \
+    --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
+models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.depthwise_share,conv.depthwise_taps,conv.depthwise_nhwc,conv.layout_bytes,vector.serial_clocks,attention.masked,pytorch.gemm_speed,pytorch.pointwise_speed,pytorch.attention_speed "$work/timm.json"
+models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
+models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
+models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed,tensorrt.gemm_speed "$work/mlperf.json"
