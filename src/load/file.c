@@ -51,7 +51,8 @@ pg_code load_file_open(load_file *f, const char *path, pg_error *e)
 void load_file_drop(span bytes)
 {
     const uintptr_t page = 1 << 16; /* bytes: a multiple of the page size of every machine */
-    uintptr_t from = ((uintptr_t)bytes.ptr + page - 1) & ~(page - 1), to = (uintptr_t)(bytes.ptr + bytes.len) & ~(page - 1);
+    uintptr_t from = ((uintptr_t)bytes.ptr + page - 1) & ~(page - 1),
+              to = (uintptr_t)(bytes.ptr + bytes.len) & ~(page - 1);
     if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 

@@ -22,6 +22,8 @@ typedef struct load_format {
     pg_code (*load)(graph *g, span file, const char *path, const load_options *options, pg_error *e);
 } load_format;
 
+enum { LOAD_BY_NAME = 10 }; /* the score of a file whose name alone speaks for the format */
+
 extern const load_format load_onnx_format;
 
 /* Format i in the registry, or NULL past the end. */
@@ -30,7 +32,10 @@ const load_format *load_format_at(size_t i);
 /* The format of the bytes, or NULL: then *e says what they look like instead. Two formats with one score are PG_E_AMBIGUOUS. */
 const load_format *load_detect(span file, const char *path, const char *format, pg_error *e);
 
-/* A file mapped read-only. Reading weights is never needed, so only the pages that are looked at become resident. */
+/* A file mapped read-only. Reading weights is never needed, so only the pages that are looked at become resident.
+ * It stays mapped as long as the model lives, since names point into it. Removing or replacing the file is harmless; but who cuts
+ * the same file off meanwhile makes reads behind its new end fatal (SIGBUS), as with any mapped file: a library can't catch that.
+ * Download to another name and rename, as every tool does that can be trusted with large files. */
 typedef struct load_file {
     span bytes;
     void *map;

@@ -375,11 +375,11 @@ static int onnx_probe(span file, const char *path)
         graphs += f.number == 7 && f.type == PROTOBUF_BYTES;
         opsets += f.number == 8 && f.type == PROTOBUF_BYTES;
         ir += f.number == 1 && f.type == PROTOBUF_VARINT && f.value < 100;
-        if (f.number > 25) return named ? 10 : 0;
+        if (f.number > 25) return named ? LOAD_BY_NAME : 0;
     }
     if (graphs == 1 && ir) return opsets ? 70 : 50;
     if (ir && fields && named) return 30; /* cut off: let the loader say where */
-    return named ? 10 : 0;
+    return named ? LOAD_BY_NAME : 0;
 }
 
 const load_format load_onnx_format = {"onnx", "an ONNX model", ".onnx", onnx_probe, onnx_load};

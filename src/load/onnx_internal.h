@@ -59,10 +59,10 @@ typedef struct onnx_reader {
     uint32_t n_opsets;
     uint32_t depth, max_depth;
     uint64_t work,
-        max_work; /* nodes read, inlined ones again: bounds what functions that call functions can blow up to */
-    map unknown;  /* unknown operator names, for one warning each */
-    map kinds;               /* operator name to op_kind; OP_Unknown: none */
-    uint32_t blobs;          /* large initializers so far */
+        max_work;   /* nodes read, inlined ones again: bounds what functions that call functions can blow up to */
+    map unknown;    /* unknown operator names, for one warning each */
+    map kinds;      /* operator name to op_kind; OP_Unknown: none */
+    uint32_t blobs; /* large initializers so far */
     /* What the nodes that are being read hold, those of a node's bodies above its own: of uint32_t, str, onnx_attr. */
     onnx_stack operands, out_names, attrs;
 } onnx_reader;

@@ -93,7 +93,8 @@ static pg_code read_body(onnx_reader *r, const onnx_attr *a, node_proto *n, onnx
     span body = a->graph; /* the stack that holds `a` may move */
     if (key < 0 || n->n_regions == MAX_REGIONS) return PG_E_OK;
     if (r->depth >= r->max_depth)
-        return error_at(r->e, PG_E_LIMIT, a->body.base, "subgraphs are nested more than %u deep; the file is not a sane model", r->max_depth);
+        return error_at(r->e, PG_E_LIMIT, a->body.base,
+                        "subgraphs are nested more than %u deep; the file is not a sane model", r->max_depth);
     uint32_t region_index = graph_add_region(r->g);
     if (region_index == NO_TENSOR) return onnx_nomem(r);
     onnx_scope inner = {.parent = scope};
@@ -113,11 +114,13 @@ static void take_floats(const protobuf_field *f, double *list, uint32_t room, ui
         if (*n < room) list[*n] = (double)protobuf_float(f);
         ++*n;
     }
-    for (size_t i = 0; f->type == PROTOBUF_BYTES && i + 4 <= f->bytes.len; i += 4, ++*n) {
+    size_t packed = f->type == PROTOBUF_BYTES ? f->bytes.len / 4 : 0;
+    for (size_t i = 0; i < packed && *n + i < room; i++) {
         float x;
-        memcpy(&x, f->bytes.ptr + i, 4);
-        if (*n < room) list[*n] = (double)x;
+        memcpy(&x, f->bytes.ptr + i * 4, 4);
+        list[*n + i] = (double)x;
     }
+    *n += (uint32_t)packed;
 }
 
 static pg_code attr_floats(onnx_reader *r, int key, span body, uint32_t count)
@@ -146,10 +149,12 @@ static pg_code attr_list(onnx_reader *r, int key, const onnx_attr *a)
     }
     if (got < 0) return PG_E_TRUNCATED;
     if (n_floats > ATTR_LIST_MAX || ints.n > ATTR_LIST_MAX)
-        return error_at(r->e, PG_E_LIMIT, a->body.base, "attribute '%.*s' lists more than %d numbers; make it an initializer",
-                        STR_ARG(a->name), (int)ATTR_LIST_MAX);
+        return error_at(r->e, PG_E_LIMIT, a->body.base,
+                        "attribute '%.*s' lists more than %d numbers; make it an initializer", STR_ARG(a->name),
+                        (int)ATTR_LIST_MAX);
     if (n_floats) return attr_floats(r, key, a->body, n_floats);
-    bool ok = n_strings ? graph_attr_int(r->g, (attr_key)key, n_strings) : graph_attr_ints(r->g, (attr_key)key, ints.v, ints.n);
+    bool ok = n_strings ? graph_attr_int(r->g, (attr_key)key, n_strings)
+                        : graph_attr_ints(r->g, (attr_key)key, ints.v, ints.n);
     return ok ? PG_E_OK : onnx_nomem(r);
 }
 
@@ -265,8 +270,8 @@ static pg_code add_op(onnx_reader *r, const node_proto *n, uint32_t region_index
     pg_code code = find_kind(r, n->domain, n->type, &kind);
     if (!code) code = kind < 0 ? warn_unknown(r, n) : check_arity(r, n, kind);
     if (code) return code;
-    uint32_t o = graph_add_op(r->g, region_index, kind < 0 ? OP_Unknown : (op_kind)kind, n->name, inputs_of(r, n), n->n_in,
-                              outputs_of(r, n), n->n_out);
+    uint32_t o = graph_add_op(r->g, region_index, kind < 0 ? OP_Unknown : (op_kind)kind, n->name, inputs_of(r, n),
+                              n->n_in, outputs_of(r, n), n->n_out);
     if (o == NO_TENSOR) return onnx_nomem(r);
     r->g->ops[o].type = n->type;
     r->g->ops[o].opset = onnx_opset_of(r, n->domain);
@@ -336,17 +341,21 @@ static pg_code name_node(onnx_reader *r, node_proto *n, const onnx_call *call)
     return n->name.ptr ? PG_E_OK : onnx_nomem(r);
 }
 
-static pg_code read_node(onnx_reader *r, span node, node_proto *n, uint32_t region_index, onnx_scope *scope, const onnx_call *call)
+static pg_code read_node(onnx_reader *r, span node, node_proto *n, uint32_t region_index, onnx_scope *scope,
+                         const onnx_call *call)
 {
     pg_code code = parse_node(r, node, n, scope);
     for (uint32_t i = 0; !code && i < n->n_attrs; i++)
         if (attr_at(r, n, i)->graph.ptr) code = read_body(r, attr_at(r, n, i), n, scope, call);
     if (code) return code;
-    if (!n->type.len) return error_at(r->e, PG_E_FORMAT, node.base, "node '%.*s' has no operator type; the file is damaged", STR_ARG(n->name));
+    if (!n->type.len)
+        return error_at(r->e, PG_E_FORMAT, node.base, "node '%.*s' has no operator type; the file is damaged",
+                        STR_ARG(n->name));
     const onnx_function *fn = onnx_find_function(r, n->domain, n->type);
     if (fn) return onnx_inline(r, fn, node, region_index, scope, call);
     /* outputs after inputs and bodies: neither may see them */
-    for (uint32_t i = 0; !code && i < n->n_out; i++) code = take_operand(r, scope, ((const str *)r->out_names.v)[n->out_names + i], true);
+    for (uint32_t i = 0; !code && i < n->n_out; i++)
+        code = take_operand(r, scope, ((const str *)r->out_names.v)[n->out_names + i], true);
     if (!code) code = name_node(r, n, call);
     bool done = false;
     if (!code && str_is(n->type, "Constant")) code = read_constant(r, n, call, &done);
@@ -356,7 +365,8 @@ static pg_code read_node(onnx_reader *r, span node, node_proto *n, uint32_t regi
 pg_code onnx_read_node(onnx_reader *r, span node, uint32_t region_index, onnx_scope *scope, const onnx_call *call)
 {
     if (++r->work > r->max_work)
-        return error_at(r->e, PG_E_LIMIT, node.base, "more than %llu nodes once functions are inlined; the file is not a sane model",
+        return error_at(r->e, PG_E_LIMIT, node.base,
+                        "more than %llu nodes once functions are inlined; the file is not a sane model",
                         (unsigned long long)r->max_work);
     node_proto n;
     memset(&n, 0, sizeof n);

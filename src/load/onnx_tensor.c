@@ -319,9 +319,12 @@ static pg_code read_dim(onnx_reader *r, span proto, int axis, num *out, str *nam
     (void)axis;
     if (got < 0) return PG_E_TRUNCATED;
     if (has_value && out->v.i > (int64_t)1 << 48)
-        return error_at(r->e, PG_E_LIMIT, proto.base, "an input claims a dimension of %lld; the file is damaged", (long long)out->v.i);
+        return error_at(r->e, PG_E_LIMIT, proto.base, "an input claims a dimension of %lld; the file is damaged",
+                        (long long)out->v.i);
     return PG_E_OK;
 }
+
+enum { MAX_SYMBOLS = 4096 };
 
 static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
 {
@@ -352,6 +355,9 @@ static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
             size_t n = format_text(made, sizeof made, "unk__%u", r->g->n_symbols);
             name = str_copy(r->g->a, (str){made, n});
         }
+        if (r->g->n_symbols >= MAX_SYMBOLS)
+            return error_at(r->e, PG_E_LIMIT, proto.base, "the inputs have more than %d free dimensions; the file is not a sane model",
+                            (int)MAX_SYMBOLS);
         int32_t sym = name.ptr ? graph_add_symbol(r->g, name, symbol_fallback(names[i], i, rank)) : -1;
         if (sym < 0) return onnx_nomem(r);
         dims[i] = (num){{.i = 0}, 1, sym};

@@ -94,6 +94,10 @@ static void join(planner *p, uint32_t c, uint32_t i)
     if (n > p->clusters[c].elements) p->clusters[c].elements = n;
 }
 
+/* Units from the first to the last of a cluster. No kernel is that long; it bounds the time that hostile files can take, since
+ * clusters that are open at once are each walked from end to end. */
+enum { SPAN_MAX = 4096 };
+
 /* The cluster that unit i goes into, or UINT32_MAX. */
 static uint32_t choose(planner *p, uint32_t i)
 {
@@ -102,11 +106,11 @@ static uint32_t choose(planner *p, uint32_t i)
     for (uint32_t k = 0; k < u->n_in; k++) {
         uint32_t t = unit_in(p->us, u)[k];
         uint32_t m = source(p, t);
-        if (!m || p->us->u[m - 1].trips != u->trips) continue;
+        if (!m || p->us->u[m - 1].trips != u->trips || i - (m - 1) > SPAN_MAX) continue;
         const unit *from = &p->us->u[m - 1];
         uint32_t c = p->cluster_of[m - 1];
         if (!c && may_join_anchor(p, from, u) && out_elements(p, from) == n) return new_cluster(p, m - 1, m - 1);
-        if (!c || p->clusters[c - 1].consumed_outside) continue;
+        if (!c || p->clusters[c - 1].consumed_outside || i - p->clusters[c - 1].first > SPAN_MAX) continue;
         const cluster *cl = &p->clusters[c - 1];
         bool epilogue = cl->anchor != UINT32_MAX;
         if (epilogue ? !(p->rt->fuse_epilogue && unit_is_pointwise(p, u)) : !may_join(p, u)) continue;

@@ -334,21 +334,24 @@ static bool is_member(const planner *p, uint32_t c, uint32_t ui)
     return p->cluster_of[ui] == c + 1;
 }
 
-/* Uses of t by members of the cluster, directly or through views that only members read. */
-static uint32_t inside_uses(const planner *p, uint32_t c, uint32_t t)
+/* Counts, for what the units from the cluster's first to its last make, the uses by members, directly or through views that only
+ * members read. From the last to the first: whoever reads a view comes behind it. */
+static void count_inside(planner *p, uint32_t c)
 {
-    uint32_t n = 0;
     const cluster *cl = &p->clusters[c];
-    for (uint32_t i = cl->first; i <= cl->last; i++) {
+    for (uint32_t i = cl->first; i <= cl->last; i++)
+        for (uint32_t k = 0; k < p->us->u[i].n_out; k++)
+            if (unit_out(p->us, &p->us->u[i])[k] != NO_TENSOR) p->inside[unit_out(p->us, &p->us->u[i])[k]] = 0;
+    for (uint32_t i = cl->last + 1; i-- > cl->first;) {
         const unit *u = &p->us->u[i];
-        bool member = is_member(p, c, i), view = op_work_class((op_kind)u->kind) == WORK_VIEW;
-        if (!member && !view) continue;
-        for (uint32_t k = 0; k < u->n_in; k++)
-            if (unit_in(p->us, u)[k] == t)
-                n += member ||
-                     (u->n_out == 1 && inside_uses(p, c, unit_out(p->us, u)[0]) == p->us->uses[unit_out(p->us, u)[0]]);
+        bool counts = is_member(p, c, i);
+        if (!counts && op_work_class((op_kind)u->kind) == WORK_VIEW && u->n_out == 1) {
+            uint32_t out = unit_out(p->us, u)[0];
+            counts = out != NO_TENSOR && p->inside[out] == p->us->uses[out];
+        }
+        for (uint32_t k = 0; counts && k < u->n_in; k++)
+            if (unit_in(p->us, u)[k] != NO_TENSOR) p->inside[unit_in(p->us, u)[k]]++;
     }
-    return n;
 }
 
 /* Adds a cluster's outside reads and writes and its arithmetic to k; `skip`: the anchor, which accounts for its own inputs. */
@@ -357,6 +360,7 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
     const cluster *cl = &p->clusters[c];
     const unit *saved = p->u;
     *tail = OP_KIND_COUNT;
+    count_inside(p, c);
     for (uint32_t i = cl->first; i <= cl->last; i++) {
         if (!is_member(p, c, i)) {
             const unit *view = &p->us->u[i];
@@ -377,7 +381,7 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
             uint32_t t = out_at(p, n);
             if (t == NO_TENSOR) continue;
             p->v[t].width = plan_is_float(p, t) ? width : p->v[t].width;
-            bool hidden = inside_uses(p, c, t) == p->us->uses[t];
+            bool hidden = p->inside[t] == p->us->uses[t];
             p->v[t].virtual = true; /* members read it from registers */
             if (!hidden) plan_write(p, k, t, width);
         }
@@ -395,7 +399,7 @@ static void cluster_done(planner *p, uint32_t c)
         for (uint32_t n = 0; n < u->n_out; n++) {
             uint32_t t = unit_out(p->us, u)[n];
             if (t == NO_TENSOR) continue;
-            if (inside_uses(p, c, t) == p->us->uses[t]) continue;
+            if (p->inside[t] == p->us->uses[t]) continue;
             p->v[t].virtual = false;
             p->v[t].born = p->clock;
         }

@@ -95,13 +95,16 @@ static uint64_t hash_kernel(const kernel *k)
     return str_hash((str){(const char *)k, sizeof *k});
 }
 
-/* Distances in steps of a quarter octave, so that like kernels at like distances are one. */
+/* Distances rounded down to a quarter of their octave, so that like kernels at like distances are one: the exponent and the first
+ * two bits of the mantissa stay. */
 static double quantise(double x)
 {
+    uint64_t bits;
     if (!(x > 0) || !isfinite(x)) return x;
-    double step = 1;
-    while (step * 1.189207115 < x) step *= 1.189207115;
-    return step;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= ~(((uint64_t)1 << 50) - 1);
+    memcpy(&x, &bits, sizeof x);
+    return x;
 }
 
 static uint32_t kernel_index(planner *p, const kernel *k)
@@ -345,9 +348,10 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     planner p = {.us = us, .g = us->g, .s = us->s, .rt = runtime, .opt = *opt, .a = a, .out = out};
     p.v = ARENA_ARRAY(a, value, us->g->n_tensors);
     p.maker = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
+    p.inside = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
     p.cluster_of = ARENA_ARRAY(a, uint32_t, us->n);
     p.clusters = ARENA_ARRAY(a, cluster, us->n);
-    if (!p.v || !p.maker || !p.cluster_of || !p.clusters) return error_nomem(e, a);
+    if (!p.v || !p.maker || !p.inside || !p.cluster_of || !p.clusters) return error_nomem(e, a);
     if (runtime->channels_last) p.opt.channels_last = true;
     for (uint32_t t = 0; t < us->g->n_tensors; t++) value_init(&p, t);
     for (uint32_t i = 0; i < us->n; i++)

@@ -42,6 +42,7 @@ typedef struct planner {
     value *v;             /* per tensor */
     uint32_t *maker;      /* per tensor: unit + 1 */
     uint32_t *cluster_of; /* per unit: cluster + 1; 0: on its own */
+    uint32_t *inside;     /* per tensor: uses within the cluster that is being lowered */
     cluster *clusters;
     uint32_t n_clusters;
     double clock; /* bytes touched so far in the step */

@@ -4,9 +4,8 @@
 
 static int fail(pg_error *e, const span *at, const char *what)
 {
-    error_at(e, PG_E_TRUNCATED, at->base,
-             "%s at byte %llu; the file is cut off or not a protobuf file: fetch or export it again", what,
-             (unsigned long long)at->base);
+    error_at(e, PG_E_TRUNCATED, at->base, "%s; the file is cut off or not a protobuf file: fetch or export it again",
+             what);
     return -1;
 }
 

@@ -21,7 +21,9 @@ enum { RESNET, SMALL, HUGE_FILE, ROBERTA, FILES };
 static made_file files[FILES] = {
     [RESNET] = {.name = "resnet50.onnx", .model = "resnet50", .options = {.opset = 17}},
     [SMALL] = {.name = "1mb.onnx", .model = "resnet50", .options = {.no_weights = true, .pad = true, .size = 1000000}},
-    [HUGE_FILE] = {.name = "1gb.onnx", .model = "resnet50", .options = {.no_weights = true, .pad = true, .size = 1000000000}},
+    [HUGE_FILE] = {.name = "1gb.onnx",
+                   .model = "resnet50",
+                   .options = {.no_weights = true, .pad = true, .size = 1000000000}},
     [ROBERTA] = {.name = "roberta.onnx", .model = "roberta-base"}, /* 500 MB */
 };
 
@@ -112,7 +114,8 @@ static bool against_onnx(char *program)
     measure_cost theirs = measure_program((char *[]){python, "-c", script, files[RESNET].path, NULL}, 7);
     print_cost("python3-onnx: import alone", import);
     print_cost("python3-onnx: load and infer_shapes", theirs);
-    printf("  without the import, python3-onnx takes %.1f times as long\n", (theirs.seconds - import.seconds) / ours.seconds);
+    printf("  without the import, python3-onnx takes %.1f times as long\n",
+           (theirs.seconds - import.seconds) / ours.seconds);
     printf("  it takes %.1f times the memory\n", theirs.peak_mb / ours.peak_mb);
     return theirs.ok && measure_limit("  faster", theirs.seconds / ours.seconds, "x", 40, true) && held;
 }
@@ -122,11 +125,13 @@ static bool bytes_are_free(char *program, double *shared)
     printf("One graph as a file of 1 MB and as one of 1 GB\n");
     measure_cost small = measure_command("whole process, 1 MB", program, files[SMALL].path);
     measure_cost big = measure_command("whole process, 1 GB", program, files[HUGE_FILE].path);
-    measure_cost small_open = measure_open(files[SMALL].path, shared), big_open = measure_open(files[HUGE_FILE].path, shared);
+    measure_cost small_open = measure_open(files[SMALL].path, shared),
+                 big_open = measure_open(files[HUGE_FILE].path, shared);
     print_cost("pg_model_open, 1 MB", small_open);
     print_cost("pg_model_open, 1 GB", big_open);
     if (!small.ok || !big.ok || !small_open.ok || !big_open.ok) return false;
-    printf("  1 GB takes %.2f times as long and %.1f MB more\n", big.seconds / small.seconds, big.peak_mb - small.peak_mb);
+    printf("  1 GB takes %.2f times as long and %.1f MB more\n", big.seconds / small.seconds,
+           big.peak_mb - small.peak_mb);
     return measure_limit("  1 GB against 1 MB, whole process", big.seconds / small.seconds, "x", 1.5, false);
 }
 

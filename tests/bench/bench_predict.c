@@ -98,7 +98,8 @@ static double run(const char *what, bench *b, int threads, int per_plan)
 
 static bool measure_model(pg_catalog *catalog, const char *name, double limit)
 {
-    static const char *const keys[GPUS] = {"v100", "t4", "a100", "a10", "l4", "l40s", "rtx3090", "rtx4090", "h100", "h200"};
+    static const char *const keys[GPUS] = {"v100", "t4",      "a100",    "a10",  "l4",
+                                           "l40s", "rtx3090", "rtx4090", "h100", "h200"};
     bench b = {.catalog = catalog};
     pg_error e = PG_ERROR_INIT;
     bool ok = !pg_model_open(&b.model, name, NULL, &e);

@@ -56,7 +56,8 @@ static bool binary_size(char *program)
     bool stripped = measure_program((char *[]){"strip", "-o", copy, program, NULL}, 1).ok;
     bool ok = stat(stripped ? copy : program, &st) == 0;
     unlink(copy);
-    return ok && measure_limit(stripped ? "program, stripped" : "program, not stripped", (double)st.st_size / 1e6, "MB", 5, false);
+    return ok && measure_limit(stripped ? "program, stripped" : "program, not stripped", (double)st.st_size / 1e6, "MB",
+                               5, false);
 }
 
 int main(void)

@@ -7,7 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ONNX_FLOAT = 1, ONNX_UINT8 = 2, ONNX_INT8 = 3, ONNX_INT32 = 6, ONNX_INT64 = 7, ONNX_BOOL = 9, ONNX_FLOAT16 = 10 };
+enum {
+    ONNX_FLOAT = 1,
+    ONNX_UINT8 = 2,
+    ONNX_INT8 = 3,
+    ONNX_INT32 = 6,
+    ONNX_INT64 = 7,
+    ONNX_BOOL = 9,
+    ONNX_FLOAT16 = 10
+};
 
 typedef struct proto {
     unsigned char *ptr;
@@ -135,7 +143,8 @@ static inline void onnx_names(proto *to, unsigned field, const char *names)
 
 /* A node, named after its first output; `attrs` may be NULL and is freed. op: "Relu" or "domain::Op". Field: 1 in a graph, 7 in
  * a function. */
-static inline void onnx_node_in(proto *to, unsigned field, const char *op, const char *in, const char *out, proto *attrs)
+static inline void onnx_node_in(proto *to, unsigned field, const char *op, const char *in, const char *out,
+                                proto *attrs)
 {
     proto n = {NULL, 0, 0};
     const char *colons = strstr(op, "::"), *first = out;

@@ -112,6 +112,7 @@ bool measure_sibling(const char *name, char *out, size_t cap)
 bool measure_limit(const char *what, double got, const char *unit, double limit, bool at_least)
 {
     bool held = at_least ? got >= limit : got <= limit;
-    printf("%-62s %10.4g %-4s (%s %.6g) %s\n", what, got, unit, at_least ? "at least" : "at most", limit, held ? "held" : "MISSED");
+    printf("%-62s %10.4g %-4s (%s %.6g) %s\n", what, got, unit, at_least ? "at least" : "at most", limit,
+           held ? "held" : "MISSED");
     return held;
 }

@@ -15,7 +15,10 @@
 #include "fuzz/proto.h"
 #include "phantom/phantom.h"
 
-#define NONE {NULL, 0, 0}
+#define NONE       \
+    {              \
+        NULL, 0, 0 \
+    }
 
 static pg_catalog *gpus;
 
@@ -57,7 +60,8 @@ static void expect_error(proto *file, pg_code code, const char *text, const char
         pg_model_free(m);
         fail_msg("accepted, but expected: %s", text);
     }
-    if (e.code != code || !strstr(e.text, text) || !strstr(e.path, path)) fail_msg("%d: %s: %s", (int)e.code, e.path, e.text);
+    if (e.code != code || !strstr(e.text, text) || !strstr(e.path, path))
+        fail_msg("%d: %s: %s", (int)e.code, e.path, e.text);
 }
 
 /* "2x3xbatch" */

@@ -16,8 +16,8 @@
 
 #include "phantom/phantom.h"
 
-static const char *const models[] = {"resnet50", "mobilenet_v2", "vgg16", "efficientnet_b0", "vit_b_16", "swin_t", "bert-base-uncased",
-                                     "gpt2", "lstm-medium"};
+static const char *const models[] = {"resnet50", "mobilenet_v2",      "vgg16", "efficientnet_b0", "vit_b_16",
+                                     "swin_t",   "bert-base-uncased", "gpt2",  "lstm-medium"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static pg_catalog *gpus;
@@ -78,10 +78,12 @@ static void test_batch_never_faster(void **state)
                     pg_prediction a = predict(boards[g], models[m], batch, precisions[p]);
                     pg_prediction b = predict(boards[g], models[m], batch * 2, precisions[p]);
                     if (a.fits && b.fits && b.latency_ms < a.latency_ms * (1 - 1e-9))
-                        fail_msg("%s %s on %s: batch %d takes %g ms, twice that %g", models[m], precisions[p], boards[g], (int)batch,
-                                 a.latency_ms, b.latency_ms);
+                        fail_msg("%s %s on %s: batch %d takes %g ms, twice that %g", models[m], precisions[p],
+                                 boards[g], (int)batch, a.latency_ms, b.latency_ms);
                     assert_true(b.memory.total >= a.memory.total);
-                    double least = strcmp(precisions[p], "int8") ? 1.98 : 1.5; /* weights are cast once, views of one sample cost nothing */
+                    double least = strcmp(precisions[p], "int8")
+                                     ? 1.98
+                                     : 1.5; /* weights are cast once, views of one sample cost nothing */
                     if (b.flops > 2.02 * a.flops || b.flops < least * a.flops)
                         fail_msg("%s %s: %g FLOPs, at twice the batch %g", models[m], precisions[p], a.flops, b.flops);
                 }
@@ -92,7 +94,8 @@ static void test_sequence_never_faster(void **state)
     (void)state;
     for (int64_t n = 64; n < 1024; n *= 2) {
         pg_request r = {.batch = 4, .sequence = n}, longer = {.batch = 4, .sequence = n * 2};
-        assert_true(predict_on(gpus, "a100", "gpt2", &longer).latency_ms >= predict_on(gpus, "a100", "gpt2", &r).latency_ms);
+        assert_true(predict_on(gpus, "a100", "gpt2", &longer).latency_ms >=
+                    predict_on(gpus, "a100", "gpt2", &r).latency_ms);
     }
 }
 
@@ -174,8 +177,11 @@ static pg_prediction with_field(const field_case *f, const char *value)
     const char *gpu = strstr(f->field, ".mine.") ? "mine" : "rtx4090";
     snprintf(toml, sizeof toml, "%s = %s\n%s", f->field, value, f->rest);
     pg_catalog *c = catalog_with(toml);
-    pg_prediction p = predict_on(c, gpu, f->model, &(pg_request){.batch = 8, .precision = f->precision, .device_time = !strstr(f->field, "year"),
-                                                                 .real_hardware = f->real_hardware});
+    pg_prediction p = predict_on(c, gpu, f->model,
+                                 &(pg_request){.batch = 8,
+                                               .precision = f->precision,
+                                               .device_time = !strstr(f->field, "year"),
+                                               .real_hardware = f->real_hardware});
     pg_catalog_free(c);
     assert_true(p.fits);
     return p;
@@ -196,8 +202,8 @@ static void test_each_field_moves_as_documented(void **state)
         pg_prediction low = with_field(f, f->low), high = with_field(f, f->high);
         if (direction(low.latency_ms, high.latency_ms) == f->latency) continue;
         wrong++;
-        print_error("%s from %s to %s, %s in %s: latency %g -> %g ms\n", f->field, f->low, f->high, f->model, f->precision,
-                    low.latency_ms, high.latency_ms);
+        print_error("%s from %s to %s, %s in %s: latency %g -> %g ms\n", f->field, f->low, f->high, f->model,
+                    f->precision, low.latency_ms, high.latency_ms);
     }
     assert_int_equal(wrong, 0);
 }
@@ -227,7 +233,8 @@ static void test_more_is_never_slower(void **state)
                   {"profiles.a100.architecture.tensor_cores", "%.0f", 100, 2000},
                   {"profiles.a100.architecture.streaming_multiprocessors", "%.0f", 20, 400},
                   {"profiles.a100.memory.l2_cache_mb", "%g", 1, 300},
-                  {"profiles.a100.thermal.tdp_watts = 2000\nprofiles.a100.thermal.boost_clock_mhz", "%g", 700, 3000}, /* as long as the power suffices */
+                  {"profiles.a100.thermal.tdp_watts = 2000\nprofiles.a100.thermal.boost_clock_mhz", "%g", 700,
+                   3000}, /* as long as the power suffices */
                   {"profiles.a100.thermal.tdp_watts", "%g", 100, 1200}};
     enum { STEPS = 8 };
     for (size_t s = 0; s < sizeof sweeps / sizeof sweeps[0]; s++) {
@@ -243,8 +250,8 @@ static void test_more_is_never_slower(void **state)
                     pg_request r = {.batch = 16, .precision = p ? "fp16" : "fp32"};
                     double now = predict_on(c, "a100", models[m], &r).latency_ms;
                     if (step && now > before[m][p] * (1 + 1e-9))
-                        fail_msg("%s = %s: %s %s takes %.6g ms, with less of it %.6g", sweeps[s].field, value, models[m],
-                                    r.precision, now, before[m][p]);
+                        fail_msg("%s = %s: %s %s takes %.6g ms, with less of it %.6g", sweeps[s].field, value,
+                                 models[m], r.precision, now, before[m][p]);
                     before[m][p] = now;
                 }
             pg_catalog_free(c);
@@ -286,8 +293,8 @@ static void test_fast_mode_is_a_bound(void **state)
                     double full = predict_on(gpus, boards[g], models[m], &r).latency_ms;
                     double bound = predict_on(gpus, boards[g], models[m], &fast).latency_ms;
                     if (full >= 0 && bound > full * (1 + 1e-9))
-                        fail_msg("%s %s on %s at %d: roofline %g ms, full model %g", models[m], r.precision, boards[g], (int)batch, bound,
-                                 full);
+                        fail_msg("%s %s on %s at %d: roofline %g ms, full model %g", models[m], r.precision, boards[g],
+                                 (int)batch, bound, full);
                 }
 }
 
@@ -296,7 +303,8 @@ static void test_real_hardware_is_not_faster(void **state)
     (void)state;
     for (size_t m = 0; m < MODELS; m++) {
         pg_request r = {.batch = 16}, real = {.batch = 16, .real_hardware = true};
-        assert_true(predict_on(gpus, "rtx4090", models[m], &real).latency_ms >= predict_on(gpus, "rtx4090", models[m], &r).latency_ms);
+        assert_true(predict_on(gpus, "rtx4090", models[m], &real).latency_ms >=
+                    predict_on(gpus, "rtx4090", models[m], &r).latency_ms);
     }
 }
 
@@ -307,7 +315,8 @@ static void test_half_precision_helps_tensor_cores(void **state)
         const pg_gpu *g = pg_catalog_at(gpus, i);
         if (g->fp16_tflops <= g->fp32_tflops || !g->tensor_cores) continue;
         for (int64_t batch = 1; batch <= 64; batch *= 4) {
-            pg_prediction half = predict(g->key, "resnet50", batch, "fp16"), full = predict(g->key, "resnet50", batch, "fp32");
+            pg_prediction half = predict(g->key, "resnet50", batch, "fp16"),
+                          full = predict(g->key, "resnet50", batch, "fp32");
             if (full.fits && half.latency_ms > full.latency_ms * (1 + 1e-9))
                 fail_msg("%s at %d: fp16 %g ms, fp32 %g", g->key, (int)batch, half.latency_ms, full.latency_ms);
         }
@@ -374,7 +383,8 @@ static void test_explanation_adds_up(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    snprintf(file, sizeof file, "%s/phantom-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
+    snprintf(file, sizeof file, "%s/phantom-XXXXXX",
+             getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     int fd = mkstemp(file);
     if (fd < 0) return 1;
     close(fd);
