@@ -37,6 +37,7 @@ struct pg_model {
     graph g;
     pg_model_info info;
     gpu_family family;
+    int32_t max_sequence; /* positions that a built-in model was made for; 0: no limit known */
 };
 
 struct pg_plan {
@@ -49,6 +50,7 @@ struct pg_plan {
     shapes shapes;
     units units;
     kernel_plan plan;
+    bool image; /* of the kind that the constants were fitted on */
     const char **warnings;
     size_t n_warnings;
 };

@@ -44,6 +44,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, framework_mb, 0, 1e5),
     REAL(runtime_profile, workspace_mb, 0, 1e5),
     REAL(runtime_profile, allocator_round, 1, 4),
+    REAL(runtime_profile, interval_least, 0, 2),
     REAL(runtime_profile, conv_speed, 0.1, 10),
     REAL(runtime_profile, depthwise_speed, 0.1, 20),
     REAL(runtime_profile, gemm_speed, 0.1, 10),

@@ -54,8 +54,8 @@ static void shape_text(char *out, size_t cap, const kernel *k)
         break;
     }
     default:
-        if (k->shape.rows.cols > 1) format_text(out, cap, "%g x %g", k->shape.rows.rows, k->shape.rows.cols);
-        else format_text(out, cap, "%g", k->shape.rows.rows);
+        if (k->shape.rows.cols > 1) format_text(out, cap, "%.0f x %.0f", k->shape.rows.rows, k->shape.rows.cols);
+        else format_text(out, cap, "%.0f", k->shape.rows.rows);
     }
 }
 

@@ -103,6 +103,7 @@ static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o
     m->g.name = str_c(z->name);
     m->g.format = STR("built-in");
     m->g.family = str_c(z->family);
+    m->max_sequence = z->max_sequence;
     return code ? code : override_inputs(m, o, e);
 }
 

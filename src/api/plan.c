@@ -65,16 +65,32 @@ static pg_code check_request(pg_plan *p, pg_error *e)
 
 static pg_code collect_warnings(pg_plan *p, pg_error *e)
 {
-    p->warnings = ARENA_ARRAY(&p->a, const char *, 2);
+    p->warnings = ARENA_ARRAY(&p->a, const char *, 3);
     if (!p->warnings) return error_nomem(e, &p->a);
     if (p->shapes.rebatch_unsafe && p->model->g.fixed_batch && p->request.batch != p->model->g.fixed_batch)
         p->warnings[p->n_warnings++] =
             "the file fixes its batch and can't be re-batched safely everywhere; figures at other batch "
             "sizes leave operators out: export it with a free batch dimension";
+    if (p->model->max_sequence && p->request.sequence > p->model->max_sequence) {
+        char text[160];
+        format_text(text, sizeof text, "sequence length %lld is beyond the %d positions that the model was made for",
+                    (long long)p->request.sequence, p->model->max_sequence);
+        p->warnings[p->n_warnings++] = api_text(&p->a, str_c(text));
+        if (!p->warnings[p->n_warnings - 1]) return error_nomem(e, &p->a);
+    }
     if (p->plan.unknown_share > 0)
         p->warnings[p->n_warnings++] =
             "some operators are unknown or have no known shape: the interval is wider for it";
     return PG_E_OK;
+}
+
+/* What the constants were fitted on: image models (anything with convolutions) in 16 bits and, for engines, INT8. */
+static bool is_like_measured(const pg_plan *p)
+{
+    if (p->math != PREC_FP16 && p->math != PREC_BF16 && !(p->math == PREC_INT8 && p->runtime->quantized_io)) return false;
+    for (uint32_t i = 0; i < p->plan.n_kernels; i++)
+        if (p->plan.kernels[i].k.kind == KERNEL_CONV) return true;
+    return false;
 }
 
 static pg_code build(pg_plan *p, pg_error *e)
@@ -89,6 +105,7 @@ static pg_code build(pg_plan *p, pg_error *e)
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
+    p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);
 }
 
@@ -137,10 +154,11 @@ const char *pg_plan_warning(const pg_plan *plan, size_t i)
 
 static basis basis_of(const pg_plan *p, const gpu_spec *s)
 {
+    if (!p->runtime->n_measured_on) return BASIS_SPECIFICATION;
     if (s->derived || s->overridden || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
     for (uint32_t i = 0; i < p->runtime->n_measured_on; i++)
-        if (str_eq(p->runtime->measured_on[i], s->key)) return BASIS_CALIBRATED;
+        if (str_eq(p->runtime->measured_on[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
 }
 
@@ -157,6 +175,12 @@ static predict_options options_of(const pg_plan *p, const gpu_spec *s)
 /* Precisions that a GPU has no unit for run on the next one that it has. */
 static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g)
 {
+    bool narrow = p->math == PREC_FP8 || p->math == PREC_INT8;
+    if (narrow && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
+        return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16" : "FP8 is slower than FP16 here: computes in FP16";
+    if (p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 && (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
+        return p->runtime->gemm_tf32 ? "fp32 convolutions and products run on TF32 units, the runtime's default"
+                                     : "fp32 convolutions run on TF32 units, the framework's default";
     if (s->tflops[p->math] <= 0) {
         switch (p->math) {
         case PREC_FP8: return "no FP8 units: computes in FP16";
@@ -199,7 +223,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->precision = api_precision_name(plan->math);
     out->runtime = plan->runtime->key.ptr;
     out->fits = s.fits;
-    out->throughput_unit = "samples/s";
+    out->throughput_unit = !strcmp(plan->model->info.family, "kernel") ? "runs/s" : "samples/s";
     put_memory(plan, &s, &out->memory);
     out->memory_capacity = spec->memory_bytes;
     out->latency_ms = s.fits ? s.seconds * 1e3 : -1;

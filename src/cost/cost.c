@@ -37,7 +37,9 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
     for (int i = 0; i < PREC_COUNT; i++) {
         precision p = order[i];
         double own = spec->tflops[p] * 1e12;
-        if (own > 0) {
+        /* Some boards keep a token rate for integers: runtimes then use the wider unit. */
+        bool narrow = p == PREC_FP8 || p == PREC_INT8 || p == PREC_FP4 || p == PREC_INT4;
+        if (own > 0 && !(narrow && own < g->peak[fallback[p]])) {
             g->peak[p] = own;
             g->tensor[p] = p != PREC_FP32;
         } else if (p == PREC_FP16 && spec->fp16_vector_tflops > 0) {
@@ -50,7 +52,7 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
 }
 
 /* Year of the chip, not of the board: later boards of a generation keep its silicon. */
-static double gpu_silicon_year(const gpu_spec *spec)
+double cost_silicon_year(const gpu_spec *spec)
 {
     static const struct {
         double capability, year;
@@ -69,7 +71,7 @@ static double gpu_silicon_year(const gpu_spec *spec)
 static void gpu_power(cost_gpu *g, const gpu_spec *spec)
 {
     const cost_constants *c = g->c;
-    double newer = exp(-0.6931471805599453 * (gpu_silicon_year(spec) - 2020) / c->power_half_years) * 1e-12;
+    double newer = exp(-0.6931471805599453 * (cost_silicon_year(spec) - 2020) / c->power_half_years) * 1e-12;
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
     for (int p = 0; p < PREC_COUNT; p++) {

@@ -37,6 +37,9 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c);
 
 kernel_cost cost_kernel(const cost_gpu *g, const kernel *k);
 
+/* The year in which the GPU's kind of chip came out, by its compute capability; else the board's release. */
+double cost_silicon_year(const gpu_spec *spec);
+
 /* Share of the boost clock that a load with this utilisation of its unit keeps under the power limit, in (0, 1]. */
 double cost_clock_share(const cost_gpu *g, precision p, double utilisation);
 

@@ -235,15 +235,20 @@ static void mark_folded(const graph *g, op *o)
     if (w != NO_TENSOR && str_starts(g->tensors[w].name, "onnx::Conv_")) o->flags |= OPF_BN_FOLDED;
 }
 
+/* One warning for each name, as far as a person would read them: the counts of unknown operators hold them all. */
 static pg_code warn_unknown(onnx_reader *r, const node_proto *n)
 {
+    enum { MAX_WARNINGS = 16 };
     bool added;
     if (!map_add(&r->unknown, n->type, 0, &added)) return onnx_nomem(r);
-    if (added &&
-        !graph_warn(r->g, "unknown operator '%.*s'%s%.*s%s: costed by its memory traffic only", STR_ARG(n->type),
-                    n->domain.len ? " of domain '" : "", STR_ARG(n->domain), n->domain.len ? "'" : ""))
-        return onnx_nomem(r);
-    return PG_E_OK;
+    if (!added || r->unknown.count > MAX_WARNINGS + 1) return PG_E_OK;
+    bool ok = r->unknown.count > MAX_WARNINGS
+                ? graph_warn(r->g, "more than %d operators are unknown: costed by their memory traffic only",
+                             (int)MAX_WARNINGS)
+                : graph_warn(r->g, "unknown operator '%.*s'%s%.*s%s: costed by its memory traffic only",
+                             STR_ARG(n->type), n->domain.len ? " of domain '" : "", STR_ARG(n->domain),
+                             n->domain.len ? "'" : "");
+    return ok ? PG_E_OK : onnx_nomem(r);
 }
 
 static pg_code check_arity(onnx_reader *r, const node_proto *n, int kind)

@@ -356,7 +356,8 @@ static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
             name = str_copy(r->g->a, (str){made, n});
         }
         if (r->g->n_symbols >= MAX_SYMBOLS)
-            return error_at(r->e, PG_E_LIMIT, proto.base, "the inputs have more than %d free dimensions; the file is not a sane model",
+            return error_at(r->e, PG_E_LIMIT, proto.base,
+                            "the inputs have more than %d free dimensions; the file is not a sane model",
                             (int)MAX_SYMBOLS);
         int32_t sym = name.ptr ? graph_add_symbol(r->g, name, symbol_fallback(names[i], i, rank)) : -1;
         if (sym < 0) return onnx_nomem(r);

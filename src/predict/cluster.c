@@ -7,13 +7,13 @@ static work_class work_of(const unit *u)
     return op_work_class((op_kind)u->kind);
 }
 
-bool unit_is_pointwise(const planner *p, const unit *u)
+bool unit_is_pointwise(const unit *u)
 {
     switch (work_of(u)) {
     case WORK_ELEMENTWISE:
     case WORK_CAST:
-    case WORK_QUANTIZE: return true;
-    case WORK_BATCHNORM: return !p->rt->fold_batch_norm;
+    case WORK_QUANTIZE:
+    case WORK_BATCHNORM: return true;
     default: return false;
     }
 }
@@ -63,16 +63,24 @@ static uint32_t source(const planner *p, uint32_t t)
     return 0;
 }
 
+/* What runs inside a convolution or product: anything pointwise, or with runtimes that can do less a folded batch normalisation
+ * (which is nothing) and an activation. */
+static bool may_be_epilogue(const planner *p, const unit *u)
+{
+    if (p->rt->fuse_epilogue) return unit_is_pointwise(u);
+    bool folded = p->rt->fold_batch_norm && work_of(u) == WORK_BATCHNORM;
+    return p->rt->fuse_activation && (folded || is_activation(u));
+}
+
 static bool may_join_anchor(const planner *p, const unit *anchor, const unit *u)
 {
     if (!is_anchor(anchor) || p->us->uses[unit_out(p->us, anchor)[0]] != 1) return false;
-    if (p->rt->fuse_epilogue) return unit_is_pointwise(p, u);
-    return p->rt->fuse_activation && is_activation(u);
+    return may_be_epilogue(p, u);
 }
 
 static bool may_join(const planner *p, const unit *u)
 {
-    if (p->rt->fuse_pointwise && unit_is_pointwise(p, u)) return true;
+    if (p->rt->fuse_pointwise && unit_is_pointwise(u)) return true;
     return p->rt->fuse_norm && is_norm(u);
 }
 
@@ -113,7 +121,7 @@ static uint32_t choose(planner *p, uint32_t i)
         if (!c || p->clusters[c - 1].consumed_outside || i - p->clusters[c - 1].first > SPAN_MAX) continue;
         const cluster *cl = &p->clusters[c - 1];
         bool epilogue = cl->anchor != UINT32_MAX;
-        if (epilogue ? !(p->rt->fuse_epilogue && unit_is_pointwise(p, u)) : !may_join(p, u)) continue;
+        if (epilogue ? !may_be_epilogue(p, u) : !may_join(p, u)) continue;
         if (cl->elements == n || (!epilogue && out_elements(p, from) == n) ||
             (!epilogue && is_norm(u) && cl->elements <= n))
             return c - 1;
@@ -127,7 +135,7 @@ void cluster_units(planner *p)
     for (uint32_t i = 0; i < p->us->n; i++) {
         const unit *u = &p->us->u[i];
         if (work_of(u) == WORK_VIEW) continue;
-        bool candidate = unit_is_pointwise(p, u) || is_norm(u);
+        bool candidate = unit_is_pointwise(u) || is_norm(u);
         if (p->rt->fold_constants && (u->flags & UNIT_CONSTANT)) candidate = false;
         uint32_t c = candidate ? choose(p, i) : UINT32_MAX;
         if (c != UINT32_MAX) join(p, c, i);

@@ -212,12 +212,18 @@ static void copy_out(planner *p, uint32_t out, double width)
     p->v[out].born = p->clock;
 }
 
+/* Eager frameworks make views; compilers and engines that fuse read through them in the kernel that follows. */
+static bool views_are_free(const planner *p)
+{
+    return p->rt->strided_views || p->rt->fuse_pointwise;
+}
+
 static void lower_slices(planner *p, uint32_t x)
 {
     for (uint32_t i = 0; i < p->u->n_out; i++) {
         uint32_t out = out_at(p, i);
         if (out == NO_TENSOR) continue;
-        if (p->rt->strided_views) {
+        if (views_are_free(p)) {
             view_slice(p, x, out);
             p->out->views += p->u->trips;
         } else if (p->us->uses[out]) {
@@ -247,8 +253,8 @@ void lower_view(planner *p)
         }
         return;
     }
-    if (p->rt->strided_views) {
-        p->out->views += p->u->trips;
+    if (views_are_free(p)) {
+        p->out->views += p->rt->strided_views ? p->u->trips : 0;
         if (w == WORK_TRANSPOSE) view_transpose(p, x, out);
         else view_expand(p, x, out);
         return;
@@ -406,19 +412,32 @@ static void cluster_done(planner *p, uint32_t c)
     }
 }
 
+/* A fused kernel is of the kind of its most demanding member: a normalisation before a softmax before a sum. */
+static kernel_kind cluster_kind(planner *p, uint32_t c, double *span)
+{
+    const cluster *cl = &p->clusters[c];
+    kernel_kind kind = KERNEL_ELEMENTWISE;
+    for (uint32_t i = cl->first; cl->has_norm && i <= cl->last; i++) {
+        const unit *u = p->u = &p->us->u[i];
+        work_class w = op_work_class((op_kind)u->kind);
+        bool norm = w == WORK_NORM, softmax = w == WORK_SOFTMAX, sum = w == WORK_REDUCE;
+        if (!is_member(p, c, i) || (!norm && !softmax && !sum) || in_at(p, 0) == NO_TENSOR) continue;
+        bool stronger = kind == KERNEL_ELEMENTWISE || norm || (softmax && kind == KERNEL_REDUCE);
+        if (!stronger) continue;
+        kind = norm ? KERNEL_NORM : softmax ? KERNEL_SOFTMAX : KERNEL_REDUCE;
+        *span = norm_span(p, in_at(p, 0));
+    }
+    return kind;
+}
+
 void lower_cluster(planner *p, uint32_t c)
 {
     const cluster *cl = &p->clusters[c];
     op_kind tail;
     double n = cl->elements > 0 ? cl->elements : 0, span = 1;
-    for (uint32_t i = cl->first; cl->has_norm && i <= cl->last; i++) {
-        const unit *u = p->u = &p->us->u[i];
-        work_class w = op_work_class((op_kind)u->kind);
-        if (is_member(p, c, i) && (w == WORK_NORM || w == WORK_SOFTMAX || w == WORK_REDUCE) && in_at(p, 0) != NO_TENSOR)
-            span = norm_span(p, in_at(p, 0));
-    }
+    kernel_kind kind = cluster_kind(p, c, &span);
     p->u = &p->us->u[cl->last];
-    kernel k = plan_kernel_rows(p, cl->has_norm ? KERNEL_NORM : KERNEL_ELEMENTWISE, n / span, span, 0);
+    kernel k = plan_kernel_rows(p, kind, n / span, span, 0);
     cluster_traffic(p, c, &k, UINT32_MAX, &tail);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     cluster_done(p, c);

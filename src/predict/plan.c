@@ -188,7 +188,10 @@ void plan_cast(planner *p, uint32_t t, double width)
         if (weight && v->cast) v->width = width;
         return;
     }
-    if (!p->opt.autocast && !p->rt->strided_views) return; /* an engine stores what it needs */
+    if (!p->opt.autocast && (weight || !p->rt->strided_views)) { /* stored as they are needed, once */
+        if (weight) v->width = width < v->width ? width : v->width;
+        return;
+    }
     if (weight || !p->rt->fuse_pointwise) { /* compilers cast activations inside the kernel that makes them */
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored, 1, v->stored);
         plan_read(p, &k, t);

@@ -94,7 +94,7 @@ bool view_batchable(const planner *p, uint32_t t);
 
 /* ---- cluster.c ---- */
 void cluster_units(planner *p);
-bool unit_is_pointwise(const planner *p, const unit *u);
+bool unit_is_pointwise(const unit *u);
 
 /* ---- lower_math.c, lower_data.c ---- */
 void lower_gemm(planner *p);

@@ -5,21 +5,18 @@ static double clamp(double x, double low, double high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* A user's batch_scaling_curve: relative efficiency at batch 1, 2, 4, ... 128, interpolated between. Curves of throughput
- * (1, 1.9, 3.7, ...) are read as such: per-sample efficiency is then the value over the batch. */
+/* A user's batch_scaling_curve: relative efficiency at batch 1, 2, 4, ... 128, interpolated between; the best of them is what the
+ * model predicts. */
 static double curve_share(const double *curve, double batch)
 {
-    double e[BATCH_CURVE], best = 0, at = batch > 1 ? log(batch) / 0.6931471805599453 : 0;
-    bool throughput = curve[BATCH_CURVE - 1] > 2 * curve[0];
+    double best = 0, at = batch > 1 ? log(batch) / 0.6931471805599453 : 0;
     if (curve[0] <= 0) return 1;
-    for (int i = 0; i < BATCH_CURVE; i++) {
-        e[i] = throughput ? curve[i] / (double)(1 << i) : curve[i];
-        if (e[i] > best) best = e[i];
-    }
+    for (int i = 0; i < BATCH_CURVE; i++)
+        if (curve[i] > best) best = curve[i];
     at = clamp(at, 0, BATCH_CURVE - 1);
     int i = (int)at;
     if (i > BATCH_CURVE - 2) i = BATCH_CURVE - 2;
-    return (e[i] + (e[i + 1] - e[i]) * (at - i)) / best;
+    return (curve[i] + (curve[i + 1] - curve[i]) * (at - i)) / best;
 }
 
 /* With --real-hardware: the profile's own factor, else what the throttle temperature leaves: a board that throttles at
@@ -42,13 +39,9 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
     g->clock_share = opt->real_hardware ? sustained_clock(spec) : 1;
     g->family_speed = perf->architecture_multiplier > 0 ? perf->architecture_multiplier : 1;
     g->family_speed *= curve_share(perf->batch_scaling_curve, opt->batch);
-    s.boost_mhz *= g->clock_share;
-    for (int p = 0; p < PREC_COUNT; p++) {
-        s.tflops[p] *= g->clock_share;
+    for (int p = 0; p < PREC_COUNT; p++)
         if (p != PREC_FP32 && perf->tensor_core_utilization > 0)
             s.tflops[p] *= clamp(perf->tensor_core_utilization, 0.01, 1);
-    }
-    s.fp16_vector_tflops *= g->clock_share;
     if (perf->memory_efficiency > 0)
         s.coalescing_efficiency = clamp(perf->memory_efficiency, 0.01, 1) *
                                   (spec->coalescing_efficiency > 0 ? spec->coalescing_efficiency : 1);
@@ -76,13 +69,17 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.seconds = c.ideal_s;
         c.launches = 1;
     } else {
-        double speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
+        double before = c.seconds / g->family_speed, speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
-        /* Better kernels come nearer to the roofs, never above them. */
-        double peak = g->cost.peak[p->kernels[i].k.math] * g->family_speed;
-        double roof = p->kernels[i].k.flops / peak, stream = c.dram_bytes / (g->cost.dram_peak * g->family_speed);
+        /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
+        double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
+        double stream = c.dram_bytes / (g->cost.dram_peak * g->family_speed);
+        if (roof < stream) roof = stream;
+        if (roof > before) roof = before;
         if (c.seconds < roof) c.seconds = roof;
-        if (c.seconds < stream) c.seconds = stream;
+        /* A lower sustained clock stretches what runs at the core's clock; DRAM keeps its own. */
+        double core = c.compute_s < c.seconds ? c.compute_s : c.seconds;
+        c.seconds += core * (1 / g->clock_share - 1);
     }
     return c;
 }
@@ -90,7 +87,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
 /* The host is not in any GPU's specification. Systems are bought together: a GPU of 2017 sits beside a CPU of its time. */
 static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
 {
-    double year = clamp(spec->release_year > 0 ? spec->release_year : 2022, 2014, 2026);
+    double year = clamp(cost_silicon_year(spec), 2014, 2026);
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
 }
 
@@ -100,6 +97,7 @@ static double interval_of(const kernel_plan *p, const predict_constants *pc, con
     double w = opt->basis == BASIS_CALIBRATED  ? pc->interval_calibrated
              : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
                                                : pc->interval_specification;
+    if (w < p->runtime->interval_least) w = p->runtime->interval_least;
     if (host_bound && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
     if (opt->fast_mode) w = 1.0;                                    /* a roofline is a bound, not an estimate */
     return w + p->unknown_share * 2;
@@ -133,13 +131,13 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
+    double slow = host_slowness(g->spec, pc);
     if (!opt->fast_mode && !opt->device_time)
-        s.host_s = 1e-6 * host_slowness(g->spec, pc) *
+        s.host_s = 1e-6 * slow *
                    (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
-    bool host_bound = s.host_s > s.gpu_s;
-    s.seconds = host_bound ? s.host_s : s.gpu_s;
-    if (!opt->fast_mode && !opt->device_time && !host_bound)
-        s.seconds += 1e-6 * rt->host_us; /* the first launch is waited for */
+    double first = s.host_s > 0 ? 1e-6 * slow * rt->host_us : 0; /* the GPU waits for the first launch */
+    bool host_bound = s.host_s > s.gpu_s + first;
+    s.seconds = host_bound ? s.host_s : s.gpu_s + first;
     s.limit = BOUND_HOST;
     for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;

@@ -452,6 +452,53 @@ static void test_long_chain_backwards(void **state)
     proto_free(&file);
 }
 
+/* Thousands of clusters that are all begun before any of them ends. */
+static void test_interleaved_chains(void **state)
+{
+    (void)state;
+    proto g = NONE;
+    enum { N = 30000 };
+    char from[32], to[32];
+    onnx_input(&g, "x", "batch 64");
+    for (int step = 0; step < 2; step++)
+        for (int i = 0; i < N; i++) {
+            snprintf(from, sizeof from, step ? "t%d" : "x", i);
+            snprintf(to, sizeof to, step ? "y%d" : "t%d", i);
+            onnx_node(&g, "Relu", from, to, NULL);
+            if (step) onnx_output(&g, to);
+        }
+    proto file = onnx_model(&g, 17);
+    assert_int_equal(try_bytes(file.ptr, file.len, NULL), PG_E_OK);
+    proto_free(&file);
+}
+
+/* As many warnings as one would read. */
+static void test_many_unknown_operators(void **state)
+{
+    (void)state;
+    proto g = NONE;
+    enum { N = 20000 };
+    char path[64];
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    onnx_input(&g, "x", "batch 64");
+    for (int i = 0; i < N; i++) {
+        char op[32], out[32];
+        snprintf(op, sizeof op, "mine::Magic%d", i);
+        snprintf(out, sizeof out, "y%d", i);
+        onnx_node(&g, op, "x", out, NULL);
+        onnx_output(&g, out);
+    }
+    proto file = onnx_model(&g, 17);
+    int fd = memory_file(file.ptr, file.len, path);
+    proto_free(&file);
+    assert_int_equal(open_path(path, NULL, 0, &m, &e), PG_E_OK);
+    assert_int_equal(pg_model_describe(m)->unknown_operator_count, N);
+    assert_true(pg_model_describe(m)->warning_count < 20);
+    pg_model_free(m);
+    close(fd);
+}
+
 static void test_long_names(void **state)
 {
     (void)state;
@@ -743,6 +790,8 @@ int main(void)
         cmocka_unit_test(test_operator_with_many_operands),
         cmocka_unit_test(test_long_chain),
         cmocka_unit_test(test_long_chain_backwards),
+        cmocka_unit_test(test_interleaved_chains),
+        cmocka_unit_test(test_many_unknown_operators),
         cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_functions_that_double),
         cmocka_unit_test(test_nested_branches),
