@@ -87,6 +87,7 @@ static pg_code collect_warnings(pg_plan *p, pg_error *e)
 /* What the constants were fitted on: image models (anything with convolutions) in 16 bits and, for engines, INT8. */
 static bool is_like_measured(const pg_plan *p)
 {
+    if (p->model->family == FAMILY_RNN) return false;
     if (p->math != PREC_FP16 && p->math != PREC_BF16 && !(p->math == PREC_INT8 && p->runtime->quantized_io)) return false;
     for (uint32_t i = 0; i < p->plan.n_kernels; i++)
         if (p->plan.kernels[i].k.kind == KERNEL_CONV) return true;

@@ -109,7 +109,9 @@ pg_code shape_control_if(infer *x, const op *o)
         const tensor_shape *t = region_output(x, branch[0], i);
         if (out && t && shape_merge(x, out, t) == MERGE_NOMEM) return shape_nomem(x);
     }
-    if (!possible[0] || !possible[1]) return PG_E_OK;
+    if (!possible[0] || !possible[1])
+        return shape_note(x, "If '%.*s': its condition isn't known; only the %s-branch suits the shapes and is costed",
+                          STR_ARG(label(o)), costed ? "then" : "else");
     return shape_note(x, "If '%.*s': its condition isn't known; the then-branch is costed", STR_ARG(label(o)));
 }
 

@@ -326,6 +326,19 @@ static pg_code read_dim(onnx_reader *r, span proto, int axis, num *out, str *nam
 
 enum { MAX_SYMBOLS = 4096 };
 
+/* Recurrent states are [layers, batch, hidden]. */
+static bool is_state(str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        str rest = {name.ptr + i, name.len - i};
+        if (str_starts(rest, "state") || str_starts(rest, "hidden")) return true;
+    }
+    return false;
+}
+
+/* Warnings about guessed sizes; more of them say nothing new. */
+enum { MAX_GUESSES = 8 };
+
 static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
 {
     num dims[MAX_RANK];
@@ -351,6 +364,7 @@ static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
         char made[32];
         str name = names[i];
         if (!name.len && i == 0 && rank > 1) name = STR("batch");
+        if (!name.len && i == 1 && rank == 3 && is_state(r->g->tensors[t].name)) name = STR("batch");
         if (!name.len) {
             size_t n = format_text(made, sizeof made, "unk__%u", r->g->n_symbols);
             name = str_copy(r->g->a, (str){made, n});
@@ -359,8 +373,14 @@ static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
             return error_at(r->e, PG_E_LIMIT, proto.base,
                             "the inputs have more than %d free dimensions; the file is not a sane model",
                             (int)MAX_SYMBOLS);
-        int32_t sym = name.ptr ? graph_add_symbol(r->g, name, symbol_fallback(names[i], i, rank)) : -1;
+        int64_t size = symbol_fallback(names[i], i, rank);
+        bool nameless = str_starts(name, "unk__");
+        int32_t sym = name.ptr ? graph_add_symbol(r->g, name, size) : -1;
         if (sym < 0) return onnx_nomem(r);
+        if (nameless && r->g->n_warnings < MAX_GUESSES &&
+            !graph_warn(r->g, "input '%.*s': dimension %d has neither name nor size and is taken as %lld; --input-shape sets it",
+                        STR_ARG(r->g->tensors[t].name), i, (long long)size))
+            return onnx_nomem(r);
         dims[i] = (num){{.i = 0}, 1, sym};
     }
     return graph_set_dims(r->g, t, rank, dims) ? PG_E_OK : onnx_nomem(r);
