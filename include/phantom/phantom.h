@@ -152,7 +152,7 @@ typedef struct pg_model_info {
     int64_t sequence;     /* its value by default */
 } pg_model_info;
 
-/* Loads a model from a file, a folder or by built-in name. */
+/* Loads a model from a file, by built-in name, or a single operator ("op:gemm:m=4096:n=4096:k=4096"). */
 PG_API PG_MUST_USE pg_code pg_model_open(pg_model **out, const char *model, const pg_model_options *options,
                                          pg_error *error);
 PG_API void pg_model_free(pg_model *model);
@@ -196,7 +196,7 @@ typedef struct pg_prediction {
     const char *gpu, *gpu_name;
     int gpu_count;
     int64_t batch;
-    const char *task, *precision, *runtime; /* precision: what really ran, see note */
+    const char *task, *precision, *runtime; precision: as asked for; what a GPU lacks is in note
     bool fits;
     double latency_ms, latency_low_ms, latency_high_ms; /* one step; an 80 % interval; negative when it doesn't fit */
     double throughput;            /* samples/s */

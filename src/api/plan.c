@@ -233,7 +233,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->throughput = s.fits && s.seconds > 0 ? (double)plan->request.batch / s.seconds : -1;
     out->memory_efficiency = s.fits ? s.memory_efficiency : -1;
     out->compute_utilization = s.fits ? s.compute_utilization : -1;
-    out->bottleneck = limits[s.limit];
+    out->bottleneck = s.fits ? limits[s.limit] : NULL;
     out->power_w = s.fits ? s.power_w : -1;
     out->gpu_ms = s.gpu_s * 1e3;
     out->host_ms = s.host_s * 1e3;

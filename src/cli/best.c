@@ -18,21 +18,25 @@ static double by_watt(const render_row *row)
     return row->p.fits ? row->per_watt : -1;
 }
 
-/* Equal figures are told apart by another one: the same latency with more throughput is better, and the other way. */
-static bool better(const render_row *a, const render_row *b, measure figure)
+/* Of rows that can't be told apart by their figure the one that asks for less: the smaller batch, then the GPU that
+ * draws less, then the better figure. */
+static bool cheaper(const render_row *a, const render_row *b, measure figure)
 {
-    double x = figure(a), y = figure(b), margin = 1e-6 * y;
-    if (x > y + margin) return true;
-    if (x < y - margin) return false;
-    return figure == by_speed ? by_throughput(a) > by_throughput(b) : by_speed(a) > by_speed(b);
+    double x = a->gpu ? a->gpu->tdp_w : 0, y = b->gpu ? b->gpu->tdp_w : 0;
+    if (a->p.batch != b->p.batch) return a->p.batch < b->p.batch;
+    if (x > 0 && y > 0 && x != y) return x < y;
+    return figure(a) > figure(b);
 }
 
-/* NULL when no row has the figure. */
+/* NULL when no row has the figure. Figures within 0.5 % of the highest are as good. */
 static const render_row *best_of(const render_row *rows, size_t count, measure figure)
 {
     const render_row *best = NULL;
+    double highest = 0;
     for (size_t i = 0; i < count; i++)
-        if (figure(&rows[i]) > 0 && (!best || better(&rows[i], best, figure))) best = &rows[i];
+        if (figure(&rows[i]) > highest) highest = figure(&rows[i]);
+    for (size_t i = 0; i < count && highest > 0; i++)
+        if (figure(&rows[i]) >= highest * 0.995 && (!best || cheaper(&rows[i], best, figure))) best = &rows[i];
     return best;
 }
 

@@ -101,6 +101,7 @@ struct cli {
     cli_args args;
     arena memory; /* arguments, cells, rows */
     buffer out;   /* what will be printed */
+    buffer trace; /* what will be written to --trace */
     report report;
     pg_catalog *catalog;
     const char **warnings;
@@ -134,11 +135,9 @@ extern const allocator cli_allocator;
 render_style cli_style(int fd);
 /* Chooses format and style by the arguments. */
 int cli_begin_output(cli *c);
-/* Prints the buffer (to --out, or stdout) and the warnings. */
+/* Writes c->out (to --out, or stdout) and c->trace (to --trace), all or nothing. */
 int cli_finish_output(cli *c);
 int cli_write_stdout(const buffer *b);
-/* All or nothing: a temporary file beside `path`, renamed at the end. */
-int cli_write_file(const char *path, const buffer *b);
 
 /* help.c, man.c, complete.c */
 void cli_help(buffer *out, const render_style *style);
@@ -151,8 +150,12 @@ extern const option_group group_model, group_workload, group_hardware, group_out
 extern const char *const cli_precisions[];
 int cli_open_catalog(cli *c);
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many);
-pg_request cli_request(const cli *c);
-/* Options that contradict each other. */
+/* What was asked for as far as it applies to the model. */
+pg_request cli_request(const cli *c, const pg_model_info *info);
+/* The --input-shape that names the model's batch, and that batch; NULL: none does. */
+const pg_input_shape *cli_batch_shape(const cli *c, const pg_model_info *info, int64_t *batch);
+/* The batches that were given beside such a shape should hold its own. */
+void cli_warn_batch(cli *c, const pg_model_info *info, const int64_t *batches, size_t count);
 /* Warnings of the plan go to c. */
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about);
 /* The GPUs that are compared by default; ends with NULL. */

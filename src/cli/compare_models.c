@@ -1,6 +1,6 @@
 #include "cli/cli.h"
 
-enum { BATCH_MOST = 1 << 20 };
+enum { BATCH_MOST = 1 << 20, DEFAULT_BATCHES = 3 };
 
 /* All that is opened and computed; what a row points to lives as long as the plans do. */
 typedef struct session {
@@ -13,8 +13,6 @@ typedef struct session {
     cli_list precisions, runtimes; /* one NULL: the library's default */
     render_group *groups;
 } session;
-
-static const int64_t default_batches[] = {1, 8, 32};
 
 static void add_gpu(session *s, const pg_gpu *gpu)
 {
@@ -57,22 +55,37 @@ static int choose_models(cli *c)
     int status = EXIT_OK;
     for (size_t i = 0; i < a->rest.count && status == EXIT_OK; i++) status = cli_add_models(c, a->rest.items[i]);
     if (status == EXIT_OK && !a->models.count)
-        return cli_usage(c->command, "models are needed: files, folders or names of 'phantom-gpu list-models'");
+        return cli_usage(c->command, "models are needed: files or names of 'phantom-gpu list-models'");
     return status;
 }
 
 /* One model at one precision, runtime and batch on all GPUs. Rows of a GPU stand together, `stride` of them. */
-static int predict(session *s, pg_plan *plan, render_row *rows, size_t stride, const char *model, const char *asked)
+static int predict(session *s, pg_plan *plan, render_row *rows, size_t stride, const pg_model_info *info,
+                   const char *asked)
 {
     for (size_t g = 0; g < s->gpu_count; g++) {
         pg_error e = PG_ERROR_INIT;
         render_row *row = &rows[g * stride];
-        row->model = model;
+        row->model = info->name;
+        row->path = info->path;
         row->asked = asked;
         row->gpu = s->gpus[g];
-        if (pg_plan_predict(plan, s->gpus[g], &row->p, &e) != PG_E_OK) return cli_error(&e, model);
+        if (pg_plan_predict(plan, s->gpus[g], &row->p, &e) != PG_E_OK) return cli_error(&e, info->name);
     }
     return EXIT_OK;
+}
+
+/* Those that were given, else the one that --input-shape or the model says (kept in *one), else the usual ones. */
+static cli_numbers choose_batches(cli *c, const pg_model_info *info, int64_t *one)
+{
+    static int64_t usual[DEFAULT_BATCHES] = {1, 8, 32};
+    const cli_numbers *given = &c->args.batches;
+    if (given->count) cli_warn_batch(c, info, given->items, given->count);
+    if (given->count) return *given;
+    if (cli_batch_shape(c, info, one)) return (cli_numbers){one, 1};
+    *one = info->fixed_batch;
+    if (!info->has_batch) return (cli_numbers){one, 1};
+    return (cli_numbers){usual, DEFAULT_BATCHES};
 }
 
 static int run_model(cli *c, session *s, const char *name, render_group *group)
@@ -81,27 +94,24 @@ static int run_model(cli *c, session *s, const char *name, render_group *group)
     if (status != EXIT_OK) return status;
     const pg_model_info *info = pg_model_describe(s->models[s->model_count]);
     pg_model *model = s->models[s->model_count++];
-    bool fixed = !info->has_batch && !c->args.batches.count;
-    const int64_t *batches = fixed                 ? &info->fixed_batch
-                           : c->args.batches.count ? c->args.batches.items
-                                                   : default_batches;
-    size_t batch_count = fixed ? 1 : c->args.batches.count ? c->args.batches.count : 3;
-    size_t stride = s->precisions.count * s->runtimes.count * batch_count, at = 0;
+    int64_t in_shape;
+    const cli_numbers wanted = choose_batches(c, info, &in_shape);
+    size_t stride = s->precisions.count * s->runtimes.count * wanted.count, at = 0;
     render_row *rows = ARENA_ARRAY(&c->memory, render_row, stride * s->gpu_count);
     render_best *best = ARENA_ARRAY(&c->memory, render_best, s->gpu_count + 3);
     if (!rows || !best) return cli_fail("out of memory");
-    pg_request request = cli_request(c);
+    pg_request request = cli_request(c, info);
     for (size_t p = 0; p < s->precisions.count; p++) {
         for (size_t r = 0; r < s->runtimes.count; r++) {
-            for (size_t b = 0; b < batch_count; b++) {
+            for (size_t b = 0; b < wanted.count; b++) {
                 request.precision = s->precisions.items[p];
                 request.runtime = s->runtimes.items[r];
-                request.batch = batches[b];
+                request.batch = wanted.items[b];
                 pg_plan **plan = &s->plans[s->plan_count];
                 status = cli_open_plan(c, plan, model, &request, info->name);
                 if (status != EXIT_OK) return status;
                 s->plan_count++;
-                status = predict(s, *plan, rows + at++, stride, info->name, request.precision);
+                status = predict(s, *plan, rows + at++, stride, info, request.precision);
                 if (status != EXIT_OK) return status;
             }
         }
@@ -115,7 +125,7 @@ static int run_model(cli *c, session *s, const char *name, render_group *group)
 static int run_all(cli *c, session *s)
 {
     const cli_args *a = &c->args;
-    size_t batch_count = a->batches.count ? a->batches.count : sizeof default_batches / sizeof default_batches[0];
+    size_t batch_count = a->batches.count ? a->batches.count : DEFAULT_BATCHES;
     const char **standard = ARENA_NEW(&c->memory, const char *);
     if (!standard) return cli_fail("out of memory");
     s->precisions = a->precisions.count ? a->precisions : (cli_list){standard, 1};
@@ -166,7 +176,7 @@ static int run(cli *c)
 
 static const option options[] = {
     {"models", 'm', "A,B,...", OPTION_MODELS, AT(models), 0, 0, NULL,
-     "The models: files, folders or names of list-models. May also stand alone."},
+     "The models: files or names of list-models. May also stand alone."},
     {"gpus", 'g', "X,Y,...", OPTION_GPUS, AT(gpus), 0, 0, NULL,
      "The GPUs, by default v100,a100,rtx4090,h100; all: every one, default: the default GPU."},
     {"batch-sizes", 'b', "N,...", OPTION_NUMBERS, AT(batches), 1, BATCH_MOST, NULL,

@@ -31,7 +31,7 @@ static int run(cli *c)
 
 static const option options[] = {
     {"gpu", 'g', "G", OPTION_GPUS, offsetof(cli_args, gpus), 0, 0, NULL, "Only these, separated by commas."},
-    {"verbose", 'v', NULL, OPTION_FLAG, offsetof(cli_args, verbose), 0, 0, NULL, "Everything that is known of each."},
+    {"verbose", 'v', NULL, OPTION_FLAG, offsetof(cli_args, verbose), 0, 0, NULL, "Each with its figures one by one."},
     {"hardware-profiles", 0, "FILE", OPTION_FILE, offsetof(cli_args, profiles), 0, 0, NULL,
      "GPUs of your own: a TOML file that goes before all others."},
 };
@@ -41,14 +41,16 @@ static const char *const examples[] = {
     "list-hardware",
     "Units, caches, clocks and power of all GPUs.",
     "list-hardware --gpu a100",
-    "Everything that is known of the A100.",
+    "The figures of the A100 one by one.",
     NULL,
 };
 
 const command command_list_hardware = {
     .name = "list-hardware",
     .summary = "The GPUs in detail: units, caches, clocks, power.",
-    .text = "Lists the hardware profiles that predictions are made from. One GPU, or --verbose, shows every figure.",
+    .text =
+        "Lists the hardware profiles that predictions are made from. One GPU, or --verbose, shows the figures one by "
+        "one under the names of the TOML files, without idle power and model_performance.",
     .groups = groups,
     .examples = examples,
     .run = run,

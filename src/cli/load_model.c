@@ -17,8 +17,7 @@ static int model_name(cli *c, const char **name)
     if (a->model && a->rest.count)
         return cli_usage(c->command, "--model and '%s' are one model too many", a->rest.items[0]);
     *name = a->model ? a->model : a->rest.count ? a->rest.items[0] : NULL;
-    if (!*name)
-        return cli_usage(c->command, "a model is needed: a file, a folder or a name of 'phantom-gpu list-models'");
+    if (!*name) return cli_usage(c->command, "a model is needed: a file or a name of 'phantom-gpu list-models'");
     return EXIT_OK;
 }
 
@@ -27,6 +26,7 @@ static int predict(session *s, const cli *c, const pg_gpu *gpu)
     pg_error e = PG_ERROR_INIT;
     render_row *row = &s->rows[s->row_count];
     row->model = pg_model_describe(s->model)->name;
+    row->path = pg_model_describe(s->model)->path;
     row->asked = c->args.precision;
     row->gpu = gpu;
     if (pg_plan_predict(s->plan, gpu, &row->p, &e) != PG_E_OK) return cli_error(&e, row->model);
@@ -47,14 +47,20 @@ static int predict_others(session *s, const cli *c, const pg_gpu *first)
     return status;
 }
 
-static int write_trace(cli *c, const session *s)
+/* --explain and --trace: a step that can't run has no time to explain. */
+static int explain(cli *c, session *s, const pg_gpu *gpu)
 {
-    buffer trace;
-    buffer_init(&trace, cli_allocator);
-    render_trace(&trace, &s->rows[0], s->explanation);
-    int status = cli_write_file(c->args.trace, &trace);
-    buffer_free(&trace);
-    return status;
+    pg_error e = PG_ERROR_INIT;
+    const render_row *row = &s->rows[0];
+    bool data = c->report.format == RENDER_JSON || c->report.format == RENDER_CSV;
+    if (!c->args.explain && !c->args.trace) return EXIT_OK;
+    if (!row->p.fits && c->args.trace)
+        return cli_fail("--trace: %s doesn't fit on %s, so there is no step to write", row->model, row->p.gpu);
+    if (!row->p.fits && data) cli_warn(c, row->model, "it doesn't fit on the GPU, so --explain has no kernels to show");
+    if (!row->p.fits) return EXIT_OK;
+    if (pg_plan_explain(&s->explanation, s->plan, gpu, &e) != PG_E_OK) return cli_error(&e, row->model);
+    if (c->args.trace) render_trace(&c->trace, row, s->explanation);
+    return EXIT_OK;
 }
 
 static int open_and_predict(cli *c, session *s, const char *name, const pg_gpu *gpu)
@@ -62,21 +68,21 @@ static int open_and_predict(cli *c, session *s, const char *name, const pg_gpu *
     int status = cli_open_model(c, &s->model, name, false);
     if (status != EXIT_OK) return status;
     const pg_model_info *info = pg_model_describe(s->model);
-    pg_request request = cli_request(c);
+    pg_request request = cli_request(c, info);
+    if (request.batch) cli_warn_batch(c, info, &request.batch, 1);
+    else cli_batch_shape(c, info, &request.batch);
     if (!request.batch && !info->has_batch && info->fixed_batch > 0) request.batch = info->fixed_batch;
     status = cli_open_plan(c, &s->plan, s->model, &request, info->name);
     if (status == EXIT_OK) status = predict(s, c, gpu);
     if (status == EXIT_OK && !c->args.gpu) status = predict_others(s, c, gpu);
-    if (status != EXIT_OK || (!c->args.explain && !c->args.trace)) return status;
-    pg_error e = PG_ERROR_INIT;
-    if (pg_plan_explain(&s->explanation, s->plan, gpu, &e) != PG_E_OK) return cli_error(&e, info->name);
-    return c->args.trace ? write_trace(c, s) : EXIT_OK;
+    return status == EXIT_OK ? explain(c, s, gpu) : status;
 }
 
 static int show(cli *c, session *s)
 {
     render_model m = {.info = pg_model_describe(s->model), .rows = s->rows, .row_count = s->row_count};
-    if (c->args.explain) {
+    m.explain = c->args.explain;
+    if (s->explanation && c->args.explain) {
         m.explanation = cli_explain(c, s->explanation);
         if (!m.explanation) return cli_fail("out of memory");
     }
@@ -111,7 +117,7 @@ static const char *const sorts[] = {"time", "order", NULL};
 
 static const option options[] = {
     {"model", 'm', "M", OPTION_MODEL, AT(model), 0, 0, NULL,
-     "The model: a file, a folder or a name of list-models. May also stand alone."},
+     "The model: a file or a name of list-models. May also stand alone."},
     {"gpu", 'g', "G", OPTION_GPU, AT(gpu), 0, 0, NULL,
      "The GPU. Without it: the default one in full, and some others beside it."},
     {"batch-size", 'b', "N", OPTION_NUMBER, AT(batch), 1, BATCH_MOST, NULL, "Samples in a step; 1 by default."},

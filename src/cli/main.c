@@ -55,9 +55,11 @@ static int run(const command *cmd, int argc, char **argv)
     cli c = {.command = cmd};
     arena_init(&c.memory, cli_allocator, 0);
     buffer_init(&c.out, cli_allocator);
+    buffer_init(&c.trace, cli_allocator);
     int status = cli_parse(&c, argc, argv);
     if (status == EXIT_OK) status = c.args.help ? print(put_help, cmd) : cmd->run(&c);
     pg_catalog_free(c.catalog);
+    buffer_free(&c.trace);
     buffer_free(&c.out);
     arena_free(&c.memory);
     return status;

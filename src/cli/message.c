@@ -50,7 +50,7 @@ int cli_error(const pg_error *e, const char *about)
     if (n && n < sizeof text) n += format_text(text + n, sizeof text - n, ": ");
     if (e->path[0] && n < sizeof text) n += format_text(text + n, sizeof text - n, "%s: ", e->path);
     if (n < sizeof text) n += format_text(text + n, sizeof text - n, "%s", e->text);
-    if (e->offset != PG_NO_OFFSET && n < sizeof text)
+    if (e->offset != PG_NO_OFFSET && n < sizeof text && !strstr(e->text, "at byte "))
         format_text(text + n, sizeof text - n, " (at byte %llu)", (unsigned long long)e->offset);
     print_line(CLI_PROGRAM ": ", text);
     int status = pg_code_exit_status(e->code);

@@ -78,59 +78,150 @@ int cli_write_stdout(const buffer *b)
     return error ? cli_fail("standard output: %s", strerror(error)) : EXIT_OK;
 }
 
-/* A device or a pipe can't be replaced: it is written to as it is. */
-static int write_in_place(const char *path, const buffer *b)
+/* A file on its way: what is to be in it lies in a temporary one beside it until all is written. */
+typedef struct target {
+    const char *name; /* as given */
+    const buffer *bytes;
+    char *path;      /* where it really is, whatever links lead there */
+    char *temporary; /* NULL: a device or a pipe, which is written to as it is */
+} target;
+
+/* What a link that leads nowhere yet names; NULL: no link. */
+static char *link_text(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    int error = fd < 0 ? errno : write_all(fd, b->ptr, b->len);
-    if (fd >= 0 && close(fd) != 0 && !error) error = errno;
-    return error;
+    struct stat there;
+    char text[4096];
+    if (lstat(path, &there) != 0 || !S_ISLNK(there.st_mode)) return NULL;
+    ssize_t n = readlink(path, text, sizeof text - 1);
+    if (n <= 0 || n >= (ssize_t)sizeof text - 1) return NULL;
+    text[n] = '\0';
+    const char *slash = text[0] == '/' ? NULL : strrchr(path, '/');
+    size_t folder = slash ? (size_t)(slash - path) + 1 : 0, size = folder + (size_t)n + 1;
+    char *out = malloc(size);
+    if (out) format_text(out, size, "%.*s%s", (int)folder, path, text);
+    return out;
 }
 
-static int write_temporary(int fd, const char *temporary, const char *path, mode_t mode, const buffer *b)
+/* The path of a file that is there or can be made: its folder without links, then its name; NULL with errno: none. */
+static char *resolve(const char *path)
+{
+    enum { LINKS_MOST = 16 };
+    char *real = realpath(path, NULL), *next;
+    if (real || errno != ENOENT) return real;
+    char *here = strdup(path);
+    for (int i = 0; here && i < LINKS_MOST && (next = link_text(here)); i++) {
+        free(here);
+        here = next;
+    }
+    if (!here) return NULL;
+    char *slash = strrchr(here, '/');
+    const char *name = slash ? slash + 1 : here;
+    if (slash) *slash = '\0';
+    char *folder = realpath(!slash ? "." : slash == here ? "/" : here, NULL);
+    size_t size = folder ? strlen(folder) + strlen(name) + 2 : 0;
+    real = folder ? malloc(size) : NULL;
+    if (real) format_text(real, size, "%s/%s", folder, name);
+    int error = errno;
+    free(folder);
+    free(here);
+    errno = error;
+    return real;
+}
+
+static int write_temporary(int fd, mode_t mode, const buffer *b)
 {
     int error = write_all(fd, b->ptr, b->len);
     if (!error && fchmod(fd, mode) != 0) error = errno;
     if (!error && fsync(fd) != 0) error = errno;
     if (close(fd) != 0 && !error) error = errno;
-    if (!error && rename(temporary, path) != 0) error = errno;
-    if (error) unlink(temporary);
     return error;
 }
 
-static int replace(const char *path, mode_t mode, const buffer *b)
+static int make_temporary(target *t, mode_t mode)
 {
     static const char tail[] = ".XXXXXX";
-    size_t size = strlen(path) + sizeof tail;
-    char *temporary = malloc(size);
-    if (!temporary) return ENOMEM;
-    format_text(temporary, size, "%s%s", path, tail);
-    int fd = mkstemp(temporary);
-    int error = fd < 0 ? errno : write_temporary(fd, temporary, path, mode, b);
-    free(temporary);
+    t->path = resolve(t->name);
+    if (!t->path) return errno;
+    size_t size = strlen(t->path) + sizeof tail;
+    t->temporary = malloc(size);
+    if (!t->temporary) return ENOMEM;
+    format_text(t->temporary, size, "%s%s", t->path, tail);
+    int fd = mkstemp(t->temporary);
+    if (fd >= 0) return write_temporary(fd, mode, t->bytes);
+    int error = errno;
+    free(t->temporary);
+    t->temporary = NULL;
     return error;
 }
 
-int cli_write_file(const char *path, const buffer *b)
+/* Everything that can go wrong before what was there changes. */
+static int prepare(target *t)
 {
     struct stat there;
-    if (b->failed) return cli_fail("out of memory");
-    bool exists = stat(path, &there) == 0;
+    bool exists = stat(t->name, &there) == 0;
     mode_t mask = umask(0);
     umask(mask);
-    int error;
-    if (exists && S_ISDIR(there.st_mode)) {
-        error = EISDIR;
-    } else if (exists && !S_ISREG(there.st_mode)) {
-        error = write_in_place(path, b);
-    } else if (exists && access(path, W_OK) != 0) {
-        error = errno; /* renaming over it would be possible, and against its owner's will */
-    } else {
-        char *real = exists ? realpath(path, NULL) : NULL; /* a link keeps pointing where it did */
-        error = replace(real ? real : path, exists ? there.st_mode & 0777 : 0666 & ~mask, b);
-        free(real);
+    if (exists && S_ISDIR(there.st_mode)) return EISDIR;
+    if (exists && !S_ISREG(there.st_mode)) return 0;
+    /* renaming over it would be possible, and against its owner's will */
+    if (exists && access(t->name, W_OK) != 0) return errno;
+    return make_temporary(t, exists ? there.st_mode & 0777 : 0666 & ~mask);
+}
+
+static int write_in_place(const target *t)
+{
+    int fd = open(t->name, O_WRONLY | O_CLOEXEC);
+    int error = fd < 0 ? errno : write_all(fd, t->bytes->ptr, t->bytes->len);
+    if (fd >= 0 && close(fd) != 0 && !error) error = errno;
+    return error;
+}
+
+static int put_in_place(target *t)
+{
+    if (rename(t->temporary, t->path) != 0) return errno;
+    free(t->temporary);
+    t->temporary = NULL;
+    return 0;
+}
+
+static int failed(const target *t, int error)
+{
+    return error ? cli_fail("%s: can't be written: %s", t->name, strerror(error)) : EXIT_OK;
+}
+
+/* First all temporary files, then what can't be taken back, and the renames last: an error leaves everything as it was. */
+static int write_targets(target *targets, size_t count, const buffer *to_stdout)
+{
+    int status = EXIT_OK;
+    for (size_t i = 0; i < count && status == EXIT_OK; i++)
+        status = targets[i].bytes->failed ? cli_fail("out of memory") : failed(&targets[i], prepare(&targets[i]));
+    for (size_t i = 0; i < count && status == EXIT_OK; i++)
+        if (!targets[i].temporary) status = failed(&targets[i], write_in_place(&targets[i]));
+    if (to_stdout && status == EXIT_OK) status = cli_write_stdout(to_stdout);
+    for (size_t i = 0; i < count && status == EXIT_OK; i++)
+        if (targets[i].temporary) status = failed(&targets[i], put_in_place(&targets[i]));
+    for (size_t i = 0; i < count; i++) {
+        if (targets[i].temporary) unlink(targets[i].temporary);
+        free(targets[i].temporary);
+        free(targets[i].path);
     }
-    return error ? cli_fail("%s: can't be written: %s", path, strerror(error)) : EXIT_OK;
+    return status;
+}
+
+/* Names that can't be meant. */
+static int check_names(const cli *c)
+{
+    const cli_args *a = &c->args;
+    if (a->trace && strcmp(a->trace, "-") == 0)
+        return cli_usage(c->command, "--trace needs a file; standard output is for the report");
+    if (a->out && strcmp(a->out, "-") == 0)
+        return cli_usage(c->command, "--out needs a file; without it the report goes to standard output");
+    if (!a->out || !a->trace) return EXIT_OK;
+    char *out = resolve(a->out), *trace = resolve(a->trace);
+    bool same = strcmp(a->out, a->trace) == 0 || (out && trace && strcmp(out, trace) == 0);
+    free(out);
+    free(trace);
+    return same ? cli_usage(c->command, "--out and --trace name the same file, '%s'", a->trace) : EXIT_OK;
 }
 
 int cli_begin_output(cli *c)
@@ -148,10 +239,15 @@ int cli_begin_output(cli *c)
         if (strcmp(a->output, formats[i].name) == 0) c->report.format = formats[i].format;
     c->report.markdown = c->report.format == RENDER_MARKDOWN;
     if (c->report.markdown) c->report.style.unicode = true;
-    return EXIT_OK;
+    return check_names(c);
 }
 
 int cli_finish_output(cli *c)
 {
-    return c->args.out ? cli_write_file(c->args.out, &c->out) : cli_write_stdout(&c->out);
+    target targets[2];
+    size_t count = 0;
+    if (c->args.out) targets[count++] = (target){.name = c->args.out, .bytes = &c->out};
+    if (c->args.trace) targets[count++] = (target){.name = c->args.trace, .bytes = &c->trace};
+    if (c->out.failed) return cli_fail("out of memory");
+    return write_targets(targets, count, c->args.out ? NULL : &c->out);
 }

@@ -17,7 +17,8 @@ static const option model_options[] = {
     {"format", 'f', "F", OPTION_CHOICE, AT(format), 0, 0, formats,
      "The format of the model's file: onnx. Without it the bytes decide."},
     {"input-shape", 0, "NAME=DIMS", OPTION_SHAPE, AT(shapes), 0, 0, NULL,
-     "The shape of an input, as in input=1x3x224x224. May be given for several inputs."},
+     "The shape of an input, as in input=1x3x224x224. May be given for several inputs; the batch in it counts where no "
+     "batch size is given."},
     {"image-size", 0, "N", OPTION_NUMBER, AT(image_size), 1, IMAGE_MOST, NULL, "Height and width of input images."},
     {"seq-len", 0, "N", OPTION_NUMBER, AT(sequence), 1, SEQUENCE_MOST, NULL, "Length of input sequences."},
     {"strict", 0, NULL, OPTION_FLAG, AT(strict), 0, 0, NULL,
@@ -36,7 +37,8 @@ const option_group group_workload = GROUP("Workload", workload_options);
 
 static const option hardware_options[] = {
     {"fast-mode", 0, NULL, OPTION_FLAG, AT(fast_mode), 0, 0, NULL,
-     "The plain roofline from data sheets: an upper bound."},
+     "Only the DRAM roofline: flops at the dense peak or bytes at DRAM bandwidth, whichever takes longer. What stays in "
+     "L2 can be faster."},
     {"real-hardware", 0, NULL, OPTION_FLAG, AT(real_hardware), 0, 0, NULL,
      "Clocks as they are after minutes of load, under thermal and power limits."},
     {"hardware-profiles", 0, "FILE", OPTION_FILE, AT(profiles), 0, 0, NULL,
@@ -61,6 +63,42 @@ int cli_open_catalog(cli *c)
     return EXIT_OK;
 }
 
+static bool is_kernel(const pg_model_info *info)
+{
+    return info->family && strcmp(info->family, "kernel") == 0;
+}
+
+static bool has_images(const pg_model_info *info)
+{
+    for (size_t i = 0; i < info->input_count && !is_kernel(info); i++)
+        if (info->inputs[i].rank == 4) return true;
+    return false;
+}
+
+/* The library refuses a size for images where it finds none to set; without any image that is no mistake. */
+static bool opens_without_images(pg_model **out, const char *name, pg_model_options options)
+{
+    options.image_size = 0;
+    if (pg_model_open(out, name, &options, NULL) != PG_E_OK) return false;
+    if (!has_images(pg_model_describe(*out))) return true;
+    pg_model_free(*out);
+    *out = NULL;
+    return false;
+}
+
+/* Options that don't apply to this model, but perhaps to another one. */
+static void warn_inapplicable(cli *c, const pg_model_info *info)
+{
+    const cli_args *a = &c->args;
+    if (a->sequence && !info->sequence_symbol)
+        cli_warn(c, info->name, "--seq-len has no effect: this model has no sequence of free length");
+    if (a->image_size && !has_images(info))
+        cli_warn(c, info->name, "--image-size has no effect: this model has no images");
+    if (a->shapes.count && is_kernel(info))
+        cli_warn(c, info->name, "--input-shape has no effect: the sizes of a kernel stand in its name");
+    if (a->format && is_kernel(info)) cli_warn(c, info->name, "--format has no effect: a kernel is no file");
+}
+
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many)
 {
     pg_error e = PG_ERROR_INIT;
@@ -70,12 +108,44 @@ int cli_open_model(cli *c, pg_model **out, const char *name, bool many)
                                 .input_shapes = a->shapes.items,
                                 .input_shape_count = a->shapes.count,
                                 .strict = a->strict};
-    if (pg_model_open(out, name, &options, &e) != PG_E_OK) return cli_error(&e, name);
+    pg_code code = pg_model_open(out, name, &options, &e);
+    if (code == PG_E_USAGE && a->image_size && opens_without_images(out, name, options)) code = PG_E_OK;
+    if (code != PG_E_OK) return cli_error(&e, name);
     const pg_model_info *info = pg_model_describe(*out);
     for (size_t i = 0; i < info->warning_count; i++) cli_warn(c, many ? info->name : NULL, info->warnings[i]);
-    if (a->sequence && !info->sequence_symbol)
-        cli_warn(c, many ? info->name : NULL, "--seq-len has no effect: this model has no sequence of free length");
+    warn_inapplicable(c, info);
     return EXIT_OK;
+}
+
+const pg_input_shape *cli_batch_shape(const cli *c, const pg_model_info *info, int64_t *batch)
+{
+    for (size_t s = 0; s < c->args.shapes.count; s++) {
+        const pg_input_shape *shape = &c->args.shapes.items[s];
+        for (size_t i = 0; i < info->input_count; i++) {
+            const pg_tensor *t = &info->inputs[i];
+            if (!info->has_batch || strcmp(t->name, shape->name) != 0) continue;
+            /* every size that was given replaced what the model said, but for the batch */
+            for (int d = 0; d < t->rank && d < shape->rank; d++) {
+                if (!t->dims[d].symbolic) continue;
+                *batch = shape->dims[d];
+                return shape;
+            }
+        }
+    }
+    return NULL;
+}
+
+void cli_warn_batch(cli *c, const pg_model_info *info, const int64_t *batches, size_t count)
+{
+    int64_t batch;
+    const pg_input_shape *shape = cli_batch_shape(c, info, &batch);
+    if (!shape) return;
+    for (size_t i = 0; i < count; i++)
+        if (batches[i] == batch) return;
+    char text[400];
+    format_text(text, sizeof text, "the batch of %lld in --input-shape %s=... is not used: another batch size is given",
+                (long long)batch, shape->name);
+    cli_warn(c, info->name, text);
 }
 
 static int place_of(const char *const *names, const char *name)
@@ -85,13 +155,13 @@ static int place_of(const char *const *names, const char *name)
     return -1;
 }
 
-pg_request cli_request(const cli *c)
+pg_request cli_request(const cli *c, const pg_model_info *info)
 {
     const cli_args *a = &c->args;
     static const pg_layout of_layout[] = {PG_LAYOUT_NCHW, PG_LAYOUT_NHWC};
     int layout = place_of(layouts, a->layout);
     return (pg_request){.batch = a->batch,
-                        .sequence = a->sequence,
+                        .sequence = info->sequence_symbol ? a->sequence : 0,
                         .precision = a->precision,
                         .runtime = a->runtime,
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
@@ -104,8 +174,10 @@ int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request
 {
     pg_error e = PG_ERROR_INIT;
     pg_code code = pg_plan_open(out, model, c->catalog, request, &e);
-    /* what was asked for wrongly is no fault of the model */
-    if (code != PG_E_OK) return cli_error(&e, code == PG_E_USAGE || code == PG_E_NOT_FOUND ? NULL : about);
+    /* what was asked for wrongly is no fault of the model, but for a batch that it can't have */
+    bool batch = request->batch > 1 && !pg_model_describe(model)->has_batch;
+    bool asked = (code == PG_E_USAGE && !batch) || code == PG_E_NOT_FOUND;
+    if (code != PG_E_OK) return cli_error(&e, asked ? NULL : about);
     for (size_t i = 0; i < pg_plan_warning_count(*out); i++) cli_warn(c, about, pg_plan_warning(*out, i));
     return EXIT_OK;
 }

@@ -260,6 +260,12 @@ static pg_code check_arity(onnx_reader *r, const node_proto *n, int kind)
 #include "graph/ops.def"
 #undef OP
     };
+    if (arity[kind].min_in && n->n_in && inputs_of(r, n)[0] == NO_TENSOR && kind != OP_Loop) {
+        error_path(r->e, "node '%.*s'", STR_ARG(n->name));
+        return error_set(r->e, PG_E_GRAPH,
+                         "%.*s leaves out its first input, which it can't do without; export the model again",
+                         STR_ARG(n->type));
+    }
     if (n->n_in >= arity[kind].min_in && (arity[kind].max_in == 255 || n->n_in <= arity[kind].max_in) &&
         (arity[kind].max_out == 255 || n->n_out <= arity[kind].max_out))
         return PG_E_OK;

@@ -278,6 +278,8 @@ static void weight_memory(planner *p)
 
 static void lower_unit(planner *p)
 {
+    if (p->u->n_in && unit_in(p->us, p->u)[0] == NO_TENSOR)
+        return; /* works on nothing: not a unit that anything runs */
     switch (op_work_class((op_kind)p->u->kind)) {
     case WORK_VIEW:
     case WORK_TRANSPOSE:

@@ -154,6 +154,7 @@ bool view_reshape(planner *p, uint32_t in, uint32_t out)
 
 bool view_batchable(const planner *p, uint32_t t)
 {
+    if (t == NO_TENSOR) return true;
     const tensor_shape *ts = plan_shape(p, t);
     int64_t s[VIEW_RANK];
     if (!p->v[t].strided || !usable(ts) || ts->rank < 2) return true;

@@ -52,7 +52,7 @@ static void where_text(char *out, size_t cap, const render_comparison *c, const 
 static void best_pair(report *r, const render_comparison *c, const render_best *best)
 {
     const render_row *row = best->row;
-    const char *unit = row->p.throughput_unit ? row->p.throughput_unit : "samples/s";
+    const char *unit = row->p.throughput_unit ? row->p.throughput_unit : "";
     char where[160], value[NUMBER_SIZE];
     where_text(where, sizeof where, c, row);
     if (strcmp(best->by, "throughput") == 0) {
@@ -67,7 +67,7 @@ static void best_pair(report *r, const render_comparison *c, const render_best *
     }
 }
 
-/* The best batch on each GPU on one line: "a100 32, v100 32". */
+/* The batch with the highest throughput on each GPU on one line: "a100 32, v100 32 (by throughput)". */
 static void batch_pair(report *r, const render_comparison *c, const render_group *g)
 {
     char text[1024];
@@ -80,7 +80,7 @@ static void batch_pair(report *r, const render_comparison *c, const render_group
         if (c->many_precisions && n < sizeof text) n += format_text(text + n, sizeof text - n, " %s", row->p.precision);
         if (c->many_runtimes && n < sizeof text) n += format_text(text + n, sizeof text - n, " %s", row->p.runtime);
     }
-    if (n) report_pair(r, "Best batch", TONE_PLAIN, "%s", text);
+    if (n) report_pair(r, "Best batch", TONE_PLAIN, "%s (by throughput)", text);
 }
 
 static void too_big_pairs(report *r, const render_comparison *c, const render_group *g)
@@ -105,7 +105,7 @@ static void group_report(report *r, const render_comparison *c, const render_gro
     report_heading(r, 1, g->info->name, line);
     if (!r->markdown) report_gap(r);
     render_rows(r, g->rows, g->row_count, c);
-    render_notes(r, g->rows, g->row_count);
+    render_notes(r, g->rows, g->row_count, c->warnings);
     report_heading(r, 2, "Best", NULL);
     for (size_t i = 0; i < g->best_count; i++) best_pair(r, c, &g->best[i]);
     batch_pair(r, c, g);
@@ -124,9 +124,7 @@ void render_comparison_report(report *r, const render_comparison *c)
     }
     for (size_t i = 0; i < c->count; i++) group_report(r, c, &c->groups[i]);
     report_gap(r);
-    report_text(r, TONE_DIM,
-                "Predicted for %s%s%s%s%s. Latency is that of one step with the whole batch; %s is half of "
-                "its 80 %% interval.",
+    report_text(r, TONE_DIM, "Predicted for %s%s%s%s%s. Latency is that of one step with the whole batch. %s",
                 c->task ? c->task : "inference", c->many_precisions ? "" : ", ", c->many_precisions ? "" : c->precision,
-                c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, r->style.unicode ? "\xc2\xb1" : "+-");
+                c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, render_interval_text());
 }

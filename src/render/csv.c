@@ -37,13 +37,14 @@ void fields_csv(buffer *out, const field *fields, size_t count, const void *obje
         const field *f = &fields[i];
         if (!first || i) buffer_char(out, ',');
         if (f->kind == FIELD_TEXT) {
-            csv_cell(out, str_c(field_text(f, object)));
+            csv_cell(out, str_c(field_text(f, object, mute)));
             continue;
         }
         double x = field_number(f, object, mute);
         char text[40];
         if (isnan(x)) continue;
         if (f->kind == FIELD_BOOL) buffer_text(out, x != 0 ? "true" : "false");
+        else if (field_is_whole(f) && fabs(x) < WHOLE_MOST) buffer_format(out, "%lld", (long long)x);
         else buffer_put(out, text, format_double(text, sizeof text, x));
     }
 }

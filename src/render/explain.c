@@ -71,8 +71,10 @@ static void kernels(report *r, const render_explanation *e)
     if (!r->markdown) report_gap(r);
     table_print(&t, 0);
     report_gap(r);
-    report_text(r, TONE_DIM,
-                "Reached is the share of the limit that bounds the kernel; roofline is the time at full peaks.");
+    report_text(
+        r, TONE_DIM,
+        "Reached is the share of the limit that bounds the kernel. Roofline is that of DRAM: flops at the dense "
+        "peak or bytes at DRAM bandwidth, whichever takes longer; what stays in L2 can be faster.");
 }
 
 static void kinds(report *r, const render_explanation *e)
@@ -118,8 +120,8 @@ static const field kernel_fields[] = {
     KERNEL("time_ms", FIELD_NUMBER, time_ms),
     KERNEL("ideal_ms", FIELD_NUMBER, ideal_ms),
     KERNEL("share", FIELD_NUMBER, share),
-    KERNEL("flops", FIELD_NUMBER, flops),
-    KERNEL("bytes", FIELD_NUMBER, bytes),
+    KERNEL("flops", FIELD_BYTES, flops),
+    KERNEL("bytes", FIELD_BYTES, bytes),
     KERNEL("flops_share", FIELD_NUMBER, flops_share),
     KERNEL("bandwidth_share", FIELD_NUMBER, bandwidth_share),
     KERNEL("bound", FIELD_TEXT, bound),
@@ -129,6 +131,12 @@ enum { KERNEL_FIELDS = sizeof kernel_fields / sizeof kernel_fields[0] };
 
 void render_explanation_json(json *j, const render_explanation *e)
 {
+    static const char *const members[] = {"kernels", "other_kernels", "kernel_kinds"};
+    for (size_t i = 0; !e && i < sizeof members / sizeof members[0]; i++) {
+        json_key(j, members[i]);
+        json_null(j);
+    }
+    if (!e) return;
     json_key(j, "kernels");
     json_array(j, JSON_LINES);
     for (size_t i = 0; i < e->count; i++) {
@@ -140,7 +148,7 @@ void render_explanation_json(json *j, const render_explanation *e)
     json_key(j, "other_kernels");
     json_object(j, JSON_INLINE);
     json_key(j, "count");
-    json_number(j, (double)e->other_count);
+    render_whole_json(j, (double)e->other_count);
     json_key(j, "time_ms");
     json_known(j, e->other_ms);
     json_key(j, "ideal_ms");
@@ -156,7 +164,7 @@ void render_explanation_json(json *j, const render_explanation *e)
         json_key(j, "kernel");
         json_text(j, k->name);
         json_key(j, "count");
-        json_number(j, (double)k->kernels);
+        render_whole_json(j, (double)k->kernels);
         json_key(j, "time_ms");
         json_known(j, k->time_ms);
         json_key(j, "ideal_ms");
@@ -172,7 +180,7 @@ void render_explanation_csv(buffer *out, const render_explanation *e)
 {
     fields_csv_names(out, "", kernel_fields, KERNEL_FIELDS, true);
     csv_end(out);
-    for (size_t i = 0; i < e->count; i++) {
+    for (size_t i = 0; e && i < e->count; i++) {
         fields_csv(out, kernel_fields, KERNEL_FIELDS, e->rows[i], false, true);
         csv_end(out);
     }

@@ -8,7 +8,7 @@ typedef enum field_kind {
     FIELD_TEXT,     /* const char *; NULL or "" is null */
     FIELD_NUMBER,   /* double; negative is null */
     FIELD_POSITIVE, /* double; 0 is null too: no such unit, or not known */
-    FIELD_BYTES,    /* double; whole, negative is null */
+    FIELD_BYTES,    /* double; bytes or a count: whole, negative is null */
     FIELD_INT,      /* int */
     FIELD_COUNT,    /* int; 0 is null */
     FIELD_INT64,
@@ -37,6 +37,9 @@ void csv_end(buffer *out);
 
 /* json.c: the value of a field as a number; NAN where it is null. Not for texts. */
 double field_number(const field *f, const void *object, bool mute);
-const char *field_text(const field *f, const void *object);
+const char *field_text(const field *f, const void *object, bool mute);
+/* Written without a fraction or an exponent while below WHOLE_MOST. */
+bool field_is_whole(const field *f);
+#define WHOLE_MOST 9.2e18
 
 #endif

@@ -105,12 +105,12 @@ static const char *short_name(const pg_gpu *g)
 static void basic_table(report *r, const pg_gpu *const *gpus, size_t count)
 {
     static const column columns[] = {
-        {"GPU", ALIGN_LEFT, 0, 0, false, false},          {"Name", ALIGN_LEFT, 1, 16, false, false},
-        {"Memory", ALIGN_RIGHT, 0, 0, false, false},      {"Type", ALIGN_LEFT, 107, 0, false, false},
+        {"GPU", ALIGN_LEFT, 0, 0, false, false},          {"Name", ALIGN_LEFT, 107, 0, false, false},
+        {"Memory", ALIGN_RIGHT, 0, 0, false, false},      {"Type", ALIGN_LEFT, 108, 0, false, false},
         {"GB/s", ALIGN_RIGHT, 0, 0, false, false},        {"FP32", ALIGN_RIGHT, 0, 0, false, false},
         {"FP16", ALIGN_RIGHT, 0, 0, false, false},        {"FP8", ALIGN_RIGHT, 105, 0, false, false},
         {"INT8", ALIGN_RIGHT, 4, 0, false, false},        {"Power", ALIGN_RIGHT, 106, 0, false, false},
-        {"Architecture", ALIGN_LEFT, 2, 9, false, false}, {"Year", ALIGN_RIGHT, 108, 0, false, false},
+        {"Architecture", ALIGN_LEFT, 2, 0, false, false}, {"Year", ALIGN_RIGHT, 109, 0, false, false},
     };
     table t;
     table_init(&t, r, columns, sizeof columns / sizeof columns[0]);
@@ -172,7 +172,7 @@ static void profile_table(report *r, const pg_gpu *const *gpus, size_t count)
     }
     table_print(&t, 0);
     report_gap(r);
-    report_text(r, TONE_DIM, "- is not known or no such unit. * is the default GPU. --verbose shows everything.");
+    report_text(r, TONE_DIM, "- is not known or no such unit. * is the default GPU. --verbose shows more.");
 }
 
 static void aliases_pair(report *r, const pg_gpu *g)
@@ -191,7 +191,7 @@ static void all_of(report *r, const pg_gpu *g)
     r->label_width = 28;
     for (size_t i = 2; i < GPU_FIELDS; i++) {
         const field *f = &gpu_fields[i];
-        const char *text = field_text(f, g);
+        const char *text = field_text(f, g, false);
         double x = f->kind == FIELD_TEXT ? (double)NAN : field_number(f, g, false);
         if (text) report_pair(r, f->name, TONE_PLAIN, "%s", text);
         else if (f->kind == FIELD_BOOL && x != 0) report_pair(r, f->name, TONE_PLAIN, "yes");

@@ -1,5 +1,12 @@
 /* Structs as members of JSON objects. */
 #include "render/fields.h"
+#include "render/render.h"
+
+void render_whole_json(json *j, double x)
+{
+    if (x >= 0 && x < WHOLE_MOST) json_integer(j, (int64_t)floor(x + 0.5));
+    else json_known(j, x);
+}
 
 double field_number(const field *f, const void *object, bool mute)
 {
@@ -33,10 +40,16 @@ double field_number(const field *f, const void *object, bool mute)
     return (double)NAN;
 }
 
-const char *field_text(const field *f, const void *object)
+bool field_is_whole(const field *f)
+{
+    return f->kind == FIELD_BYTES || f->kind == FIELD_INT || f->kind == FIELD_COUNT || f->kind == FIELD_INT64 ||
+           f->kind == FIELD_UINT64;
+}
+
+const char *field_text(const field *f, const void *object, bool mute)
 {
     const char *text = NULL;
-    if (f->kind == FIELD_TEXT) memcpy(&text, (const char *)object + f->offset, sizeof text);
+    if (f->kind == FIELD_TEXT && !(f->speed && mute)) memcpy(&text, (const char *)object + f->offset, sizeof text);
     return text && text[0] ? text : NULL;
 }
 
@@ -45,8 +58,10 @@ void fields_json(json *j, const field *fields, size_t count, const void *object,
     for (size_t i = 0; i < count; i++) {
         const field *f = &fields[i];
         json_key(j, f->name);
-        if (f->kind == FIELD_TEXT) json_text(j, field_text(f, object));
-        else if (f->kind == FIELD_BOOL) json_bool(j, field_number(f, object, mute) != 0);
-        else json_number(j, field_number(f, object, mute));
+        double x = field_number(f, object, mute);
+        if (f->kind == FIELD_TEXT) json_text(j, field_text(f, object, mute));
+        else if (f->kind == FIELD_BOOL) json_bool(j, x != 0);
+        else if (field_is_whole(f) && fabs(x) < WHOLE_MOST) json_integer(j, (int64_t)x);
+        else json_number(j, x);
     }
 }

@@ -40,7 +40,7 @@ static void counts_json(json *j, const char *key, const pg_count *counts, size_t
     json_object(j, JSON_INLINE);
     for (size_t i = 0; i < count; i++) {
         json_key(j, counts[i].name ? counts[i].name : "?");
-        json_number(j, (double)counts[i].count);
+        render_whole_json(j, (double)counts[i].count);
     }
     json_end(j);
 }
@@ -49,6 +49,8 @@ static void info_json(json *j, const pg_model_info *info)
 {
     json_key(j, "model");
     json_text(j, info->name);
+    json_key(j, "path");
+    json_text(j, info->path);
     json_key(j, "format");
     json_text(j, info->format);
     json_key(j, "family");
@@ -56,14 +58,14 @@ static void info_json(json *j, const pg_model_info *info)
     json_key(j, "producer");
     json_text(j, info->producer);
     json_key(j, "parameters");
-    json_known(j, info->parameters);
+    render_whole_json(j, info->parameters);
     json_key(j, "weights_bytes");
-    json_known(j, info->weights_bytes);
+    render_whole_json(j, info->weights_bytes);
     counts_json(j, "weights_by_dtype", info->weights_by_dtype, info->weights_by_dtype_count);
     json_key(j, "operators");
-    json_number(j, (double)info->operators);
+    render_whole_json(j, (double)info->operators);
     json_key(j, "macs");
-    json_known(j, info->macs);
+    render_whole_json(j, info->macs);
     tensors_json(j, "inputs", info->inputs, info->input_count);
     tensors_json(j, "outputs", info->outputs, info->output_count);
     counts_json(j, "operator_counts", info->operator_counts, info->operator_count_count);
@@ -85,13 +87,13 @@ static void model_json(buffer *out, const render_model *m)
         json_end(&j);
     }
     json_end(&j);
-    if (m->explanation) render_explanation_json(&j, m->explanation);
+    if (m->explain) render_explanation_json(&j, m->explanation);
     json_finish(&j);
 }
 
 static void model_csv(buffer *out, const render_model *m)
 {
-    if (m->explanation) {
+    if (m->explain) {
         render_explanation_csv(out, m->explanation);
         return;
     }
@@ -165,7 +167,8 @@ static void info_report(report *r, const pg_model_info *info)
     report_pair(r, "Parameters", TONE_PLAIN, "%s (%s)", number_parameters(number, sizeof number, info->parameters),
                 whole);
     weights_pair(r, info);
-    report_pair(r, "Work", TONE_PLAIN, "%s MACs a sample", number_count(number, sizeof number, info->macs));
+    report_pair(r, "Work", TONE_PLAIN, "%s MACs a %s", number_count(number, sizeof number, info->macs),
+                info->family && strcmp(info->family, "kernel") == 0 ? "run" : "sample");
     counts_text(counts, sizeof counts, info->operator_counts, info->operator_count_count, render_dot(r));
     report_pair(r, "Operators", TONE_PLAIN, "%s%s%s", number_whole(whole, sizeof whole, (double)info->operators),
                 counts[0] ? ": " : "", counts);
@@ -212,7 +215,7 @@ static void speed_pairs(report *r, const render_row *row)
     number_time(c, sizeof c, p->latency_high_ms, u);
     report_pair(r, "Latency", TONE_BOLD, "%s  (80 %% interval: %s to %s)", a, b, c);
     number_plain(a, sizeof a, p->throughput);
-    report_pair(r, "Throughput", TONE_BOLD, "%s %s", a, p->throughput_unit ? p->throughput_unit : "samples/s");
+    report_pair(r, "Throughput", TONE_BOLD, "%s %s", a, p->throughput_unit ? p->throughput_unit : "");
     report_pair(r, "Bound by", TONE_PLAIN, "%s", bound_text(p->bottleneck));
     number_time(a, sizeof a, p->gpu_ms, u);
     number_time(b, sizeof b, p->host_ms, u);
@@ -271,7 +274,7 @@ static void memory_table(report *r, const render_row *row)
     table_print(&t, 0);
 }
 
-static void run_report(report *r, const render_row *row)
+static void run_report(report *r, const render_row *row, render_warnings warnings)
 {
     const pg_prediction *p = &row->p;
     char title[200], detail[200], need[NUMBER_SIZE], have[NUMBER_SIZE];
@@ -286,7 +289,7 @@ static void run_report(report *r, const render_row *row)
     if (p->fits) speed_pairs(r, row);
     else report_pair(r, "Too big", TONE_BAD, "needs %s of memory, the GPU has %s", need, have);
     report_pair(r, "Rests on", TONE_PLAIN, "%s", basis_text(p->basis));
-    if (p->note && p->note[0]) report_pair(r, "Note", TONE_WARN, "%s", p->note);
+    if (p->note && p->note[0] && !render_is_said(p->note, warnings)) report_pair(r, "Note", TONE_WARN, "%s", p->note);
     memory_table(r, row);
 }
 
@@ -301,12 +304,18 @@ void render_model_report(report *r, const render_model *m)
         return;
     }
     info_report(r, m->info);
-    if (m->row_count) run_report(r, &m->rows[0]);
+    if (m->row_count) run_report(r, &m->rows[0], m->warnings);
     if (m->explanation) render_explanation_report(r, m->explanation);
+    if (m->explain && !m->explanation) {
+        report_gap(r);
+        report_text(r, TONE_WARN, "The model doesn't fit on this GPU, so there are no kernel times to show.");
+    }
     if (m->row_count > 1) {
         report_heading(r, 1, "Beside other GPUs", NULL);
         if (!r->markdown) report_gap(r);
         render_rows(r, m->rows, m->row_count, &(render_comparison){.many_precisions = false});
-        render_notes(r, m->rows + 1, m->row_count - 1); /* the first said its own above */
+        render_notes(r, m->rows + 1, m->row_count - 1, m->warnings); /* the first said its own above */
+        report_gap(r);
+        report_text(r, TONE_DIM, "%s", render_interval_text());
     }
 }

@@ -9,6 +9,7 @@
 
 static const field row_fields[] = {
     ROW("model", FIELD_TEXT, model, false),
+    ROW("path", FIELD_TEXT, path, false),
     ROW("gpu", FIELD_TEXT, p.gpu, false),
     ROW("gpu_name", FIELD_TEXT, p.gpu_name, false),
     ROW("gpu_count", FIELD_INT, p.gpu_count, false),
@@ -26,15 +27,15 @@ static const field row_fields[] = {
     ROW("fits", FIELD_BOOL, p.fits, false),
     ROW("memory_efficiency", FIELD_NUMBER, p.memory_efficiency, true),
     ROW("compute_utilization", FIELD_NUMBER, p.compute_utilization, true),
-    ROW("bottleneck", FIELD_TEXT, p.bottleneck, false),
+    ROW("bottleneck", FIELD_TEXT, p.bottleneck, true),
     ROW("power_w", FIELD_NUMBER, p.power_w, true),
     {"cost_per_hour_usd", FIELD_NULL, 0, false},
     {"cost_per_million_usd", FIELD_NULL, 0, false},
     {"price_as_of", FIELD_NULL, 0, false},
     ROW("gpu_ms", FIELD_NUMBER, p.gpu_ms, true),
     ROW("host_ms", FIELD_NUMBER, p.host_ms, true),
-    ROW("flops", FIELD_NUMBER, p.flops, false),
-    ROW("dram_bytes", FIELD_NUMBER, p.dram_bytes, false),
+    ROW("flops", FIELD_BYTES, p.flops, false),
+    ROW("dram_bytes", FIELD_BYTES, p.dram_bytes, true),
     ROW("basis", FIELD_TEXT, p.basis, false),
     ROW("note", FIELD_TEXT, p.note, false),
 };
@@ -135,7 +136,7 @@ static const column row_columns[COL_COUNT] = {
     [COL_RUNTIME] = {"Runtime", ALIGN_LEFT, 0, 0, false, false},
     [COL_BATCH] = {"Batch", ALIGN_RIGHT, 0, 0, false, false},
     [COL_LATENCY] = {"Latency", ALIGN_RIGHT, 0, 0, false, false},
-    [COL_INTERVAL] = {"+-", ALIGN_RIGHT, 3, 0, false, false},
+    [COL_INTERVAL] = {"Within", ALIGN_RIGHT, 3, 0, false, false},
     [COL_THROUGHPUT] = {"Throughput", ALIGN_RIGHT, 0, 0, false, false},
     [COL_BAR] = {"", ALIGN_LEFT, 101, 0, true, false},
     [COL_MEMORY] = {"Memory", ALIGN_RIGHT, 2, 0, false, false},
@@ -147,16 +148,21 @@ static const column row_columns[COL_COUNT] = {
     [COL_BASIS] = {"Basis", ALIGN_LEFT, 103, 0, false, false},
 };
 
-/* Half the width of the interval: "+-12 %". */
+const char *render_interval_text(void)
+{
+    return "Within x1.5: four times in five the true latency lies between the figure / 1.5 and the figure x 1.5.";
+}
+
+/* The interval as a factor, for it is as wide by ratio to both sides; the larger one where it is not. */
 static void interval_cell(table *t, const render_row *row)
 {
     const pg_prediction *p = &row->p;
-    char percent[NUMBER_SIZE];
-    bool known = p->fits && p->latency_ms > 0 && p->latency_low_ms >= 0 && p->latency_high_ms >= p->latency_low_ms;
-    number_percent(percent, sizeof percent,
-                   known ? (p->latency_high_ms - p->latency_low_ms) / (2 * p->latency_ms) : -1);
-    if (known) table_cell(t, TONE_DIM, "%s%s", t->report->style.unicode ? "\xc2\xb1" : "+-", percent);
-    else table_cell(t, TONE_DIM, "-");
+    if (!p->fits || !(p->latency_ms > 0) || !(p->latency_low_ms > 0) || !(p->latency_high_ms >= p->latency_low_ms)) {
+        table_cell(t, TONE_DIM, "-");
+        return;
+    }
+    double up = p->latency_high_ms / p->latency_ms, down = p->latency_ms / p->latency_low_ms;
+    table_cell(t, TONE_DIM, "%s%.2f", t->report->style.unicode ? "\xc3\x97" : "x", up > down ? up : down);
 }
 
 static void number_cell(table *t, tone tone_, char *(*number)(char *, size_t, double), double x)
@@ -215,18 +221,24 @@ void render_rows(report *r, const render_row *rows, size_t count, const render_c
     memcpy(columns, row_columns, sizeof columns);
     columns[COL_PRECISION].hidden = !c->many_precisions;
     columns[COL_RUNTIME].hidden = !c->many_runtimes;
-    if (r->style.unicode) columns[COL_INTERVAL].title = "\xc2\xb1";
     table t;
     table_init(&t, r, columns, COL_COUNT);
     for (size_t i = 0; i < count; i++) add_row(&t, &rows[i]);
     table_print(&t, COL_BATCH);
 }
 
-void render_notes(report *r, const render_row *rows, size_t count)
+bool render_is_said(const char *note, render_warnings warnings)
+{
+    for (size_t i = 0; i < warnings.count; i++)
+        if (strcmp(warnings.texts[i], note) == 0) return true;
+    return false;
+}
+
+void render_notes(report *r, const render_row *rows, size_t count, render_warnings warnings)
 {
     for (size_t i = 0; i < count; i++) {
         const char *note = rows[i].p.note;
-        bool said = !note || !note[0];
+        bool said = !note || !note[0] || render_is_said(note, warnings);
         for (size_t k = i; k-- > 0 && !said && rows[k].gpu == rows[i].gpu;) /* the rows of a GPU stand together */
             said = rows[k].p.note && strcmp(rows[k].p.note, note) == 0;
         if (!said) report_text(r, TONE_WARN, "%s%s: %s", r->markdown ? "\n" : "", rows[i].p.gpu, note);

@@ -19,7 +19,7 @@ void render_builtins(report *r, const pg_builtin *models, size_t count);
 
 /* A prediction with what was asked for. */
 typedef struct render_row {
-    const char *model;
+    const char *model, *path;
     const char *asked; /* the precision that was asked for */
     const pg_gpu *gpu;
     pg_prediction p;
@@ -75,7 +75,8 @@ typedef struct render_model {
     const pg_model_info *info;
     const render_row *rows; /* the first in full, then all side by side */
     size_t row_count;
-    const render_explanation *explanation; /* NULL: not asked for */
+    bool explain;                          /* was asked for */
+    const render_explanation *explanation; /* NULL: not asked for, or there is none: the model doesn't fit */
     render_warnings warnings;
 } render_model;
 
@@ -90,6 +91,7 @@ void render_rows_csv_names(buffer *out);
 void render_row_csv(buffer *out, const render_row *row);
 void render_warnings_json(json *j, render_warnings warnings);
 void render_explanation_report(report *r, const render_explanation *e);
+/* NULL: the members are null, the CSV has no rows. */
 void render_explanation_json(json *j, const render_explanation *e);
 void render_explanation_csv(buffer *out, const render_explanation *e);
 /* " · " or ", " */
@@ -98,7 +100,13 @@ const char *render_dot(const report *r);
 void render_memory(char *out, size_t cap, double bytes, const char *between, double capacity);
 /* A table of predictions, and below it the notes of theirs. */
 void render_rows(report *r, const render_row *rows, size_t count, const render_comparison *c);
-void render_notes(report *r, const render_row *rows, size_t count);
+/* Notes that are among the warnings were said already. */
+void render_notes(report *r, const render_row *rows, size_t count, render_warnings warnings);
+bool render_is_said(const char *note, render_warnings warnings);
+/* What the column of intervals means. */
+const char *render_interval_text(void);
+/* A count or bytes as an integer, null where it isn't known. */
+void render_whole_json(json *j, double x);
 /* "onnx, cnn, 25.6 M parameters, 4.09 G MACs, 97.5 MiB weights" */
 void render_model_line(report *r, char *out, size_t cap, const pg_model_info *info);
 

@@ -57,23 +57,61 @@ static void kernel_event(json *j, const pg_kernel_row *k, double start_us)
     json_key(j, "roofline_us");
     json_known(j, k->ideal_ms < 0 ? -1 : k->ideal_ms * 1e3);
     json_key(j, "flops");
-    json_known(j, k->flops);
+    render_whole_json(j, k->flops);
     json_key(j, "bytes");
-    json_known(j, k->bytes);
+    render_whole_json(j, k->bytes);
     json_key(j, "runs");
-    json_number(j, (double)k->count);
+    render_whole_json(j, (double)k->count);
     json_end(j);
     json_end(j);
+}
+
+/* Issues the kernels at `issue_us` a run to a GPU that begins at `wait_us`; returns when the last one ends. `j` NULL:
+ * only that. */
+static double run_step(json *j, const pg_explanation *explanation, double issue_us, double wait_us)
+{
+    double host_us = 0, free_us = wait_us, end_us = 0;
+    for (size_t i = 0; i < pg_explanation_count(explanation); i++) {
+        const pg_kernel_row *k = pg_explanation_at(explanation, i);
+        double start = k->start_ms * 1e3 + wait_us, length = issue_us * (double)k->count;
+        if (j && issue_us > 0) {
+            begin_event(j, k->name && k->name[0] ? k->name : k->op, "issue", HOST, host_us, length);
+            json_end(j);
+        }
+        /* A kernel starts when the first of its runs was issued and the stream is free. */
+        if (start < host_us + issue_us) start = host_us + issue_us;
+        if (start < free_us) start = free_us;
+        if (j) kernel_event(j, k, start);
+        host_us += length;
+        end_us = start + k->time_ms * 1e3;
+        free_us = end_us < host_us ? host_us : end_us;
+    }
+    return end_us > host_us ? end_us : host_us;
+}
+
+/* The most that issuing a run may take so that the step ends by `step_us`, `most` at most. */
+static double fit_issue(const pg_explanation *explanation, double most, double step_us)
+{
+    enum { HALVINGS = 40 };
+    double low = 0, high = most;
+    if (run_step(NULL, explanation, most, 0) <= step_us) return most;
+    for (int i = 0; i < HALVINGS; i++) {
+        double middle = (low + high) / 2;
+        if (run_step(NULL, explanation, middle, 0) <= step_us) low = middle;
+        else high = middle;
+    }
+    return low;
 }
 
 void render_trace(buffer *out, const render_row *row, const pg_explanation *explanation)
 {
     const pg_prediction *p = &row->p;
-    size_t count = pg_explanation_count(explanation);
     uint64_t runs = 0;
-    for (size_t i = 0; i < count; i++) runs += pg_explanation_at(explanation, i)->count;
+    for (size_t i = 0; i < pg_explanation_count(explanation); i++) runs += pg_explanation_at(explanation, i)->count;
+    double step_us = p->latency_ms * 1e3;
     double issue_us = runs && p->host_ms > 0 ? p->host_ms * 1e3 / (double)runs : 0;
-    double host_us = 0, free_us = 0;
+    issue_us = fit_issue(explanation, issue_us, step_us);
+    double wait_us = step_us - run_step(NULL, explanation, issue_us, 0); /* for the first launch */
     char process[300];
     format_text(process, sizeof process, "%s on %s, batch %lld, %s, %s (predicted)", row->model,
                 p->gpu_name ? p->gpu_name : p->gpu, (long long)p->batch, p->precision ? p->precision : "-",
@@ -88,20 +126,6 @@ void render_trace(buffer *out, const render_row *row, const pg_explanation *expl
     name_event(&j, "process_name", STREAM, process);
     name_event(&j, "thread_name", STREAM, "GPU stream");
     name_event(&j, "thread_name", HOST, "host issue");
-    for (size_t i = 0; i < count; i++) {
-        const pg_kernel_row *k = pg_explanation_at(explanation, i);
-        double start = k->start_ms * 1e3, length = issue_us * (double)k->count;
-        if (issue_us > 0) {
-            begin_event(&j, k->name && k->name[0] ? k->name : k->op, "issue", HOST, host_us, length);
-            json_end(&j);
-        }
-        /* A kernel starts when the first of its runs was issued and the stream is free. */
-        if (start < host_us + issue_us) start = host_us + issue_us;
-        if (start < free_us) start = free_us;
-        kernel_event(&j, k, start);
-        host_us += length;
-        free_us = start + k->time_ms * 1e3;
-        if (free_us < host_us) free_us = host_us;
-    }
+    run_step(&j, explanation, issue_us, wait_us > 0 ? wait_us : 0);
     json_finish(&j);
 }

@@ -489,6 +489,17 @@ static void test_too_few_inputs(void **state)
     expect_error(&file, PG_E_GRAPH, "MatMul has 1 inputs and 1 outputs", "node 'y'");
 }
 
+static void test_first_input_left_out(void **state)
+{
+    (void)state;
+    proto g = NONE;
+    onnx_input(&g, "x", "batch 64");
+    onnx_node(&g, "Cast", "_", "y", NULL);
+    onnx_output(&g, "y");
+    proto file = onnx_model(&g, 13);
+    expect_error(&file, PG_E_GRAPH, "Cast leaves out its first input", "node 'y'");
+}
+
 /* ---- operators ---- */
 
 static void test_newer_opset_warns(void **state)
@@ -723,6 +734,7 @@ int main(void)
         cmocka_unit_test(test_name_produced_twice),
         cmocka_unit_test(test_missing_names),
         cmocka_unit_test(test_too_few_inputs),
+        cmocka_unit_test(test_first_input_left_out),
         cmocka_unit_test(test_newer_opset_warns),
         cmocka_unit_test(test_unknown_operator),
         cmocka_unit_test(test_domain_matters),

@@ -448,7 +448,8 @@ static void compare(report *r)
     static const pg_model_info info = {
         .name = "net", .format = "onnx", .family = "cnn", .parameters = 1e6, .weights_bytes = 4e6, .macs = -1};
     static const pg_gpu gpu = {.key = "g1", .name = "GPU One"};
-    render_row rows[2] = {{.model = "net", .gpu = &gpu, .relative = 1, .per_watt = 5, .best_throughput = true}};
+    render_row rows[2] = {
+        {.model = "net", .path = "some/net.onnx", .gpu = &gpu, .relative = 1, .per_watt = 5, .best_throughput = true}};
     rows[0].p = (pg_prediction){.gpu = "g1",
                                 .gpu_name = "GPU One",
                                 .gpu_count = 1,
@@ -458,8 +459,8 @@ static void compare(report *r)
                                 .runtime = "pytorch",
                                 .fits = true,
                                 .latency_ms = 2,
-                                .latency_low_ms = 1.8,
-                                .latency_high_ms = 2.2,
+                                .latency_low_ms = 1.6,
+                                .latency_high_ms = 2.5,
                                 .throughput = 500,
                                 .throughput_unit = "samples/s",
                                 .memory = {.total = 1073741824.0, .weights = 4e6},
@@ -468,6 +469,7 @@ static void compare(report *r)
                                 .compute_utilization = 0.25,
                                 .bottleneck = "memory",
                                 .power_w = 100,
+                                .dram_bytes = 17083729910.0,
                                 .basis = "calibrated",
                                 .note = "said once"};
     rows[1] = rows[0];
@@ -494,19 +496,20 @@ static void test_comparison_table(void **state)
     compare(&f.report);
     finish(&f, "net  onnx, cnn, 1.00 M parameters, - MACs, 3.81 MiB weights\n"
                "\n"
-               "GPU  Batch  Latency      +-  Throughput        Memory  Bound by  Util  Power\n"
+               "GPU  Batch  Latency  Within  Throughput        Memory  Bound by  Util  Power\n"
                "----------------------------------------------------------------------------\n"
-               "g1       1  2.00 ms  +-10 %       500/s  1.00 / 2 GiB  memory    25 %  100 W\n"
+               "g1       1  2.00 ms   x1.25       500/s  1.00 / 2 GiB  memory    25 %  100 W\n"
                "        64  too big       -           -  4.00 / 2 GiB  -            -      -\n"
                "g1: said once\n"
                "\n"
                "Best\n"
                "  Throughput    g1, batch 1: 500 samples/s\n"
-               "  Best batch    g1 1\n"
+               "  Best batch    g1 1 (by throughput)\n"
                "  Too big       g1, batch 64: needs 4.00 of 2 GiB\n"
                "\n"
                "Predicted for inference, fp16, pytorch. Latency is that of one step with the\n"
-               "whole batch; +- is half of its 80 % interval.\n");
+               "whole batch. Within x1.5: four times in five the true latency lies between the\n"
+               "figure / 1.5 and the figure x 1.5.\n");
 }
 
 static void test_comparison_json(void **state)
@@ -522,11 +525,27 @@ static void test_comparison_json(void **state)
     const char *second = strstr(f.out.ptr, "\"batch\": 64");
     assert_non_null(second);
     assert_non_null(strstr(second, "\"latency_ms\": null"));
+    assert_non_null(strstr(second, "\"bottleneck\": null"));
+    assert_non_null(strstr(second, "\"dram_bytes\": null"));
+    assert_non_null(strstr(f.out.ptr, "\"dram_bytes\": 17083729910,\n"));
+    assert_non_null(strstr(f.out.ptr, "\"path\": \"some/net.onnx\",\n"));
     assert_non_null(strstr(second, "\"memory_bytes\": 4294967296"));
     assert_non_null(strstr(f.out.ptr, "\"by\": \"throughput\""));
     assert_non_null(strstr(f.out.ptr, "\"warnings\": [\n    \"careful\"\n  ]\n}\n"));
     buffer_free(&f.out);
     arena_free(&f.memory);
+}
+
+/* A note that is among the warnings was said already. */
+static void test_notes(void **state)
+{
+    fixture f;
+    static const char *const said[] = {"said before"};
+    render_row rows[2] = {{.p = {.gpu = "g1", .note = "said before"}}, {.p = {.gpu = "g2", .note = "news"}}};
+    (void)state;
+    start(&f, 80, false);
+    render_notes(&f.report, rows, 2, (render_warnings){said, 1});
+    finish(&f, "g2: news\n");
 }
 
 /* Whatever allocation fails, nothing crashes and the buffer says so. */
@@ -567,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_report),
         cmocka_unit_test(test_comparison_table),
         cmocka_unit_test(test_comparison_json),
+        cmocka_unit_test(test_notes),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
