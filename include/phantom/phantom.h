@@ -196,7 +196,7 @@ typedef struct pg_prediction {
     const char *gpu, *gpu_name;
     int gpu_count;
     int64_t batch;
-    const char *task, *precision, *runtime; precision: as asked for; what a GPU lacks is in note
+    const char *task, *precision, *runtime; /* precision: as asked for; what a GPU lacks is in note */
     bool fits;
     double latency_ms, latency_low_ms, latency_high_ms; /* one step; an 80 % interval; negative when it doesn't fit */
     double throughput;            /* samples/s */

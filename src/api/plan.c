@@ -88,7 +88,8 @@ static pg_code collect_warnings(pg_plan *p, pg_error *e)
 static bool is_like_measured(const pg_plan *p)
 {
     if (p->model->family == FAMILY_RNN) return false;
-    if (p->math != PREC_FP16 && p->math != PREC_BF16 && !(p->math == PREC_INT8 && p->runtime->quantized_io)) return false;
+    if (p->math != PREC_FP16 && p->math != PREC_BF16 && !(p->math == PREC_INT8 && p->runtime->quantized_io))
+        return false;
     for (uint32_t i = 0; i < p->plan.n_kernels; i++)
         if (p->plan.kernels[i].k.kind == KERNEL_CONV) return true;
     return false;
@@ -178,7 +179,8 @@ static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g
 {
     bool narrow = p->math == PREC_FP8 || p->math == PREC_INT8;
     if (narrow && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
-        return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16" : "FP8 is slower than FP16 here: computes in FP16";
+        return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
+                                    : "FP8 is slower than FP16 here: computes in FP16";
     if (p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 && (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
         return p->runtime->gemm_tf32 ? "fp32 convolutions and products run on TF32 units, the runtime's default"
                                      : "fp32 convolutions run on TF32 units, the framework's default";

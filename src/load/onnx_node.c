@@ -260,7 +260,7 @@ static pg_code check_arity(onnx_reader *r, const node_proto *n, int kind)
 #include "graph/ops.def"
 #undef OP
     };
-    if (arity[kind].min_in && n->n_in && inputs_of(r, n)[0] == NO_TENSOR && kind != OP_Loop) {
+    if (arity[kind].min_in && n->n_in && inputs_of(r, n)[0] == NO_TENSOR && kind != OP_Loop && kind != OP_Scan) {
         error_path(r->e, "node '%.*s'", STR_ARG(n->name));
         return error_set(r->e, PG_E_GRAPH,
                          "%.*s leaves out its first input, which it can't do without; export the model again",

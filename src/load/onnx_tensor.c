@@ -378,8 +378,10 @@ static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
         int32_t sym = name.ptr ? graph_add_symbol(r->g, name, size) : -1;
         if (sym < 0) return onnx_nomem(r);
         if (nameless && r->g->n_warnings < MAX_GUESSES &&
-            !graph_warn(r->g, "input '%.*s': dimension %d has neither name nor size and is taken as %lld; --input-shape sets it",
-                        STR_ARG(r->g->tensors[t].name), i, (long long)size))
+            !graph_warn(
+                r->g,
+                "input '%.*s': dimension %d has neither name nor size and is taken as %lld; --input-shape sets it",
+                STR_ARG(r->g->tensors[t].name), i, (long long)size))
             return onnx_nomem(r);
         dims[i] = (num){{.i = 0}, 1, sym};
     }

@@ -69,7 +69,8 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.seconds = c.ideal_s;
         c.launches = 1;
     } else {
-        double before = c.seconds / g->family_speed, speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
+        double before = c.seconds / g->family_speed,
+               speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -133,8 +134,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     const runtime_profile *rt = p->runtime;
     double slow = host_slowness(g->spec, pc);
     if (!opt->fast_mode && !opt->device_time)
-        s.host_s = 1e-6 * slow *
-                   (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
+        s.host_s = 1e-6 * slow * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
     double first = s.host_s > 0 ? 1e-6 * slow * rt->host_us : 0; /* the GPU waits for the first launch */
     bool host_bound = s.host_s > s.gpu_s + first;
     s.seconds = host_bound ? s.host_s : s.gpu_s + first;

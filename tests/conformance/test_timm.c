@@ -97,7 +97,8 @@ static double extra_macs(const pg_plan *p)
 static double without_attention(const pg_plan *p, double macs)
 {
     for (uint32_t i = 0; i < p->plan.n_kernels; i++)
-        if (p->plan.kernels[i].k.kind == KERNEL_ATTENTION) macs -= p->plan.kernels[i].k.flops * p->plan.kernels[i].count / 2;
+        if (p->plan.kernels[i].k.kind == KERNEL_ATTENTION)
+            macs -= p->plan.kernels[i].k.flops * p->plan.kernels[i].count / 2;
     return macs;
 }
 
@@ -120,15 +121,17 @@ static bool compare(const char *file, const pg_model_info *info, const pg_plan *
         if (strcmp(rows[i].name, name) != 0) continue;
         any = true;
         double d = info->parameters / rows[i].params - 1;
-        params |= (d < 0.01 && d > -0.01) || (info->parameters - rows[i].params < 1e4 && rows[i].params - info->parameters < 1e4);
+        params |= (d < 0.01 && d > -0.01) ||
+                  (info->parameters - rows[i].params < 1e4 && rows[i].params - info->parameters < 1e4);
         macs |= near(info->macs, rows[i].macs) || near(info->macs + extra, rows[i].macs) || near(bare, rows[i].macs);
         closest = &rows[i];
     }
     bool ok = any && (params || is_known(name, false)) && (macs || is_known(name, true));
     if (!ok)
-        printf("%s: %.2f M parameters (table %.2f), %.3f G MACs, %.3f with normalisation, %.3f without attention (table %.3f)\n",
-               file, info->parameters / 1e6, closest ? closest->params / 1e6 : 0, info->macs / 1e9,
-               (info->macs + extra) / 1e9, bare / 1e9, closest ? closest->macs / 1e9 : 0);
+        printf(
+            "%s: %.2f M parameters (table %.2f), %.3f G MACs, %.3f with normalisation, %.3f without attention (table %.3f)\n",
+            file, info->parameters / 1e6, closest ? closest->params / 1e6 : 0, info->macs / 1e9,
+            (info->macs + extra) / 1e9, bare / 1e9, closest ? closest->macs / 1e9 : 0);
     return ok;
 }
 
