@@ -126,6 +126,7 @@ void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double share = c->conv_depthwise_share * (k->channels_last ? c->conv_depthwise_nhwc : 1);
     double flops = 2 * s->batch * s->out * s->oh * s->ow * (s->kh * s->kw + c->conv_depthwise_taps);
     out->compute_s = flops / (g->peak[PREC_FP32] * cost_min(share, 1));
+    t.total += k->read_bytes * (s->kh * s->kw - 1) * g->l1_miss;
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
 }

@@ -117,6 +117,8 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
     double share = spec->coalescing_efficiency > 0 ? cost_min(spec->coalescing_efficiency, 1) : c->memory_dram_share;
     g->dram = g->dram_peak * share * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
+    double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;
+    g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);
     /* L2 is never slower than the memory behind it. */
     g->l2 = cost_max(c->memory_l2_bytes * g->clock * g->sms, g->dram_peak);
     g->l2_keep = c->memory_l2_keep * spec->l2_mb * 1048576;

@@ -19,6 +19,7 @@ void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel
     enum { RESIDENT = 1024 }; /* threads that an SM keeps in flight with a few dozen registers each */
     double waves = cost_max(k->serial_threads / (g->sms * RESIDENT), 1);
     out->compute_s = cost_max(out->compute_s, k->serial_turns * waves * c->vector_serial_clocks * g->tick);
+    if (k->kind == KERNEL_POOL) t.total += k->read_bytes * cost_max(k->shape.rows.cols - 1, 0) * g->l1_miss;
     out->memory_s = cost_memory_time(g, t, share);
     cost_finish(g, out, t);
 }

@@ -150,7 +150,7 @@ static const field_case fields[] = {
     {PROFILE "thermal.thermal_factor_sustained", "0.5", "0.9", FASTER, "resnet50", "fp16", true,
      "profiles.rtx4090.thermal.base_clock_mhz = 500\n"},
     {PROFILE "thermal.thermal_factor_sustained", "0.5", "0.9", NO_EFFECT, CNN},
-    {PROFILE "memory.l1_cache_kb", "32", "256", NO_EFFECT, CNN},
+    {PROFILE "memory.l1_cache_kb", "32", "256", FASTER, CNN},
     {PROFILE "memory.l2_cache_mb", "4", "96", FASTER, CNN},
     {PROFILE "memory.memory_channels", "6", "24", NO_EFFECT, CNN},
     {"profiles.mine.memory.memory_channels", "6", "24", FASTER, OWN},
