@@ -24,7 +24,7 @@ typedef struct cost_gpu {
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
     double quantum;          /* share of a partly filled last wave that is felt */
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */
-    double l1_miss;              /* share of a window's repeated reads that L1 does not find */
+    double l1_miss;          /* share of a window's repeated reads that L1 does not find */
     double l2, l2_keep, l2_lose;         /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
     double peak[PREC_COUNT];             /* FLOP/s of the unit that does this precision here, after fallbacks */
     double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
