@@ -1,16 +1,6 @@
 /* Units that mostly move bytes: pointwise operations, normalisations, reductions, copies, gathers, views. */
 #include "predict/planner.h"
 
-static uint32_t in_at(const planner *p, uint32_t i)
-{
-    return i < p->u->n_in ? unit_in(p->us, p->u)[i] : NO_TENSOR;
-}
-
-static uint32_t out_at(const planner *p, uint32_t i)
-{
-    return i < p->u->n_out ? unit_out(p->us, p->u)[i] : NO_TENSOR;
-}
-
 static double elements(const planner *p, uint32_t t)
 {
     return t == NO_TENSOR || p->v[t].elements < 0 ? 0 : p->v[t].elements;
@@ -63,7 +53,7 @@ static double result_width(const planner *p, const unit *u)
 static void keep_layout(planner *p, uint32_t out)
 {
     for (uint32_t i = 0; i < p->u->n_in; i++) {
-        uint32_t t = in_at(p, i);
+        uint32_t t = plan_in(p, i);
         if (t == NO_TENSOR || p->v[t].elements != p->v[out].elements) continue;
         const tensor_shape *ts = plan_shape(p, t);
         if (ts->rank != plan_shape(p, out)->rank || ts->rank > VIEW_RANK || !p->v[t].strided) return;
@@ -82,25 +72,25 @@ static void keep_layout(planner *p, uint32_t out)
 
 static bool is_noop_cast(const planner *p)
 {
-    return p->u->kind == OP_Cast && p->u->n_in && plan_is_float(p, in_at(p, 0)) && plan_is_float(p, out_at(p, 0));
+    return p->u->kind == OP_Cast && p->u->n_in && plan_is_float(p, plan_in(p, 0)) && plan_is_float(p, plan_out(p, 0));
 }
 
 void lower_pointwise(planner *p)
 {
     work_class w = op_work_class((op_kind)p->u->kind);
-    uint32_t out = out_at(p, 0);
+    uint32_t out = plan_out(p, 0);
     if (out == NO_TENSOR) return;
     bool folded = w == WORK_BATCHNORM && p->rt->fold_batch_norm;
-    bool vanishes = w == WORK_QUANTIZE && (p->rt->skip_quantize || p->us->constant[in_at(p, 0)]);
+    bool vanishes = w == WORK_QUANTIZE && (p->rt->skip_quantize || p->us->constant[plan_in(p, 0)]);
     if (folded || vanishes ||
         (w == WORK_CAST && is_noop_cast(p))) { /* the precision asked for decides, not the file's casts */
-        view_same(p, in_at(p, 0), out);
+        view_same(p, plan_in(p, 0), out);
         return;
     }
     double n = elements(p, out), width = result_width(p, p->u);
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
-    if (runs_in_fp32(p->u) && p->opt.autocast) plan_cast(p, in_at(p, 0), 4);
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    if (runs_in_fp32(p->u) && p->opt.autocast) plan_cast(p, plan_in(p, 0), 4);
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_write(p, &k, out, width);
     keep_layout(p, out);
     plan_emit(p, &k, w == WORK_BATCHNORM ? STEP_NORM : STEP_MAIN, OP_KIND_COUNT);
@@ -113,7 +103,7 @@ static double norm_span(const planner *p, uint32_t x)
     const tensor_shape *ts = plan_shape(p, x);
     if (ts->rank < 1) return 1;
     if (op_work_class((op_kind)p->u->kind) == WORK_REDUCE) {
-        double results = elements(p, out_at(p, 0));
+        double results = elements(p, plan_out(p, 0));
         return results > 0 ? elements(p, x) / results : 1;
     }
     if (p->u->kind == OP_GroupNorm && p->g->ops[p->u->op].kind == OP_InstanceNormalization) {
@@ -138,29 +128,30 @@ static double norm_span(const planner *p, uint32_t x)
 
 void lower_norm(planner *p)
 {
-    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     double width = result_width(p, p->u);
     if (p->opt.autocast && runs_in_fp32(p->u)) plan_cast(p, x, 4);
     plan_contiguous(p, x);
     double n = elements(p, x), span = norm_span(p, x);
     kernel k = plan_kernel_rows(p, KERNEL_NORM, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
-        if (i == 0 || (out_at(p, i) != NO_TENSOR && p->us->uses[out_at(p, i)])) plan_write(p, &k, out_at(p, i), width);
+        if (i == 0 || (plan_out(p, i) != NO_TENSOR && p->us->uses[plan_out(p, i)]))
+            plan_write(p, &k, plan_out(p, i), width);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     p->v[out].born = p->clock;
 }
 
 void lower_softmax(planner *p)
 {
-    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     double width = result_width(p, p->u); /* under autocast: reads half, writes fp32, in one kernel */
     double n = elements(p, x), span = norm_span(p, x);
     kernel k = plan_kernel_rows(p, KERNEL_SOFTMAX, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
-    for (uint32_t i = 0; i < p->u->n_out; i++) plan_write(p, &k, out_at(p, i), width);
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+    for (uint32_t i = 0; i < p->u->n_out; i++) plan_write(p, &k, plan_out(p, i), width);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     p->v[out].born = p->clock;
 }
@@ -171,7 +162,7 @@ static void resize_turns(const planner *p, kernel *k, uint32_t out)
     const tensor_shape *ts = plan_shape(p, out);
     str mode = op_attr_str(p->g, &p->g->ops[p->u->op], ATTR_mode);
     bool eager = p->rt->strided_views && !p->rt->fuse_pointwise;
-    if (!eager || ts->rank != 4 || !mode.len || str_is(mode, "nearest") || p->v[in_at(p, 0)].strided) return;
+    if (!eager || ts->rank != 4 || !mode.len || str_is(mode, "nearest") || p->v[plan_in(p, 0)].strided) return;
     double image = (double)ts->dims[2].v.i * (double)ts->dims[3].v.i;
     if (image <= 0) return;
     k->serial_turns = elements(p, out) / image;
@@ -180,7 +171,7 @@ static void resize_turns(const planner *p, kernel *k, uint32_t out)
 
 void lower_rows(planner *p, kernel_kind kind)
 {
-    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (out == NO_TENSOR) return;
     double n_out = elements(p, out), n_in = elements(p, x);
     double cols = n_out > 0 && n_in > n_out ? n_in / n_out : 1;
@@ -193,9 +184,9 @@ void lower_rows(planner *p, kernel_kind kind)
     double width = result_width(p, p->u), work = kind == KERNEL_POOL ? n_out * cols : n_in > n_out ? n_in : n_out;
     if (runs_in_fp32(p->u) && p->opt.autocast && p->u->kind == OP_ReduceL2) plan_cast(p, x, 4);
     kernel k = plan_kernel_rows(p, kind, n_out, cols, work * op_flops_per_element((op_kind)p->u->kind));
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
-        if (out_at(p, i) != NO_TENSOR && p->us->uses[out_at(p, i)]) plan_write(p, &k, out_at(p, i), width);
+        if (plan_out(p, i) != NO_TENSOR && p->us->uses[plan_out(p, i)]) plan_write(p, &k, plan_out(p, i), width);
     if (kind == KERNEL_RESIZE) resize_turns(p, &k, out);
     if (kind == KERNEL_POOL) keep_layout(p, out);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
@@ -206,7 +197,7 @@ static void copy_out(planner *p, uint32_t out, double width)
 {
     double n = elements(p, out);
     kernel k = plan_kernel_rows(p, KERNEL_COPY, n, 1, 0);
-    plan_read_bytes(p, &k, n * p->v[in_at(p, 0)].width, p->v[in_at(p, 0)].born);
+    plan_read_bytes(p, &k, n * p->v[plan_in(p, 0)].width, p->v[plan_in(p, 0)].born);
     plan_write(p, &k, out, width);
     plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
     p->v[out].born = p->clock;
@@ -221,7 +212,7 @@ static bool views_are_free(const planner *p)
 static void lower_slices(planner *p, uint32_t x)
 {
     for (uint32_t i = 0; i < p->u->n_out; i++) {
-        uint32_t out = out_at(p, i);
+        uint32_t out = plan_out(p, i);
         if (out == NO_TENSOR) continue;
         if (views_are_free(p)) {
             view_slice(p, x, out);
@@ -234,7 +225,7 @@ static void lower_slices(planner *p, uint32_t x)
 
 void lower_view(planner *p)
 {
-    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     work_class w = op_work_class((op_kind)p->u->kind);
     if (w == WORK_SLICE) {
@@ -264,16 +255,16 @@ void lower_view(planner *p)
 
 void lower_copy(planner *p)
 {
-    uint32_t out = out_at(p, 0);
+    uint32_t out = plan_out(p, 0);
     if (out == NO_TENSOR) return;
     double width = result_width(p, p->u), n = elements(p, out);
-    if (p->u->kind == OP_Pad && p->u->n_in && elements(p, in_at(p, 0)) == n) { /* pads by nothing: not called */
-        view_same(p, in_at(p, 0), out);
+    if (p->u->kind == OP_Pad && p->u->n_in && elements(p, plan_in(p, 0)) == n) { /* pads by nothing: not called */
+        view_same(p, plan_in(p, 0), out);
         return;
     }
     kernel k = plan_kernel_rows(p, KERNEL_COPY, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
     if (op_work_class((op_kind)p->u->kind) == WORK_COPY)
-        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_write(p, &k, out, width);
     keep_layout(p, out);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
@@ -284,14 +275,14 @@ void lower_copy(planner *p)
 static bool is_select(const planner *p)
 {
     if (p->u->kind != OP_Gather || !p->rt->strided_views) return false;
-    uint32_t x = in_at(p, 0), index = in_at(p, 1);
+    uint32_t x = plan_in(p, 0), index = plan_in(p, 1);
     return x != NO_TENSOR && index != NO_TENSOR && p->g->tensors[x].role != ROLE_WEIGHT && p->us->constant[index] &&
            plan_shape(p, index)->rank == 0;
 }
 
 void lower_gather(planner *p)
 {
-    uint32_t x = in_at(p, 0), out = out_at(p, 0);
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     if (is_select(p)) {
         const tensor_shape *ts = plan_shape(p, x);
@@ -311,14 +302,14 @@ void lower_gather(planner *p)
         return;
     }
     double n = elements(p, out), width = p->v[x].width;
-    double rows = elements(p, in_at(p, 1));
+    double rows = elements(p, plan_in(p, 1));
     bool scatter = op_work_class((op_kind)p->u->kind) == WORK_SCATTER;
     kernel k = plan_kernel_rows(p, KERNEL_GATHER, rows > 0 ? rows : 1, rows > 0 ? n / rows : n, 0);
     if (scatter) {
-        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     } else { /* only the rows that are asked for are read */
         plan_read_bytes(p, &k, n * width, p->v[x].born);
-        plan_read(p, &k, in_at(p, 1));
+        plan_read(p, &k, plan_in(p, 1));
     }
     plan_write(p, &k, out, plan_is_float(p, out) ? width : 8);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
@@ -377,14 +368,14 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
         const unit *u = p->u = &p->us->u[i];
         if (i != skip) {
             for (uint32_t n = 0; n < u->n_in; n++)
-                if (in_at(p, n) != NO_TENSOR && !p->v[in_at(p, n)].virtual) plan_read(p, k, in_at(p, n));
+                if (plan_in(p, n) != NO_TENSOR && !p->v[plan_in(p, n)].virtual) plan_read(p, k, plan_in(p, n));
             double size = space_elements(p, u);
             k->flops += size * op_flops_per_element((op_kind)u->kind);
             if (op_work_class((op_kind)u->kind) == WORK_ELEMENTWISE) *tail = (op_kind)u->kind;
         }
-        double width = i == skip ? (p->opt.autocast ? 2 : plan_width(p, out_at(p, 0))) : result_width(p, u);
+        double width = i == skip ? (p->opt.autocast ? 2 : plan_width(p, plan_out(p, 0))) : result_width(p, u);
         for (uint32_t n = 0; n < u->n_out; n++) {
-            uint32_t t = out_at(p, n);
+            uint32_t t = plan_out(p, n);
             if (t == NO_TENSOR) continue;
             p->v[t].width = plan_is_float(p, t) ? width : p->v[t].width;
             bool hidden = p->inside[t] == p->us->uses[t];
@@ -421,11 +412,11 @@ static kernel_kind cluster_kind(planner *p, uint32_t c, double *span)
         const unit *u = p->u = &p->us->u[i];
         work_class w = op_work_class((op_kind)u->kind);
         bool norm = w == WORK_NORM, softmax = w == WORK_SOFTMAX, sum = w == WORK_REDUCE;
-        if (!is_member(p, c, i) || (!norm && !softmax && !sum) || in_at(p, 0) == NO_TENSOR) continue;
+        if (!is_member(p, c, i) || (!norm && !softmax && !sum) || plan_in(p, 0) == NO_TENSOR) continue;
         bool stronger = kind == KERNEL_ELEMENTWISE || norm || (softmax && kind == KERNEL_REDUCE);
         if (!stronger) continue;
         kind = norm ? KERNEL_NORM : softmax ? KERNEL_SOFTMAX : KERNEL_REDUCE;
-        *span = norm_span(p, in_at(p, 0));
+        *span = norm_span(p, plan_in(p, 0));
     }
     return kind;
 }

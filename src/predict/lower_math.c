@@ -1,16 +1,6 @@
 /* Units whose arithmetic decides: matrix products, convolutions, attention, recurrent layers. */
 #include "predict/planner.h"
 
-static uint32_t in_at(const planner *p, uint32_t i)
-{
-    return i < p->u->n_in ? unit_in(p->us, p->u)[i] : NO_TENSOR;
-}
-
-static uint32_t out_at(const planner *p, uint32_t i)
-{
-    return i < p->u->n_out ? unit_out(p->us, p->u)[i] : NO_TENSOR;
-}
-
 static const op *op_of(const planner *p)
 {
     return &p->g->ops[p->u->op];
@@ -92,9 +82,9 @@ static void prepare(planner *p, uint32_t t, bool contiguous)
 /* Where the operands are: quantised operators carry scales and zero points between them. */
 static void operands(const planner *p, uint32_t *a, uint32_t *b)
 {
-    *a = in_at(p, 0);
-    *b = in_at(p, 1);
-    if (p->u->kind == OP_QLinearMatMul || p->u->kind == OP_QGemm || p->u->kind == OP_QLinearConv) *b = in_at(p, 3);
+    *a = plan_in(p, 0);
+    *b = plan_in(p, 1);
+    if (p->u->kind == OP_QLinearMatMul || p->u->kind == OP_QGemm || p->u->kind == OP_QLinearConv) *b = plan_in(p, 3);
 }
 
 static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out)
@@ -127,7 +117,7 @@ static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out
 
 void lower_gemm(planner *p)
 {
-    uint32_t a, b, out = out_at(p, 0);
+    uint32_t a, b, out = plan_out(p, 0);
     operands(p, &a, &b);
     if (a == NO_TENSOR || b == NO_TENSOR || out == NO_TENSOR) return;
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_GEMM);
@@ -136,7 +126,7 @@ void lower_gemm(planner *p)
     prepare(p, b, !weight && !view_batchable(p, b));
     k.shape.gemm = gemm_of(p, a, b, out);
     k.flops = 2 * k.shape.gemm.m * k.shape.gemm.n * k.shape.gemm.k * k.shape.gemm.batch;
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_result(p, &k, out, half_width(p));
 }
 
@@ -215,7 +205,7 @@ static bool is_channels_last(const planner *p, uint32_t t)
 
 void lower_conv(planner *p)
 {
-    uint32_t x, w, out = out_at(p, 0);
+    uint32_t x, w, out = plan_out(p, 0);
     operands(p, &x, &w);
     if (x == NO_TENSOR || w == NO_TENSOR || out == NO_TENSOR) return;
     kernel k = math_kernel(math_of(p, p->rt->conv_tf32), KERNEL_CONV);
@@ -230,7 +220,7 @@ void lower_conv(planner *p)
     bool separate = p->rt->conv_bias_kernel;
     bool norm = separate && (p->u->flags & UNIT_BN_FOLDED) && !p->rt->fold_batch_norm;
     bool bias = separate && !norm && (p->u->flags & UNIT_BIAS) && k.kind != KERNEL_DEPTHWISE;
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_result(p, &k, out, half_width(p));
     if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
     if (last && p->rt->strided_views) set_channels_last(p, out);
@@ -248,7 +238,7 @@ static heads heads_of(const planner *p)
 {
     heads h;
     const op *o = op_of(p);
-    uint32_t q = in_at(p, 0), k = in_at(p, 1), v = in_at(p, 2), out = out_at(p, 0);
+    uint32_t q = plan_in(p, 0), k = plan_in(p, 1), v = plan_in(p, 2), out = plan_out(p, 0);
     int rank = plan_shape(p, q)->rank;
     memset(&h, 0, sizeof h);
     attention_shape *s = &h.s;
@@ -263,7 +253,7 @@ static heads heads_of(const planner *p)
         s->kv_len = dim(p, k, kt ? -1 : -2);
         s->head_dim = dim(p, q, -1);
         s->v_dim = dim(p, v, -1);
-        s->bias = p->u->n_in > 3 && in_at(p, 3) != NO_TENSOR;
+        s->bias = p->u->n_in > 3 && plan_in(p, 3) != NO_TENSOR;
         return h;
     }
     s->heads = (double)op_attr_int(p->g, o,
@@ -293,7 +283,7 @@ static heads heads_of(const planner *p)
 
 static void lower_projection(planner *p, double width)
 {
-    uint32_t x = in_at(p, 0), w = in_at(p, 1);
+    uint32_t x = plan_in(p, 0), w = plan_in(p, 1);
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_GEMM);
     prepare(p, x, true);
     prepare(p, w, false);
@@ -307,12 +297,12 @@ static void lower_projection(planner *p, double width)
 
 void lower_attention(planner *p)
 {
-    uint32_t q = in_at(p, 0), out = out_at(p, 0);
+    uint32_t q = plan_in(p, 0), out = plan_out(p, 0);
     if (q == NO_TENSOR || out == NO_TENSOR) return;
     heads h = heads_of(p);
     if (h.projected > 0) lower_projection(p, h.projected);
     else
-        for (uint32_t i = 0; i < 3; i++) prepare(p, in_at(p, i), false);
+        for (uint32_t i = 0; i < 3; i++) prepare(p, plan_in(p, i), false);
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
     k.shape.attention = h.s;
     const attention_shape *s = &k.shape.attention;
@@ -321,7 +311,7 @@ void lower_attention(planner *p)
     k.flops = 2 * s->batch * s->heads * pairs * (s->head_dim + s->v_dim);
     if (h.projected > 0) plan_read_bytes(p, &k, s->batch * s->q_len * h.projected * half_width(p), p->clock);
     else
-        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_result(p, &k, out, half_width(p));
     /* fused kernels write [batch, length, heads, dim]: the transpose back to it, and the reshape after, cost nothing */
     const tensor_shape *ts = plan_shape(p, out);
@@ -336,13 +326,13 @@ void lower_attention(planner *p)
 
 void lower_recurrent(planner *p)
 {
-    uint32_t x = in_at(p, 0), w = in_at(p, 1);
+    uint32_t x = plan_in(p, 0), w = plan_in(p, 1);
     if (x == NO_TENSOR || w == NO_TENSOR) return;
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_RECURRENT);
     recurrent_shape *s = &k.shape.recurrent;
     double gates = p->u->kind == OP_LSTM ? 4 : p->u->kind == OP_GRU ? 3 : 1;
     bool batch_first = op_attr_int(p->g, op_of(p), ATTR_layout, 0) == 1;
-    for (uint32_t i = 0; i < 4; i++) prepare(p, in_at(p, i), i == 0);
+    for (uint32_t i = 0; i < 4; i++) prepare(p, plan_in(p, i), i == 0);
     *s = (recurrent_shape){dim(p, x, batch_first ? 1 : 0),
                            dim(p, x, batch_first ? 0 : 1),
                            dim(p, x, 2),
@@ -350,11 +340,12 @@ void lower_recurrent(planner *p)
                            gates,
                            dim(p, w, 0)};
     k.flops = 2 * s->steps * s->batch * s->directions * s->gates * s->hidden * (s->input + s->hidden);
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
-        if (out_at(p, i) != NO_TENSOR && p->us->uses[out_at(p, i)]) plan_write(p, &k, out_at(p, i), half_width(p));
+        if (plan_out(p, i) != NO_TENSOR && p->us->uses[plan_out(p, i)])
+            plan_write(p, &k, plan_out(p, i), half_width(p));
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
-    if (out_at(p, 0) != NO_TENSOR) p->v[out_at(p, 0)].born = p->clock;
+    if (plan_out(p, 0) != NO_TENSOR) p->v[plan_out(p, 0)].born = p->clock;
 }
 
 /* ---- einsum: a batched product whose letters say which dims are shared, summed or free ---- */
@@ -374,7 +365,7 @@ static int letter_of(char c)
 void lower_einsum(planner *p)
 {
     str eq = op_attr_str(p->g, op_of(p), ATTR_equation);
-    uint32_t out = out_at(p, 0);
+    uint32_t out = plan_out(p, 0);
     term t[3];
     double size[LETTERS];
     memset(t, 0, sizeof t);
@@ -394,7 +385,7 @@ void lower_einsum(planner *p)
         int l = letter_of(c);
         if (l < 0) continue;
         t[at].has[l] = true;
-        if (at < 2) size[l] = dim(p, in_at(p, (uint32_t)at), axis);
+        if (at < 2) size[l] = dim(p, plan_in(p, (uint32_t)at), axis);
         axis++;
     }
     gemm_shape s = {1, 1, 1, 1};
@@ -405,10 +396,10 @@ void lower_einsum(planner *p)
         else if (a) s.m *= size[l];
         else if (b) s.n *= size[l];
     }
-    for (uint32_t i = 0; i < 2; i++) prepare(p, in_at(p, i), !view_batchable(p, in_at(p, i)));
+    for (uint32_t i = 0; i < 2; i++) prepare(p, plan_in(p, i), !view_batchable(p, plan_in(p, i)));
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_GEMM);
     k.shape.gemm = s;
     k.flops = 2 * s.m * s.n * s.k * s.batch;
-    for (uint32_t i = 0; i < 2; i++) plan_read(p, &k, in_at(p, i));
+    for (uint32_t i = 0; i < 2; i++) plan_read(p, &k, plan_in(p, i));
     plan_result(p, &k, out, half_width(p));
 }

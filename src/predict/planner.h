@@ -25,7 +25,6 @@ typedef struct value {
 typedef struct cluster {
     uint32_t first, last; /* unit indices */
     uint32_t anchor;      /* unit that decides the kernel; UINT32_MAX: pointwise only */
-    uint32_t next;        /* unused */
     double elements;      /* of its iteration space */
     bool consumed_outside;
     bool has_norm;
@@ -49,8 +48,8 @@ typedef struct planner {
     uint32_t cap_kernels, cap_steps;
     uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;
-    double live, peak; /* activation bytes */
-    const unit *u;     /* the unit being lowered */
+    double peak;   /* activation bytes */
+    const unit *u; /* the unit being lowered */
     uint32_t ui;
     bool failed;      /* out of memory */
     uint32_t unknown; /* units that could not be costed */
@@ -72,6 +71,16 @@ void plan_cast(planner *p, uint32_t t, double width);
 /* Makes t contiguous (or channels-last) with a copy kernel when it is strided. */
 void plan_contiguous(planner *p, uint32_t t);
 bool plan_is_float(const planner *p, uint32_t t);
+
+/* Operand i of the unit being lowered; NO_TENSOR: not given. */
+static inline uint32_t plan_in(const planner *p, uint32_t i)
+{
+    return i < p->u->n_in ? unit_in(p->us, p->u)[i] : NO_TENSOR;
+}
+static inline uint32_t plan_out(const planner *p, uint32_t i)
+{
+    return i < p->u->n_out ? unit_out(p->us, p->u)[i] : NO_TENSOR;
+}
 
 /* ---- stride.c: views ---- */
 /* A stride times a dim; what a file claims beyond 64 bits stays the largest number. */
