@@ -14,6 +14,14 @@ static line *square_of(const lines *ls, uint32_t t, uint32_t *x)
     return l;
 }
 
+/* One number per channel, whatever the batch: at most one dim is not 1. */
+static bool is_vector(const tensor_shape *t)
+{
+    int long_dims = 0;
+    for (int i = 0; i < t->rank; i++) long_dims += !num_known(t->dims[i]) || t->dims[i].v.i != 1;
+    return t->rank >= 0 && long_dims <= 1;
+}
+
 /* Scale and shift by weights behind a normalisation: absorbs up to one Mul and one Add, moves *end. */
 static void absorb_affine(lines *ls, line **end, line *taken[], uint32_t *n)
 {
@@ -24,7 +32,7 @@ static void absorb_affine(lines *ls, line **end, line *taken[], uint32_t *n)
         uint32_t other = next ? line_other(ls, next, t) : NO_TENSOR;
         if (!next || other == NO_TENSOR || !ls->constant[other]) continue;
         double size = shape_elements(&ls->s->t[other]), all = shape_elements(&ls->s->t[t]);
-        if (size < 0 || size * 2 > all) continue; /* a full-size constant is not a channel's scale */
+        if (!is_vector(&ls->s->t[other]) && (size < 0 || size * 2 > all)) continue; /* not a channel's scale */
         taken[(*n)++] = *end;
         *end = next;
     }
