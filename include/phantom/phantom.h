@@ -189,7 +189,8 @@ typedef struct pg_request {
 } pg_request;
 
 typedef struct pg_memory {
-    double total, weights, activations, workspace, gradients, optimizer, kv_cache, runtime; /* bytes */
+    double total, weights, activations, workspace, gradients, optimizer, kv_cache;
+    double runtime, context; /* runtime: CUDA context and framework together; context: the former alone */
 } pg_memory;
 
 typedef struct pg_prediction {

@@ -203,7 +203,8 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
                      .weights = p->plan.memory.weights,
                      .activations = p->plan.memory.activations,
                      .workspace = p->plan.memory.workspace,
-                     .runtime = s->runtime_bytes};
+                     .runtime = s->runtime_bytes,
+                     .context = s->context_bytes};
 }
 
 pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error)

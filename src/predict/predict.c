@@ -149,7 +149,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.low = s.seconds / (1 + w);
     s.high = s.seconds * (1 + w);
     s.power_w = power_of(&s, g->spec, pc);
-    s.runtime_bytes = 1e6 * (rt->framework_mb + pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
+    s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
+    s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
     s.total_bytes = p->memory.weights + p->memory.activations + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;

@@ -32,6 +32,7 @@ typedef struct step_prediction {
     bound limit;
     double bound_s[BOUND_COUNT];
     double runtime_bytes; /* context and framework */
+    double context_bytes; /* of them: the CUDA context */
     double total_bytes;
     bool fits;
 } step_prediction;

@@ -253,7 +253,8 @@ static void memory_table(report *r, const render_row *row)
         {"gradients", m->gradients},
         {"optimizer", m->optimizer},
         {"KV cache", m->kv_cache},
-        {"runtime (CUDA context and framework)", m->runtime},
+        {"framework", m->runtime - m->context},
+        {"CUDA context", m->context},
     };
     table t;
     table_init(&t, r, columns, sizeof columns / sizeof columns[0]);

@@ -48,6 +48,7 @@ static const field memory_fields[] = {
     ROW("gradients", FIELD_BYTES, p.memory.gradients, false),
     ROW("optimizer", FIELD_BYTES, p.memory.optimizer, false),
     ROW("runtime", FIELD_BYTES, p.memory.runtime, false),
+    ROW("cuda_context", FIELD_BYTES, p.memory.context, false),
 };
 
 enum {
