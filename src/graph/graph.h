@@ -48,6 +48,9 @@ typedef struct dtype_info {
 const dtype_info *dtype_get(dtype d); /* never NULL */
 double dtype_bytes(dtype d);          /* may be 0.5; 4 for DT_UNKNOWN */
 
+/* The type of ONNX's numbering (TensorProto.DataType), which operators' attributes use too; DT_UNKNOWN for other numbers. */
+dtype dtype_of_code(int64_t code);
+
 enum { SYM_NONE = -1, SYM_OPAQUE = -2, SYM_UNKNOWN = -3 };
 enum { MAX_RANK = 32 };
 

@@ -93,7 +93,6 @@ bool axis_fix(int64_t *axis, int rank);
 /* The axes of a list as a bit mask. */
 typedef enum axes_result { AXES_OK, AXES_UNKNOWN, AXES_INVALID } axes_result;
 axes_result axes_mask(const int_list *l, int rank, uint64_t *mask);
-dtype dtype_of_code(int64_t code);
 
 /* ---- errors and notes ---- */
 

@@ -91,7 +91,6 @@ pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t t);
 str onnx_tensor_name(span proto, uint32_t name_field);
 /* TypeProto onto tensor t; `input`: unnamed dims get symbols. */
 pg_code onnx_read_type(onnx_reader *r, span proto, uint32_t t, bool input);
-dtype onnx_dtype(int64_t code);
 
 /* Takes up to `max` list elements of a repeated field; see onnx_tensor.c. */
 typedef struct onnx_ints {

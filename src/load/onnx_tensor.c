@@ -1,17 +1,5 @@
 #include "load/onnx_internal.h"
 
-dtype onnx_dtype(int64_t code)
-{
-    static const uint8_t table[] = {
-        [1] = DT_FP32,   [2] = DT_UINT8,    [3] = DT_INT8,     [4] = DT_UINT16,     [5] = DT_INT16,
-        [6] = DT_INT32,  [7] = DT_INT64,    [8] = DT_STRING,   [9] = DT_BOOL,       [10] = DT_FP16,
-        [11] = DT_FP64,  [12] = DT_UINT32,  [13] = DT_UINT64,  [14] = DT_COMPLEX64, [15] = DT_COMPLEX128,
-        [16] = DT_BF16,  [17] = DT_FP8E4M3, [18] = DT_FP8E4M3, [19] = DT_FP8E5M2,   [20] = DT_FP8E5M2,
-        [21] = DT_UINT4, [22] = DT_INT4,    [23] = DT_FP4,     [25] = DT_UINT2,     [26] = DT_INT2,
-    };
-    return code > 0 && code < (int64_t)sizeof table ? (dtype)table[code] : DT_UNKNOWN;
-}
-
 pg_code onnx_take_ints(onnx_reader *r, onnx_ints *list, const protobuf_field *f, uint32_t max)
 {
     span rest = f->bytes;
@@ -201,7 +189,7 @@ static pg_code put_tensor(onnx_reader *r, const tensor_proto *p, uint32_t index)
     if (elements > 1e15)
         return error_at(r->e, PG_E_LIMIT, p->at, "tensor '%.*s' claims %g elements; the file is damaged",
                         STR_ARG(t->name), elements);
-    dtype d = onnx_dtype(p->type);
+    dtype d = dtype_of_code(p->type);
     double bytes = ceil(elements * dtype_bytes(d));
     if (p->has_raw && !p->external && dtype_get(d)->bits && d != DT_UNKNOWN && (double)p->raw.len != bytes)
         return error_at(r->e, PG_E_FORMAT, p->at,
@@ -263,7 +251,7 @@ pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t index)
         return error_at(r->e, PG_E_FORMAT, at, "sparse tensor '%.*s' has impossible dimensions; the file is damaged",
                         STR_ARG(t->name));
     t->role = ROLE_WEIGHT;
-    t->dtype = (uint8_t)onnx_dtype(values.type);
+    t->dtype = (uint8_t)dtype_of_code(values.type);
     t->weight_bytes = stored * dtype_bytes((dtype)t->dtype) + coordinates * 8;
     return graph_set_dims_int(r->g, index, (int)rank, dims) ? PG_E_OK : onnx_nomem(r);
 }
@@ -409,7 +397,7 @@ pg_code onnx_read_type(onnx_reader *r, span proto, uint32_t t, bool input)
         if (f.number != 1 && f.number != 8) continue; /* tensor and sparse tensor */
         span rest = f.bytes;
         while ((inner = protobuf_next(&rest, &g, r->e)) == 1) {
-            if (g.number == 1) r->g->tensors[t].dtype = (uint8_t)onnx_dtype(protobuf_int(&g));
+            if (g.number == 1) r->g->tensors[t].dtype = (uint8_t)dtype_of_code(protobuf_int(&g));
             if (g.number != 2 || g.type != PROTOBUF_BYTES) continue;
             pg_code code = read_shape(r, g.bytes, t, input);
             if (code) return code;

@@ -15,30 +15,11 @@
 
 #include "base/error.h"
 #include "gpu/gpu.h"
+#include "support/heap.h"
 
 static char dir[256]; /* a scratch directory, with sub-directories "work" and "config" */
 
-/* Fails the n-th allocation (counting from 0), and all later ones, when fail_at >= 0. */
-typedef struct test_heap {
-    long fail_at, calls, live;
-} test_heap;
-
-static void *heap_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    test_heap *h = ud;
-    (void)old_size;
-    if (!new_size) {
-        if (ptr) h->live--;
-        free(ptr);
-        return NULL;
-    }
-    if (h->fail_at >= 0 && h->calls++ >= h->fail_at) return NULL;
-    void *p = realloc(ptr, new_size);
-    if (p && !ptr) h->live++;
-    return p;
-}
-
-static test_heap heap = {-1, 0, 0};
+static test_heap heap = {.fail_at = -1};
 
 static void path_of(char out[512], const char *name)
 {
@@ -522,12 +503,12 @@ static void test_allocation_failures(void **state)
     write_file("user.toml", profile_only);
     char path[512];
     path_of(path, "user.toml");
-    test_heap h = {0, 0, 0};
+    test_heap h = {.fail_at = 0};
     gpu_sources src = {{heap_resize, &h}, path, true, dir, dir};
     gpu_catalog *c = NULL;
     for (long n = 0; !c; n++) {
         pg_error e = PG_ERROR_INIT;
-        h = (test_heap){n, 0, 0};
+        h = (test_heap){.fail_at = n};
         pg_code code = gpu_catalog_open(&c, &src, &e);
         assert_int_equal(code, c ? PG_E_OK : PG_E_NOMEM);
         if (!c) assert_int_equal(h.live, 0);

@@ -17,6 +17,7 @@
 
 #include "fuzz/proto.h"
 #include "phantom/phantom.h"
+#include "support/heap.h"
 
 #ifndef TEST_ROOT
 #define TEST_ROOT "."
@@ -35,32 +36,9 @@ static char dir[64];
 
 /* ---- an allocator that counts, and fails from some call on ---- */
 
-typedef struct test_heap {
-    long fail_at, calls, blocks;
-    size_t bytes, peak;
-} test_heap;
-
-static void *heap_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    test_heap *h = ud;
-    if (!new_size) {
-        h->blocks -= ptr != NULL;
-        h->bytes -= ptr ? old_size : 0;
-        free(ptr);
-        return NULL;
-    }
-    if (h->fail_at >= 0 && h->calls++ >= h->fail_at) return NULL;
-    void *p = realloc(ptr, new_size);
-    if (!p) return NULL;
-    h->blocks += ptr == NULL;
-    h->bytes += new_size - (ptr ? old_size : 0);
-    if (h->bytes > h->peak) h->peak = h->bytes;
-    return p;
-}
-
 static void expect_empty(const test_heap *h)
 {
-    assert_int_equal(h->blocks, 0);
+    assert_int_equal(h->live, 0);
     assert_int_equal(h->bytes, 0); /* every block was given back with the size that it had */
 }
 
@@ -113,7 +91,7 @@ static pg_code try_bytes(const void *data, size_t size, char text[448])
     char path[64];
     pg_model *m;
     pg_error e = PG_ERROR_INIT;
-    test_heap heap = {-1, 0, 0, 0, 0};
+    test_heap heap = {.fail_at = -1};
     pg_allocator a = {heap_resize, &heap};
     clock_t start = clock();
     int fd = memory_file(data, size, path);
@@ -212,7 +190,7 @@ static void test_catalog_without_memory(void **state)
 {
     (void)state;
     for (long n = 0;; n++) {
-        test_heap heap = {n, 0, 0, 0, 0};
+        test_heap heap = {.fail_at = n};
         pg_allocator a = {heap_resize, &heap};
         pg_catalog *c;
         pg_error e = PG_ERROR_INIT;
@@ -231,7 +209,7 @@ static void test_catalog_without_memory(void **state)
 /* Opening, planning and explaining, where the n-th allocation of one of them fails. */
 static bool without_memory(const char *path, long fail_at, bool while_opening)
 {
-    test_heap heap = {while_opening ? fail_at : -1, 0, 0, 0, 0};
+    test_heap heap = {.fail_at = while_opening ? fail_at : -1};
     pg_allocator a = {heap_resize, &heap};
     pg_model *m;
     pg_plan *plan = NULL;
@@ -274,7 +252,7 @@ static void test_memory_limit(void **state)
     for (uint64_t limit = 1024; limit < 1 << 20; limit *= 2) {
         pg_model *m;
         pg_error e = PG_ERROR_INIT;
-        test_heap heap = {-1, 0, 0, 0, 0};
+        test_heap heap = {.fail_at = -1};
         pg_code code = open_path("resnet18", &(pg_allocator){heap_resize, &heap}, limit, &m, &e);
         if (code) expect_text(&e, PG_E_LIMIT);
         pg_model_free(m);

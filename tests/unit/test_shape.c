@@ -13,26 +13,7 @@
 
 #include "graph/num.h"
 #include "graph/shape.h"
-
-/* Fails the n-th allocation (counting from 0), and all later ones, when fail_at >= 0. */
-typedef struct test_heap {
-    long fail_at, calls, live;
-} test_heap;
-
-static void *heap_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    test_heap *h = ud;
-    (void)old_size;
-    if (!new_size) {
-        if (ptr) h->live--;
-        free(ptr);
-        return NULL;
-    }
-    if (h->fail_at >= 0 && h->calls++ >= h->fail_at) return NULL;
-    void *p = realloc(ptr, new_size);
-    if (p && !ptr) h->live++;
-    return p;
-}
+#include "support/heap.h"
 
 /* ---- a graph in few words ---- */
 

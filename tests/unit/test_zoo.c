@@ -11,29 +11,9 @@
 
 #include "graph/shape.h"
 #include "zoo/zoo.h"
+#include "support/heap.h"
 
-/* Fails the allocation number fail_at (counting from 0) and all later ones, when fail_at >= 0. */
-typedef struct test_heap {
-    long fail_at, calls, live;
-} test_heap;
-
-static void *heap_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    test_heap *h = ud;
-    (void)old_size;
-    if (!new_size) {
-        if (ptr) h->live--;
-        free(ptr);
-        return NULL;
-    }
-    if (h->fail_at >= 0 && h->calls >= h->fail_at) return NULL;
-    h->calls++;
-    void *p = realloc(ptr, new_size);
-    if (p && !ptr) h->live++;
-    return p;
-}
-
-static test_heap heap = {-1, 0, 0};
+static test_heap heap = {.fail_at = -1};
 
 typedef struct model {
     arena a;
@@ -586,7 +566,7 @@ static void sweep(const char *name)
     const zoo_entry *z = zoo_find(str_c(name), NULL);
     for (long at = 0;; at++) {
         pg_error e = PG_ERROR_INIT;
-        test_heap h = {at, 0, 0};
+        test_heap h = {.fail_at = at};
         arena a;
         graph g;
         arena_init(&a, (allocator){heap_resize, &h}, 0);
