@@ -19,12 +19,14 @@
 
 typedef struct runtime_read {
     runtime_profile p;
+    str like;
     const toml_node *measured_on;
 } runtime_read;
 
 static const schema_field runtime_fields[] = {
     TEXT(name),
     TEXT(note),
+    {"", "like", SCHEMA_TEXT, offsetof(runtime_read, like), 0, 0, false, 0},
     FLAG(fold_constants),
     FLAG(fold_batch_norm),
     FLAG(fuse_epilogue),
@@ -78,19 +80,33 @@ static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a
     return PG_E_OK;
 }
 
-static pg_code read_runtime(runtime_profile *out, const toml_node *n, arena *a, const char *source, pg_error *e)
+/* Kernel factors that a runtime does not give are those of the runtime that it names in `like`, which stands before it; else 1. */
+static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source, pg_error *e)
+{
+    const toml_node *like = toml_child(n, "like");
+    p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
+    for (uint32_t i = 0; like && like->kind == TOML_TEXT && i < c->n_runtimes; i++) {
+        const runtime_profile *o = &c->runtimes[i];
+        if (!str_eq(o->key, like->is.text)) continue;
+        p->conv_speed = o->conv_speed;
+        p->depthwise_speed = o->depthwise_speed;
+        p->gemm_speed = o->gemm_speed;
+        p->attention_speed = o->attention_speed;
+        p->pointwise_speed = o->pointwise_speed;
+        return PG_E_OK;
+    }
+    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one") : PG_E_OK;
+}
+
+static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source, pg_error *e)
 {
     static const schema s = {runtime_fields, COUNT(runtime_fields)};
     char section[64];
-    runtime_read r = {.p = {.conv_speed = 1,
-                            .depthwise_speed = 1,
-                            .gemm_speed = 1,
-                            .attention_speed = 1,
-                            .pointwise_speed = 1,
-                            .allocator_round = 1}};
+    runtime_read r = {.p = {.allocator_round = 1}};
     format_text(section, sizeof section, "runtimes.%.*s", STR_ARG(n->key));
     schema_context at = {a, source, section};
-    pg_code code = schema_read(&s, n, &at, &r, NULL, e);
+    pg_code code = inherit_speeds(&r.p, c, n, source, e);
+    if (!code) code = schema_read(&s, n, &at, &r, NULL, e);
     if (code) return code;
     *out = r.p;
     out->key = str_copy(a, n->key);
@@ -111,8 +127,10 @@ static pg_code read_runtimes(api_config *c, arena *a, pg_error *e)
     code = schema_read(&s, predict, &at, &c->predict, NULL, e);
     c->runtimes = ARENA_ARRAY(a, runtime_profile, list->count);
     if (!code && !c->runtimes) return error_nomem(e, a);
-    for (const toml_node *n = list->is.first; !code && n; n = n->next)
-        code = read_runtime(&c->runtimes[c->n_runtimes++], n, a, source, e);
+    for (const toml_node *n = list->is.first; !code && n; n = n->next) {
+        code = read_runtime(&c->runtimes[c->n_runtimes], c, n, a, source, e);
+        c->n_runtimes++;
+    }
     return code;
 }
 
