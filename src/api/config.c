@@ -66,12 +66,30 @@ static const schema_field runtime_fields[] = {
 };
 
 static const schema_field predict_fields[] = {
-    REAL(predict_constants, context_mb, 0, 10000),       REAL(predict_constants, context_mb_per_sm, 0, 100),
-    REAL(predict_constants, idle_power_share, 0, 1),     REAL(predict_constants, compute_power_share, 0, 2),
-    REAL(predict_constants, memory_power_share, 0, 2),   REAL(predict_constants, busy_power_share, 0, 1),
-    REAL(predict_constants, host_half_years, 0.5, 100),  REAL(predict_constants, interval_calibrated, 0, 2),
-    REAL(predict_constants, interval_transferred, 0, 2), REAL(predict_constants, interval_specification, 0, 2),
-    REAL(predict_constants, interval_host, 0, 2),
+    REAL(predict_constants, context_mb, 0, 10000),      REAL(predict_constants, context_mb_per_sm, 0, 100),
+    REAL(predict_constants, idle_power_share, 0, 1),    REAL(predict_constants, compute_power_share, 0, 2),
+    REAL(predict_constants, memory_power_share, 0, 2),  REAL(predict_constants, busy_power_share, 0, 1),
+    REAL(predict_constants, host_half_years, 0.5, 100),
+};
+
+#define WIDTH(name, class)                                                                                    \
+    {                                                                                                         \
+        "", name, SCHEMA_REAL, offsetof(interval_constants, width) + sizeof(double) * (class), 0, 2, false, 0 \
+    }
+
+static const schema_field interval_fields[] = {
+    WIDTH("conv", INTERVAL_CONV),
+    WIDTH("depthwise", INTERVAL_DEPTHWISE),
+    WIDTH("product", INTERVAL_PRODUCT),
+    WIDTH("narrow", INTERVAL_NARROW),
+    WIDTH("attention", INTERVAL_ATTENTION),
+    WIDTH("rows", INTERVAL_ROWS),
+    WIDTH("stream", INTERVAL_STREAM),
+    WIDTH("other", INTERVAL_OTHER),
+    REAL(interval_constants, lone, 0, 2),
+    REAL(interval_constants, host, 0, 2),
+    REAL(interval_constants, transferred, 1, 5),
+    REAL(interval_constants, specification, 1, 5),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
@@ -91,7 +109,8 @@ static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a
 }
 
 /* Kernel factors that a runtime does not give are those of the runtime that it names in `like`, which stands before it; else 1. */
-static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source, pg_error *e)
+static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source,
+                              pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
     p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
@@ -105,10 +124,12 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
         p->pointwise_speed = o->pointwise_speed;
         return PG_E_OK;
     }
-    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one") : PG_E_OK;
+    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one")
+                : PG_E_OK;
 }
 
-static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source, pg_error *e)
+static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source,
+                            pg_error *e)
 {
     static const schema s = {runtime_fields, COUNT(runtime_fields)};
     char section[64];
@@ -125,16 +146,18 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
 
 static pg_code read_runtimes(api_config *c, arena *a, pg_error *e)
 {
-    static const schema s = {predict_fields, COUNT(predict_fields)};
+    static const schema s = {predict_fields, COUNT(predict_fields)}, widths = {interval_fields, COUNT(interval_fields)};
     const char *source = "runtimes.toml";
     toml_node *root;
     pg_code code = toml_parse(a, (str){data_runtimes_toml, data_runtimes_toml_len}, source, &root, e);
     if (code) return code;
-    const toml_node *predict = toml_child(root, "predict"), *list = toml_child(root, "runtimes");
-    if (!predict || !list || list->kind != TOML_TABLE)
-        return error_set(e, PG_E_CONFIG, "%s needs the tables [predict] and [runtimes.NAME]", source);
-    schema_context at = {a, source, "predict"};
+    const toml_node *predict = toml_child(root, "predict"), *interval = toml_child(root, "interval"),
+                    *list = toml_child(root, "runtimes");
+    if (!predict || !interval || !list || list->kind != TOML_TABLE)
+        return error_set(e, PG_E_CONFIG, "%s needs the tables [predict], [interval] and [runtimes.NAME]", source);
+    schema_context at = {a, source, "predict"}, in = {a, source, "interval"};
     code = schema_read(&s, predict, &at, &c->predict, NULL, e);
+    if (!code) code = schema_read(&widths, interval, &in, &c->predict.interval, NULL, e);
     c->runtimes = ARENA_ARRAY(a, runtime_profile, list->count);
     if (!code && !c->runtimes) return error_nomem(e, a);
     for (const toml_node *n = list->is.first; !code && n; n = n->next) {

@@ -92,16 +92,21 @@ static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
 }
 
-static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt,
-                          bool host_bound)
+static double interval_of(const kernel_plan *p, const step_prediction *s, const predict_constants *pc,
+                          const predict_options *opt)
 {
-    double w = opt->basis == BASIS_CALIBRATED  ? pc->interval_calibrated
-             : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
-                                               : pc->interval_specification;
+    double w = interval_width(&pc->interval, &s->parts, opt->basis);
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
-    if (host_bound && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
-    if (opt->fast_mode) w = 1.0;                                    /* a roofline is a bound, not an estimate */
+    if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     return w + p->unknown_share * 2;
+}
+
+/* The host matters from where it takes half of the step's time. */
+static void finish_parts(interval_parts *parts, const step_prediction *s)
+{
+    for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= s->gpu_s > 0 ? s->gpu_s : 1;
+    parts->lone = s->gpu_s > 0 ? sqrt(parts->lone) / s->gpu_s : 0;
+    parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
 }
 
 static double power_of(const step_prediction *s, const gpu_spec *spec, const predict_constants *pc)
@@ -141,6 +146,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         kernel_cost c = predict_kernel(p, i, g, opt);
         const kernel *k = &p->kernels[i].k;
         s.gpu_s += n * c.seconds;
+        s.parts.share[interval_class_of(k)] += n * c.seconds;
+        s.parts.lone += n * n * c.seconds * c.seconds;
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
@@ -164,7 +171,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.compute_utilization = clamp(ideal_compute / s.seconds, 0, 1);
         s.memory_efficiency = clamp(s.dram_bytes / g->cost.dram_peak / s.seconds, 0, 1);
     }
-    double w = interval_of(p, pc, opt, host_bound);
+    finish_parts(&s.parts, &s);
+    double w = interval_of(p, &s, pc, opt);
     s.low = s.seconds / (1 + w);
     s.high = s.seconds * (1 + w);
     s.power_w = power_of(&s, g->spec, pc);

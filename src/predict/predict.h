@@ -4,12 +4,40 @@
 
 #include "predict/plan.h"
 
+/* What a step's time consists of, as far as it matters to how sure it is. */
+typedef enum interval_class {
+    INTERVAL_CONV,
+    INTERVAL_DEPTHWISE,
+    INTERVAL_PRODUCT, /* matrix products */
+    INTERVAL_NARROW,  /* ... in 8 bits and fewer */
+    INTERVAL_ATTENTION,
+    INTERVAL_ROWS,   /* normalisation, softmax, reduction */
+    INTERVAL_STREAM, /* elementwise, copies, pooling */
+    INTERVAL_OTHER,  /* gather, sort, resize, recurrent layers, unknown operators */
+    INTERVAL_CLASSES
+} interval_class;
+
+/* Half widths of the 80 % interval as shares of the latency: runtimes.toml [interval]. Fitted on held-out points. */
+typedef struct interval_constants {
+    double width[INTERVAL_CLASSES];    /* of a step that consists of many kernels of this class alone */
+    double lone;                       /* added for a step of one kernel: the errors of many average out */
+    double host;                       /* of a step that the host bounds: nobody told us the CPU */
+    double transferred, specification; /* factors where only other GPUs were measured, where nothing was */
+} interval_constants;
+
+/* A step's composition: shares of its GPU time, how much of it one kernel has, how far the host bounds it. */
+typedef struct interval_parts {
+    double share[INTERVAL_CLASSES];
+    double lone; /* root of the sum of the squared shares of kernels: 1 for one kernel, small for many */
+    double host; /* 0: GPU-bound by far, 1: host-bound */
+} interval_parts;
+
 /* Fitted or sourced constants of whole steps: data/runtimes.toml [predict]. */
 typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
     double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
-    double interval_calibrated, interval_transferred, interval_specification, interval_host;
+    interval_constants interval;
 } predict_constants;
 
 typedef enum basis { BASIS_CALIBRATED, BASIS_TRANSFERRED, BASIS_SPECIFICATION } basis;
@@ -25,6 +53,7 @@ typedef struct predict_options {
 
 typedef struct step_prediction {
     double seconds, low, high; /* one step, with its 80 % interval */
+    interval_parts parts;      /* what the interval rests on */
     double gpu_s, host_s;
     double flops, dram_bytes;
     double compute_utilization, memory_efficiency; /* shares of the peaks over the step */
@@ -44,6 +73,10 @@ typedef struct predict_gpu {
     double clock_share;  /* sustained over boost; 1 unless real_hardware */
     double family_speed; /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
+
+/* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
+double interval_width(const interval_constants *c, const interval_parts *p, basis b);
+interval_class interval_class_of(const kernel *k);
 
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
