@@ -186,6 +186,10 @@ typedef struct pg_request {
     bool fast_mode;         /* the plain roofline */
     bool real_hardware;     /* sustained clocks under thermal and power limits */
     bool device_time;       /* GPU time only, no host */
+    const char *measured_gpu; /* a GPU on which this very model was measured: predictions on all GPUs are scaled by what that
+                               * shows; NULL: none. Copied. */
+    double measured_ms;     /* the time of a step there; with measured_gpu only */
+    int64_t measured_batch; /* the batch of that measurement; 0: the same as above */
 } pg_request;
 
 typedef struct pg_memory {
@@ -217,7 +221,8 @@ typedef struct pg_prediction {
 /* A model at one batch, precision and runtime, ready to be put on GPUs. */
 typedef struct pg_plan pg_plan;
 
-/* Batch 0 means 1; a batch that is negative or over 2^20, an unknown precision or runtime is PG_E_USAGE. */
+/* Batch 0 means 1; a batch that is negative or over 2^20, an unknown precision or runtime is PG_E_USAGE, an unknown measured_gpu
+ * PG_E_NOT_FOUND. */
 PG_API PG_MUST_USE pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *catalog,
                                         const pg_request *request, pg_error *error);
 PG_API void pg_plan_free(pg_plan *plan);

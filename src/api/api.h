@@ -53,6 +53,10 @@ struct pg_plan {
     bool image; /* of the kind that the constants were fitted on */
     const char **warnings;
     size_t n_warnings;
+    /* one measurement of the model: on which GPU, what it says elsewhere and there, and each GPU's note with it */
+    const api_gpu *measured_gpu;
+    measured_scale measured, measured_again;
+    const char **measured_notes; /* by place in the catalog */
 };
 
 allocator api_allocator(const pg_allocator *a);
@@ -66,6 +70,11 @@ pg_code api_describe(pg_model *m, const char *path, bool strict, pg_error *e);
 /* Binding of the graph's symbols for a batch and a sequence length (0: the fallback). */
 int64_t *api_binding(const graph *g, int64_t batch, int64_t sequence, arena *a);
 int32_t api_sequence_symbol(const graph *g); /* -1: none */
+/* measured.c: reads the request's measurement into the plan; warnings of it go to `warn`, which is "" where there is none. */
+pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e);
+/* plan.c: how this plan is predicted on this GPU, and what its user should know of it (NULL: nothing). */
+predict_options api_predict_options(const pg_plan *p, const gpu_spec *s);
+const char *api_plan_note(const pg_plan *p, const api_gpu *g);
 precision api_precision(const char *name, bool *ok);
 const char *api_precision_name(precision p);
 

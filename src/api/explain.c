@@ -106,10 +106,7 @@ pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu 
     x->rows = ARENA_ARRAY(&x->a, pg_kernel_row, x->count);
     pg_code code = x->rows ? PG_E_OK : error_nomem(error, &x->a);
     const gpu_spec *spec = ((const api_gpu *)(const void *)gpu)->spec;
-    predict_options o = {.fast_mode = plan->request.fast_mode,
-                         .real_hardware = plan->request.real_hardware,
-                         .family = plan->model->family,
-                         .batch = (double)plan->request.batch};
+    predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
     double total = 0;

@@ -43,6 +43,22 @@ static pg_code find_runtime(pg_plan *p, const char *name, pg_error *e)
     return error_set(e, PG_E_USAGE, "unknown runtime '%s'; known: %s", name, names);
 }
 
+static pg_code check_measured(pg_plan *p, pg_error *e)
+{
+    pg_request *r = &p->request;
+    if (!r->measured_gpu)
+        return r->measured_ms != 0 || r->measured_batch
+                 ? error_set(e, PG_E_USAGE, "a measured time needs the GPU on which it was measured")
+                 : PG_E_OK;
+    if (!(r->measured_ms > 0 && r->measured_ms < 1e9))
+        return error_set(e, PG_E_USAGE, "the time measured on %s must be positive milliseconds", r->measured_gpu);
+    if (r->measured_batch < 0 || r->measured_batch > 1 << 20)
+        return error_set(e, PG_E_USAGE, "the measured batch size %lld is not between 1 and %d",
+                         (long long)r->measured_batch, 1 << 20);
+    p->measured_gpu = (const api_gpu *)(const void *)pg_catalog_find(p->catalog, r->measured_gpu, e);
+    return p->measured_gpu ? PG_E_OK : PG_E_NOT_FOUND;
+}
+
 static pg_code check_request(pg_plan *p, pg_error *e)
 {
     const pg_request *r = &p->request;
@@ -62,12 +78,13 @@ static pg_code check_request(pg_plan *p, pg_error *e)
         return error_set(e, PG_E_USAGE, "the model's inputs have no batch dimension; use batch size 1");
     if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
         return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
-    return find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    pg_code code = check_measured(p, e);
+    return code ? code : find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
 }
 
 static pg_code collect_warnings(pg_plan *p, pg_error *e)
 {
-    p->warnings = ARENA_ARRAY(&p->a, const char *, 3);
+    p->warnings = ARENA_ARRAY(&p->a, const char *, 4);
     if (!p->warnings) return error_nomem(e, &p->a);
     if (p->shapes.rebatch_unsafe && p->model->g.fixed_batch && p->request.batch != p->model->g.fixed_batch)
         p->warnings[p->n_warnings++] =
@@ -83,7 +100,11 @@ static pg_code collect_warnings(pg_plan *p, pg_error *e)
     if (p->plan.unknown_share > 0)
         p->warnings[p->n_warnings++] =
             "some operators are unknown or have no known shape: the interval is wider for it";
-    return PG_E_OK;
+    char text[400] = "";
+    pg_code code = p->request.measured_gpu ? api_measured_open(p, text, sizeof text, e) : PG_E_OK;
+    if (code || !text[0]) return code;
+    p->warnings[p->n_warnings++] = api_text(&p->a, str_c(text));
+    return p->warnings[p->n_warnings - 1] ? PG_E_OK : error_nomem(e, &p->a);
 }
 
 /* What the constants were fitted on: image models (anything with convolutions) in 16 bits and, for engines, INT8. */
@@ -167,19 +188,22 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     return BASIS_TRANSFERRED;
 }
 
-static predict_options options_of(const pg_plan *p, const gpu_spec *s)
+predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
 {
+    bool measured = p->measured_notes != NULL, there = measured && p->measured_gpu->spec == s;
     return (predict_options){.fast_mode = p->request.fast_mode,
                              .real_hardware = p->request.real_hardware,
                              .device_time = p->request.device_time,
                              .family = p->model->family,
                              .batch = (double)p->request.batch,
-                             .basis = basis_of(p, s)};
+                             .basis = basis_of(p, s),
+                             .measured = !measured ? NULL : there ? &p->measured_again : &p->measured};
 }
 
 /* Precisions that a GPU has no unit for run on the next one that it has. */
-static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g)
+const char *api_plan_note(const pg_plan *p, const api_gpu *g)
 {
+    const gpu_spec *s = g->spec;
     bool narrow = p->math == PREC_FP8 || p->math == PREC_INT8;
     if (narrow && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
         return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
@@ -218,7 +242,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     if (!gpu) return error_set(error, PG_E_USAGE, "no GPU was given");
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
     const gpu_spec *spec = ag->spec;
-    predict_options o = options_of(plan, spec);
+    predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
     step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
@@ -247,6 +271,6 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->flops = s.flops;
     out->dram_bytes = s.dram_bytes;
     out->basis = bases[o.basis];
-    out->note = note_of(plan, spec, ag);
+    out->note = plan->measured_notes ? plan->measured_notes[ag - plan->catalog->list] : api_plan_note(plan, ag);
     return PG_E_OK;
 }

@@ -26,6 +26,7 @@ typedef enum option_kind {
     OPTION_RUNTIMES,
     OPTION_CHOICES,
     OPTION_NUMBERS, /* cli_numbers */
+    OPTION_REALS,   /* cli_reals, each above min and at most max */
     OPTION_SHAPE    /* cli_shapes */
 } option_kind;
 
@@ -61,6 +62,11 @@ typedef struct cli_numbers {
     size_t count;
 } cli_numbers;
 
+typedef struct cli_reals {
+    double *items;
+    size_t count;
+} cli_reals;
+
 typedef struct cli_shapes {
     pg_input_shape *items;
     size_t count;
@@ -74,6 +80,9 @@ typedef struct cli_args {
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;
     int64_t batch, sequence, image_size, top; /* 0: not given */
+    const char *measured_on;
+    cli_reals measured_ms;
+    int64_t measured_batch;
     cli_shapes shapes;
     cli_list rest; /* arguments that are no options */
 } cli_args;
@@ -146,12 +155,14 @@ void cli_man(buffer *out);
 int cli_generate(const char *what);
 
 /* shared.c: what load-model and compare-models have in common. */
-extern const option_group group_model, group_workload, group_hardware, group_output;
+extern const option_group group_model, group_workload, group_measured, group_hardware, group_output;
 extern const char *const cli_precisions[];
 int cli_open_catalog(cli *c);
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many);
-/* What was asked for as far as it applies to the model. */
-pg_request cli_request(const cli *c, const pg_model_info *info);
+/* What was asked for as far as it applies to the model, which is the n-th of those named. */
+pg_request cli_request(const cli *c, const pg_model_info *info, size_t model);
+/* The options of a measurement that don't go together; `models` of them are predicted. */
+int cli_check_measured(const cli *c, size_t models);
 /* The --input-shape that names the model's batch, and that batch; NULL: none does. */
 const pg_input_shape *cli_batch_shape(const cli *c, const pg_model_info *info, int64_t *batch);
 /* The batches that were given beside such a shape should hold its own. */

@@ -100,7 +100,7 @@ static int run_model(cli *c, session *s, const char *name, render_group *group)
     render_row *rows = ARENA_ARRAY(&c->memory, render_row, stride * s->gpu_count);
     render_best *best = ARENA_ARRAY(&c->memory, render_best, s->gpu_count + 3);
     if (!rows || !best) return cli_fail("out of memory");
-    pg_request request = cli_request(c, info);
+    pg_request request = cli_request(c, info, s->model_count - 1);
     for (size_t p = 0; p < s->precisions.count; p++) {
         for (size_t r = 0; r < s->runtimes.count; r++) {
             for (size_t b = 0; b < wanted.count; b++) {
@@ -163,6 +163,7 @@ static int run(cli *c)
     session s = {.models = NULL};
     int status = cli_begin_output(c);
     if (status == EXIT_OK) status = choose_models(c);
+    if (status == EXIT_OK) status = cli_check_measured(c, c->args.models.count);
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status == EXIT_OK) status = choose_gpus(c, &s);
     if (status == EXIT_OK) status = run_all(c, &s);
@@ -187,7 +188,7 @@ static const option options[] = {
      "What runs the models: pytorch (the default), onnxruntime, ...; several are compared."},
 };
 static const option_group group_what = GROUP("What is compared", options);
-static const option_group *const groups[] = {&group_what,     &group_model,  &group_workload,
+static const option_group *const groups[] = {&group_what,     &group_model,  &group_workload, &group_measured,
                                              &group_hardware, &group_output, NULL};
 static const char *const examples[] = {
     "compare-models resnet50",

@@ -21,6 +21,7 @@ static offer offer_of(const option *o)
     case OPTION_TEXTS:
     case OPTION_NUMBER:
     case OPTION_NUMBERS:
+    case OPTION_REALS:
     case OPTION_SHAPE: break;
     }
     return OFFER_NOTHING;

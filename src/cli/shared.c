@@ -1,7 +1,7 @@
 /* What load-model and compare-models have in common: options, and the way from them to a plan. */
 #include "cli/cli.h"
 
-enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16 };
+enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16, MEASURED_MOST = 100000000 };
 
 const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "int8",
                                       "fp4",  "nvfp4", "mxfp4", "int4", NULL};
@@ -35,6 +35,16 @@ static const option workload_options[] = {
      "Weights stay fp32 and are cast on every step, as torch.autocast does."},
 };
 const option_group group_workload = GROUP("Workload", workload_options);
+
+static const option measured_options[] = {
+    {"measured-on", 0, "GPU", OPTION_GPU, AT(measured_on), 0, 0, NULL,
+     "A GPU on which you measured this model, with --measured-ms: predictions on all GPUs are scaled by what that shows."},
+    {"measured-ms", 0, "T,...", OPTION_REALS, AT(measured_ms), 0, MEASURED_MOST, NULL,
+     "The milliseconds of a step there: same precision, runtime and task. For several models one each, in their order."},
+    {"measured-batch", 0, "N", OPTION_NUMBER, AT(measured_batch), 1, BATCH_MOST, NULL,
+     "The batch size of that measurement, where it is not the one that is asked for."},
+};
+const option_group group_measured = GROUP("One measurement of yours", measured_options);
 
 static const option hardware_options[] = {
     {"fast-mode", 0, NULL, OPTION_FLAG, AT(fast_mode), 0, 0, NULL,
@@ -156,7 +166,24 @@ static int place_of(const char *const *names, const char *name)
     return -1;
 }
 
-pg_request cli_request(const cli *c, const pg_model_info *info)
+int cli_check_measured(const cli *c, size_t models)
+{
+    const cli_args *a = &c->args;
+    if (!a->measured_on && (a->measured_ms.count || a->measured_batch))
+        return cli_usage(c->command, "--measured-%s needs --measured-on GPU", a->measured_ms.count ? "ms" : "batch");
+    if (a->measured_on && !a->measured_ms.count)
+        return cli_usage(c->command, "--measured-on needs --measured-ms, the milliseconds of a step on that GPU");
+    if (a->measured_on && a->measured_ms.count != models)
+        return cli_usage(c->command, "--measured-ms: %zu time%s for %zu model%s; one each is needed",
+                         a->measured_ms.count, a->measured_ms.count == 1 ? "" : "s", models, models == 1 ? "" : "s");
+    if (a->measured_on && (a->precisions.count > 1 || a->runtimes.count > 1))
+        return cli_usage(c->command, "--measured-ms is of one precision and one runtime; several of them can't be scaled by it");
+    if (a->measured_on && a->batches.count != 1 && !a->batch && !a->measured_batch && c->command == &command_compare_models)
+        return cli_usage(c->command, "--measured-batch is needed with several batch sizes");
+    return EXIT_OK;
+}
+
+pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
 {
     const cli_args *a = &c->args;
     static const pg_layout of_layout[] = {PG_LAYOUT_NCHW, PG_LAYOUT_NHWC};
@@ -168,7 +195,10 @@ pg_request cli_request(const cli *c, const pg_model_info *info)
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
                         .autocast = a->autocast,
                         .fast_mode = a->fast_mode,
-                        .real_hardware = a->real_hardware};
+                        .real_hardware = a->real_hardware,
+                        .measured_gpu = a->measured_on,
+                        .measured_ms = model < a->measured_ms.count ? a->measured_ms.items[model] : 0,
+                        .measured_batch = a->measured_batch};
 }
 
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about)

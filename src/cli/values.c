@@ -20,10 +20,33 @@ static bool parse_number(str s, int64_t min, int64_t max, int64_t *out)
     return x >= min && x <= max;
 }
 
+/* Digits with at most one point among them. */
+static bool parse_real(str s, double above, double most, double *out)
+{
+    enum { DIGITS_MOST = 18 };
+    int64_t x = 0, unit = 1;
+    size_t digits = 0, points = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '.' && !points++) continue;
+        int digit = s.ptr[i] - '0';
+        if (digit < 0 || digit > 9 || ++digits > DIGITS_MOST) return false;
+        x = x * 10 + digit;
+        if (points) unit *= 10;
+    }
+    *out = (double)x / (double)unit;
+    return digits && *out > above && *out <= most;
+}
+
 static int bad_number(cli *c, const option *o, str value)
 {
     return cli_usage(c->command, "--%s: '%.*s' is not a whole number from %lld to %lld", o->name, STR_ARG(value),
                      (long long)o->min, (long long)o->max);
+}
+
+static int bad_real(cli *c, const option *o, str value)
+{
+    return cli_usage(c->command, "--%s: '%.*s' is not a number above %lld and at most %lld, like 12.3", o->name,
+                     STR_ARG(value), (long long)o->min, (long long)o->max);
 }
 
 static int no_memory(void)
@@ -93,6 +116,16 @@ static bool add_number(cli *c, cli_numbers *list, int64_t x)
     return true;
 }
 
+/* Twice the same is two: each belongs to a model. */
+static bool add_real(cli *c, cli_reals *list, double x)
+{
+    double *items = arena_grow(&c->memory, list->items, list->count, list->count + 1, sizeof *items);
+    if (!items) return false;
+    list->items = items;
+    list->items[list->count++] = x;
+    return true;
+}
+
 static int add_item(cli *c, const option *o, str item)
 {
     void *target = (char *)&c->args + o->offset;
@@ -100,6 +133,11 @@ static int add_item(cli *c, const option *o, str item)
         int64_t x;
         if (!parse_number(item, o->min, o->max, &x)) return bad_number(c, o, item);
         return add_number(c, target, x) ? EXIT_OK : no_memory();
+    }
+    if (o->kind == OPTION_REALS) {
+        double x;
+        if (!parse_real(item, (double)o->min, (double)o->max, &x)) return bad_real(c, o, item);
+        return add_real(c, target, x) ? EXIT_OK : no_memory();
     }
     const char *text;
     if (o->kind == OPTION_CHOICES) {
@@ -185,7 +223,8 @@ int cli_set_option(cli *c, const option *o, const char *value)
     case OPTION_GPUS:
     case OPTION_RUNTIMES:
     case OPTION_CHOICES:
-    case OPTION_NUMBERS: return set_list(c, o, str_c(value));
+    case OPTION_NUMBERS:
+    case OPTION_REALS: return set_list(c, o, str_c(value));
     case OPTION_SHAPE: return set_shape(c, o, value);
     case OPTION_FLAG:
     case OPTION_TEXT:

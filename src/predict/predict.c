@@ -82,6 +82,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         double core = c.compute_s < c.seconds ? c.compute_s : c.seconds;
         c.seconds += core * (1 / g->clock_share - 1);
     }
+    if (opt->measured) c.seconds *= opt->measured->gpu;
     return c;
 }
 
@@ -98,7 +99,32 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
     double w = interval_width(&pc->interval, &s->parts, opt->basis);
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
     if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
-    return w + p->unknown_share * 2;
+    w += p->unknown_share * 2;
+    if (!opt->measured) return w;
+    if (opt->measured->again) return pc->interval_again;
+    double known = opt->measured->gpu_known + s->parts.host * (opt->measured->host_known - opt->measured->gpu_known);
+    return w * (1 - known * (1 - pc->measured_interval));
+}
+
+measured_scale predict_measured(const step_prediction *there, double seconds, const predict_constants *pc, bool again)
+{
+    if (again) return (measured_scale){seconds / there->seconds, seconds / there->seconds, 1, 1, true};
+    /* The longer of the two clocks is what was measured. Near each other, both are taken to be in it by parts. */
+    double gpu = there->host_s > there->gpu_s ? there->gpu_s : there->seconds, host = there->host_s;
+    double ratio = seconds / there->seconds, eighth = gpu > 0 ? host / gpu : 0;
+    eighth *= eighth;
+    eighth *= eighth;
+    eighth *= eighth;
+    measured_scale m = {.gpu = 1, .host = 1, .gpu_known = 1 / (1 + eighth)};
+    m.host_known = 1 - m.gpu_known;
+    if (ratio >= 1) {
+        m.gpu = pow(ratio, pc->measured_gpu_carry * m.gpu_known);
+        m.host = pow(ratio, pc->measured_host_carry * m.host_known);
+    } else { /* neither clock can have taken longer than the step */
+        if (seconds < gpu) m.gpu = pow(seconds / gpu, pc->measured_gpu_carry);
+        if (seconds < host) m.host = pow(seconds / host, pc->measured_host_carry);
+    }
+    return m;
 }
 
 /* The host matters from where it takes half of the step's time. */
@@ -161,6 +187,10 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
         first = 1e-6 * slow * rt->host_us; /* the GPU waits for the first launch */
+    }
+    if (opt->measured) {
+        s.host_s *= opt->measured->host;
+        first *= opt->measured->host;
     }
     bool host_bound = s.host_s > s.gpu_s + first;
     s.seconds = host_bound ? s.host_s : s.gpu_s + first;

@@ -38,9 +38,21 @@ typedef struct predict_constants {
     double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
     interval_constants interval;
+    /* one measurement of the model on a GPU that the user owns: the power of measured / predicted that carries over to other
+     * GPUs, for GPU time and for the host's, and the share of the interval that is left then */
+    double measured_gpu_carry, measured_host_carry, measured_interval;
+    double interval_again; /* what a measurement itself is worth: 80 % interval of the same step measured again */
 } predict_constants;
 
 typedef enum basis { BASIS_CALIBRATED, BASIS_TRANSFERRED, BASIS_SPECIFICATION } basis;
+
+/* What one measurement of a model says about it: factors on the predicted times of GPU and host, and how far it shows each of
+ * them (0 to 1): a step that the host bounds shows little of the GPU. */
+typedef struct measured_scale {
+    double gpu, host;
+    double gpu_known, host_known;
+    bool again; /* the very step on the very GPU */
+} measured_scale;
 
 typedef struct predict_options {
     bool fast_mode;     /* the plain roofline */
@@ -49,6 +61,7 @@ typedef struct predict_options {
     gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
     basis basis;
+    const measured_scale *measured; /* NULL: nothing was measured */
 } predict_options;
 
 typedef struct step_prediction {
@@ -83,5 +96,8 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
+/* From a step's prediction on the GPU on which it was measured; `seconds` > 0. A longer measurement never gives a smaller factor.
+ * `again`: for that GPU itself, so that the measurement is the prediction. */
+measured_scale predict_measured(const step_prediction *there, double seconds, const predict_constants *pc, bool again);
 
 #endif

@@ -1,0 +1,88 @@
+/* One measurement of the user's model on a GPU that they own: predictions on other GPUs are scaled by what it says of the model. */
+#include "api/api.h"
+
+/* Beyond this the measurement is hardly of the model, batch, precision or unit that was asked for. */
+static const double FAR = 5;
+
+static step_prediction predict_there(const pg_plan *p, bool roofline)
+{
+    const gpu_spec *spec = p->measured_gpu->spec;
+    predict_options o = api_predict_options(p, spec);
+    predict_gpu g;
+    if (roofline) o.fast_mode = true;
+    predict_gpu_init(&g, spec, &p->catalog->config.cost, &o);
+    return predict_step(&p->plan, &g, &p->catalog->config.predict, &o);
+}
+
+static void warn_of(const pg_plan *p, const step_prediction *there, const step_prediction *roof, char *warn, size_t cap)
+{
+    const pg_request *r = &p->request;
+    double ms = r->measured_ms, expected = there->seconds * 1e3;
+    const char *gpu = p->measured_gpu->pub.key;
+    static const char *const check = "check the unit, the batch size, the precision and the model";
+    if (ms < roof->seconds * 1e3)
+        format_text(warn, cap,
+                    "the measured %g ms are less than the %.3g ms that %s needs at its peak rates: %s; predictions are "
+                    "scaled by it all the same",
+                    ms, roof->seconds * 1e3, gpu, check);
+    else if (ms > FAR * expected || ms * FAR < expected)
+        format_text(warn, cap,
+                    "the measured %g ms are %.3g times the %.3g ms predicted on %s: %s; predictions are scaled by it all "
+                    "the same",
+                    ms, ms / expected, expected, gpu, check);
+    else if (!there->fits)
+        format_text(warn, cap, "the model is not expected to fit on %s, where it is said to have been measured", gpu);
+}
+
+/* What a user should know of each GPU, with the measurement named in it: predicting allocates nothing. */
+static pg_code make_notes(pg_plan *p, pg_error *e)
+{
+    const pg_catalog *c = p->catalog;
+    char scaled[96], there[96], both[480];
+    format_text(scaled, sizeof scaled, "scaled by your measurement on %s", p->measured_gpu->pub.key);
+    format_text(there, sizeof there, "your own measurement%s", p->measured_again.again ? "" : " at another batch size");
+    const char **notes = ARENA_ARRAY(&p->a, const char *, c->count);
+    const char *usual[2] = {api_text(&p->a, str_c(scaled)), api_text(&p->a, str_c(there))};
+    if (!notes || !usual[0] || !usual[1]) return error_nomem(e, &p->a);
+    for (size_t i = 0; i < c->count; i++) {
+        const char *note = api_plan_note(p, &c->list[i]), *own = usual[&c->list[i] == p->measured_gpu];
+        notes[i] = own;
+        if (!note) continue;
+        format_text(both, sizeof both, "%s; %s", own, note);
+        notes[i] = api_text(&p->a, str_c(both));
+        if (!notes[i]) return error_nomem(e, &p->a);
+    }
+    p->measured_notes = notes;
+    return PG_E_OK;
+}
+
+pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e)
+{
+    const predict_constants *pc = &p->catalog->config.predict;
+    const pg_plan *measured = p;
+    pg_plan *other = NULL;
+    bool same_batch = !p->request.measured_batch || p->request.measured_batch == p->request.batch;
+    if (!same_batch) {
+        pg_request r = p->request;
+        r.batch = r.measured_batch;
+        r.measured_gpu = NULL;
+        r.measured_ms = 0;
+        r.measured_batch = 0;
+        pg_code code = pg_plan_open(&other, p->model, p->catalog, &r, e);
+        if (code) return code;
+        other->measured_gpu = p->measured_gpu;
+        other->request.measured_ms = p->request.measured_ms;
+        measured = other;
+    }
+    step_prediction there = predict_there(measured, p->request.fast_mode), roof = predict_there(measured, true);
+    bool possible = there.seconds > 0;
+    if (possible) {
+        double seconds = p->request.measured_ms * 1e-3;
+        warn_of(measured, &there, &roof, warn, cap);
+        p->measured = predict_measured(&there, seconds, pc, false);
+        p->measured_again = same_batch ? predict_measured(&there, seconds, pc, true) : p->measured;
+    }
+    pg_plan_free(other);
+    if (!possible) return error_set(e, PG_E_USAGE, "nothing to scale: no time is predicted on %s", p->request.measured_gpu);
+    return make_notes(p, e);
+}
