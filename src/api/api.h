@@ -18,6 +18,8 @@ typedef struct api_config {
     predict_constants predict;
     runtime_profile *runtimes;
     uint32_t n_runtimes;
+    gpu_level *levels;
+    uint32_t n_levels;
 } api_config;
 
 struct pg_catalog {

@@ -94,6 +94,11 @@ static const schema_field interval_fields[] = {
     REAL(interval_constants, specification, 1, 5),
 };
 
+static const schema_field level_fields[] = {
+    REAL(gpu_level, compute, 0.5, 1.5),
+    REAL(gpu_level, memory, 0.5, 1.5),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a, pg_error *e)
@@ -146,6 +151,28 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     return out->key.ptr ? read_measured(out, r.measured_on, a, e) : error_nomem(e, a);
 }
 
+/* [levels.RUNTIME.GPU] */
+static pg_code read_levels(api_config *c, const toml_node *list, arena *a, const char *source, pg_error *e)
+{
+    static const schema s = {level_fields, COUNT(level_fields)};
+    uint32_t count = 0;
+    for (const toml_node *r = list ? list->is.first : NULL; r; r = r->next) count += r->count;
+    c->levels = ARENA_ARRAY(a, gpu_level, count);
+    if (!c->levels) return error_nomem(e, a);
+    for (const toml_node *r = list ? list->is.first : NULL; r; r = r->next)
+        for (const toml_node *n = r->kind == TOML_TABLE ? r->is.first : NULL; n; n = n->next) {
+            char section[64];
+            format_text(section, sizeof section, "levels.%.*s.%.*s", STR_ARG(r->key), STR_ARG(n->key));
+            schema_context at = {a, source, section};
+            gpu_level *l = &c->levels[c->n_levels++];
+            *l = (gpu_level){str_copy(a, r->key), str_copy(a, n->key), 1, 1};
+            pg_code code = schema_read(&s, n, &at, l, NULL, e);
+            if (code) return code;
+            if (!l->runtime.ptr || !l->gpu.ptr) return error_nomem(e, a);
+        }
+    return PG_E_OK;
+}
+
 static pg_code read_runtimes(api_config *c, arena *a, pg_error *e)
 {
     static const schema s = {predict_fields, COUNT(predict_fields)}, widths = {interval_fields, COUNT(interval_fields)};
@@ -166,7 +193,7 @@ static pg_code read_runtimes(api_config *c, arena *a, pg_error *e)
         code = read_runtime(&c->runtimes[c->n_runtimes], c, n, a, source, e);
         c->n_runtimes++;
     }
-    return code;
+    return code ? code : read_levels(c, toml_child(root, "levels"), a, source, e);
 }
 
 static pg_code read_cost(api_config *c, arena *a, pg_error *e)

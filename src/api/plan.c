@@ -188,6 +188,15 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     return BASIS_TRANSFERRED;
 }
 
+/* A GPU that a user's file changes is no longer the one that was measured. */
+static const gpu_level *level_of(const pg_plan *p, const gpu_spec *s)
+{
+    const api_config *c = &p->catalog->config;
+    for (uint32_t i = 0; !s->overridden && i < c->n_levels; i++)
+        if (str_eq(c->levels[i].gpu, s->key) && str_eq(c->levels[i].runtime, p->runtime->key)) return &c->levels[i];
+    return NULL;
+}
+
 predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
 {
     bool measured = p->measured_notes != NULL, there = measured && p->measured_gpu->spec == s;
@@ -197,7 +206,10 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .family = p->model->family,
                              .batch = (double)p->request.batch,
                              .basis = basis_of(p, s),
-                             .measured = !measured ? NULL : there ? &p->measured_again : &p->measured};
+                             .level = level_of(p, s),
+                             .measured = !measured ? NULL
+                                       : there     ? &p->measured_again
+                                                   : &p->measured};
 }
 
 /* Precisions that a GPU has no unit for run on the next one that it has. */

@@ -47,6 +47,11 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
                                   (spec->coalescing_efficiency > 0 ? spec->coalescing_efficiency : 1);
     if (spec->cache_hit_ratio > 0)
         s.l2_mb *= 2 * clamp(spec->cache_hit_ratio, 0.01, 1); /* 0.5: as the cache's size says */
+    if (opt->level && !opt->fast_mode) {
+        for (int p = 0; p < PREC_COUNT; p++) s.tflops[p] *= opt->level->compute;
+        s.fp16_vector_tflops *= opt->level->compute;
+        s.bandwidth_gbs *= opt->level->memory;
+    }
     cost_gpu_init(&g->cost, &s, c);
 }
 

@@ -61,6 +61,7 @@ typedef struct predict_options {
     gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
     basis basis;
+    const gpu_level *level;         /* NULL: the GPU was not measured under this runtime */
     const measured_scale *measured; /* NULL: nothing was measured */
 } predict_options;
 

@@ -4,6 +4,13 @@
 
 #include "base/str.h"
 
+/* A GPU's own level under a runtime, where it was measured: what its units and its memory reach, relative to what the pooled
+ * constants say. */
+typedef struct gpu_level {
+    str runtime, gpu; /* keys */
+    double compute, memory;
+} gpu_level;
+
 typedef struct runtime_profile {
     str key;  /* "pytorch" */
     str name; /* "PyTorch (eager)" */
