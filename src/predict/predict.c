@@ -47,7 +47,10 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
                                   (spec->coalescing_efficiency > 0 ? spec->coalescing_efficiency : 1);
     if (spec->cache_hit_ratio > 0)
         s.l2_mb *= 2 * clamp(spec->cache_hit_ratio, 0.01, 1); /* 0.5: as the cache's size says */
+    g->over_peak = g->over_stream = 1;
     if (opt->level && !opt->fast_mode) {
+        if (opt->level->compute > 1) g->over_peak = opt->level->compute;
+        if (opt->level->memory > 1) g->over_stream = opt->level->memory;
         for (int p = 0; p < PREC_COUNT; p++) s.tflops[p] *= opt->level->compute;
         s.fp16_vector_tflops *= opt->level->compute;
         s.bandwidth_gbs *= opt->level->memory;
@@ -78,8 +81,8 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
                speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
-        double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
-        double stream = c.dram_bytes / (g->cost.dram_peak * g->family_speed);
+        double roof = p->kernels[i].k.flops * g->over_peak / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
+        double stream = c.dram_bytes * g->over_stream / (g->cost.dram_peak * g->family_speed);
         if (roof < stream) roof = stream;
         if (roof > before) roof = before;
         if (c.seconds < roof) c.seconds = roof;

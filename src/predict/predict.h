@@ -86,6 +86,7 @@ typedef struct predict_gpu {
     cost_gpu cost;
     double clock_share;  /* sustained over boost; 1 unless real_hardware */
     double family_speed; /* architecture_multiplier and batch_scaling_curve */
+    double over_peak, over_stream; /* a measured level above the specification does not raise the roofs: at least 1 */
 } predict_gpu;
 
 /* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
