@@ -59,7 +59,8 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, context_mb, 0, 10000),       REAL(predict_constants, context_mb_per_sm, 0, 100),
     REAL(predict_constants, idle_power_share, 0, 1),     REAL(predict_constants, compute_power_share, 0, 2),
     REAL(predict_constants, memory_power_share, 0, 2),   REAL(predict_constants, busy_power_share, 0, 1),
-    REAL(predict_constants, host_half_years, 0.5, 100),  REAL(predict_constants, interval_calibrated, 0, 2),
+    REAL(predict_constants, host_half_years, 0.5, 100),  REAL(predict_constants, host_backward, 0, 5),
+    REAL(predict_constants, host_optimizer, 0, 5),       REAL(predict_constants, interval_calibrated, 0, 2),
     REAL(predict_constants, interval_transferred, 0, 2), REAL(predict_constants, interval_specification, 0, 2),
     REAL(predict_constants, interval_host, 0, 2),
 };
@@ -81,7 +82,8 @@ static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a
 }
 
 /* Kernel factors that a runtime does not give are those of the runtime that it names in `like`, which stands before it; else 1. */
-static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source, pg_error *e)
+static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source,
+                              pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
     p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
@@ -95,10 +97,12 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
         p->pointwise_speed = o->pointwise_speed;
         return PG_E_OK;
     }
-    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one") : PG_E_OK;
+    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one")
+                : PG_E_OK;
 }
 
-static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source, pg_error *e)
+static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source,
+                            pg_error *e)
 {
     static const schema s = {runtime_fields, COUNT(runtime_fields)};
     char section[64];
