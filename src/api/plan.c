@@ -59,6 +59,35 @@ static pg_code check_measured(pg_plan *p, pg_error *e)
     return p->measured_gpu ? PG_E_OK : PG_E_NOT_FOUND;
 }
 
+static pg_code check_training(const pg_plan *p, pg_error *e)
+{
+    const pg_request *r = &p->request;
+    if (r->task != PG_TASK_TRAINING) return PG_E_OK;
+    if (p->math == PREC_INT8 || p->math == PREC_FP8)
+        return error_set(e, PG_E_UNSUPPORTED, "training in %s is not known; use fp32, tf32, fp16 or bf16",
+                         r->precision);
+    if (p->runtime->fold_batch_norm)
+        return error_set(e, PG_E_UNSUPPORTED,
+                         "the runtime '%.*s' runs inference only; train with pytorch or pytorch-compile",
+                         STR_ARG(p->runtime->key));
+    return PG_E_OK;
+}
+
+/* The first number of a version: 1 of "1.12". 0: newest. */
+static int major_of(const char *version)
+{
+    int n = 0;
+    for (const char *c = version; c && *c >= '0' && *c <= '9' && n < 10000; c++) n = n * 10 + (*c - '0');
+    return n;
+}
+
+static plan_optimizer optimizer_of(const pg_request *r)
+{
+    return r->optimizer == PG_OPTIMIZER_NONE ? OPTIMIZER_NONE
+         : r->optimizer == PG_OPTIMIZER_SGD  ? OPTIMIZER_SGD
+                                             : OPTIMIZER_ADAMW;
+}
+
 static pg_code check_request(pg_plan *p, pg_error *e)
 {
     const pg_request *r = &p->request;
@@ -73,13 +102,13 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     if (r->sequence < 0 || r->sequence > 1 << 24)
         return error_set(e, PG_E_USAGE, "sequence length %lld is not between 1 and %d", (long long)r->sequence,
                          1 << 24);
-    if (r->task != PG_TASK_INFERENCE) return error_set(e, PG_E_UNSUPPORTED, "this version predicts inference only");
     if (r->batch > 1 && !p->model->info.has_batch)
         return error_set(e, PG_E_USAGE, "the model's inputs have no batch dimension; use batch size 1");
     if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
         return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
     pg_code code = check_measured(p, e);
-    return code ? code : find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    if (!code) code = find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    return code ? code : check_training(p, e);
 }
 
 static pg_code collect_warnings(pg_plan *p, pg_error *e)
@@ -122,14 +151,25 @@ static pg_code build(pg_plan *p, pg_error *e)
 {
     const graph *g = &p->model->g;
     const pg_request *r = &p->request;
+    bool training = r->task == PG_TASK_TRAINING;
+    bool old = p->runtime->strided_views &&
+               major_of(r->runtime_version) == 1; /* before fused attention and multi-tensor optimizers */
     int64_t *binding = api_binding(g, r->batch, r->sequence, &p->a);
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
-    if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
+    if (!code)
+        code = units_build(&p->units, g, &p->shapes,
+                           &(unit_options){.fuse_explicit_attention = !p->runtime->strided_views,
+                                           .spell_out_attention = training && old},
+                           &p->a, e);
     plan_options o = {.math = p->math,
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC,
-                      .lone = !strcmp(p->model->info.family, "kernel")};
+                      .lone = !strcmp(p->model->info.family, "kernel"),
+                      .training = training,
+                      .checkpointing = training && r->gradient_checkpointing,
+                      .each_parameter = old,
+                      .optimizer = optimizer_of(r)};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);
@@ -243,6 +283,8 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
                      .weights = p->plan.memory.weights,
                      .activations = p->plan.memory.activations,
                      .workspace = p->plan.memory.workspace,
+                     .gradients = p->plan.memory.gradients,
+                     .optimizer = p->plan.memory.optimizer,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};
 }
@@ -263,7 +305,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->gpu_name = gpu->name;
     out->gpu_count = 1;
     out->batch = plan->request.batch;
-    out->task = "inference";
+    out->task = plan->request.task == PG_TASK_TRAINING ? "training" : "inference";
     out->precision = api_precision_name(plan->math);
     out->runtime = plan->runtime->key.ptr;
     out->fits = s.fits;

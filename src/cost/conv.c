@@ -56,14 +56,24 @@ static void conv_keep_faster(kernel_cost *best, const kernel_cost *other)
     }
 }
 
+/* The weights' gradient: a product that sums over batch and pixels, whose result is small: K is split over the SMs. */
+static cost_matmul conv_wgrad(const cost_gpu *g, const conv_shape *s)
+{
+    double groups = cost_max(s->groups, 1);
+    cost_matmul w = conv_product(g, s->out / groups, s->in / groups * s->kh * s->kw, s->batch * s->oh * s->ow, groups);
+    w.splits = COST_WGRAD_SPLITS;
+    return w;
+}
+
 static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
     const conv_shape *s = &k->shape.conv;
-    cost_matmul w = conv_direct(g, s);
+    bool wgrad = k->pass == PASS_WGRAD;
+    cost_matmul w = wgrad ? conv_wgrad(g, s) : conv_direct(g, s);
     kernel_cost other = *out;
     conv_timed(g, k, &w, t, out);
-    if (!conv_winograd_fits(s)) {
+    if (wgrad || !conv_winograd_fits(s)) {
         return;
     }
     /* Fused: the transformed weights are written and read once, the rest stays on chip. */
@@ -90,14 +100,18 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
 static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
-    cost_matmul w = conv_direct(g, &k->shape.conv);
+    bool wgrad = k->pass == PASS_WGRAD;
+    cost_matmul w = wgrad ? conv_wgrad(g, &k->shape.conv) : conv_direct(g, &k->shape.conv);
     double flops = 2 * w.m * w.n * w.k * w.batch;
     w.depth = c->conv_tensor_k0;
-    /* Channels that are missing to fill the units count like channels that are there. */
-    w.n += c->conv_tensor_n0;
-    w.fine = true;
-    w.splits = COST_SPLITS;
     w.slow = c->gemm_tensor_share / c->conv_tensor_share;
+    if (!wgrad) {
+        /* Channels that are missing to fill the units count like channels that are there. */
+        w.n += c->conv_tensor_n0;
+        w.fine = true;
+        w.splits = COST_SPLITS;
+    }
+    if (k->pass != PASS_FORWARD) w.slow /= wgrad ? c->train_wgrad_share : c->train_dgrad_share;
     out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, &w).seconds, flops);
     if (!k->channels_last) {
         double extra = c->conv_layout_bytes * (k->read_bytes + k->write_bytes);
@@ -124,6 +138,7 @@ void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     const cost_constants *c = g->c;
     const conv_shape *s = &k->shape.conv;
     double share = c->conv_depthwise_share * (k->channels_last ? c->conv_depthwise_nhwc : 1);
+    if (k->pass != PASS_FORWARD) share *= k->pass == PASS_WGRAD ? c->train_depthwise_wgrad : c->train_depthwise_dgrad;
     double flops = 2 * s->batch * s->out * s->oh * s->ow * (s->kh * s->kw + c->conv_depthwise_taps);
     out->compute_s = flops / (g->peak[PREC_FP32] * cost_min(share, 1));
     t.total += k->read_bytes * (s->kh * s->kw - 1) * g->l1_miss;

@@ -14,6 +14,8 @@ void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel
         out->launches = 2 * SORT_PASSES;
     } else if (k->kind == KERNEL_GATHER || k->kind == KERNEL_RESIZE) {
         share = c->vector_gather_share;
+    } else if (k->pass == PASS_STATISTICS) {
+        share = c->train_norm_share;
     }
     out->compute_s = k->flops / (g->peak[PREC_FP32] * c->vector_flop_share);
     enum { RESIDENT = 1024 }; /* threads that an SM keeps in flight with a few dozen registers each */

@@ -5,8 +5,9 @@
 #include "cost/cost.h"
 
 enum {
-    COST_SPLITS = 32,    /* most parts of K in a matrix product */
-    COST_CONV_TILES = 8, /* convolutions have no tiles below 64 x 32 */
+    COST_SPLITS = 32,        /* most parts of K in a matrix product */
+    COST_WGRAD_SPLITS = 256, /* ... in the gradient of a convolution's weights */
+    COST_CONV_TILES = 8,     /* convolutions have no tiles below 64 x 32 */
 };
 
 /* A kernel's traffic after the question what is still in L2. */

@@ -17,6 +17,7 @@ void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     const cost_constants *c = g->c;
     out->compute_s = k->flops / (g->peak[PREC_FP32] * c->vector_flop_share);
     out->compute_s += k->shape.rows.rows / g->sms * row_clocks(c, k) * g->tick;
-    out->memory_s = cost_memory_time(g, t, c->vector_rows_share) + c->vector_rows_clocks * g->tick;
+    double share = k->pass == PASS_STATISTICS ? c->train_norm_share : c->vector_rows_share;
+    out->memory_s = cost_memory_time(g, t, share) + c->vector_rows_clocks * g->tick;
     cost_finish(g, out, t);
 }

@@ -76,6 +76,7 @@ typedef struct unit_options {
      * sides, it comes from a fused call (scaled_dot_product_attention) or from code that uses one where it can. True: recompose
      * both, as optimising runtimes do; false: only the latter, as an eager framework runs it. */
     bool fuse_explicit_attention;
+    bool spell_out_attention; /* no fused attention at all: frameworks before they had it */
 } unit_options;
 
 pg_code units_build(units *out, const graph *g, const shapes *s, const unit_options *opt, arena *a, pg_error *e);

@@ -247,7 +247,10 @@ void lower_conv(planner *p)
     plan_result(p, &k, out, half_width(p));
     if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
     if (last && p->rt->strided_views) set_channels_last(p, out);
-    if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
+    if (norm && p->train) {
+        train_statistics(p, out, !p->rt->fuse_pointwise);
+        p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
+    } else if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
 }
 
 /* ---- attention ---- */

@@ -7,17 +7,23 @@
 #include "graph/unit.h"
 #include "predict/runtime.h"
 
+typedef enum plan_optimizer { OPTIMIZER_NONE, OPTIMIZER_SGD, OPTIMIZER_ADAMW } plan_optimizer;
+
 typedef struct plan_options {
     precision math; /* PREC_FP32 ... */
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
     bool lone; /* one operator by itself, over and over, as kernels are measured */
+    bool training;       /* a whole training step: forward, loss, backward, optimizer */
+    bool checkpointing;  /* ... that keeps the inputs of blocks alone and runs each block forward again */
+    bool each_parameter; /* the optimizer and the zeroing of gradients go parameter by parameter (PyTorch before 2.0) */
+    plan_optimizer optimizer;
 } plan_options;
 
 /* One launch in execution order. */
 typedef struct plan_step {
     uint32_t kernel;    /* index into plan.kernels */
-    uint32_t op;        /* the operator that names it */
+    uint32_t op;        /* the operator that names it; NO_TENSOR: none does (loss, optimizer) */
     uint32_t count_ops; /* operators of the file in it */
     uint16_t kind;      /* op_kind of its main operation */
     uint16_t tail;      /* op_kind of a fused activation; OP_KIND_COUNT: none */
@@ -25,16 +31,33 @@ typedef struct plan_step {
     double trips;
 } plan_step;
 
-typedef enum step_role { STEP_MAIN, STEP_CAST, STEP_COPY, STEP_BIAS, STEP_NORM, STEP_ROLES } step_role;
+typedef enum step_role {
+    STEP_MAIN,
+    STEP_CAST,
+    STEP_COPY,
+    STEP_BIAS,
+    STEP_NORM,
+    /* training only; all from STEP_LOSS_BACKWARD to STEP_SUM are the backward pass */
+    STEP_STATISTICS, /* batch normalisation's sums */
+    STEP_LOSS,
+    STEP_LOSS_BACKWARD,
+    STEP_RECOMPUTE, /* forward again, for gradient checkpointing */
+    STEP_BACKWARD,  /* gradient of an input */
+    STEP_WGRAD,     /* gradient of a weight */
+    STEP_SUM,       /* of the gradients that reach a value on several ways */
+    STEP_OPTIMIZER,
+    STEP_ROLES
+} step_role;
 
 /* Kernels that are alike are costed once. */
 typedef struct plan_kernel {
     kernel k;
-    double count; /* executions in a step */
+    double count;    /* executions in a step */
+    double backward; /* of them in the backward pass */
 } plan_kernel;
 
 typedef struct plan_memory {
-    double weights, activations, workspace; /* bytes */
+    double weights, activations, workspace, gradients, optimizer; /* bytes */
 } plan_memory;
 
 typedef struct kernel_plan {
@@ -45,12 +68,14 @@ typedef struct kernel_plan {
     uint32_t n_kernels;
     plan_step *steps;
     uint32_t n_steps;
-    double launches;      /* operations that launch something, in a step */
-    double views;         /* operations that only make a view */
     bool lone;            /* plan_options.lone */
-    double flops;         /* of a step */
-    double footprint;     /* bytes that a step touches, for the question what stays in L2 from step to step */
-    double unknown_share; /* of operators without a shape or of unknown kind */
+    double launches; /* operations that launch something, in a step: forward and loss */
+    double launches_backward, launches_optimizer;
+    double gradient_bytes; /* of all parameters, as data parallelism exchanges them */
+    double views;          /* operations that only make a view */
+    double flops;          /* of a step */
+    double footprint;      /* bytes that a step touches, for the question what stays in L2 from step to step */
+    double unknown_share;  /* of operators without a shape or of unknown kind */
     plan_memory memory;
 } kernel_plan;
 

@@ -182,6 +182,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.gpu_s += n * c.seconds;
         s.parts.share[interval_class_of(k)] += n * c.seconds;
         s.parts.lone += n * n * c.seconds * c.seconds;
+        s.backward_s += p->kernels[i].backward * c.seconds;
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
@@ -193,7 +194,11 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
     } else if (!opt->fast_mode && !opt->device_time) {
-        s.host_s = 1e-6 * slow * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
+        s.host_s = 1e-6 * slow *
+                   (rt->host_step_us +
+                    rt->host_us * (p->launches + pc->host_backward * p->launches_backward +
+                                   pc->host_optimizer * p->launches_optimizer) +
+                    rt->host_view_us * p->views);
         first = 1e-6 * slow * rt->host_us; /* the GPU waits for the first launch */
     }
     if (opt->measured) {
@@ -216,7 +221,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.power_w = power_of(&s, g->spec, pc);
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
-    s.total_bytes = p->memory.weights + p->memory.activations + p->memory.workspace + s.runtime_bytes;
+    s.total_bytes = p->memory.weights + p->memory.activations + p->memory.workspace + p->memory.gradients +
+                    p->memory.optimizer + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;
 }

@@ -37,6 +37,7 @@ typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
     double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
+    double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     interval_constants interval;
     /* one measurement of the model on a GPU that the user owns: the power of measured / predicted that carries over to other
      * GPUs, for GPU time and for the host's, and the share of the interval that is left then */
@@ -69,6 +70,7 @@ typedef struct step_prediction {
     double seconds, low, high; /* one step, with its 80 % interval */
     interval_parts parts;      /* what the interval rests on */
     double gpu_s, host_s;
+    double backward_s; /* of gpu_s: the backward pass, beside which gradients may be exchanged (plan.gradient_bytes) */
     double flops, dram_bytes;
     double compute_utilization, memory_efficiency; /* shares of the peaks over the step */
     double power_w;
