@@ -116,6 +116,9 @@ bool fit_specs_read(const char *path)
         s->boost_mhz = number(&t, "boost_mhz");
         s->l2_mb = number(&t, "l2_mb");
         s->tdp_w = number(&t, "tdp_w");
+        s->form = str_c(keep(text(&t, "form")));
+        s->nvlink_gbs = number(&t, "nvlink_gbs_total");
+        s->pcie_gen = (int)number(&t, "pcie_gen");
         s->compute_capability = number(&t, "compute_capability");
         s->fp16_vector_tflops = number(&t, "fp16_nontensor_tflops");
         for (int p = 0; p < PREC_COUNT; p++) {
@@ -138,6 +141,7 @@ static int gpu_of(const char *name, size_t len)
         {"t4", "t4"},
         {"a100_pcie_40gb", "a100-40gb-pcie"},
         {"a100_pcie_80gb", "a100-80gb-pcie"},
+        {"h100_pcie", "h100-pcie"},
     };
     for (size_t i = 0; i < sizeof alias / sizeof alias[0]; i++) {
         for (int j = 0; strlen(alias[i][0]) == len && !strncmp(alias[i][0], name, len) && j < fit_spec_count; j++) {
@@ -385,6 +389,121 @@ static void fp32_rows(const char *folder)
     }
 }
 
+/* ---- communication ---- */
+
+static void comm_row(int gpu, const char *kind, const char *origin, comm_shape s, double us, double weight)
+{
+    fit_row *r = row_new(gpu, kind, origin, weight);
+    r->us = us;
+    r->k = (kernel){.kind = KERNEL_COMM, .math = PREC_FP32};
+    r->k.shape.comm = s;
+    snprintf(r->text, sizeof r->text, "op=%d gpus=%g bytes=%.0f own=%d", (int)s.what, s.gpus, s.bytes, (int)s.own);
+}
+
+static int comm_op(const char *name)
+{
+    static const char *const names[] = {"all_reduce", "all_gather", "reduce_scatter", "alltoall"};
+    for (int i = 0; i < 4; i++) {
+        if (!strcmp(name, names[i])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Sizes are in elements. Runs without CUDA graphs hold the host's time. int8 all-gathers move the same bytes as others. */
+static void nccl_rows(table *t, int gpu, const char *origin)
+{
+    static const char *const kinds[] = {"comm.allreduce", "comm.allgather", "comm.scatter", "comm.alltoall"};
+    while (table_next(t)) {
+        int op = comm_op(text(t, "op_name"));
+        double width = strcmp(text(t, "nccl_dtype"), "int8") ? 2 : 1;
+        if (op >= 0) {
+            comm_shape s = {number(t, "message_size") * width, number(t, "num_gpus"), (comm_kind)op, COMM_OWN_NONE};
+            comm_row(gpu, kinds[op], origin, s, number(t, "latency_ms") * 1e3, op ? 0.5 : 1);
+        }
+    }
+}
+
+static void own_rows(table *t, int gpu, const char *origin)
+{
+    bool vllm = !strncmp(origin, "vllm", 4);
+    while (table_next(t)) {
+        if (!strstr(text(t, "kernel_source"), "eager")) {
+            comm_shape s = {number(t, "message_size") * 2, number(t, "num_gpus"), COMM_ALL_REDUCE,
+                            vllm ? COMM_OWN_BARRIERS : COMM_OWN_FLAGS};
+            comm_row(gpu, "comm.own", origin, s, number(t, "latency_ms") * 1e3, 1);
+        }
+    }
+}
+
+/* Several processes a node, timed with events to a microsecond, three runs: rows from 50 us on. Rows between nodes tell of that
+ * cluster's network, not of the GPU. */
+static void vidur_rows(const char *folder)
+{
+    static const struct {
+        const char *file, *gpu, *op;
+    } tables[] = {
+        {"a100_dgx__all_reduce", "a100_sxm_80gb", "all_reduce"},
+        {"a100_dgx__send_recv", "a100_sxm_80gb", "send_recv"},
+        {"a100_pairwise_nvlink__all_reduce", "a100_pcie_80gb", "all_reduce"},
+        {"a100_pairwise_nvlink__send_recv", "a100_pcie_80gb", "send_recv"},
+        {"h100_dgx__all_reduce", "h100_sxm", "all_reduce"},
+        {"h100_dgx__send_recv", "h100_sxm", "send_recv"},
+        {"h100_pairwise_nvlink__all_reduce", "h100_pcie", "all_reduce"},
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        bool send = !strcmp(tables[i].op, "send_recv");
+        char path[1024], column[64];
+        table t;
+        snprintf(path, sizeof path, "%s/vidur/network__%s.csv.gz", folder, tables[i].file);
+        snprintf(column, sizeof column, "time_stats.%s.median", tables[i].op);
+        int gpu = gpu_of(tables[i].gpu, strlen(tables[i].gpu));
+        if (gpu < 0 || !table_open(&t, path)) {
+            continue;
+        }
+        while (table_next(&t)) {
+            double n = number(&t, "num_workers"), us = number(&t, column) * 1e3;
+            if (number(&t, "devices_per_node") == n && us >= 50 && number(&t, "rank") == 0) {
+                comm_shape s = {number(&t, "size"), n, send ? COMM_SEND : COMM_ALL_REDUCE, COMM_OWN_NONE};
+                comm_row(gpu, send ? "comm.send" : "comm.allreduce", "vidur", s, us, 0.5);
+            }
+        }
+    }
+}
+
+static void comm_rows(const char *folder)
+{
+    static const struct {
+        const char *file;
+        bool own;
+    } tables[] = {
+        {"nccl/a100_sxm_80gb__nccl-2.27.3", false},
+        {"nccl/h100_sxm__nccl-2.29.2", false},
+        {"nccl/b200__nccl-2.29.2", false},
+        {"nccl/l40s__nccl-2.27.3", false},
+        {"custom_allreduce/a100_sxm_80gb__trtllm-1.0.0", true},
+        {"custom_allreduce/a100_sxm_80gb__vllm-0.14.0", true},
+        {"custom_allreduce/h100_sxm__trtllm-1.3.0rc20", true},
+        {"custom_allreduce/h100_sxm__vllm-0.24.0", true},
+        {"custom_allreduce/b200__trtllm-1.3.0rc20", true},
+        {"custom_allreduce/b200__vllm-0.24.0", true},
+        {"custom_allreduce/l40s__trtllm-1.3.0rc20", true},
+        {"custom_allreduce/l40s__vllm-0.22.0", true},
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        const char *name = strchr(tables[i].file, '/') + 1, *origin = strstr(name, "__");
+        int gpu = gpu_of(name, (size_t)(origin - name));
+        char path[1024];
+        table t;
+        snprintf(path, sizeof path, "%s/%s.csv.gz", folder, tables[i].file);
+        if (gpu >= 0 && table_open(&t, path)) {
+            tables[i].own ? own_rows(&t, gpu, origin + 2) : nccl_rows(&t, gpu, origin + 2);
+        }
+    }
+    vidur_rows(folder);
+}
+
 bool fit_rows_read(const char *folder, long thin)
 {
     fit_rows = calloc(FIT_MAX_ROWS, sizeof *fit_rows);
@@ -415,6 +534,7 @@ bool fit_rows_read(const char *folder, long thin)
         }
     }
     fp32_rows(folder);
+    comm_rows(folder);
     long seen[FIT_MAX_GROUPS] = {0};
     for (long i = 0; i < fit_row_count; i++) {
         long stride = fit_groups[fit_rows[i].group].rows / thin + 1;
