@@ -114,6 +114,22 @@ static double power_of(const step_prediction *s, const gpu_spec *spec, const pre
     return idle + (tdp - idle) * clamp(active, 0, 1);
 }
 
+/* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
+static double lone_host_us(const kernel_plan *p)
+{
+    const runtime_profile *rt = p->runtime;
+    if (!p->lone || !p->n_kernels) return 0;
+    const kernel *k = &p->kernels[p->n_kernels - 1].k;
+    switch (k->kind) {
+    case KERNEL_CONV:
+    case KERNEL_DEPTHWISE: return rt->lone_conv_us;
+    case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
+    case KERNEL_NORM: return rt->lone_norm_us;
+    case KERNEL_SOFTMAX: return rt->lone_softmax_us;
+    default: return rt->lone_pointwise_us;
+    }
+}
+
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt)
 {
@@ -132,10 +148,13 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
-    double slow = host_slowness(g->spec, pc);
-    if (!opt->fast_mode && !opt->device_time)
+    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
+    if (!opt->fast_mode && !opt->device_time && lone > 0) {
+        s.host_s = 1e-6 * lone;
+    } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
-    double first = s.host_s > 0 ? 1e-6 * slow * rt->host_us : 0; /* the GPU waits for the first launch */
+        first = 1e-6 * slow * rt->host_us; /* the GPU waits for the first launch */
+    }
     bool host_bound = s.host_s > s.gpu_s + first;
     s.seconds = host_bound ? s.host_s : s.gpu_s + first;
     s.limit = BOUND_HOST;
