@@ -163,6 +163,10 @@ static const struct step {
      "attention.tensor_share attention.exp_clock attention.start_clocks attention.quantum "
      "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv ",
      1500},
+    {"comm.allreduce comm.allgather comm.scatter comm.alltoall comm.send comm.own ",
+     "comm.base_clocks comm.step_clocks comm.slice_clocks comm.two_dies comm.link_share comm.flag_share comm.partial "
+     "comm.switch_share comm.pcie_share comm.host_power comm.kernel_clocks comm.barrier_clocks comm.read_share ",
+     3000},
 };
 
 static void fit_all(problem *p, const options *o, int rounds)

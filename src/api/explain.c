@@ -21,6 +21,7 @@ static const char *const kernel_names[KERNEL_KIND_COUNT] = {
     [KERNEL_COPY] = "copy",
     [KERNEL_RECURRENT] = "recurrent",
     [KERNEL_SORT] = "sort",
+    [KERNEL_COMM] = "communication",
     [KERNEL_OTHER] = "other",
 };
 
@@ -75,7 +76,7 @@ static void op_text(char *out, size_t cap, const plan_step *s)
 static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s,
                         const kernel_cost *c, pg_kernel_row *row, pg_error *e)
 {
-    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host"};
+    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     const kernel *k = &plan->plan.kernels[s->kernel].k;
     char shape[128], op_name[96];
     shape_text(shape, sizeof shape, k);

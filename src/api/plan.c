@@ -291,7 +291,7 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
 
 pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error)
 {
-    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host"};
+    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     static const char *const bases[] = {"calibrated", "transferred", "specification"};
     if (!gpu) return error_set(error, PG_E_USAGE, "no GPU was given");
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;

@@ -138,6 +138,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->quantum = g->async ? c->gemm_async_quantum : c->gemm_quantum;
     gpu_power(g, spec);
     cost_tiles_init(g);
+    cost_comm_init(g, spec);
 }
 
 double cost_clock_share(const cost_gpu *g, precision p, double utilisation)
@@ -185,6 +186,7 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     case KERNEL_SOFTMAX:
     case KERNEL_REDUCE: cost_rows(g, k, t, &out); break;
     case KERNEL_RECURRENT: cost_recurrent(g, k, t, &out); break;
+    case KERNEL_COMM: cost_comm(g, k, &out); break;
     default: cost_elementwise(g, k, t, &out); break;
     }
     return out;

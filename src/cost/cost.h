@@ -15,6 +15,15 @@
 
 enum { COST_TILES = 10 };
 
+/* How GPUs of this kind are joined in the systems that they are sold in. */
+typedef struct cost_links {
+    double nvlink, pcie, network; /* bytes/s in one direction; nvlink 0: none */
+    double domain;                /* GPUs that NVLink joins, all to all */
+    double tick;                  /* seconds of a clock cycle, more where messages cross dies */
+    bool in_switch;               /* the switch adds up and multicasts */
+    bool direct;                  /* cards reach each other's memory across PCIe */
+} cost_links;
+
 /* Derived once per (GPU, constants) so that a kernel's cost needs no division by specification fields. Keeps a pointer
  * to the constants, which must outlive it. No field is for callers. */
 typedef struct cost_gpu {
@@ -32,12 +41,16 @@ typedef struct cost_gpu {
     double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
     bool tensor[PREC_COUNT];             /* `peak` is a matrix unit's */
+    cost_links links;
 } cost_gpu;
 
 /* Fills `g`. Fields that a specification leaves empty (0) fall back to other fields; see docs/cost-model.md. */
 void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c);
 
 kernel_cost cost_kernel(const cost_gpu *g, const kernel *k);
+
+/* Seconds of one collective operation; 0 among one GPU. */
+double cost_comm_seconds(const cost_gpu *g, const comm_shape *s);
 
 /* The year in which the GPU's kind of chip came out, by its compute capability; else the board's release. */
 double cost_silicon_year(const gpu_spec *spec);

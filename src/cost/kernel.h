@@ -19,6 +19,7 @@ typedef enum kernel_kind {
     KERNEL_COPY,        /* transposes, concatenations, casts, layout changes: only bytes */
     KERNEL_RECURRENT,   /* shape.recurrent: a whole LSTM, GRU or RNN layer */
     KERNEL_SORT,        /* top-k, sort, non-maximum suppression: several passes over the bytes */
+    KERNEL_COMM,        /* shape.comm: between GPUs */
     KERNEL_OTHER,       /* unknown operators: bytes only, wider interval */
     KERNEL_KIND_COUNT
 } kernel_kind;
@@ -56,6 +57,28 @@ typedef struct recurrent_shape {
     double steps, batch, input, hidden, gates, directions; /* gates: 4 LSTM, 3 GRU, 1 RNN */
 } recurrent_shape;
 
+typedef enum comm_kind {
+    COMM_ALL_REDUCE,
+    COMM_ALL_GATHER,
+    COMM_REDUCE_SCATTER,
+    COMM_ALL_TO_ALL,
+    COMM_BROADCAST,
+    COMM_SEND, /* from one GPU to another */
+    COMM_KINDS
+} comm_kind;
+
+/* What serving runtimes use for small all-reduces instead of the communication library: kernels that wait for each other before
+ * and after, or that find in the data itself whether it has arrived. */
+typedef enum comm_own { COMM_OWN_NONE, COMM_OWN_BARRIERS, COMM_OWN_FLAGS } comm_own;
+
+typedef struct comm_shape {
+    double
+        bytes; /* of the whole message: what each GPU has before an all-reduce or reduce-scatter, or after an all-gather */
+    double gpus;
+    comm_kind what;
+    comm_own own;
+} comm_shape;
+
 typedef struct kernel {
     kernel_kind kind;
     precision math;      /* which unit does the arithmetic */
@@ -80,6 +103,7 @@ typedef struct kernel {
         attention_shape attention;
         rows_shape rows;
         recurrent_shape recurrent;
+        comm_shape comm;
     } shape;
 } kernel;
 
@@ -89,6 +113,7 @@ typedef enum bound {
     BOUND_CACHE,  /* L2 */
     BOUND_LAUNCH, /* the kernel's fixed time */
     BOUND_HOST,   /* the CPU's issue time (set by predict/, not by cost/) */
+    BOUND_LINK,   /* between GPUs */
     BOUND_COUNT
 } bound;
 

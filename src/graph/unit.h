@@ -42,6 +42,7 @@ typedef enum work_class {
     WORK_FILL,
     WORK_RECURRENT,
     WORK_QUANTIZE,
+    WORK_COMM,
     WORK_CONTROL,
     WORK_OTHER,
     WORK_CLASS_COUNT
