@@ -26,10 +26,11 @@ static void warn_of(const pg_plan *p, const step_prediction *there, const step_p
                     "scaled by it all the same",
                     ms, roof->seconds * 1e3, gpu, check);
     else if (ms > FAR * expected || ms * FAR < expected)
-        format_text(warn, cap,
-                    "the measured %g ms are %.3g times the %.3g ms predicted on %s: %s; predictions are scaled by it all "
-                    "the same",
-                    ms, ms / expected, expected, gpu, check);
+        format_text(
+            warn, cap,
+            "the measured %g ms are %.3g times the %.3g ms predicted on %s: %s; predictions are scaled by it all "
+            "the same",
+            ms, ms / expected, expected, gpu, check);
     else if (!there->fits)
         format_text(warn, cap, "the model is not expected to fit on %s, where it is said to have been measured", gpu);
 }
@@ -83,6 +84,7 @@ pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e)
         p->measured_again = same_batch ? predict_measured(&there, seconds, pc, true) : p->measured;
     }
     pg_plan_free(other);
-    if (!possible) return error_set(e, PG_E_USAGE, "nothing to scale: no time is predicted on %s", p->request.measured_gpu);
+    if (!possible)
+        return error_set(e, PG_E_USAGE, "nothing to scale: no time is predicted on %s", p->request.measured_gpu);
     return make_notes(p, e);
 }

@@ -3,7 +3,8 @@
 
 enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16, MEASURED_MOST = 100000000 };
 
-const char *const cli_precisions[] = {"fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "nvfp4", "mxfp4", "int4", NULL};
+const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "int8",
+                                      "fp4",  "nvfp4", "mxfp4", "int4", NULL};
 const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL};
 
 static const char *const formats[] = {"onnx", NULL};
@@ -176,8 +177,10 @@ int cli_check_measured(const cli *c, size_t models)
         return cli_usage(c->command, "--measured-ms: %zu time%s for %zu model%s; one each is needed",
                          a->measured_ms.count, a->measured_ms.count == 1 ? "" : "s", models, models == 1 ? "" : "s");
     if (a->measured_on && (a->precisions.count > 1 || a->runtimes.count > 1))
-        return cli_usage(c->command, "--measured-ms is of one precision and one runtime; several of them can't be scaled by it");
-    if (a->measured_on && a->batches.count != 1 && !a->batch && !a->measured_batch && c->command == &command_compare_models)
+        return cli_usage(c->command,
+                         "--measured-ms is of one precision and one runtime; several of them can't be scaled by it");
+    if (a->measured_on && a->batches.count != 1 && !a->batch && !a->measured_batch &&
+        c->command == &command_compare_models)
         return cli_usage(c->command, "--measured-batch is needed with several batch sizes");
     return EXIT_OK;
 }
