@@ -19,12 +19,12 @@ zoo      base wire graph
 cost     base graph gpu
 predict  base graph gpu cost
 llm      base graph gpu cost predict
-bench    base wire graph gpu load zoo cost predict llm
+bench    public base wire graph gpu load zoo cost predict llm api
 price    base wire gpu predict llm
 hub      base wire
-api      public base wire graph gpu load zoo cost predict llm bench price hub
-render   public base predict
-cli      public base render
+api      public base wire graph gpu load zoo cost predict llm price hub
+render   public base predict bench
+cli      public base render bench
 server   public base render
 wasm     public base render
 TABLE

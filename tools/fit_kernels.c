@@ -1,12 +1,13 @@
 /* Fits the constants of src/cost on kernel measurements and writes data/cost_constants.toml.
  *
- * usage: fit_kernels KERNELS_FOLDER GPUS_CSV CONSTANTS.toml [OPTION VALUE ...]
+ * usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [OPTION VALUE ...]
  *   KERNELS_FOLDER  gemm/, context_attention/, generation_attention/, encoder_attention/ and fp32/, GPU__TABLE.csv.gz
- *   GPUS_CSV        public specifications, one line for each GPU
+ *          public specifications, one line for each GPU
  *   CONSTANTS.toml  start values; without --fit only the error table is printed; "-": the middle of the bounds
  *   --fit N         rounds of steps;   --loo N: the same with one GPU left out at a time
  *   --rows N        rows used of each group (GPU, kind, precision, table); the report uses every row
  *   --ridge X       pull towards the start values, which have physical reasons: X * sum of ((value - start) / range)^2
+ *   --tables TEXT   only tables whose path contains TEXT
  *   --only TEXT     only groups whose "gpu kind table" contains TEXT;   --dump TEXT: print the rows of such groups
  *   --freeze TEXT   keep constants whose name TEXT contains;   --out FILE: the fitted constants
  * Deterministic: rows are thinned by a fixed stride and the optimiser (NLopt Sbplx) has no random part. */
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 
 typedef struct options {
-    const char *folder, *gpus, *start, *out, *only, *dump, *freeze;
+    const char *folder, *tables, *start, *out, *only, *dump, *freeze;
     int fit, loo;
     long thin;
     double ridge;
@@ -47,19 +48,24 @@ static bool same_silicon(int a, int b)
            !strcmp(fit_groups[a].gpu, fit_groups[b].gpu);
 }
 
-static double row_predict(const cost_gpu *g, const fit_row *r)
+static pg_catalog *catalog;
+
+static predict_options options_of(bool device_time)
 {
-    double s = cost_kernel(g, &r->k).seconds;
-    if (r->extra_kernels > 0) {
-        s += r->extra_kernels * cost_kernel(g, &r->extra).seconds;
-    }
-    return s * 1e6;
+    return (predict_options){.device_time = device_time, .batch = 1, .family = FAMILY_TRANSFORMER};
 }
 
-static void gpus_init(cost_gpu *g, const cost_constants *c)
+static double row_predict(const predict_gpu *g, const fit_row *r)
 {
+    predict_options o = options_of(r->device_time);
+    return predict_step(&r->plan, g, &catalog->config.predict, &o).seconds * 1e6;
+}
+
+static void gpus_init(predict_gpu *g, const cost_constants *c)
+{
+    predict_options o = options_of(true);
     for (int i = 0; i < fit_spec_count; i++) {
-        cost_gpu_init(&g[i], &fit_specs[i], c);
+        predict_gpu_init(&g[i], fit_specs[i], c, &o);
     }
 }
 
@@ -73,7 +79,7 @@ static bool listed(const char *list, const char *name)
 
 static double loss(const problem *p)
 {
-    static cost_gpu g[FIT_MAX_GPUS];
+    static predict_gpu g[FIT_MAX_GPUS];
     static bool use[FIT_MAX_GROUPS];
     double sum[FIT_MAX_GROUPS] = {0}, count[FIT_MAX_GROUPS] = {0}, total = 0, weight = 0;
     gpus_init(g, &p->c);
@@ -188,7 +194,7 @@ static int by_value(const void *a, const void *b)
 
 static void report(const cost_constants *c, const char *only, int left_out)
 {
-    static cost_gpu g[FIT_MAX_GPUS];
+    static predict_gpu g[FIT_MAX_GPUS];
     double *error = malloc((size_t)fit_row_count * sizeof *error);
     gpus_init(g, c);
     for (int i = 0; i < fit_group_count && error; i++) {
@@ -214,12 +220,13 @@ static void report(const cost_constants *c, const char *only, int left_out)
 
 static void dump(const cost_constants *c, const char *which)
 {
-    static cost_gpu g[FIT_MAX_GPUS];
+    static predict_gpu g[FIT_MAX_GPUS];
     gpus_init(g, c);
     for (long i = 0; i < fit_row_count; i++) {
         const fit_row *r = &fit_rows[i];
         if (strstr(group_name(&fit_groups[r->group]), which)) {
-            kernel_cost k = cost_kernel(&g[r->gpu], &r->k);
+            predict_options o = options_of(r->device_time);
+            kernel_cost k = predict_kernel(&r->plan, r->plan.n_kernels - 1, &g[r->gpu], &o);
             double us = row_predict(&g[r->gpu], r);
             printf("%-32s %-44s us %10.2f predicted %10.2f ratio %5.2f compute %10.2f memory %10.2f ideal %10.2f "
                    "limit %d launches %g\n",
@@ -279,13 +286,12 @@ static bool constants_write(const cost_constants *c, const char *path)
 
 static bool arguments(int argc, char **argv, options *o)
 {
-    if (argc < 4) {
+    if (argc < 3) {
         return false;
     }
     o->folder = argv[1];
-    o->gpus = argv[2];
-    o->start = argv[3];
-    for (int i = 4; i + 1 < argc; i += 2) {
+    o->start = argv[2];
+    for (int i = 3; i + 1 < argc; i += 2) {
         const char *value = argv[i + 1];
         if (!strcmp(argv[i], "--fit")) {
             o->fit = atoi(value);
@@ -297,6 +303,8 @@ static bool arguments(int argc, char **argv, options *o)
             o->ridge = strtod(value, NULL);
         } else if (!strcmp(argv[i], "--only")) {
             o->only = value;
+        } else if (!strcmp(argv[i], "--tables")) {
+            o->tables = value;
         } else if (!strcmp(argv[i], "--dump")) {
             o->dump = value;
         } else if (!strcmp(argv[i], "--freeze")) {
@@ -312,15 +320,17 @@ static bool arguments(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {.only = "", .thin = 400, .ridge = 0.4};
+    options o = {.only = "", .tables = "", .thin = 400, .ridge = 0.4};
     if (!arguments(argc, argv, &o)) {
         fprintf(stderr,
-                "usage: fit_kernels KERNELS_FOLDER GPUS_CSV CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
-                "                   [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE]\n");
+                "usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
+                "                   [--tables TEXT] [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE]\n");
         return 2;
     }
     static problem p;
-    if (!constants_read(&p.c, o.start) || !fit_specs_read(o.gpus) || !fit_rows_read(o.folder, o.thin)) {
+    pg_error e = PG_ERROR_INIT;
+    if (pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e) || !constants_read(&p.c, o.start) ||
+        !fit_rows_read(catalog, o.folder, o.tables, o.thin)) {
         fprintf(stderr, "fit_kernels: cannot read the inputs\n");
         return 1;
     }

@@ -1,11 +1,14 @@
-/* Reads the measurement tables (CSV, gzip) and says what each row computed and moved. */
+#define _DEFAULT_SOURCE
+/* Reads the measurement tables (CSV, gzip). Each row becomes an operator ("op:gemm:m=...") that is planned like any model, so that
+ * what is fitted is what the program predicts. */
 #include "fit_rows.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { MAX_FIELDS = 32, LINE = 8192 };
+enum { MAX_FIELDS = 96, LINE = 8192 };
 
 typedef struct table {
     gzFile file;
@@ -14,13 +17,13 @@ typedef struct table {
     int count;
 } table;
 
+static pg_catalog *catalog;
 fit_row *fit_rows;
 long fit_row_count;
 fit_group fit_groups[FIT_MAX_GROUPS];
 int fit_group_count;
-gpu_spec fit_specs[FIT_MAX_GPUS];
+const gpu_spec *fit_specs[FIT_MAX_GPUS];
 int fit_spec_count;
-static char spec_keys[FIT_MAX_GPUS][32];
 
 /* ---- CSV ---- */
 
@@ -87,158 +90,127 @@ static double number(const table *t, const char *name)
 
 /* ---- GPUs and groups ---- */
 
-/* Kept until the program ends. */
-static const char *keep(const char *s)
+static int gpu_of(const char *name)
 {
-    char *copy = malloc(strlen(s) + 1);
-    return copy ? strcpy(copy, s) : "";
-}
-
-bool fit_specs_read(const char *path)
-{
-    static const char *const column[PREC_COUNT] = {
-        "fp32_tflops",      "tf32_tflops_dense", "fp16_tensor_tflops_dense", "bf16_tensor_tflops_dense",
-        "fp8_tflops_dense", "int8_tops_dense",   "fp4_tflops_dense",         "",
-    };
-    table t;
-    if (!table_open(&t, path)) {
-        return false;
-    }
-    while (table_next(&t) && fit_spec_count < FIT_MAX_GPUS) {
-        gpu_spec *s = &fit_specs[fit_spec_count];
-        snprintf(spec_keys[fit_spec_count++], sizeof spec_keys[0], "%s", text(&t, "key"));
-        s->name = str_c(keep(text(&t, "name")));
-        s->memory_type = str_c(keep(text(&t, "memory_type")));
-        s->release_year = (int)number(&t, "release_date");
-        s->bandwidth_gbs = number(&t, "bandwidth_gbs");
-        s->sms = (int)number(&t, "sms");
-        s->cuda_cores = (int)number(&t, "cuda_cores");
-        s->boost_mhz = number(&t, "boost_mhz");
-        s->l2_mb = number(&t, "l2_mb");
-        s->tdp_w = number(&t, "tdp_w");
-        s->compute_capability = number(&t, "compute_capability");
-        s->fp16_vector_tflops = number(&t, "fp16_nontensor_tflops");
-        for (int p = 0; p < PREC_COUNT; p++) {
-            s->tflops[p] = *column[p] ? number(&t, column[p]) : 0;
+    const pg_gpu *found = pg_catalog_find(catalog, name, NULL);
+    const gpu_spec *s = found ? ((const api_gpu *)(const void *)found)->spec : NULL;
+    for (int i = 0; i < fit_spec_count; i++) {
+        if (fit_specs[i] == s) {
+            return i;
         }
     }
-    return fit_spec_count > 0;
-}
-
-static int gpu_of(const char *name, size_t len)
-{
-    static const char *const alias[][2] = {
-        {"a100_sxm_80gb", "a100-80gb-sxm"},
-        {"h100_sxm", "h100-sxm"},
-        {"l40s", "l40s"},
-        {"b200", "b200-sxm"},
-        {"p4", "p4"},
-        {"p100_pcie_16gb", "p100-16gb-pcie"},
-        {"v100_pcie_32gb", "v100-32gb-pcie"},
-        {"t4", "t4"},
-        {"a100_pcie_40gb", "a100-40gb-pcie"},
-        {"a100_pcie_80gb", "a100-80gb-pcie"},
-    };
-    for (size_t i = 0; i < sizeof alias / sizeof alias[0]; i++) {
-        for (int j = 0; strlen(alias[i][0]) == len && !strncmp(alias[i][0], name, len) && j < fit_spec_count; j++) {
-            if (!strcmp(spec_keys[j], alias[i][1])) {
-                return j;
-            }
-        }
+    if (!s || fit_spec_count == FIT_MAX_GPUS) {
+        return -1;
     }
-    return -1;
+    fit_specs[fit_spec_count] = s;
+    return fit_spec_count++;
 }
 
-static fit_row *row_new(int gpu, const char *kind, const char *origin, double weight)
+static int group_of(int gpu, const char *kind, const char *origin, double weight)
 {
-    size_t length = strcspn(origin, "-");
     int i = 0;
-    while (i < fit_group_count && (fit_groups[i].spec != gpu || strcmp(fit_groups[i].kind, kind) ||
-                                   strncmp(fit_groups[i].origin, origin, length))) {
+    while (i < fit_group_count &&
+           (fit_groups[i].spec != gpu || strcmp(fit_groups[i].kind, kind) || strcmp(fit_groups[i].origin, origin))) {
         i++;
     }
-    if (fit_row_count >= FIT_MAX_ROWS || i >= FIT_MAX_GROUPS) {
-        fprintf(stderr, "fit_kernels: too many rows or groups\n");
+    if (i >= FIT_MAX_GROUPS) {
+        fprintf(stderr, "fit_kernels: too many groups\n");
         exit(1);
     }
     if (i == fit_group_count) {
-        fit_group_count++;
-        fit_group *g = &fit_groups[i];
+        fit_group *g = &fit_groups[fit_group_count++];
         *g = (fit_group){.spec = gpu, .weight = weight};
-        snprintf(g->gpu, sizeof g->gpu, "%s", spec_keys[gpu]);
+        snprintf(g->gpu, sizeof g->gpu, "%.*s", (int)fit_specs[gpu]->key.len, fit_specs[gpu]->key.ptr);
         snprintf(g->kind, sizeof g->kind, "%s", kind);
-        snprintf(g->origin, sizeof g->origin, "%.*s", (int)strcspn(origin, "-"), origin);
+        snprintf(g->origin, sizeof g->origin, "%s", origin);
     }
-    fit_groups[i].rows++;
-    fit_rows[fit_row_count] = (fit_row){.group = i, .gpu = gpu};
-    return &fit_rows[fit_row_count++];
+    return i;
 }
 
-/* ---- rows to kernels ---- */
+typedef struct wanted {
+    const char *kind, *origin, *precision, *runtime;
+    double weight, weight_bytes; /* in the fit's loss; of one parameter where the precision does not say it */
+    bool device_time;
+} wanted;
 
-typedef struct dtype {
-    const char *name, *kind;
-    precision math;
-    double in, weight, weight_in_fit;
-    bool quantise;
-} dtype;
+/* One operator through the planner; its kernels are kept, the rest is not. */
+static void row_new(int gpu, const wanted *w, double us, const char *operator)
+{
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m = NULL;
+    pg_plan *p = NULL;
+    pg_request r = {.precision = w->precision, .runtime = w->runtime, .device_time = w->device_time};
+    if (gpu < 0 || !(us > 0)) {
+        return;
+    }
+    if (pg_model_open(&m, operator, NULL, &e) || pg_plan_open(&p, m, catalog, &r, &e)) {
+        fprintf(stderr, "fit_kernels: %s: %s\n", operator, e.text);
+        pg_model_free(m);
+        return;
+    }
+    const kernel_plan *k = &p->plan;
+    plan_kernel *kept = malloc(k->n_kernels * sizeof *kept);
+    if (fit_row_count >= FIT_MAX_ROWS || !kept) {
+        fprintf(stderr, "fit_kernels: too many rows\n");
+        exit(1);
+    }
+    memcpy(kept, k->kernels, k->n_kernels * sizeof *kept);
+    for (uint32_t i = 0; w->weight_bytes > 0 && i < k->n_kernels; i++) {
+        if (kept[i].k.kind == KERNEL_GEMM) {
+            kept[i].k.weight_bytes = w->weight_bytes * kept[i].k.shape.gemm.n * kept[i].k.shape.gemm.k;
+        }
+    }
+    int group = group_of(gpu, w->kind, w->origin, w->weight);
+    fit_groups[group].rows++;
+    fit_row *row = &fit_rows[fit_row_count++];
+    *row = (fit_row){.plan = {.runtime = p->runtime,
+                              .kernels = kept,
+                              .n_kernels = k->n_kernels,
+                              .launches = k->launches,
+                              .flops = k->flops,
+                              .lone = k->lone},
+                     .us = us,
+                     .device_time = w->device_time,
+                     .group = group,
+                     .gpu = gpu};
+    snprintf(row->text, sizeof row->text, "%s", operator+ 3);
+    pg_plan_free(p);
+    pg_model_free(m);
+}
 
-static const dtype dtypes[] = {
-    {"bfloat16", "gemm.bf16", PREC_BF16, 2, 2, 3, false},
-    {"fp8", "gemm.fp8", PREC_FP8, 1, 1, 1, true},
-    {"fp8_block", "gemm.fp8-block", PREC_FP8, 1, 1, 0.3, true},
-    {"nvfp4", "gemm.fp4", PREC_FP4, 0.5, 0.5625, 1, true},
-    {"int8_wo", "gemm.w8", PREC_FP16, 2, 1, 0.5, false},
-    {"int4_wo", "gemm.w4", PREC_FP16, 2, 0.5, 0.5, false},
-    {"sq", "gemm.int8", PREC_INT8, 1, 1, 1, false},
+/* ---- rows to operators ---- */
+
+static const struct format {
+    const char *name, *kind, *precision;
+    double weight_bytes, weight;
+} dtypes[] = {
+    {"bfloat16", "gemm.bf16", "bf16", 0, 3},
+    {"fp8", "gemm.fp8", "fp8", 0, 1},
+    {"fp8_block", "gemm.fp8-block", "fp8", 0, 0.3},
+    {"nvfp4", "gemm.fp4", "nvfp4", 0, 1},
+    {"int8_wo", "gemm.w8", "fp16", 1, 0.5},
+    {"int4_wo", "gemm.w4", "fp16", 0.5, 0.5},
+    {"sq", "gemm.int8", "int8", 0, 1},
 };
 
-/* Both collectors rotate copies of the weights: vLLM's always six, TensorRT-LLM's as many as L2 holds. */
-static double rotation(const gpu_spec *s, const char *origin, double weights)
+static const char *runtime_of(const char *origin)
 {
-    double l2 = s->l2_mb * 1048576;
-    if (!strncmp(origin, "vllm", 4)) {
-        return 6 * weights;
-    }
-    return s->l2_mb == 96 ? ceil(l2 / weights) * weights : INFINITY;
+    return strcmp(origin, "trtllm") ? origin : "tensorrt-llm";
 }
 
 static void gemm_rows(table *t, int gpu, const char *origin)
 {
     while (table_next(t)) {
-        const dtype *d = NULL;
         for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
-            d = strcmp(text(t, "gemm_dtype"), dtypes[i].name) ? d : &dtypes[i];
+            if (strcmp(text(t, "gemm_dtype"), dtypes[i].name)) {
+                continue;
+            }
+            wanted w = {dtypes[i].kind,         origin, dtypes[i].precision, runtime_of(origin), dtypes[i].weight,
+                        dtypes[i].weight_bytes, true};
+            char operator[160];
+            snprintf(operator, sizeof operator, "op:gemm:m=%s:n=%s:k=%s", text(t, "m"), text(t, "n"), text(t, "k"));
+            row_new(gpu, &w, number(t, "latency_ms") * 1e3, operator);
         }
-        if (!d) {
-            continue;
-        }
-        double m = number(t, "m"), n = number(t, "n"), k = number(t, "k");
-        fit_row *r = row_new(gpu, d->kind, origin, d->weight_in_fit);
-        r->us = number(t, "latency_ms") * 1e3;
-        r->k = (kernel){.kind = KERNEL_GEMM,
-                        .math = d->math,
-                        .flops = 2 * m * n * k,
-                        .read_bytes = m * k * d->in,
-                        .weight_bytes = n * k * d->weight,
-                        .write_bytes = m * n * 2};
-        r->k.shape.gemm = (gemm_shape){m, n, k, 1};
-        double all = r->k.read_bytes + r->k.weight_bytes + r->k.write_bytes;
-        r->k.weight_distance = rotation(&fit_specs[gpu], origin, n * k * d->weight);
-        r->k.hot_bytes = r->k.read_bytes;
-        r->k.hot_distance = r->k.write_distance = all;
-        if (d->quantise) {
-            r->extra = (kernel){.kind = KERNEL_NORM,
-                                .read_bytes = m * k * 2,
-                                .write_bytes = m * k * d->in,
-                                .flops = 4 * m * k,
-                                .hot_bytes = m * k * 2,
-                                .hot_distance = all,
-                                .write_distance = all};
-            r->extra_kernels = strncmp(origin, "vllm", 4) ? 3 : 1;
-            r->extra.shape.rows = (rows_shape){m, k};
-        }
-        snprintf(r->text, sizeof r->text, "m=%g n=%g k=%g", m, n, k);
     }
 }
 
@@ -247,129 +219,72 @@ static void attention_rows(table *t, int gpu, const char *origin)
     while (table_next(t)) {
         double b = number(t, "batch"), s = number(t, "seq"), h = number(t, "heads"), d = number(t, "head_dim");
         double kvh = number(t, "kv_heads"), past = number(t, "step");
-        const char *type = text(t, "attn_dtype"), *cache = text(t, "kv_cache_dtype"), *op = text(t, "op_name");
-        bool encoder = !strcmp(op, "encoder_attention"), decode = !strcmp(op, "generation_attention"),
+        const char *type = text(t, "attn_dtype"), *cache = text(t, "kv_cache_dtype"), *operator= text(t, "op_name");
+        bool encoder = !strcmp(operator, "encoder_attention"), decode = !strcmp(operator, "generation_attention"),
              fp8 = !strcmp(type, "fp8");
         if (number(t, "window_size") != 0 || (*cache && strcmp(cache, type)) || (!fp8 && strcmp(type, "bfloat16"))) {
             continue;
         }
         kvh = kvh > 0 ? kvh : h;
-        double q = decode ? 1 : s, kv = s + past, e = fp8 ? 1 : 2;
-        char kind[24];
-        snprintf(kind, sizeof kind, "%s.%s", encoder ? "encoder" : decode ? "decode" : "prefill", fp8 ? "fp8" : "bf16");
-        /* Shapes that the libraries' fast kernels leave to a fallback are reported apart and not fitted. */
-        bool odd = d > 256 || (decode && h / kvh > 32 && strncmp(origin, "vllm", 4));
-        if (odd) {
-            snprintf(kind, sizeof kind, "fallback.%s", fp8 ? "fp8" : "bf16");
-        } else if (q <= 16 && !decode) {
-            snprintf(kind, sizeof kind, "short.%s", fp8 ? "fp8" : "bf16");
-        }
-        fit_row *r = row_new(gpu, kind, origin, odd ? 0 : encoder ? 0.5 : fp8 ? 0.3 : 1);
-        r->us = number(t, "latency_ms") * 1e3;
-        double pairs = encoder ? q * kv : q * (kv - q) + q * (q + 1) / 2;
-        r->k = (kernel){.kind = KERNEL_ATTENTION,
-                        .math = fp8 ? PREC_FP8 : PREC_BF16,
-                        .flops = 4 * b * h * d * pairs,
-                        .read_bytes = b * q * h * d * 2 + 2 * b * kvh * kv * d * e,
-                        .write_bytes = b * q * h * d * 2};
-        r->k.hot_bytes = r->k.read_bytes;
-        r->k.hot_distance = r->k.write_distance = r->k.read_bytes + r->k.write_bytes;
-        if (!decode && !encoder) {
-            /* The time includes filling the KV cache; TensorRT-LLM's also splits the queries off. */
-            double new_bytes = b * s * ((strncmp(origin, "vllm", 4) ? h : 0) + 2 * kvh) * d * 2;
-            r->extra_kernels = 1;
-            r->extra = (kernel){.kind = KERNEL_COPY,
-                                .read_bytes = new_bytes,
-                                .write_bytes = new_bytes,
-                                .hot_bytes = new_bytes,
-                                .hot_distance = 2 * new_bytes,
-                                .write_distance = 2 * new_bytes};
-        }
-        r->k.shape.attention = (attention_shape){b, h, kvh, q, kv, d, d, !encoder, false};
-        snprintf(r->text, sizeof r->text, "b=%g q=%g kv=%g h=%g kvh=%g d=%g", b, q, kv, h, kvh, d);
+        char kind[24], name[160];
+        /* Shapes that the libraries' fast kernels leave to a fallback are reported apart. */
+        bool odd = d > 256 || (decode && h / kvh > 32 && strcmp(origin, "vllm"));
+        snprintf(kind, sizeof kind, "%s.%s",
+                 odd       ? "fallback"
+                 : encoder ? "encoder"
+                 : decode  ? "decode"
+                 : s <= 16 ? "short"
+                           : "prefill",
+                 fp8 ? "fp8" : "bf16");
+        wanted w = {kind, origin, fp8 ? "fp8" : "bf16", runtime_of(origin), odd ? 0.3 : encoder ? 0.5 : fp8 ? 0.3 : 1,
+                    0,    true};
+        snprintf(name, sizeof name,
+                 "op:attention:batch=%.0f:q_len=%.0f:kv_len=%.0f:heads=%.0f:kv_heads=%.0f:head_dim=%.0f:causal=%d", b,
+                 decode ? 1 : s, s + past, h, kvh, d, !encoder);
+        row_new(gpu, &w, number(t, "latency_ms") * 1e3, name);
     }
-}
-
-/* Rows below this were timed from Python: they hold the host's issue time. */
-static const double host_us = 120;
-
-static bool fp32_row(const table *t, const char *kind, fit_row **r, double flops, double read, double write)
-{
-    double us = number(t, "latency_ms") * 1e3;
-    const char *name = text(t, "gpu");
-    int gpu = gpu_of(name, strlen(name));
-    /* Long runs heat the 75 W boards without a fan until they drop to a fraction of their clock. */
-    if (us < host_us || gpu < 0 || us > 20000) {
-        return false;
-    }
-    /* Their power limit is felt by degrees with temperature: half the weight. */
-    bool small_board = fit_specs[gpu].tdp_w < 100;
-    *r = row_new(gpu, kind, "pytorch", small_board || strstr(kind, "bmm") ? 0.5 : 1);
-    (*r)->us = us;
-    (*r)->k = (kernel){.math = PREC_FP32,
-                       .flops = flops,
-                       .read_bytes = read * 4,
-                       .write_bytes = write * 4,
-                       .hot_bytes = read * 4,
-                       .hot_distance = (read + write) * 4,
-                       .write_distance = (read + write) * 4};
-    return true;
 }
 
 static void fp32_gemm_row(const table *t)
 {
-    double b = number(t, "b"), m = number(t, "m"), n = number(t, "n"), k = number(t, "k");
-    fit_row *r;
-    b = b > 0 ? b : 1;
-    if (fp32_row(t, strcmp(text(t, "op"), "bmm") ? "gemm.fp32" : "bmm.fp32", &r, 2 * b * m * n * k, b * (m * k + n * k),
-                 b * m * n)) {
-        r->k.kind = KERNEL_GEMM;
-        r->k.shape.gemm = (gemm_shape){m, n, k, b};
-        snprintf(r->text, sizeof r->text, "b=%g m=%g n=%g k=%g", b, m, n, k);
-    }
+    char operator[160];
+    wanted w = {strcmp(text(t, "op"), "bmm") ? "gemm.fp32" : "bmm.fp32", "pytorch", "fp32", "pytorch", 1, 0, false};
+    snprintf(operator, sizeof operator, "op:gemm:batch=%s:m=%s:n=%s:k=%s", text(t, "b"), text(t, "m"), text(t, "n"),
+             text(t, "k"));
+    row_new(gpu_of(text(t, "gpu")), &w, number(t, "latency_ms") * 1e3, operator);
 }
 
 static void fp32_conv_row(const table *t)
 {
-    double b = number(t, "batch"), in = number(t, "in_channels"), out = number(t, "out_channels");
-    double k = number(t, "kernel"), size = number(t, "input"), stride = number(t, "stride"), pad = number(t, "padding");
-    double o = floor((size + 2 * pad - k) / stride) + 1;
-    fit_row *r;
-    if (fp32_row(t, "conv.fp32", &r, 2 * b * out * o * o * in * k * k, b * in * size * size + out * in * k * k,
-                 b * out * o * o)) {
-        r->k.kind = KERNEL_CONV;
-        r->k.shape.conv = (conv_shape){b, in, out, size, size, o, o, k, k, stride, 1, 1};
-        snprintf(r->text, sizeof r->text, "b=%g in=%g out=%g k=%g s=%g size=%g", b, in, out, k, stride, size);
-    }
+    char operator[200];
+    wanted w = {"conv.fp32", "pytorch", "fp32", "pytorch", 1, 0, false};
+    snprintf(operator, sizeof operator,
+             "op:conv2d:batch=%s:in=%s:out=%s:kernel=%s:size=%s:stride=%s:padding=%s:groups=1", text(t, "batch"),
+             text(t, "in_channels"), text(t, "out_channels"), text(t, "kernel"), text(t, "input"), text(t, "stride"),
+             text(t, "padding"));
+    row_new(gpu_of(text(t, "gpu")), &w, number(t, "latency_ms") * 1e3, operator);
 }
 
 static void fp32_vector_row(const table *t)
 {
-    static const struct {
-        const char *op;
-        kernel_kind kind;
-        double inputs, flops;
-    } ops[] = {
-        {"add", KERNEL_ELEMENTWISE, 2, 1},  {"mul", KERNEL_ELEMENTWISE, 2, 1},   {"div", KERNEL_ELEMENTWISE, 2, 8},
-        {"pow", KERNEL_ELEMENTWISE, 2, 60}, {"addu", KERNEL_ELEMENTWISE, 1, 1},  {"mulu", KERNEL_ELEMENTWISE, 1, 1},
-        {"divu", KERNEL_ELEMENTWISE, 1, 1}, {"powu", KERNEL_ELEMENTWISE, 1, 2},  {"gelu", KERNEL_ELEMENTWISE, 1, 20},
-        {"relu", KERNEL_ELEMENTWISE, 1, 1}, {"tanh", KERNEL_ELEMENTWISE, 1, 20}, {"ln", KERNEL_NORM, 1, 8},
-        {"softmax", KERNEL_SOFTMAX, 1, 10},
-    };
-    double n = number(t, "rows") * number(t, "cols");
-    fit_row *r;
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        char kind[24];
-        snprintf(kind, sizeof kind, "%s.fp32", ops[i].kind == KERNEL_ELEMENTWISE ? "vector" : ops[i].op);
-        if (!strcmp(text(t, "op"), ops[i].op) && fp32_row(t, kind, &r, ops[i].flops * n, ops[i].inputs * n, n)) {
-            r->k.kind = ops[i].kind;
-            r->k.shape.rows = (rows_shape){number(t, "rows"), number(t, "cols")};
-            snprintf(r->text, sizeof r->text, "%s rows=%g cols=%g", ops[i].op, number(t, "rows"), number(t, "cols"));
-        }
+    static const char *const names[][2] = {{"ln", "layernorm"},
+                                           {"addu", "add_scalar"},
+                                           {"mulu", "mul_scalar"},
+                                           {"divu", "div_scalar"},
+                                           {"powu", "pow_scalar"}};
+    const char *name = text(t, "op");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        name = strcmp(name, names[i][0]) ? name : names[i][1];
     }
+    char kind[24], operator[160];
+    bool rows = !strcmp(name, "layernorm") || !strcmp(name, "softmax");
+    snprintf(kind, sizeof kind, "%.9s.fp32", rows ? name : "vector");
+    wanted w = {kind, "pytorch", "fp32", "pytorch", 1, 0, false};
+    snprintf(operator, sizeof operator, "op:%s:rows=%s:cols=%s", name, text(t, "rows"), text(t, "cols"));
+    row_new(gpu_of(text(t, "gpu")), &w, number(t, "latency_ms") * 1e3, operator);
 }
 
-static void fp32_rows(const char *folder)
+static void fp32_rows(const char *folder, const char *only)
 {
     static const char *const files[] = {"gemm", "conv", "vector"};
     static void (*const make[])(const table *) = {fp32_gemm_row, fp32_conv_row, fp32_vector_row};
@@ -377,7 +292,7 @@ static void fp32_rows(const char *folder)
         char path[1024];
         snprintf(path, sizeof path, "%s/fp32/kernels_%s.csv.gz", folder, files[i]);
         table t;
-        if (table_open(&t, path)) {
+        if (strstr(path, only) && table_open(&t, path)) {
             while (table_next(&t)) {
                 make[i](&t);
             }
@@ -385,36 +300,82 @@ static void fp32_rows(const char *folder)
     }
 }
 
-bool fit_rows_read(const char *folder, long thin)
+/* Products of a layer at each number of tokens and degree of tensor parallelism, in FP16; whole microseconds: short ones say
+ * nothing. */
+static void layer_rows(table *t, int gpu)
 {
-    fit_rows = calloc(FIT_MAX_ROWS, sizeof *fit_rows);
-    if (!fit_rows) {
-        return false;
-    }
-    static const char *const files[] = {
-        "a100_sxm_80gb__trtllm-1.0.0", "a100_sxm_80gb__vllm-0.14.0", "h100_sxm__trtllm-1.3.0rc20",
-        "h100_sxm__vllm-0.24.0",       "l40s__trtllm-1.3.0rc20",     "l40s__vllm-0.24.0",
-        "b200__trtllm-1.3.0rc20",      "b200__vllm-0.24.0",
-    };
-    static const char *const ops[] = {"gemm", "context_attention", "generation_attention", "encoder_attention"};
-    for (size_t o = 0; o < sizeof ops / sizeof ops[0]; o++) {
-        for (size_t f = 0; f < sizeof files / sizeof files[0]; f++) {
-            const char *origin = strstr(files[f], "__");
-            int gpu = gpu_of(files[f], (size_t)(origin - files[f]));
-            char path[1024];
-            table t;
-            snprintf(path, sizeof path, "%s/%s/%s.csv.gz", folder, ops[o], files[f]);
-            FILE *there = fopen(path, "rb");
-            if (!there || gpu < 0) {
+    enum { SHORTEST_US = 20, EVERY = 6 };
+    static const char *const names[] = {"attn_pre_proj", "attn_post_proj", "mlp_up_proj", "mlp_down_proj"};
+    for (long line = 0; table_next(t); line++) {
+        if (line % EVERY) {
+            continue;
+        }
+        double heads = number(t, "n_head"), kv = number(t, "n_kv_head"), width = number(t, "n_embd");
+        double inner = number(t, "n_expanded_embd"), parts = number(t, "num_tensor_parallel_workers");
+        double gates = strcmp(text(t, "use_gated_mlp"), "True") ? 1 : 2, local_kv = ceil(kv / parts);
+        double n[] = {(heads / parts + 2 * local_kv) * width / heads, width, gates * inner / parts, width};
+        double k[] = {width, width / parts, width, inner / parts};
+        for (int i = 0; i < 4; i++) {
+            char column[64], operator[160];
+            snprintf(column, sizeof column, "time_stats.%s.median", names[i]);
+            double us = number(t, column) * 1e3;
+            if (us < SHORTEST_US || fmod(n[i], 1) > 0 || fmod(k[i], 1) > 0) {
                 continue;
             }
-            fclose(there);
-            if (table_open(&t, path)) {
-                o == 0 ? gemm_rows(&t, gpu, origin + 2) : attention_rows(&t, gpu, origin + 2);
-            }
+            wanted w = {"gemm.fp16", "vidur", "fp16", "vllm", 1, 0, true};
+            snprintf(operator, sizeof operator, "op:gemm:m=%s:n=%.0f:k=%.0f", text(t, "num_tokens"), n[i], k[i]);
+            row_new(gpu, &w, us, operator);
         }
     }
-    fp32_rows(folder);
+}
+
+static void each_file(const char *folder, const char *operator, const char * only)
+{
+    char pattern[1024];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/%s/*.csv.gz", folder, operator);
+    if (glob(pattern, 0, NULL, &found) != 0) {
+        return;
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *path = found.gl_pathv[i], *file = strrchr(path, '/') + 1;
+        char gpu[64] = "", origin[64] = "";
+        table t;
+        bool layers = !strcmp(operator, "vidur");
+        if (layers) { /* compute__GPU__ORGANISATION__MODEL__mlp.csv.gz */
+            sscanf(file, "compute__%40[a-z0-9]__", gpu);
+            strcat(gpu, !strcmp(gpu, "a100") ? "_sxm_80gb" : !strcmp(gpu, "h100") ? "_sxm" : "");
+        } else { /* GPU__FRAMEWORK-VERSION.csv.gz */
+            const char *at = strstr(file, "__");
+            snprintf(gpu, sizeof gpu, "%.*s", at ? (int)(at - file) : 0, file);
+            sscanf(at ? at : "", "__%40[^-]", origin);
+        }
+        if (!strstr(path, only) || gpu_of(gpu) < 0 || !table_open(&t, path)) {
+            continue;
+        }
+        if (layers) {
+            layer_rows(&t, gpu_of(gpu));
+        } else if (!strcmp(operator, "gemm")) {
+            gemm_rows(&t, gpu_of(gpu), origin);
+        } else {
+            attention_rows(&t, gpu_of(gpu), origin);
+        }
+    }
+    globfree(&found);
+}
+
+bool fit_rows_read(pg_catalog *c, const char *folder, const char *only, long thin)
+{
+    static const char *const ops[] = {"gemm", "vidur", "context_attention", "generation_attention",
+                                      "encoder_attention"};
+    catalog = c;
+    fit_rows = calloc(FIT_MAX_ROWS, sizeof *fit_rows);
+    for (size_t o = 0; fit_rows && o < sizeof ops / sizeof ops[0]; o++) {
+        each_file(folder, ops[o], only);
+    }
+    if (fit_rows) {
+        fp32_rows(folder, only);
+    }
     long seen[FIT_MAX_GROUPS] = {0};
     for (long i = 0; i < fit_row_count; i++) {
         long stride = fit_groups[fit_rows[i].group].rows / thin + 1;

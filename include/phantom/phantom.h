@@ -176,7 +176,7 @@ typedef enum pg_layout { PG_LAYOUT_DEFAULT, PG_LAYOUT_NCHW, PG_LAYOUT_NHWC } pg_
 typedef struct pg_request {
     int64_t batch;          /* 0: 1 */
     int64_t sequence;       /* 0: the model's default */
-    const char *precision;  /* "fp32" "tf32" "fp16" "bf16" "int8" "fp8"; NULL: fp16 */
+    const char *precision;  /* "fp32" "tf32" "fp16" "bf16" "int8" "fp8" "fp4" "int4" (weights); NULL: fp16 */
     const char *runtime;    /* NULL: "pytorch" */
     const char *runtime_version; /* NULL: newest */
     pg_task task;

@@ -3,8 +3,9 @@
 static const struct {
     const char *name;
     precision p;
-} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16},
-                  {"bf16", PREC_BF16}, {"fp8", PREC_FP8},   {"int8", PREC_INT8}};
+} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16}, {"bf16", PREC_BF16},
+                  {"fp8", PREC_FP8},   {"int8", PREC_INT8}, {"fp4", PREC_FP4},   {"nvfp4", PREC_FP4},
+                  {"mxfp4", PREC_FP4}, {"int4", PREC_INT4}};
 
 enum { PRECISIONS = sizeof precisions / sizeof precisions[0] };
 
@@ -64,7 +65,8 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     bool ok;
     p->math = api_precision(r->precision ? r->precision : "fp16", &ok);
     if (!ok)
-        return error_set(e, PG_E_USAGE, "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8",
+        return error_set(e, PG_E_USAGE,
+                         "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8, fp4, nvfp4, mxfp4, int4",
                          r->precision);
     if (r->batch < 0 || r->batch > 1 << 20)
         return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)r->batch, 1 << 20);
@@ -126,7 +128,8 @@ static pg_code build(pg_plan *p, pg_error *e)
     if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
     plan_options o = {.math = p->math,
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
-                      .channels_last = r->layout == PG_LAYOUT_NHWC};
+                      .channels_last = r->layout == PG_LAYOUT_NHWC,
+                      .lone = !strcmp(p->model->info.family, "kernel")};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);
@@ -217,7 +220,8 @@ const char *api_plan_note(const pg_plan *p, const api_gpu *g)
     if (narrow && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
         return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
                                     : "FP8 is slower than FP16 here: computes in FP16";
-    if (p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 && (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
+    if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 &&
+        (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
         return p->runtime->gemm_tf32 ? "fp32 convolutions and products run on TF32 units, the runtime's default"
                                      : "fp32 convolutions run on TF32 units, the framework's default";
     if (s->tflops[p->math] <= 0) {

@@ -183,7 +183,7 @@ static const option options[] = {
     {"batch-sizes", 'b', "N,...", OPTION_NUMBERS, AT(batches), 1, BATCH_MOST, NULL,
      "Samples in a step; 1,8,32 by default."},
     {"precision", 'p', "P,...", OPTION_CHOICES, AT(precisions), 0, 0, cli_precisions,
-     "fp32, tf32, fp16 (the default), bf16, fp8, int8; several are compared."},
+     "fp32, tf32, fp16 (the default), bf16, fp8, int8, fp4, int4; several are compared."},
     {"runtime", 'r', "R,...", OPTION_RUNTIMES, AT(runtimes), 0, 0, NULL,
      "What runs the models: pytorch (the default), onnxruntime, ...; several are compared."},
 };

@@ -123,7 +123,7 @@ static const option options[] = {
      "The GPU. Without it: the default one in full, and some others beside it."},
     {"batch-size", 'b', "N", OPTION_NUMBER, AT(batch), 1, BATCH_MOST, NULL, "Samples in a step; 1 by default."},
     {"precision", 'p', "P", OPTION_CHOICE, AT(precision), 0, 0, cli_precisions,
-     "fp32, tf32, fp16 (the default), bf16, fp8 or int8."},
+     "fp32, tf32, fp16 (the default), bf16, fp8, int8, fp4 or int4."},
     {"runtime", 'r', "R", OPTION_RUNTIME, AT(runtime), 0, 0, NULL,
      "What runs the model: pytorch (the default), onnxruntime, ..."},
 };

@@ -104,6 +104,12 @@ static bool gpu_inline_ecc(const gpu_spec *spec)
     return name_has(spec->memory_type, "GDDR");
 }
 
+static bool gpu_halved_l2(const gpu_spec *spec)
+{
+    double cc = spec->compute_capability;
+    return (cc >= 8 && cc < 8.05) || (cc >= 9 && cc < 12);
+}
+
 void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
 {
     *g = (cost_gpu){.c = c};
@@ -121,8 +127,12 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);
     /* L2 is never slower than the memory behind it. */
     g->l2 = cost_max(c->memory_l2_bytes * g->clock * g->sms, g->dram_peak);
-    g->l2_keep = c->memory_l2_keep * spec->l2_mb * 1048576;
-    g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * spec->l2_mb * 1048576;
+    g->l2_bytes = spec->l2_mb * 1048576;
+    /* The large L2 of data-centre Ampere, Hopper and Blackwell is two halves, each of which keeps its own copy of what the SMs
+     * beside it read: what all SMs read fits once into half of it. */
+    double whole = g->l2_bytes * (gpu_halved_l2(spec) ? 0.5 : 1);
+    g->l2_keep = c->memory_l2_keep * whole;
+    g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * whole;
     /* Data-centre Hopper and Blackwell; the Blackwell of cards (12.x) has the older synchronous units. */
     g->async = spec->compute_capability >= 9 && spec->compute_capability < 12;
     g->quantum = g->async ? c->gemm_async_quantum : c->gemm_quantum;

@@ -26,6 +26,7 @@ typedef struct cost_gpu {
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */
     double l1_miss;          /* share of a window's repeated reads that L1 does not find */
     double l2, l2_keep, l2_lose;         /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
+    double l2_bytes;                     /* its size */
     double peak[PREC_COUNT];             /* FLOP/s of the unit that does this precision here, after fallbacks */
     double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
     double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */

@@ -58,7 +58,8 @@ static precision math_of(const planner *p, bool tf32)
     if (is_integer_op((op_kind)p->u->kind)) return PREC_INT8;
     if (p->u->kind == OP_MatMulNBits || p->u->kind == OP_MatMulBnb4)
         return p->opt.math == PREC_FP32 ? PREC_FP32 : p->opt.math == PREC_BF16 ? PREC_BF16 : PREC_FP16;
-    if (p->opt.math == PREC_FP32 && tf32) return PREC_TF32;
+    if (p->opt.math == PREC_FP32 && tf32 && !p->opt.lone) return PREC_TF32; /* a lone kernel: what was asked for */
+    if (p->opt.math == PREC_INT4) return PREC_FP16;                         /* weights only */
     return p->opt.math;
 }
 
@@ -115,6 +116,27 @@ static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out
     return s;
 }
 
+/* Activations come in 16 bits and are turned into what the units take by kernels of their own. */
+static void quantize_input(planner *p, kernel *product)
+{
+    double width = product->math == PREC_FP4 ? 0.5 : product->math == PREC_FP8 || product->math == PREC_INT8 ? 1 : 0;
+    int passes = (int)p->rt->quantize_kernels;
+    if (p->rt->quantized_io || !(width > 0) || passes < 1) return;
+    const gemm_shape *s = &product->shape.gemm;
+    double n = s->m * s->k * s->batch;
+    for (int i = 0; i < passes; i++) {
+        kernel k = plan_kernel_rows(p, KERNEL_NORM, s->m * s->batch, s->k, 4 * n);
+        k.read_bytes = product->read_bytes;
+        k.hot_bytes = product->hot_bytes;
+        k.hot_distance = product->hot_distance;
+        k.write_bytes = n * width;
+        plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
+    }
+    product->read_bytes = n * width;
+    product->hot_bytes = product->read_bytes;
+    product->hot_distance = 0;
+}
+
 void lower_gemm(planner *p)
 {
     uint32_t a, b, out = plan_out(p, 0);
@@ -127,6 +149,7 @@ void lower_gemm(planner *p)
     k.shape.gemm = gemm_of(p, a, b, out);
     k.flops = 2 * k.shape.gemm.m * k.shape.gemm.n * k.shape.gemm.k * k.shape.gemm.batch;
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+    if (weight && !is_integer_op((op_kind)p->u->kind)) quantize_input(p, &k);
     plan_result(p, &k, out, half_width(p));
 }
 
@@ -295,6 +318,19 @@ static void lower_projection(planner *p, double width)
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
 }
 
+/* New keys and values (and with some runtimes the queries) of a prompt are copied to where the attention kernel reads them. */
+static void fill_cache(planner *p, const attention_shape *s, double born)
+{
+    double copied = (p->rt->paged_cache ? s->kv_heads * (s->head_dim + s->v_dim) : 0) +
+                    (p->rt->pack_queries ? s->heads * s->head_dim : 0);
+    double bytes = s->batch * s->q_len * copied * half_width(p);
+    if (!s->causal || s->q_len <= 1 || !(bytes > 0)) return;
+    kernel k = plan_kernel_rows(p, KERNEL_COPY, bytes / half_width(p), 1, 0);
+    plan_read_bytes(p, &k, bytes, born);
+    k.write_bytes = bytes;
+    plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
+}
+
 void lower_attention(planner *p)
 {
     uint32_t q = plan_in(p, 0), out = plan_out(p, 0);
@@ -303,7 +339,10 @@ void lower_attention(planner *p)
     if (h.projected > 0) lower_projection(p, h.projected);
     else
         for (uint32_t i = 0; i < 3; i++) prepare(p, plan_in(p, i), false);
+    if (h.projected <= 0) fill_cache(p, &h.s, p->v[q].born);
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
+    if (p->opt.lone && k.math == PREC_FP8) /* a cache in 8 bits */
+        p->v[plan_in(p, 1)].width = p->v[plan_in(p, 2)].width = 1;
     k.shape.attention = h.s;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;

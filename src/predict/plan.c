@@ -27,7 +27,7 @@ static double math_width(const plan_options *opt)
     case PREC_BF16: return 2;
     case PREC_FP8:
     case PREC_INT8: return 1;
-    case PREC_FP4:
+    case PREC_FP4: return 0.5625; /* with an 8-bit scale for 16 values */
     case PREC_INT4: return 0.5;
     default: return 4;
     }
@@ -343,6 +343,15 @@ static void walk(planner *p)
     }
 }
 
+/* An operator in a loop finds what it read and wrote the last time, except for weights where the loop goes through copies. */
+static void lone_distances(kernel *k, const runtime_profile *rt, double footprint)
+{
+    k->hot_bytes = k->read_bytes;
+    k->hot_distance = k->write_distance = footprint;
+    if (rt->lone_copies > 0) k->weight_distance = rt->lone_copies * k->weight_bytes;
+    k->weight_rotated = rt->lone_copies < 0;
+}
+
 pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *runtime, const plan_options *opt, arena *a,
                    pg_error *e)
 {
@@ -350,6 +359,7 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     out->g = us->g;
     out->runtime = runtime;
     out->opt = *opt;
+    out->lone = opt->lone;
     planner p = {.us = us, .g = us->g, .s = us->s, .rt = runtime, .opt = *opt, .a = a, .out = out};
     p.v = ARENA_ARRAY(a, value, us->g->n_tensors);
     p.maker = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
@@ -368,7 +378,10 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     walk(&p);
     if (p.failed) return error_nomem(e, a);
     out->footprint = p.clock;
-    for (uint32_t i = 0; i < out->n_kernels; i++) out->kernels[i].k.weight_distance = p.clock;
+    for (uint32_t i = 0; i < out->n_kernels; i++) {
+        out->kernels[i].k.weight_distance = p.clock;
+        if (opt->lone) lone_distances(&out->kernels[i].k, runtime, p.clock);
+    }
     pg_code code = peak_memory(&p, e);
     if (code) return code;
     weight_memory(&p);

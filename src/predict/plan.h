@@ -11,6 +11,7 @@ typedef struct plan_options {
     precision math; /* PREC_FP32 ... */
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
+    bool lone; /* one operator by itself, over and over, as kernels are measured */
 } plan_options;
 
 /* One launch in execution order. */
@@ -46,6 +47,7 @@ typedef struct kernel_plan {
     uint32_t n_steps;
     double launches;      /* operations that launch something, in a step */
     double views;         /* operations that only make a view */
+    bool lone;            /* plan_options.lone */
     double flops;         /* of a step */
     double footprint;     /* bytes that a step touches, for the question what stays in L2 from step to step */
     double unknown_share; /* of operators without a shape or of unknown kind */

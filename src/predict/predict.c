@@ -47,11 +47,12 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
                                   (spec->coalescing_efficiency > 0 ? spec->coalescing_efficiency : 1);
     if (spec->cache_hit_ratio > 0)
         s.l2_mb *= 2 * clamp(spec->cache_hit_ratio, 0.01, 1); /* 0.5: as the cache's size says */
-    if (opt->level && !opt->fast_mode) {
-        for (int p = 0; p < PREC_COUNT; p++) s.tflops[p] *= opt->level->compute;
-        s.fp16_vector_tflops *= opt->level->compute;
-        s.bandwidth_gbs *= opt->level->memory;
-    }
+    bool level = opt->level && !opt->fast_mode;
+    g->compute_level = level ? opt->level->compute : 1;
+    g->memory_level = level ? opt->level->memory : 1;
+    for (int p = 0; p < PREC_COUNT; p++) s.tflops[p] *= g->compute_level;
+    s.fp16_vector_tflops *= g->compute_level;
+    s.bandwidth_gbs *= g->memory_level;
     cost_gpu_init(&g->cost, &s, c);
 }
 
@@ -78,8 +79,9 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
                speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
-        double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
-        double stream = c.dram_bytes / (g->cost.dram_peak * g->family_speed);
+        double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
+        double stream = c.dram_bytes * g->memory_level / (g->cost.dram_peak * g->family_speed);
+        before *= clamp(g->compute_level > g->memory_level ? g->compute_level : g->memory_level, 1, 2);
         if (roof < stream) roof = stream;
         if (roof > before) roof = before;
         if (c.seconds < roof) c.seconds = roof;
@@ -145,6 +147,22 @@ static double power_of(const step_prediction *s, const gpu_spec *spec, const pre
     return idle + (tdp - idle) * clamp(active, 0, 1);
 }
 
+/* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
+static double lone_host_us(const kernel_plan *p)
+{
+    const runtime_profile *rt = p->runtime;
+    if (!p->lone || !p->n_kernels) return 0;
+    const kernel *k = &p->kernels[p->n_kernels - 1].k;
+    switch (k->kind) {
+    case KERNEL_CONV:
+    case KERNEL_DEPTHWISE: return rt->lone_conv_us;
+    case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
+    case KERNEL_NORM: return rt->lone_norm_us;
+    case KERNEL_SOFTMAX: return rt->lone_softmax_us;
+    default: return rt->lone_pointwise_us;
+    }
+}
+
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt)
 {
@@ -159,16 +177,21 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
-        if (peak > 0) ideal_compute += n * k->flops / peak;
+        if (peak > 0) ideal_compute += n * k->flops * g->compute_level / peak;
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
-    double slow = host_slowness(g->spec, pc);
-    if (!opt->fast_mode && !opt->device_time)
+    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
+    if (!opt->fast_mode && !opt->device_time && lone > 0) {
+        s.host_s = 1e-6 * lone;
+    } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
-    if (opt->measured) s.host_s *= opt->measured->host;
-    double first = s.host_s > 0 ? 1e-6 * slow * rt->host_us : 0; /* the GPU waits for the first launch */
-    if (opt->measured) first *= opt->measured->host;
+        first = 1e-6 * slow * rt->host_us; /* the GPU waits for the first launch */
+    }
+    if (opt->measured) {
+        s.host_s *= opt->measured->host;
+        first *= opt->measured->host;
+    }
     bool host_bound = s.host_s > s.gpu_s + first;
     s.seconds = host_bound ? s.host_s : s.gpu_s + first;
     s.limit = BOUND_HOST;
@@ -176,7 +199,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
     if (s.seconds > 0) {
         s.compute_utilization = clamp(ideal_compute / s.seconds, 0, 1);
-        s.memory_efficiency = clamp(s.dram_bytes / g->cost.dram_peak / s.seconds, 0, 1);
+        s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / s.seconds, 0, 1);
     }
     double w = interval_of(p, pc, opt, host_bound);
     s.low = s.seconds / (1 + w);

@@ -55,8 +55,9 @@ typedef struct step_prediction {
 typedef struct predict_gpu {
     const gpu_spec *spec;
     cost_gpu cost;
-    double clock_share;  /* sustained over boost; 1 unless real_hardware */
-    double family_speed; /* architecture_multiplier and batch_scaling_curve */
+    double clock_share;                 /* sustained over boost; 1 unless real_hardware */
+    double compute_level, memory_level; /* in the peaks of `cost`: gpu_level */
+    double family_speed;                /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);

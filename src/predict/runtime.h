@@ -30,10 +30,19 @@ typedef struct runtime_profile {
     bool quantized_io;         /* int8: activations stay int8 between layers */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
+    bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
+    bool pack_queries;       /* ... and copies the queries */
+    double quantize_kernels; /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
+
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */
     double host_view_us; /* ... one that only makes a view */
     double host_step_us; /* once a step: Python entry, synchronisation */
+
+    /* An operator by itself, over and over (op: models): microseconds to issue it; 0: as in a model. Such loops were timed from
+     * Python, on hosts of all ages. */
+    double lone_pointwise_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
+    double lone_copies; /* copies of its weights that such loops use in turn; 0: one; -1: as many as fill L2 */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */

@@ -1,0 +1,335 @@
+#include "bench/bench.h"
+
+#include "api/api.h"
+#include "base/map.h"
+
+struct bench {
+    arena a;
+    const bench_rows *rows;
+    const pg_catalog *catalog;
+    bench_options options;
+    bench_point *points;
+    size_t count;
+    map models, plans, gpus;
+    pg_model **model_list;
+    const char **model_errors;
+    pg_plan **plan_list;
+    const char **plan_errors;
+    size_t model_count, plan_count;
+    const pg_gpu **gpu_list;
+    const char **gpu_errors;
+    size_t gpu_count;
+};
+
+/* ---- values ---- */
+
+double bench_value(const bench_row *row, const pg_prediction *p, double *low, double *high)
+{
+    double unused;
+    if (!low) low = &unused;
+    if (!high) high = &unused;
+    *low = *high = -1;
+    switch (row->metric) {
+    case METRIC_LATENCY_MS:
+        *low = p->latency_low_ms;
+        *high = p->latency_high_ms;
+        return p->latency_ms;
+    case METRIC_THROUGHPUT:
+        if (p->latency_ms <= 0) return -1;
+        *low = p->throughput * p->latency_ms / p->latency_high_ms;
+        *high = p->throughput * p->latency_ms / p->latency_low_ms;
+        return p->throughput;
+    case METRIC_MEMORY_BYTES: return p->memory.total;
+    case METRIC_POWER_W: return p->power_w;
+    default: return -1;
+    }
+}
+
+double bench_seconds(const bench_row *row)
+{
+    double batch = row->batch > 0 ? (double)row->batch : 1,
+           gpus = row->data_parallel > 0 ? (double)row->data_parallel : 1;
+    if (row->metric == METRIC_LATENCY_MS) return row->value * 1e-3;
+    if (row->metric == METRIC_THROUGHPUT) return batch * gpus / row->value;
+    return -1;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static size_t word_end(const char *s, size_t n)
+{
+    while (s[n] && !is_digit(s[n]) && s[n] != '_' && s[n] != '-' && s[n] != '.') n++;
+    return n;
+}
+
+void bench_family(char *out, size_t cap, const char *model)
+{
+    const char *slash = NULL;
+    for (const char *p = model; *p; p++)
+        if (*p == '/' && p[1]) slash = p;
+    if (str_starts(str_c(model), "op:")) {
+        size_t n = 3;
+        while (model[n] && model[n] != ':') n++;
+        format_text(out, cap, "%.*s", (int)(n < 64 ? n : 64), model);
+        return;
+    }
+    const char *name = slash ? slash + 1 : model;
+    size_t n = word_end(name, 0);
+    /* two letters are too few to tell builds apart: "t5" of "t5-small", "se-resnext" of "se-resnext101" */
+    if (n < 3 && is_digit(name[n])) {
+        while (is_digit(name[n])) n++;
+    } else if (n < 3 && name[n]) {
+        n = word_end(name, n + 1);
+    }
+    format_text(out, cap, "%.*s", (int)(n < 64 ? n : 64), name);
+}
+
+/* ---- what rows share ---- */
+
+static const char *keep(bench *b, const char *text)
+{
+    const char *copy = str_copy(&b->a, str_c(text)).ptr;
+    return copy ? copy : "out of memory";
+}
+
+static const char *keep_error(bench *b, const pg_error *e)
+{
+    char text[640];
+    format_text(text, sizeof text, "%s%s%s", e->path, e->path[0] ? ": " : "", e->text);
+    return keep(b, text);
+}
+
+static bool takes_images(const pg_model *m)
+{
+    const pg_model_info *info = pg_model_describe(m);
+    for (size_t i = 0; i < info->input_count; i++)
+        if (info->inputs[i].rank == 4 && strcmp(info->family, "kernel") != 0) return true;
+    return false;
+}
+
+/* A size for images where the model has none to set is no mistake: tables give one column for all their models. */
+static pg_code open_model(pg_model **out, const bench_row *row, pg_error *e)
+{
+    pg_model_options o = {.image_size = (int)row->image_size};
+    pg_code code = pg_model_open(out, row->path, &o, e);
+    if (code != PG_E_USAGE || !row->image_size) return code;
+    o.image_size = 0;
+    if (pg_model_open(out, row->path, &o, NULL)) return code;
+    if (!takes_images(*out)) return PG_E_OK;
+    pg_model_free(*out);
+    *out = NULL;
+    return code;
+}
+
+/* The model of a row by (path, image size), opened when first seen; NULL: *why. */
+static pg_model *model_of(bench *b, const bench_row *row, uint32_t *index, const char **why)
+{
+    char size[32];
+    bool added = false;
+    size_t len = strlen(row->path) + sizeof size;
+    char *key = arena_alloc(&b->a, len);
+    if (!key) return NULL;
+    format_text(key, len, "%s|%lld", row->path, (long long)row->image_size);
+    uint32_t *at = map_add(&b->models, str_c(key), (uint32_t)b->model_count, &added);
+    if (!at) return NULL;
+    if (added) {
+        pg_error e = PG_ERROR_INIT;
+        size_t i = b->model_count++;
+        b->model_list[i] = NULL;
+        if (open_model(&b->model_list[i], row, &e)) b->model_errors[i] = keep_error(b, &e);
+    }
+    *index = *at;
+    *why = b->model_errors[*at];
+    return b->model_list[*at];
+}
+
+static pg_code find_optimizer(const bench_row *row, pg_optimizer *out, pg_error *e)
+{
+    static const char *const names[] = {"none", "sgd", "adamw"};
+    static const pg_optimizer kinds[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
+    for (size_t i = 0; row->optimizer && i < sizeof names / sizeof names[0]; i++)
+        if (!strcmp(names[i], row->optimizer)) {
+            *out = kinds[i];
+            return PG_E_OK;
+        }
+    return row->optimizer ? error_set(e, PG_E_UNSUPPORTED, "the optimizer '%.40s' is not known", row->optimizer)
+                          : PG_E_OK;
+}
+
+/* What the library is asked for; what it has no words for yet is said instead of left out. */
+static pg_code request_of(const bench_row *row, const pg_model_info *info, const bench_options *o, pg_request *r,
+                          pg_error *e)
+{
+    static const char *const later[] = {[METRIC_TOKENS_PER_S] = "tokens a second",
+                                        [METRIC_TTFT_MS] = "the time to the first token",
+                                        [METRIC_TPOT_MS] = "the time per token",
+                                        [METRIC_COUNT] = NULL};
+    *r = (pg_request){.batch = row->batch,
+                      .precision = row->precision,
+                      .runtime = row->runtime,
+                      .runtime_version = row->runtime_version,
+                      .task = row->task == TASK_TRAINING ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
+                      .layout = row->layout == LAYOUT_NHWC ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
+                      .autocast = row->autocast,
+                      .device_time = row->device_time,
+                      .fast_mode = o->fast_mode};
+    if (later[row->metric])
+        return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", later[row->metric]);
+    if (row->task > TASK_TRAINING)
+        return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", bench_task_name(row->task));
+    int64_t parallel[] = {row->gpu_count, row->tensor_parallel, row->pipeline_parallel, row->data_parallel,
+                          row->expert_parallel};
+    for (size_t i = 0; i < sizeof parallel / sizeof parallel[0]; i++)
+        if (parallel[i] > 1) return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict several GPUs");
+    if (row->quantization && strcmp(row->quantization, "none") != 0)
+        return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict the quantization '%.40s'",
+                         row->quantization);
+    if (info->sequence_symbol) r->sequence = row->seq_len;
+    if (!info->has_batch && info->fixed_batch > 0 && row->batch == info->fixed_batch) r->batch = 0;
+    return find_optimizer(row, &r->optimizer, e);
+}
+
+static pg_plan *plan_of(bench *b, const bench_row *row, const pg_model *m, uint32_t model, const char **why)
+{
+    pg_error e = PG_ERROR_INIT;
+    pg_request r;
+    bool added = false;
+    char key[320];
+    if (request_of(row, pg_model_describe(m), &b->options, &r, &e)) {
+        *why = keep_error(b, &e);
+        return NULL;
+    }
+    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %.60s|%.60s|%.60s", model, (long long)r.batch,
+                (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.device_time,
+                r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "");
+    const char *copy = keep(b, key);
+    uint32_t *at = map_add(&b->plans, str_c(copy), (uint32_t)b->plan_count, &added);
+    if (!at) {
+        *why = "out of memory";
+        return NULL;
+    }
+    if (added) {
+        size_t i = b->plan_count++;
+        b->plan_list[i] = NULL;
+        if (pg_plan_open(&b->plan_list[i], m, b->catalog, &r, &e)) b->plan_errors[i] = keep_error(b, &e);
+    }
+    *why = b->plan_errors[*at];
+    return b->plan_list[*at];
+}
+
+static const pg_gpu *gpu_of(bench *b, const char *name, const char **why)
+{
+    bool added = false;
+    uint32_t *at = map_add(&b->gpus, str_c(name), (uint32_t)b->gpu_count, &added);
+    if (!at) return NULL;
+    if (added) {
+        pg_error e = PG_ERROR_INIT;
+        size_t i = b->gpu_count++;
+        b->gpu_list[i] = pg_catalog_find(b->catalog, name, &e);
+        if (!b->gpu_list[i]) b->gpu_errors[i] = keep_error(b, &e);
+    }
+    *why = b->gpu_errors[*at];
+    return b->gpu_list[*at];
+}
+
+/* ---- points ---- */
+
+void bench_predict_point(bench_point *p)
+{
+    pg_error e = PG_ERROR_INIT;
+    if (p->skipped) return;
+    if (pg_plan_predict(p->plan, p->gpu, &p->p, &e)) {
+        p->skipped = "can't be predicted on this GPU";
+        return;
+    }
+    p->predicted = bench_value(p->row, &p->p, &p->low, &p->high);
+    if (p->row->metric != METRIC_MEMORY_BYTES && !p->p.fits) p->skipped = "doesn't fit into the GPU's memory";
+    else if (!(p->predicted > 0)) p->skipped = "the prediction has no such figure";
+    p->error = p->skipped ? 0 : p->predicted / p->row->value - 1;
+}
+
+void bench_predict(bench *b)
+{
+    for (size_t i = 0; i < b->count; i++) bench_predict_point(&b->points[i]);
+}
+
+static void fill_point(bench *b, bench_point *p, const bench_row *row)
+{
+    uint32_t model = 0;
+    const char *why = NULL;
+    p->row = row;
+    char family[80];
+    bench_family(family, sizeof family, row->model);
+    p->family = row->family && row->family[0] ? row->family : keep(b, family);
+    p->gpu = gpu_of(b, row->gpu, &why);
+    pg_model *m = p->gpu ? model_of(b, row, &model, &why) : NULL;
+    p->plan = m ? plan_of(b, row, m, model, &why) : NULL;
+    if (!p->plan) p->skipped = why ? why : "out of memory";
+    bench_predict_point(p);
+}
+
+static pg_code fill(bench *b, pg_error *e)
+{
+    const bench_options *o = &b->options;
+    size_t n = b->rows->count + 1;
+    b->points = ARENA_ARRAY(&b->a, bench_point, n);
+    b->model_list = ARENA_ARRAY(&b->a, pg_model *, n);
+    b->model_errors = ARENA_ARRAY(&b->a, const char *, n);
+    b->plan_list = ARENA_ARRAY(&b->a, pg_plan *, n);
+    b->plan_errors = ARENA_ARRAY(&b->a, const char *, n);
+    b->gpu_list = ARENA_ARRAY(&b->a, const pg_gpu *, n + o->gpu_count);
+    b->gpu_errors = ARENA_ARRAY(&b->a, const char *, n + o->gpu_count);
+    map_init(&b->models, &b->a);
+    map_init(&b->plans, &b->a);
+    map_init(&b->gpus, &b->a);
+    if (b->a.failed) return error_nomem(e, &b->a);
+    for (size_t i = 0; i < o->gpu_count; i++)
+        if (!pg_catalog_find(b->catalog, o->gpus[i], e)) return PG_E_NOT_FOUND;
+    for (size_t i = 0; i < b->rows->count; i++) {
+        const bench_row *row = &b->rows->rows[i];
+        const char *why = NULL;
+        const pg_gpu *gpu = gpu_of(b, row->gpu, &why);
+        bool wanted = !o->gpu_count;
+        for (size_t k = 0; k < o->gpu_count && gpu && !wanted; k++)
+            wanted = pg_catalog_find(b->catalog, o->gpus[k], NULL) == gpu;
+        if (wanted) fill_point(b, &b->points[b->count++], row);
+        if (b->a.failed) return error_nomem(e, &b->a);
+    }
+    return PG_E_OK;
+}
+
+pg_code bench_open(bench **out, const bench_rows *rows, const pg_catalog *catalog, const bench_options *options,
+                   pg_error *e)
+{
+    allocator alloc = rows->a.alloc;
+    *out = NULL;
+    bench *b = api_new(alloc, sizeof *b, e);
+    if (!b) return PG_E_NOMEM;
+    arena_init(&b->a, alloc, 0);
+    b->rows = rows;
+    b->catalog = catalog;
+    if (options) b->options = *options;
+    pg_code code = fill(b, e);
+    if (code) bench_free(b);
+    else *out = b;
+    return code;
+}
+
+void bench_free(bench *b)
+{
+    if (!b) return;
+    allocator alloc = b->a.alloc;
+    for (size_t i = 0; i < b->plan_count; i++) pg_plan_free(b->plan_list[i]);
+    for (size_t i = 0; i < b->model_count; i++) pg_model_free(b->model_list[i]);
+    arena_free(&b->a);
+    api_delete(alloc, b, sizeof *b);
+}
+
+bench_point *bench_points(bench *b, size_t *count)
+{
+    *count = b->count;
+    return b->points;
+}

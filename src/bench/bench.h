@@ -1,0 +1,48 @@
+/* Measured points held against predictions. Models are opened once, plans are shared by all rows that differ in GPU or value
+ * only, and stay open, so that a fit can predict again after it moved a constant. */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "bench/points.h"
+#include "phantom/phantom.h"
+
+typedef struct bench_point {
+    const bench_row *row;
+    const char *skipped;         /* why it can't be predicted; NULL: it can */
+    const char *family;          /* what must be on one side of a split: the row's, else from the model's name */
+    const pg_gpu *gpu;           /* NULL: not known */
+    const pg_plan *plan;         /* NULL when skipped */
+    pg_prediction p;             /* as pg_plan_predict gave it */
+    double predicted, low, high; /* in the metric's unit */
+    double error;                /* predicted / measured - 1 */
+} bench_point;
+
+typedef struct bench bench;
+
+typedef struct bench_options {
+    const char *const *gpus; /* only rows of these GPUs (keys or aliases); NULL: all */
+    size_t gpu_count;
+    bool fast_mode; /* the plain roofline */
+} bench_options;
+
+/* Opens what the rows need and predicts them once. Both must outlive the result. A GPU of `options` that isn't known is
+ * PG_E_NOT_FOUND; whatever is wrong with a row only skips it. */
+pg_code bench_open(bench **out, const bench_rows *rows, const pg_catalog *catalog, const bench_options *options,
+                   pg_error *e);
+void bench_free(bench *b);
+/* The points in the order of the rows; those of other GPUs than asked for are left out. */
+bench_point *bench_points(bench *b, size_t *count);
+/* Predicts all points that aren't skipped again, with the catalog's constants as they are now. */
+void bench_predict(bench *b);
+
+/* One point anew. A point that no longer fits into the GPU's memory gets `skipped`. */
+void bench_predict_point(bench_point *p);
+/* A prediction in the unit of the row's metric; *low and *high (not NULL) its 80 % interval, or negative where there is none. */
+double bench_value(const bench_row *row, const pg_prediction *p, double *low, double *high);
+/* Seconds of a step that the row's measurement means; negative for what is no time. */
+double bench_seconds(const bench_row *row);
+
+/* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
+void bench_family(char *out, size_t cap, const char *model);
+
+#endif
