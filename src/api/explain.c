@@ -91,10 +91,10 @@ static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gp
     row->ideal_ms = c->ideal_s * 1e3 * s->trips;
     row->flops = k->flops * s->trips;
     row->bytes = (k->read_bytes + k->weight_bytes + k->write_bytes) * s->trips;
-    double peak = g->cost.peak[k->math];
+    double peak = g->cost.peak[k->math] / g->compute_level;
     if (c->seconds > 0) {
         row->flops_share = peak > 0 ? k->flops / peak / c->seconds : 0;
-        row->bandwidth_share = c->dram_bytes / g->cost.dram_peak / c->seconds;
+        row->bandwidth_share = c->dram_bytes * g->memory_level / g->cost.dram_peak / c->seconds;
     }
     row->bound = limits[c->limit];
     return PG_E_OK;

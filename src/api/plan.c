@@ -192,7 +192,7 @@ pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *cat
     pg_code code = check_request(p, e);
     if (!code) code = build(p, e);
     if (code) {
-        if (code != PG_E_USAGE) error_source(e, model->info.path);
+        if (code != PG_E_USAGE && code != PG_E_NOT_FOUND) error_source(e, model->info.path);
         pg_plan_free(p);
     } else {
         *out = p;

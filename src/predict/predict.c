@@ -47,14 +47,12 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
                                   (spec->coalescing_efficiency > 0 ? spec->coalescing_efficiency : 1);
     if (spec->cache_hit_ratio > 0)
         s.l2_mb *= 2 * clamp(spec->cache_hit_ratio, 0.01, 1); /* 0.5: as the cache's size says */
-    g->over_peak = g->over_stream = 1;
-    if (opt->level && !opt->fast_mode) {
-        if (opt->level->compute > 1) g->over_peak = opt->level->compute;
-        if (opt->level->memory > 1) g->over_stream = opt->level->memory;
-        for (int p = 0; p < PREC_COUNT; p++) s.tflops[p] *= opt->level->compute;
-        s.fp16_vector_tflops *= opt->level->compute;
-        s.bandwidth_gbs *= opt->level->memory;
-    }
+    bool level = opt->level && !opt->fast_mode;
+    g->compute_level = level ? opt->level->compute : 1;
+    g->memory_level = level ? opt->level->memory : 1;
+    for (int p = 0; p < PREC_COUNT; p++) s.tflops[p] *= g->compute_level;
+    s.fp16_vector_tflops *= g->compute_level;
+    s.bandwidth_gbs *= g->memory_level;
     cost_gpu_init(&g->cost, &s, c);
 }
 
@@ -81,8 +79,9 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
                speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
-        double roof = p->kernels[i].k.flops * g->over_peak / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
-        double stream = c.dram_bytes * g->over_stream / (g->cost.dram_peak * g->family_speed);
+        double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
+        double stream = c.dram_bytes * g->memory_level / (g->cost.dram_peak * g->family_speed);
+        before *= clamp(g->compute_level > g->memory_level ? g->compute_level : g->memory_level, 1, 2);
         if (roof < stream) roof = stream;
         if (roof > before) roof = before;
         if (c.seconds < roof) c.seconds = roof;
@@ -186,7 +185,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
-        if (peak > 0) ideal_compute += n * k->flops / peak;
+        if (peak > 0) ideal_compute += n * k->flops * g->compute_level / peak;
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
@@ -212,7 +211,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
     if (s.seconds > 0) {
         s.compute_utilization = clamp(ideal_compute / s.seconds, 0, 1);
-        s.memory_efficiency = clamp(s.dram_bytes / g->cost.dram_peak / s.seconds, 0, 1);
+        s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / s.seconds, 0, 1);
     }
     finish_parts(&s.parts, &s);
     double w = interval_of(p, &s, pc, opt);

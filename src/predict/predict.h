@@ -86,9 +86,9 @@ typedef struct step_prediction {
 typedef struct predict_gpu {
     const gpu_spec *spec;
     cost_gpu cost;
-    double clock_share;  /* sustained over boost; 1 unless real_hardware */
-    double family_speed; /* architecture_multiplier and batch_scaling_curve */
-    double over_peak, over_stream; /* a measured level above the specification does not raise the roofs: at least 1 */
+    double clock_share;                 /* sustained over boost; 1 unless real_hardware */
+    double compute_level, memory_level; /* in the peaks of `cost`: gpu_level */
+    double family_speed;                /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
 /* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
