@@ -97,7 +97,7 @@ static void build_industrial(nn *n, const void *dims)
         if (i) x = deconv_relu(n, x, down[i] / 2);
         nn_pop(n, mark);
     }
-    x = nn_conv(n, x, "output", (nn_conv2d){.out = 1, .k = 1, .bias = true});
+    x = nn_conv(n, x, "logits", (nn_conv2d){.out = 1, .k = 1, .bias = true});
     nn_output(n, nn_op1(n, OP_Sigmoid, "sigmoid", x), "output");
 }
 
@@ -144,8 +144,9 @@ static void build_vnet(nn *n, const void *dims)
     }
     x = conv3d_bn(n, x, "output.upsample", (nn_conv2d){.out = 16, .k = 2, .stride = -2});
     x = nn_conv3d(n, x, "output.conv", (nn_conv2d){.out = 3, .k = 3, .pad = 1, .bias = true});
-    nn_output(n, nn_op1(n, OP_Softmax, "softmax", x), "output");
+    x = nn_op1(n, OP_Softmax, "softmax", x);
     nn_attr(n, ATTR_axis, 1);
+    nn_output(n, x, "output");
 }
 
 #define DLE "https://github.com/NVIDIA/DeepLearningExamples/tree/master/"
