@@ -141,6 +141,11 @@ void nn_attr_ints(nn *n, attr_key key, uint32_t count, const int64_t *v)
     if (!n->failed) must(n, graph_attr_ints(n->g, key, v, count));
 }
 
+void nn_attr_text(nn *n, attr_key key, const char *v)
+{
+    if (!n->failed) must(n, graph_attr_string(n->g, key, str_c(v)));
+}
+
 /* ---- images ---- */
 
 static void window_attrs(nn *n, const nn_conv2d *s)
@@ -161,6 +166,7 @@ static nn_val conv(nn *n, op_kind kind, nn_val x, const char *layer, const nn_co
     nn_val y = emit(n, kind, layer, in, s->bias ? 3 : 2, s->out);
     window_attrs(n, s);
     if (groups > 1) nn_attr(n, ATTR_group, groups);
+    if (s->dilation > 1) nn_attr_ints(n, ATTR_dilations, 2, (int64_t[]){s->dilation, s->dilation});
     return y;
 }
 
@@ -242,7 +248,7 @@ nn_val nn_upsample2(nn *n, nn_val x, const char *layer)
     size_t mark = nn_push(n, "%s", layer);
     uint32_t scales = nn_floats(n, "scales", (double[]){1, 1, 2, 2}, 4);
     nn_val y = emit(n, OP_Resize, "resize", (uint32_t[]){x.t, NO_TENSOR, scales}, 3, x.c);
-    if (!n->failed) must(n, graph_attr_string(n->g, ATTR_mode, STR("nearest")));
+    nn_attr_text(n, ATTR_mode, "nearest");
     nn_pop(n, mark);
     return y;
 }

