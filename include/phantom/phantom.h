@@ -187,6 +187,7 @@ typedef struct pg_request {
     bool fast_mode;         /* the plain roofline */
     bool real_hardware;     /* sustained clocks under thermal and power limits */
     bool device_time;       /* GPU time only, no host */
+    bool any_memory;        /* speed and power also where `fits` is false: for what was measured and so did fit */
     const char *measured_gpu; /* a GPU on which this very model was measured: predictions on all GPUs are scaled by what that
                                * shows; NULL: none. Copied. */
     double measured_ms;     /* the time of a step there; with measured_gpu only */

@@ -172,13 +172,14 @@ static pg_code request_of(const bench_row *row, const pg_model_info *info, const
                                         [METRIC_TPOT_MS] = "the time per token",
                                         [METRIC_COUNT] = NULL};
     *r = (pg_request){.batch = row->batch,
-                      .precision = row->precision,
-                      .runtime = row->runtime,
+                      .precision = bench_precision(row),
+                      .runtime = bench_runtime(row),
                       .runtime_version = row->runtime_version,
                       .task = row->task == TASK_TRAINING ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
                       .layout = row->layout == LAYOUT_NHWC ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = row->autocast,
                       .device_time = row->device_time,
+                      .any_memory = true,
                       .fast_mode = o->fast_mode};
     if (later[row->metric])
         return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", later[row->metric]);
@@ -242,16 +243,6 @@ static const pg_gpu *gpu_of(bench *b, const char *name, const char **why)
 
 /* ---- points ---- */
 
-const char *bench_runtime(const bench_row *row)
-{
-    return row->runtime && row->runtime[0] ? row->runtime : "pytorch";
-}
-
-const char *bench_precision(const bench_row *row)
-{
-    return row->precision && row->precision[0] ? row->precision : "fp16";
-}
-
 static void predict_roofline(bench_point *p)
 {
     pg_prediction f;
@@ -272,8 +263,7 @@ void bench_predict_point(bench_point *p)
         return;
     }
     p->predicted = bench_value(p->row, &p->p, &p->low, &p->high);
-    if (p->row->metric != METRIC_MEMORY_BYTES && !p->p.fits) p->skipped = "doesn't fit into the GPU's memory";
-    else if (!(p->predicted > 0)) p->skipped = "the prediction has no such figure";
+    if (!(p->predicted > 0)) p->skipped = "the prediction has no such figure";
     p->error = p->skipped ? 0 : p->predicted / p->row->value - 1;
 }
 

@@ -13,7 +13,7 @@ typedef struct plan_options {
     precision math; /* PREC_FP32 ... */
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
-    bool lone; /* one operator by itself, over and over, as kernels are measured */
+    bool lone;           /* one operator by itself, over and over, as kernels are measured */
     bool training;       /* a whole training step: forward, loss, backward, optimizer */
     bool checkpointing;  /* ... that keeps the inputs of blocks alone and runs each block forward again */
     bool each_parameter; /* the optimizer and the zeroing of gradients go parameter by parameter (PyTorch before 2.0) */
@@ -68,7 +68,7 @@ typedef struct kernel_plan {
     uint32_t n_kernels;
     plan_step *steps;
     uint32_t n_steps;
-    bool lone;            /* plan_options.lone */
+    bool lone;       /* plan_options.lone */
     double launches; /* operations that launch something, in a step: forward and loss */
     double launches_backward, launches_optimizer;
     double gradient_bytes; /* of all parameters, as data parallelism exchanges them */

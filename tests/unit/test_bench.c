@@ -223,7 +223,7 @@ static void rows_are_predicted_or_skipped(void **state)
         "\"memory_bytes\", \"value\": 9e8}, {" ROW ", \"batch\": 1048576}]}";
     static const char *const skips[] = {
         NULL,           NULL,     "none", "nonet", "first token", "int3", "unknown runtime",
-        "several GPUs", "decode", NULL,   "memory"};
+        "several GPUs", "decode", NULL,   NULL /* it was measured, so it did fit */};
     bench_rows r;
     pg_error e = PG_ERROR_INIT;
     pg_catalog *c;
@@ -260,6 +260,30 @@ static void rows_are_predicted_or_skipped(void **state)
     bench_rows_free(&r);
 }
 
+static void what_a_row_leaves_open_comes_from_its_source(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *runtime, *precision, *source, *want_runtime, *want_precision;
+    } cases[] = {
+        {NULL, NULL, NULL, "pytorch", "fp16"},
+        {"vllm", "int8", "closed/x/results/T4x1_TRT/y", "vllm", "int8"},
+        {NULL, "int8", "closed/x/results/T4x1_TRT/y", "tensorrt", "int8"},
+        {NULL, "int8,fp16", "a list", "tensorrt", "int8"},
+        {NULL, "fp16", "PyTorch/Classification/ConvNets/resnet50v1.5/README.md", "pytorch", "fp16"},
+        {NULL, "fp16", "PyTorch/Classification/ConvNets/triton/resnet50/README.md", "tensorrt", "fp16"},
+        {NULL, "fp16", "TensorFlow2/LanguageModeling/BERT/README.md", "tensorflow", "fp16"},
+        {NULL, "tf32+xla", "TensorFlow/Classification/ConvNets/README.md", "tensorflow-xla", "tf32"},
+        {NULL, "fp16+xla", NULL, "pytorch-compile", "fp16"},
+        {NULL, "fp32|fp16", NULL, "pytorch", "fp32|fp16"}, /* which of them is not said */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_row row = {.runtime = cases[i].runtime, .precision = cases[i].precision, .source = cases[i].source};
+        assert_string_equal(bench_runtime(&row), cases[i].want_runtime);
+        assert_string_equal(bench_precision(&row), cases[i].want_precision);
+    }
+}
+
 static void families_come_from_names(void **state)
 {
     (void)state;
@@ -293,6 +317,7 @@ int main(void)
         cmocka_unit_test(nothing_leaks_when_memory_ends),
         cmocka_unit_test(paths_are_relative_to_the_file),
         cmocka_unit_test(rows_are_predicted_or_skipped),
+        cmocka_unit_test(what_a_row_leaves_open_comes_from_its_source),
         cmocka_unit_test(families_come_from_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
