@@ -37,3 +37,14 @@ models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json
 models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/mlperf.json"
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
+for key in tensorflow tensorflow-xla; do
+    # Detection and segmentation are left out: their tables hold pre- and post-processing on the CPU.
+    python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
+    python3 - "$work/tensorflow.json" "$key" <<'PY'
+import json, sys
+j = json.load(open(sys.argv[1]))
+j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == sys.argv[2] and not r['model'].startswith(('ssd', 'unet', 'vnet'))]
+json.dump(j, open(sys.argv[1], 'w'))
+PY
+    models --rounds 2 --fit "$key.host_us,$key.host_step_us,$key.conv_speed,$key.gemm_speed,$key.attention_speed,$key.pointwise_speed" "$work/tensorflow.json"
+done
