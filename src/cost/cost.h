@@ -13,7 +13,7 @@
 #include "cost/constants.h"
 #include "cost/kernel.h"
 
-enum { COST_TILES = 10 };
+enum { COST_TILES = 13 };
 
 /* Derived once per (GPU, constants) so that a kernel's cost needs no division by specification fields. Keeps a pointer
  * to the constants, which must outlive it. No field is for callers. */
@@ -31,6 +31,7 @@ typedef struct cost_gpu {
     double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
     double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
+    int tiles_tensor, tiles_vector, tiles_staged; /* bits: tiles that libraries have here: products, Winograd in stages */
     bool tensor[PREC_COUNT];             /* `peak` is a matrix unit's */
 } cost_gpu;
 
