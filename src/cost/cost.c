@@ -123,6 +123,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
     double share = spec->coalescing_efficiency > 0 ? cost_min(spec->coalescing_efficiency, 1) : c->memory_dram_share;
     g->dram = g->dram_peak * share * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
+    if (spec->compute_capability >= 6 && spec->compute_capability < 6.05) g->dram *= c->memory_gp100_share;
     double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;
     g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);
     /* L2 is never slower than the memory behind it. */
@@ -137,6 +138,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->async = spec->compute_capability >= 9 && spec->compute_capability < 12;
     g->quantum = g->async ? c->gemm_async_quantum : c->gemm_quantum;
     gpu_power(g, spec);
+    cost_tile_sets(g, spec->compute_capability);
     cost_tiles_init(g);
     cost_comm_init(g, spec);
 }

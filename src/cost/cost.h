@@ -13,7 +13,7 @@
 #include "cost/constants.h"
 #include "cost/kernel.h"
 
-enum { COST_TILES = 10 };
+enum { COST_TILES = 13 };
 
 /* How GPUs of this kind are joined in the systems that they are sold in. */
 typedef struct cost_links {
@@ -40,6 +40,7 @@ typedef struct cost_gpu {
     double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
     double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
+    int tiles_tensor, tiles_vector, tiles_staged; /* bits: tiles that libraries have here: products, Winograd in stages */
     bool tensor[PREC_COUNT];             /* `peak` is a matrix unit's */
     cost_links links;
 } cost_gpu;

@@ -91,7 +91,7 @@ typedef struct kernel {
     double hot_bytes;       /* of read_bytes: written recently by an earlier kernel of the same step ... */
     double hot_distance;    /* ... with this many bytes touched since then: in L2 only if that fits */
     double weight_distance; /* bytes touched since the weights were last used (a step's working set); INFINITY: cold */
-    bool weight_rotated;    /* instead: copies of the weights that together fill L2 are used in turn */
+    bool weight_rotated;    /* ... or, if that is less, copies of the weights that together just fill L2 */
     double write_distance;  /* bytes touched until the output is written again in place: stays in L2 if that fits;
                                0 (the usual case in a model's step): all written bytes reach DRAM */
     double serial_turns;    /* turns of a loop that every thread makes one after the other, ... */

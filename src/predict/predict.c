@@ -164,7 +164,7 @@ static double lone_host_us(const kernel_plan *p)
     case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
     case KERNEL_NORM: return rt->lone_norm_us;
     case KERNEL_SOFTMAX: return rt->lone_softmax_us;
-    default: return rt->lone_pointwise_us;
+    default: return k->read_bytes > 1.5 * k->write_bytes ? rt->lone_binary_us : rt->lone_unary_us;
     }
 }
 
@@ -192,6 +192,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
+        first = s.host_s * rt->lone_first;
     } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow *
                    (rt->host_step_us +
