@@ -192,6 +192,7 @@ static void free_constant_add(const char *name)
                       {"depthwise_speed", &r->depthwise_speed, 0.3, 8},
                       {"gemm_speed", &r->gemm_speed, 0.3, 2.5},
                       {"attention_speed", &r->attention_speed, 0.3, 4},
+                      {"train_pointwise_speed", &r->train_pointwise_speed, 0.3, 1.3},
                       {"pointwise_speed", &r->pointwise_speed, 0.3, 1.3}};
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
             char full[80];

@@ -65,6 +65,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, gemm_speed, 0.1, 10),
     REAL(runtime_profile, attention_speed, 0.1, 10),
     REAL(runtime_profile, pointwise_speed, 0.1, 10),
+    REAL(runtime_profile, train_pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
 };
 
@@ -124,7 +125,8 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
                               pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
-    p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
+    p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed =
+        p->train_pointwise_speed = 1;
     for (uint32_t i = 0; like && like->kind == TOML_TEXT && i < c->n_runtimes; i++) {
         const runtime_profile *o = &c->runtimes[i];
         if (!str_eq(o->key, like->is.text)) continue;
@@ -133,6 +135,7 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
         p->gemm_speed = o->gemm_speed;
         p->attention_speed = o->attention_speed;
         p->pointwise_speed = o->pointwise_speed;
+        p->train_pointwise_speed = o->train_pointwise_speed;
         return PG_E_OK;
     }
     return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one")

@@ -168,7 +168,7 @@ static pg_code build(pg_plan *p, pg_error *e)
                       .lone = !strcmp(p->model->info.family, "kernel"),
                       .training = training,
                       .checkpointing = training && r->gradient_checkpointing,
-                      .each_parameter = old,
+                      .legacy = old,
                       .optimizer = optimizer_of(r)};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     p->image = !code && is_like_measured(p);

@@ -29,8 +29,9 @@ typedef enum kernel_pass {
     PASS_FORWARD,
     PASS_DGRAD, /* gradient of the input: a convolution is described with input and output exchanged; attention: all of its
                    gradients, with the forward shape */
-    PASS_WGRAD,     /* gradient of the weights: the forward shape; sums over batch and pixels */
-    PASS_STATISTICS /* batch normalisation in training: its sums over the batch, and what is applied with them */
+    PASS_WGRAD,       /* gradient of the weights: the forward shape; sums over batch and pixels */
+    PASS_WGRAD_WHOLE, /* the same by a kernel of the vector units that does not split its sum over SMs */
+    PASS_STATISTICS   /* batch normalisation in training: its sums over the batch, and what is applied with them */
 } kernel_pass;
 
 /* C[m,n] = A[m,k] B[k,n], `batch` of them. B is the weight where there is one. */

@@ -57,6 +57,8 @@ double cost_resident(const cost_gpu *g, double distance);
 cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k);
 /* Time for the traffic at `share` of the long-stream bandwidth, with the ramp of small streams. */
 double cost_memory_time(const cost_gpu *g, cost_traffic t, double share);
+/* Time that batch normalisation's thread blocks, one a channel, take at least. */
+double cost_channels_time(const cost_gpu *g, const kernel *k, cost_traffic t);
 /* Time of tiles * work on a unit with power limit: `seconds` at boost clock that hold `flops`. */
 double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops);
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w);

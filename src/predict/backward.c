@@ -63,7 +63,7 @@ void backward_give(planner *p, uint32_t t)
         plan_emit(p, &k, STEP_WGRAD, OP_KIND_COUNT);
     }
     /* zeroed gradients are added to; absent ones (PyTorch 2) take over what arrives first */
-    if (tr->parts[t] || (weight && p->opt.each_parameter)) {
+    if (tr->parts[t] || (weight && p->opt.legacy)) {
         kernel k = pointwise(p, n, 1);
         double bytes = n * (cast ? 4 : backward_width(p, t));
         plan_read_bytes(p, &k, bytes, p->clock);
@@ -204,7 +204,7 @@ static void batch_norm_backward(planner *p, uint32_t x, double born)
     plan_read_bytes(p, &k, saved, born);
     plan_emit(p, &k, STEP_BACKWARD, OP_KIND_COUNT);
     double again = p->clock - saved - n * backward_width(p, out);
-    k = pointwise(p, n, 6);
+    k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, channels, n / channels, 6 * n);
     k.pass = PASS_STATISTICS;
     k.channels_last = p->v[out].strided;
     plan_read_bytes(p, &k, n * backward_width(p, out), again);
@@ -213,6 +213,16 @@ static void batch_norm_backward(planner *p, uint32_t x, double born)
     p->train->silent = true;
     plan_emit(p, &k, STEP_BACKWARD, OP_KIND_COUNT);
     p->train->born[out] = p->clock;
+}
+
+/* Channels-last weight gradients on tensor cores, as far as cuDNN 8.3 had them: channels in eights, and groups of 4, 8, 16 or 32. */
+static bool is_whole(const planner *p, const kernel *f)
+{
+    const conv_shape *s = &f->shape.conv;
+    double in = s->in / s->groups, out = s->out / s->groups;
+    if (!p->opt.legacy || !f->channels_last || f->kind != KERNEL_CONV || f->math == PREC_FP32 || s->groups < 2)
+        return false;
+    return in != out || in > 32 || (in > 4 && fmod(in, 8) != 0);
 }
 
 static void conv_backward(planner *p)
@@ -238,7 +248,7 @@ static void conv_backward(planner *p)
     }
     if (wanted(p, w)) {
         kernel k = f;
-        k.pass = PASS_WGRAD;
+        k.pass = is_whole(p, &f) ? PASS_WGRAD_WHOLE : PASS_WGRAD;
         k.read_bytes = k.weight_bytes = k.write_bytes = k.hot_bytes = k.hot_distance = 0;
         read_gradient(p, &k, out);
         read_saved(p, &k, x);
@@ -374,6 +384,7 @@ static void norm_backward(planner *p)
     double rows = found->shape.rows.rows, cols = found->shape.rows.cols;
     if (wanted(p, x)) {
         kernel k = plan_kernel_rows(p, KERNEL_NORM, rows, cols, 2 * n * op_flops_per_element((op_kind)p->u->kind));
+        k.pass = PASS_DGRAD;
         read_gradient(p, &k, out);
         read_saved(p, &k, x);
         rows_emit(p, &k, x, STEP_BACKWARD);
@@ -425,6 +436,21 @@ static void spread(planner *p, uint32_t x, kernel_kind kind, double extra, bool 
     backward_give(p, x);
 }
 
+/* Each input looks at all windows that it lies in; a maximum also at the 8-byte index of where it was. */
+static void pool_backward(planner *p)
+{
+    const kernel *found = main_kernel(p);
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
+    double n = elements(p, x), n_out = elements(p, out), window = found ? found->shape.rows.cols : 1;
+    if (!wanted(p, x) || n <= 0) return;
+    window *= n_out / n;
+    if (window < 1) window = 1;
+    kernel k = plan_kernel_rows(p, KERNEL_POOL, n, window, n * window * 4);
+    read_gradient(p, &k, out);
+    if (p->u->kind == OP_MaxPool) plan_read_bytes(p, &k, n_out * 8, -1);
+    rows_emit(p, &k, x, STEP_BACKWARD);
+}
+
 static void reduce_backward(planner *p)
 {
     uint32_t x = plan_in(p, 0);
@@ -453,12 +479,28 @@ static void slice_backward(planner *p)
     backward_give(p, x);
 }
 
+/* A slice of a gradient: a view, which whoever needs dense data copies first. */
+static void slice_on(planner *p, uint32_t from, uint32_t to)
+{
+    uint32_t m = p->maker[to];
+    work_class w = m ? op_work_class((op_kind)p->us->u[m - 1].kind) : WORK_VIEW;
+    bool dense = w == WORK_CONV || w == WORK_GEMM || w == WORK_BATCHNORM || w == WORK_POOL || w == WORK_NORM ||
+                 w == WORK_SOFTMAX;
+    if (!dense || p->train->parts[to] || p->us->uses[to] > 1) {
+        pass_on(p, from, to);
+        return;
+    }
+    kernel k = plan_kernel_rows(p, KERNEL_COPY, elements(p, to), 1, 0);
+    plan_read_bytes(p, &k, elements(p, to) * backward_width(p, to), p->train->born[from]);
+    rows_emit(p, &k, to, STEP_BACKWARD);
+}
+
 static void copy_backward(planner *p)
 {
     uint32_t out = plan_out(p, 0);
     if (p->u->kind == OP_Concat) { /* its inputs' gradients are slices of its own */
         for (uint32_t i = 0; i < p->u->n_in; i++)
-            if (wants(p, i)) pass_on(p, out, plan_in(p, i));
+            if (wants(p, i)) slice_on(p, out, plan_in(p, i));
         return;
     }
     if (p->u->n_in && wants(p, 0) && p->v[out].base == p->v[plan_in(p, 0)].base) pass_on(p, out, plan_in(p, 0));
@@ -585,9 +627,7 @@ void backward_unit(planner *p)
         break;
     case WORK_NORM: norm_backward(p); break;
     case WORK_SOFTMAX: softmax_backward(p); break;
-    case WORK_POOL:
-        spread(p, plan_in(p, 0), KERNEL_ELEMENTWISE, elements(p, plan_out(p, 0)) * 8, p->u->kind == OP_MaxPool);
-        break;
+    case WORK_POOL: pool_backward(p); break;
     case WORK_REDUCE: reduce_backward(p); break;
     case WORK_SLICE: slice_backward(p); break;
     case WORK_VIEW:

@@ -95,6 +95,8 @@ void lower_pointwise(planner *p)
         train_statistics(p, plan_in(p, 0), false);
         p->train->silent = true;
         k.pass = PASS_STATISTICS;
+        k.shape.rows = train_channels(p, plan_in(p, 0));
+        k.channels_last = p->v[plan_in(p, 0)].strided;
     }
     plan_write(p, &k, out, width);
     keep_layout(p, out);
@@ -154,6 +156,14 @@ void lower_softmax(planner *p)
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     double width = result_width(p, p->u); /* under autocast: reads half, writes fp32, in one kernel */
     double n = elements(p, x), span = norm_span(p, x);
+    if (p->u->flags & UNIT_SCALES) {
+        kernel scale = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n);
+        plan_read(p, &scale, x);
+        scale.write_bytes = n * p->v[x].width;
+        plan_emit(p, &scale, STEP_COPY, OP_KIND_COUNT);
+        p->v[x].born = p->clock;
+        plan_mirror(p, x, scale.read_bytes + scale.write_bytes, 0);
+    }
     kernel k = plan_kernel_rows(p, KERNEL_SOFTMAX, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++) plan_write(p, &k, plan_out(p, i), width);

@@ -14,7 +14,7 @@ enum {
 
 static void passes(planner *p, double elements, double width, int count, int kernels, double parameters)
 {
-    double launches = p->opt.each_parameter ? parameters : (double)(uint64_t)((parameters - 1) / TENSORS_A_LAUNCH) + 1;
+    double launches = p->opt.legacy ? parameters : (double)(uint64_t)((parameters - 1) / TENSORS_A_LAUNCH) + 1;
     double bytes = elements * width * count / kernels;
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, elements / launches, 1, 2 * elements / launches);
     k.read_bytes = bytes * 2 / 3 / launches;
@@ -27,7 +27,7 @@ void optimizer_lower(planner *p, double elements, double parameters)
 {
     double width = p->opt.autocast ? 4 : p->opt.math == PREC_FP16 || p->opt.math == PREC_BF16 ? 2 : 4;
     if (elements <= 0 || parameters <= 0) return;
-    if (p->opt.each_parameter) { /* zero_grad() */
+    if (p->opt.legacy) { /* zero_grad() */
         kernel k = plan_kernel_rows(p, KERNEL_COPY, elements / parameters, 1, 0);
         plan_step step = {.op = NO_TENSOR, .kind = OP_Add, .tail = OP_KIND_COUNT, .trips = parameters};
         k.write_bytes = elements / parameters * width;

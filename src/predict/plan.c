@@ -246,6 +246,18 @@ void plan_contiguous(planner *p, uint32_t t)
     v->strided = false;
 }
 
+/* A copy of t in another layout, whose strides don't matter to anyone else. */
+void plan_relayout(planner *p, uint32_t t)
+{
+    value *v = &p->v[t];
+    kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements, 1, v->elements);
+    plan_read(p, &k, t);
+    k.write_bytes = v->elements * v->width;
+    plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
+    v->born = p->clock;
+    plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
+}
+
 /* ---- memory ---- */
 
 /* Peak of what is alive: a value from the unit that writes its memory to the last unit that reads it through any view. */

@@ -14,9 +14,11 @@ typedef struct plan_options {
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
     bool lone;           /* one operator by itself, over and over, as kernels are measured */
-    bool training;       /* a whole training step: forward, loss, backward, optimizer */
-    bool checkpointing;  /* ... that keeps the inputs of blocks alone and runs each block forward again */
-    bool each_parameter; /* the optimizer and the zeroing of gradients go parameter by parameter (PyTorch before 2.0) */
+    bool training;      /* a whole training step: forward, loss, backward, optimizer */
+    bool checkpointing; /* ... that keeps the inputs of blocks alone and runs each block forward again */
+    bool
+        legacy; /* PyTorch before 2.0 and its cuDNN 8: optimizers and the zeroing of gradients go parameter by parameter, and some
+                    channels-last weight gradients take a slow kernel */
     plan_optimizer optimizer;
 } plan_options;
 

@@ -75,6 +75,7 @@ void plan_cast(planner *p, uint32_t t, double width);
 void plan_contiguous(planner *p, uint32_t t);
 /* Training: the copy or cast of t that the unit made is made back in the backward pass; `kept` bytes of it are needed there. */
 void plan_mirror(planner *p, uint32_t t, double bytes, double kept);
+void plan_relayout(planner *p, uint32_t t);
 bool plan_is_float(const planner *p, uint32_t t);
 
 /* Operand i of the unit being lowered; NO_TENSOR: not given. */
@@ -127,6 +128,7 @@ typedef struct train {
 } train;
 
 bool train_begin(planner *p);
+rows_shape train_channels(const planner *p, uint32_t t);
 void train_statistics(planner *p, uint32_t t, bool apply); /* batch normalisation's forward pass over t */
 pg_code train_finish(planner *p, pg_error *e);             /* loss, backward pass, optimizer, memory */
 /* The optimizer's kernels over all parameters. */

@@ -56,7 +56,7 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
     cost_gpu_init(&g->cost, &s, c);
 }
 
-static double speed_of(const runtime_profile *rt, kernel_kind k)
+static double speed_of(const runtime_profile *rt, kernel_kind k, bool training)
 {
     switch (k) {
     case KERNEL_CONV: return rt->conv_speed;
@@ -64,7 +64,7 @@ static double speed_of(const runtime_profile *rt, kernel_kind k)
     case KERNEL_ATTENTION: return rt->attention_speed;
     case KERNEL_GEMM:
     case KERNEL_RECURRENT: return rt->gemm_speed;
-    default: return rt->pointwise_speed;
+    default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
     }
 }
 
@@ -76,7 +76,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
+               speed = speed_of(p->runtime, p->kernels[i].k.kind, p->opt.training) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);

@@ -34,6 +34,15 @@ bool train_begin(planner *p)
 
 /* ---- batch normalisation, forward ---- */
 
+/* A row a channel. */
+rows_shape train_channels(const planner *p, uint32_t t)
+{
+    const tensor_shape *ts = plan_shape(p, t);
+    double n = p->v[t].elements > 1 ? p->v[t].elements : 1, channels = 1;
+    if (ts->rank > 1 && num_known(ts->dims[1]) && ts->dims[1].v.i > 0) channels = (double)ts->dims[1].v.i;
+    return (rows_shape){channels, n / channels};
+}
+
 void train_statistics(planner *p, uint32_t t, bool apply)
 {
     const tensor_shape *ts = plan_shape(p, t);
@@ -45,7 +54,7 @@ void train_statistics(planner *p, uint32_t t, bool apply)
     plan_read_bytes(p, &k, bytes, p->v[t].born);
     plan_emit(p, &k, STEP_STATISTICS, OP_KIND_COUNT);
     if (!apply) return;
-    k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, 2 * n);
+    k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, channels, n / channels, 2 * n);
     k.pass = PASS_STATISTICS;
     k.channels_last = p->v[t].strided;
     plan_read_bytes(p, &k, bytes, p->clock - bytes);
