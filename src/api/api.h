@@ -40,6 +40,11 @@ struct pg_model {
     int32_t max_sequence; /* positions that a built-in model was made for; 0: no limit known */
 };
 
+/* How a request spreads over GPUs; all at least 1. */
+typedef struct api_split {
+    int gpus, data, tensor, pipeline;
+} api_split;
+
 struct pg_plan {
     arena a;
     const pg_model *model;
@@ -47,6 +52,7 @@ struct pg_plan {
     pg_request request;
     precision math;
     const runtime_profile *runtime;
+    api_split split;
     shapes shapes;
     units units;
     kernel_plan plan;
@@ -66,6 +72,10 @@ pg_code api_describe(pg_model *m, const char *path, bool strict, pg_error *e);
 /* Binding of the graph's symbols for a batch and a sequence length (0: the fallback). */
 int64_t *api_binding(const graph *g, int64_t batch, int64_t sequence, arena *a);
 int32_t api_sequence_symbol(const graph *g); /* -1: none */
+/* parallel.c: checks what the request says about several GPUs and fills in what it leaves open ... */
+pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e);
+/* ... and whether the plan that was made of it can be spread so. */
+pg_code api_split_check(pg_plan *p, pg_error *e);
 precision api_precision(const char *name, bool *ok);
 const char *api_precision_name(precision p);
 

@@ -54,6 +54,11 @@ static void shape_text(char *out, size_t cap, const kernel *k)
         format_text(out, cap, "%g steps x %g, %g -> %g", s->steps, s->batch, s->input, s->hidden);
         break;
     }
+    case KERNEL_COMM: {
+        const comm_shape *s = &k->shape.comm;
+        format_text(out, cap, "%.0f bytes, %g GPUs", s->bytes, s->gpus);
+        break;
+    }
     default:
         if (k->shape.rows.cols > 1) format_text(out, cap, "%.0f x %.0f", k->shape.rows.rows, k->shape.rows.cols);
         else format_text(out, cap, "%.0f", k->shape.rows.rows);
@@ -62,7 +67,8 @@ static void shape_text(char *out, size_t cap, const kernel *k)
 
 static void op_text(char *out, size_t cap, const plan_step *s)
 {
-    static const char *const roles[STEP_ROLES] = {"", " (cast)", " (copy)", " (bias)", " (batch norm)"};
+    static const char *const roles[STEP_ROLES] = {"",        " (cast)",       " (copy)",
+                                                  " (bias)", " (batch norm)", " (between GPUs)"};
     const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];
     if (s->tail != OP_KIND_COUNT)
         format_text(out, cap, "%s+%s%s", op_kind_name((op_kind)s->kind), op_kind_name((op_kind)s->tail), role);

@@ -3,9 +3,9 @@
 static const struct {
     const char *name;
     precision p;
-} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16},
-                  {"bf16", PREC_BF16}, {"fp8", PREC_FP8},   {"int8", PREC_INT8}, {"fp4", PREC_FP4},
-                  {"nvfp4", PREC_FP4}, {"mxfp4", PREC_FP4}, {"int4", PREC_INT4}};
+} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16}, {"bf16", PREC_BF16},
+                  {"fp8", PREC_FP8},   {"int8", PREC_INT8}, {"fp4", PREC_FP4},   {"nvfp4", PREC_FP4},
+                  {"mxfp4", PREC_FP4}, {"int4", PREC_INT4}};
 
 enum { PRECISIONS = sizeof precisions / sizeof precisions[0] };
 
@@ -49,7 +49,8 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     bool ok;
     p->math = api_precision(r->precision ? r->precision : "fp16", &ok);
     if (!ok)
-        return error_set(e, PG_E_USAGE, "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8, fp4, nvfp4, mxfp4, int4",
+        return error_set(e, PG_E_USAGE,
+                         "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8, fp4, nvfp4, mxfp4, int4",
                          r->precision);
     if (r->batch < 0 || r->batch > 1 << 20)
         return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)r->batch, 1 << 20);
@@ -61,12 +62,13 @@ static pg_code check_request(pg_plan *p, pg_error *e)
         return error_set(e, PG_E_USAGE, "the model's inputs have no batch dimension; use batch size 1");
     if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
         return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
-    return find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    pg_code code = api_split_read(&p->split, r, e);
+    return code ? code : find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
 }
 
 static pg_code collect_warnings(pg_plan *p, pg_error *e)
 {
-    p->warnings = ARENA_ARRAY(&p->a, const char *, 3);
+    p->warnings = ARENA_ARRAY(&p->a, const char *, 4);
     if (!p->warnings) return error_nomem(e, &p->a);
     if (p->shapes.rebatch_unsafe && p->model->g.fixed_batch && p->request.batch != p->model->g.fixed_batch)
         p->warnings[p->n_warnings++] =
@@ -79,6 +81,10 @@ static pg_code collect_warnings(pg_plan *p, pg_error *e)
         p->warnings[p->n_warnings++] = api_text(&p->a, str_c(text));
         if (!p->warnings[p->n_warnings - 1]) return error_nomem(e, &p->a);
     }
+    if (p->split.tensor > 1 && p->plan.divided < 0.5)
+        p->warnings[p->n_warnings++] =
+            "tensor parallelism divides less than half of this model's arithmetic: every GPU "
+            "does the rest in full";
     if (p->plan.unknown_share > 0)
         p->warnings[p->n_warnings++] =
             "some operators are unknown or have no known shape: the interval is wider for it";
@@ -104,11 +110,14 @@ static pg_code build(pg_plan *p, pg_error *e)
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
     if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
-    plan_options o = {.math = p->math,
+    plan_options o = {.tensor = p->split.tensor,
+                      .group = p->split.gpus,
+                      .math = p->math,
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC,
                       .lone = !strcmp(p->model->info.family, "kernel")};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
+    if (!code) code = api_split_check(p, e);
     p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);
 }
@@ -173,6 +182,8 @@ static predict_options options_of(const pg_plan *p, const gpu_spec *s)
                              .device_time = p->request.device_time,
                              .family = p->model->family,
                              .batch = (double)p->request.batch,
+                             .data = p->split.data,
+                             .pipeline = p->split.pipeline,
                              .basis = basis_of(p, s)};
 }
 
@@ -183,7 +194,8 @@ static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g
     if (narrow && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
         return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
                                     : "FP8 is slower than FP16 here: computes in FP16";
-    if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 && (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
+    if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 &&
+        (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
         return p->runtime->gemm_tf32 ? "fp32 convolutions and products run on TF32 units, the runtime's default"
                                      : "fp32 convolutions run on TF32 units, the framework's default";
     if (s->tflops[p->math] <= 0) {
@@ -202,7 +214,7 @@ static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g
 static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
-                     .weights = p->plan.memory.weights,
+                     .weights = p->plan.memory.weights * s->weight_share,
                      .activations = p->plan.memory.activations,
                      .workspace = p->plan.memory.workspace,
                      .runtime = s->runtime_bytes,
@@ -223,7 +235,10 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     memset(out, 0, sizeof *out);
     out->gpu = gpu->key;
     out->gpu_name = gpu->name;
-    out->gpu_count = 1;
+    out->gpu_count = plan->split.gpus;
+    out->data_parallel = plan->split.data;
+    out->tensor_parallel = plan->split.tensor;
+    out->pipeline_parallel = plan->split.pipeline;
     out->batch = plan->request.batch;
     out->task = "inference";
     out->precision = api_precision_name(plan->math);
@@ -235,11 +250,11 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->latency_ms = s.fits ? s.seconds * 1e3 : -1;
     out->latency_low_ms = s.fits ? s.low * 1e3 : -1;
     out->latency_high_ms = s.fits ? s.high * 1e3 : -1;
-    out->throughput = s.fits && s.seconds > 0 ? (double)plan->request.batch / s.seconds : -1;
+    out->throughput = s.fits && s.rate > 0 ? (double)plan->request.batch * s.rate : -1;
     out->memory_efficiency = s.fits ? s.memory_efficiency : -1;
     out->compute_utilization = s.fits ? s.compute_utilization : -1;
     out->bottleneck = s.fits ? limits[s.limit] : NULL;
-    out->power_w = s.fits ? s.power_w : -1;
+    out->power_w = s.fits ? s.power_w * plan->split.gpus : -1;
     out->gpu_ms = s.gpu_s * 1e3;
     out->host_ms = s.host_s * 1e3;
     out->flops = s.flops;

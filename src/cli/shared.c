@@ -1,9 +1,10 @@
 /* What load-model and compare-models have in common: options, and the way from them to a plan. */
 #include "cli/cli.h"
 
-enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16 };
+enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16, GPUS_MOST = 4096 };
 
-const char *const cli_precisions[] = {"fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "nvfp4", "mxfp4", "int4", NULL};
+const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "int8",
+                                      "fp4",  "nvfp4", "mxfp4", "int4", NULL};
 const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL};
 
 static const char *const formats[] = {"onnx", NULL};
@@ -34,6 +35,20 @@ static const option workload_options[] = {
      "Weights stay fp32 and are cast on every step, as torch.autocast does."},
 };
 const option_group group_workload = GROUP("Workload", workload_options);
+
+static const option parallel_options[] = {
+    {"gpu-count", 0, "N", OPTION_NUMBER, AT(gpu_count), 1, GPUS_MOST, NULL,
+     "GPUs in all. What the options below leave is data parallelism."},
+    {"data-parallel", 0, "N", OPTION_NUMBER, AT(data_parallel), 1, GPUS_MOST, NULL,
+     "Copies of the model, each with a batch of its own."},
+    {"tensor-parallel", 0, "N", OPTION_NUMBER, AT(tensor_parallel), 1, GPUS_MOST, NULL,
+     "GPUs that linear layers and attention heads are divided among."},
+    {"pipeline-parallel", 0, "N", OPTION_NUMBER, AT(pipeline_parallel), 1, GPUS_MOST, NULL,
+     "Stages that layers are put into, one after the other."},
+    {"expert-parallel", 0, "N", OPTION_NUMBER, AT(expert_parallel), 1, GPUS_MOST, NULL,
+     "GPUs that a mixture's experts are spread over, of those above."},
+};
+const option_group group_parallel = GROUP("Several GPUs", parallel_options);
 
 static const option hardware_options[] = {
     {"fast-mode", 0, NULL, OPTION_FLAG, AT(fast_mode), 0, 0, NULL,
@@ -167,7 +182,12 @@ pg_request cli_request(const cli *c, const pg_model_info *info)
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
                         .autocast = a->autocast,
                         .fast_mode = a->fast_mode,
-                        .real_hardware = a->real_hardware};
+                        .real_hardware = a->real_hardware,
+                        .gpu_count = (int)a->gpu_count,
+                        .data_parallel = (int)a->data_parallel,
+                        .tensor_parallel = (int)a->tensor_parallel,
+                        .pipeline_parallel = (int)a->pipeline_parallel,
+                        .expert_parallel = (int)a->expert_parallel};
 }
 
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about)

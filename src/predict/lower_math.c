@@ -59,7 +59,7 @@ static precision math_of(const planner *p, bool tf32)
     if (p->u->kind == OP_MatMulNBits || p->u->kind == OP_MatMulBnb4)
         return p->opt.math == PREC_FP32 ? PREC_FP32 : p->opt.math == PREC_BF16 ? PREC_BF16 : PREC_FP16;
     if (p->opt.math == PREC_FP32 && tf32 && !p->opt.lone) return PREC_TF32; /* a lone kernel: what was asked for */
-    if (p->opt.math == PREC_INT4) return PREC_FP16; /* weights only */
+    if (p->opt.math == PREC_INT4) return PREC_FP16;                         /* weights only */
     return p->opt.math;
 }
 

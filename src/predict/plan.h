@@ -7,7 +7,15 @@
 #include "graph/unit.h"
 #include "predict/runtime.h"
 
+/* A place behind a unit where a pipeline can be cut. */
+typedef struct plan_cut {
+    double weights; /* bytes that the unit is the first to use */
+    double live;    /* bytes of values that later units use */
+} plan_cut;
+
 typedef struct plan_options {
+    double tensor;  /* GPUs that linear layers are divided among; 0: one */
+    double group;   /* GPUs that collective operations of the model itself are between; 0: one */
     precision math; /* PREC_FP32 ... */
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
@@ -17,6 +25,7 @@ typedef struct plan_options {
 /* One launch in execution order. */
 typedef struct plan_step {
     uint32_t kernel;    /* index into plan.kernels */
+    uint32_t unit;      /* the last one that it runs for */
     uint32_t op;        /* the operator that names it */
     uint32_t count_ops; /* operators of the file in it */
     uint16_t kind;      /* op_kind of its main operation */
@@ -25,7 +34,7 @@ typedef struct plan_step {
     double trips;
 } plan_step;
 
-typedef enum step_role { STEP_MAIN, STEP_CAST, STEP_COPY, STEP_BIAS, STEP_NORM, STEP_ROLES } step_role;
+typedef enum step_role { STEP_MAIN, STEP_CAST, STEP_COPY, STEP_BIAS, STEP_NORM, STEP_COMM, STEP_ROLES } step_role;
 
 /* Kernels that are alike are costed once. */
 typedef struct plan_kernel {
@@ -45,9 +54,13 @@ typedef struct kernel_plan {
     uint32_t n_kernels;
     plan_step *steps;
     uint32_t n_steps;
+    plan_cut *cuts; /* per unit */
+    uint32_t n_cuts;
     double launches;      /* operations that launch something, in a step */
     double views;         /* operations that only make a view */
     bool lone;            /* plan_options.lone */
+    bool collective;      /* holds collective operations of its own */
+    double divided;       /* share of the operations that tensor parallelism divides */
     double flops;         /* of a step */
     double footprint;     /* bytes that a step touches, for the question what stays in L2 from step to step */
     double unknown_share; /* of operators without a shape or of unknown kind */

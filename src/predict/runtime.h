@@ -23,9 +23,11 @@ typedef struct runtime_profile {
     bool quantized_io;         /* int8: activations stay int8 between layers */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
-    bool paged_cache;            /* attention over a prompt also fills the paged cache of keys and values */
-    bool pack_queries;           /* ... and copies the queries */
-    double quantize_kernels;     /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
+    bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
+    bool pack_queries;       /* ... and copies the queries */
+    double quantize_kernels; /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
+
+    double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
 
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */
