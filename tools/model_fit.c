@@ -70,6 +70,11 @@ static const char *text_of(const json_t *b, const char *key, const char *fallbac
     return s ? s : fallback;
 }
 
+static pg_optimizer optimizer_of(const char *name)
+{
+    return !strcmp(name, "none") ? PG_OPTIMIZER_NONE : !strcmp(name, "sgd") ? PG_OPTIMIZER_SGD : PG_OPTIMIZER_DEFAULT;
+}
+
 static void add_row(const json_t *b, int family_id)
 {
     const char *metric = text_of(b, "metric", "");
@@ -83,6 +88,9 @@ static void add_row(const json_t *b, int family_id)
                     .precision = text_of(b, "precision", "fp16"),
                     .runtime = text_of(b, "runtime", "pytorch"),
                     .autocast = json_is_true(json_object_get(b, "autocast")),
+                    .runtime_version = json_string_value(json_object_get(b, "runtime_version")),
+                    .task = !strcmp(text_of(b, "task", ""), "training") ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
+                    .optimizer = optimizer_of(text_of(b, "optimizer", "")),
                     .device_time = json_is_true(json_object_get(b, "device_time")),
                     .layout = !strcmp(text_of(b, "layout", "nchw"), "nhwc") ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW};
     if (m->info.sequence_symbol) r.sequence = json_integer_value(json_object_get(b, "seq_len"));
@@ -184,6 +192,7 @@ static void free_constant_add(const char *name)
                       {"depthwise_speed", &r->depthwise_speed, 0.3, 8},
                       {"gemm_speed", &r->gemm_speed, 0.3, 2.5},
                       {"attention_speed", &r->attention_speed, 0.3, 4},
+                      {"train_pointwise_speed", &r->train_pointwise_speed, 0.3, 1.3},
                       {"pointwise_speed", &r->pointwise_speed, 0.3, 1.3}};
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
             char full[80];

@@ -63,6 +63,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, gemm_speed, 0.1, 10),
     REAL(runtime_profile, attention_speed, 0.1, 10),
     REAL(runtime_profile, pointwise_speed, 0.1, 10),
+    REAL(runtime_profile, train_pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
 };
 
@@ -70,7 +71,8 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, context_mb, 0, 10000),       REAL(predict_constants, context_mb_per_sm, 0, 100),
     REAL(predict_constants, idle_power_share, 0, 1),     REAL(predict_constants, compute_power_share, 0, 2),
     REAL(predict_constants, memory_power_share, 0, 2),   REAL(predict_constants, busy_power_share, 0, 1),
-    REAL(predict_constants, host_half_years, 0.5, 100),  REAL(predict_constants, interval_calibrated, 0, 2),
+    REAL(predict_constants, host_half_years, 0.5, 100),  REAL(predict_constants, host_backward, 0, 5),
+    REAL(predict_constants, host_optimizer, 0, 5),       REAL(predict_constants, interval_calibrated, 0, 2),
     REAL(predict_constants, interval_transferred, 0, 2), REAL(predict_constants, interval_specification, 0, 2),
     REAL(predict_constants, interval_host, 0, 2),
 };
@@ -96,7 +98,8 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
                               pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
-    p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
+    p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed =
+        p->train_pointwise_speed = 1;
     for (uint32_t i = 0; like && like->kind == TOML_TEXT && i < c->n_runtimes; i++) {
         const runtime_profile *o = &c->runtimes[i];
         if (!str_eq(o->key, like->is.text)) continue;
@@ -105,6 +108,7 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
         p->gemm_speed = o->gemm_speed;
         p->attention_speed = o->attention_speed;
         p->pointwise_speed = o->pointwise_speed;
+        p->train_pointwise_speed = o->train_pointwise_speed;
         return PG_E_OK;
     }
     return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one")

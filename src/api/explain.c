@@ -67,10 +67,13 @@ static void shape_text(char *out, size_t cap, const kernel *k)
 
 static void op_text(char *out, size_t cap, const plan_step *s)
 {
-    static const char *const roles[STEP_ROLES] = {"",        " (cast)",       " (copy)",
-                                                  " (bias)", " (batch norm)", " (between GPUs)"};
+    static const char *const roles[STEP_ROLES] = {
+        "",         " (cast)",         " (copy)",  " (bias)",     " (batch norm)", " (between GPUs)", " (batch norm statistics)",
+        "loss",     "loss (backward)", " (again)", " (backward)", " (weight gradient)", " (gradient sum)",
+        "optimizer"};
     const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];
-    if (s->tail != OP_KIND_COUNT)
+    if (s->op == NO_TENSOR) format_text(out, cap, "%s", role);
+    else if (s->tail != OP_KIND_COUNT)
         format_text(out, cap, "%s+%s%s", op_kind_name((op_kind)s->kind), op_kind_name((op_kind)s->tail), role);
     else format_text(out, cap, "%s%s", op_kind_name((op_kind)s->kind), role);
 }
@@ -83,7 +86,7 @@ static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gp
     char shape[128], op_name[96];
     shape_text(shape, sizeof shape, k);
     op_text(op_name, sizeof op_name, s);
-    row->name = api_text(&x->a, plan->model->g.ops[s->op].name);
+    row->name = s->op == NO_TENSOR ? "" : api_text(&x->a, plan->model->g.ops[s->op].name);
     row->op = api_text(&x->a, str_c(op_name));
     row->shape = api_text(&x->a, str_c(shape));
     if (!row->name || !row->op || !row->shape) return error_nomem(e, &x->a);

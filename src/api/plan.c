@@ -43,6 +43,35 @@ static pg_code find_runtime(pg_plan *p, const char *name, pg_error *e)
     return error_set(e, PG_E_USAGE, "unknown runtime '%s'; known: %s", name, names);
 }
 
+static pg_code check_training(const pg_plan *p, pg_error *e)
+{
+    const pg_request *r = &p->request;
+    if (r->task != PG_TASK_TRAINING) return PG_E_OK;
+    if (p->math == PREC_INT8 || p->math == PREC_FP8)
+        return error_set(e, PG_E_UNSUPPORTED, "training in %s is not known; use fp32, tf32, fp16 or bf16",
+                         r->precision);
+    if (p->runtime->fold_batch_norm)
+        return error_set(e, PG_E_UNSUPPORTED,
+                         "the runtime '%.*s' runs inference only; train with pytorch or pytorch-compile",
+                         STR_ARG(p->runtime->key));
+    return PG_E_OK;
+}
+
+/* The first number of a version: 1 of "1.12". 0: newest. */
+static int major_of(const char *version)
+{
+    int n = 0;
+    for (const char *c = version; c && *c >= '0' && *c <= '9' && n < 10000; c++) n = n * 10 + (*c - '0');
+    return n;
+}
+
+static plan_optimizer optimizer_of(const pg_request *r)
+{
+    return r->optimizer == PG_OPTIMIZER_NONE ? OPTIMIZER_NONE
+         : r->optimizer == PG_OPTIMIZER_SGD  ? OPTIMIZER_SGD
+                                             : OPTIMIZER_ADAMW;
+}
+
 static pg_code check_request(pg_plan *p, pg_error *e)
 {
     const pg_request *r = &p->request;
@@ -57,13 +86,13 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     if (r->sequence < 0 || r->sequence > 1 << 24)
         return error_set(e, PG_E_USAGE, "sequence length %lld is not between 1 and %d", (long long)r->sequence,
                          1 << 24);
-    if (r->task != PG_TASK_INFERENCE) return error_set(e, PG_E_UNSUPPORTED, "this version predicts inference only");
     if (r->batch > 1 && !p->model->info.has_batch)
         return error_set(e, PG_E_USAGE, "the model's inputs have no batch dimension; use batch size 1");
     if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
         return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
-    pg_code code = api_split_read(&p->split, r, e);
-    return code ? code : find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    pg_code code = find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    if (!code) code = api_split_read(&p->split, r, e);
+    return code ? code : check_training(p, e);
 }
 
 static pg_code collect_warnings(pg_plan *p, pg_error *e)
@@ -106,16 +135,27 @@ static pg_code build(pg_plan *p, pg_error *e)
 {
     const graph *g = &p->model->g;
     const pg_request *r = &p->request;
+    bool training = r->task == PG_TASK_TRAINING;
+    bool old = p->runtime->strided_views &&
+               major_of(r->runtime_version) == 1; /* before fused attention and multi-tensor optimizers */
     int64_t *binding = api_binding(g, r->batch, r->sequence, &p->a);
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
-    if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
+    if (!code)
+        code = units_build(&p->units, g, &p->shapes,
+                           &(unit_options){.fuse_explicit_attention = !p->runtime->strided_views,
+                                           .spell_out_attention = training && old},
+                           &p->a, e);
     plan_options o = {.tensor = p->split.tensor,
                       .group = p->split.gpus,
                       .math = p->math,
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC,
-                      .lone = !strcmp(p->model->info.family, "kernel")};
+                      .lone = !training && !strcmp(p->model->info.family, "kernel"),
+                      .training = training,
+                      .checkpointing = training && r->gradient_checkpointing,
+                      .legacy = old,
+                      .optimizer = optimizer_of(r)};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     if (!code) code = api_split_check(p, e);
     p->image = !code && is_like_measured(p);
@@ -217,6 +257,8 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
                      .weights = p->plan.memory.weights * s->weight_share,
                      .activations = p->plan.memory.activations,
                      .workspace = p->plan.memory.workspace,
+                     .gradients = p->plan.memory.gradients * s->weight_share,
+                     .optimizer = p->plan.memory.optimizer * s->weight_share,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};
 }
@@ -240,7 +282,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->tensor_parallel = plan->split.tensor;
     out->pipeline_parallel = plan->split.pipeline;
     out->batch = plan->request.batch;
-    out->task = "inference";
+    out->task = plan->request.task == PG_TASK_TRAINING ? "training" : "inference";
     out->precision = api_precision_name(plan->math);
     out->runtime = plan->runtime->key.ptr;
     out->fits = s.fits;

@@ -68,8 +68,8 @@ typedef struct cli_shapes {
 
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
-    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware;
-    const char *model, *format, *gpu, *precision, *runtime, *task, *layout, *sort;
+    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware, gradient_checkpointing;
+    const char *model, *format, *gpu, *precision, *runtime, *task, *optimizer, *layout, *sort;
     const char *trace, *profiles, *output, *out;
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;

@@ -8,7 +8,8 @@ const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "
 const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL};
 
 static const char *const formats[] = {"onnx", NULL};
-static const char *const tasks[] = {"inference", NULL};
+static const char *const tasks[] = {"inference", "training", NULL};
+static const char *const optimizers[] = {"none", "sgd", "adamw", NULL};
 static const char *const layouts[] = {"nchw", "nhwc", NULL};
 static const char *const outputs[] = {"table", "json", "csv", "markdown", NULL};
 
@@ -28,7 +29,14 @@ static const option model_options[] = {
 const option_group group_model = GROUP("Model", model_options);
 
 static const option workload_options[] = {
-    {"task", 0, "TASK", OPTION_CHOICE, AT(task), 0, 0, tasks, "inference: one forward pass over the batch."},
+    {"task", 0, "TASK", OPTION_CHOICE, AT(task), 0, 0, tasks,
+     "inference (the default): one forward pass over the batch; training: a full step of forward pass, loss, backward "
+     "pass and optimizer."},
+    {"optimizer", 0, "O", OPTION_CHOICE, AT(optimizer), 0, 0, optimizers,
+     "The optimizer of a training step: adamw (the default), sgd (with momentum) or none (gradients only)."},
+    {"gradient-checkpointing", 0, NULL, OPTION_FLAG, AT(gradient_checkpointing), 0, 0, NULL,
+     "Training that keeps what goes into each block of the model and runs the block again for the backward pass: slower, "
+     "and less memory for activations."},
     {"layout", 0, "L", OPTION_CHOICE, AT(layout), 0, 0, layouts,
      "Memory layout of images: nchw (the default) or nhwc."},
     {"autocast", 0, NULL, OPTION_FLAG, AT(autocast), 0, 0, NULL,
@@ -101,10 +109,18 @@ static bool opens_without_images(pg_model **out, const char *name, pg_model_opti
     return false;
 }
 
+static bool is_training(const cli_args *a)
+{
+    return a->task && strcmp(a->task, "training") == 0;
+}
+
 /* Options that don't apply to this model, but perhaps to another one. */
 static void warn_inapplicable(cli *c, const pg_model_info *info)
 {
     const cli_args *a = &c->args;
+    if (a->optimizer && !is_training(a)) cli_warn(c, NULL, "--optimizer has no effect without --task training");
+    if (a->gradient_checkpointing && !is_training(a))
+        cli_warn(c, NULL, "--gradient-checkpointing has no effect without --task training");
     if (a->sequence && !info->sequence_symbol)
         cli_warn(c, info->name, "--seq-len has no effect: this model has no sequence of free length");
     if (a->image_size && !has_images(info))
@@ -174,13 +190,17 @@ pg_request cli_request(const cli *c, const pg_model_info *info)
 {
     const cli_args *a = &c->args;
     static const pg_layout of_layout[] = {PG_LAYOUT_NCHW, PG_LAYOUT_NHWC};
-    int layout = place_of(layouts, a->layout);
+    static const pg_optimizer of_optimizer[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
+    int layout = place_of(layouts, a->layout), optimizer = place_of(optimizers, a->optimizer);
     return (pg_request){.batch = a->batch,
                         .sequence = info->sequence_symbol ? a->sequence : 0,
                         .precision = a->precision,
                         .runtime = a->runtime,
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
+                        .task = is_training(a) ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
+                        .optimizer = optimizer < 0 ? PG_OPTIMIZER_DEFAULT : of_optimizer[optimizer],
                         .autocast = a->autocast,
+                        .gradient_checkpointing = a->gradient_checkpointing,
                         .fast_mode = a->fast_mode,
                         .real_hardware = a->real_hardware,
                         .gpu_count = (int)a->gpu_count,

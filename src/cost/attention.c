@@ -71,6 +71,12 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double busy = whole * (start + w.keys * per_key);
     double longest = start + w.most / parts * per_key;
     double flops = 2 * s->batch * s->heads * s->q_len * w.keys * dims;
+    if (k->pass != PASS_FORWARD) { /* scores once more, and four gradients of products: five products for two */
+        double longer = 2.5 / c->train_attention_share;
+        busy *= longer;
+        longest *= longer;
+        flops *= 2.5;
+    }
     out->compute_s = cost_power_limited(g, p, cost_max(busy, longest), flops);
     double keys = s->batch * kv_heads * s->kv_len * dims * precision_bytes[p];
     double stream = g->async ? c->gemm_async_load : c->attention_pull_bytes;

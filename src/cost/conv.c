@@ -56,14 +56,24 @@ static void conv_keep_faster(kernel_cost *best, const kernel_cost *other)
     }
 }
 
+/* The weights' gradient: a product that sums over batch and pixels, whose result is small: K is split over the SMs. */
+static cost_matmul conv_wgrad(const cost_gpu *g, const conv_shape *s)
+{
+    double groups = cost_max(s->groups, 1);
+    cost_matmul w = conv_product(g, s->out / groups, s->in / groups * s->kh * s->kw, s->batch * s->oh * s->ow, groups);
+    w.splits = COST_WGRAD_SPLITS;
+    return w;
+}
+
 static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
     const conv_shape *s = &k->shape.conv;
-    cost_matmul w = conv_direct(g, s);
+    bool wgrad = k->pass == PASS_WGRAD;
+    cost_matmul w = wgrad ? conv_wgrad(g, s) : conv_direct(g, s);
     kernel_cost other = *out;
     conv_timed(g, k, &w, t, out);
-    if (!conv_winograd_fits(s)) {
+    if (wgrad || !conv_winograd_fits(s)) {
         return;
     }
     /* Fused: the transformed weights are written and read once, the rest stays on chip. */
@@ -87,20 +97,37 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
     conv_keep_faster(out, &other);
 }
 
+/* cuDNN 8.3 had no tensor-core kernel for some channels-last weight gradients: tiles on the vector units, each of which walks
+ * over all of batch and pixels. */
+static void conv_wgrad_whole(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    cost_matmul w = conv_wgrad(g, &k->shape.conv);
+    w.splits = 1;
+    w.slow = g->c->gemm_vector_share / g->c->train_whole_share;
+    out->compute_s = cost_matmul_best(g, PREC_FP32, &w).seconds;
+    out->memory_s = cost_memory_time(g, t, 1);
+    cost_finish(g, out, t);
+}
+
 static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
-    cost_matmul w = conv_direct(g, &k->shape.conv);
+    bool wgrad = k->pass == PASS_WGRAD;
+    cost_matmul w = wgrad ? conv_wgrad(g, &k->shape.conv) : conv_direct(g, &k->shape.conv);
     double flops = 2 * w.m * w.n * w.k * w.batch;
     w.depth = c->conv_tensor_k0;
-    /* Channels that are missing to fill the units count like channels that are there. */
-    w.n += c->conv_tensor_n0;
-    w.fine = true;
-    w.splits = COST_SPLITS;
     w.slow = c->gemm_tensor_share / c->conv_tensor_share;
+    if (!wgrad) {
+        /* Channels that are missing to fill the units count like channels that are there. */
+        w.n += c->conv_tensor_n0;
+        w.fine = true;
+        w.splits = COST_SPLITS;
+    }
+    if (k->pass != PASS_FORWARD) w.slow /= wgrad ? c->train_wgrad_share : c->train_dgrad_share;
     out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, &w).seconds, flops);
     if (!k->channels_last) {
-        double extra = c->conv_layout_bytes * (k->read_bytes + k->write_bytes);
+        double extra = (k->pass == PASS_FORWARD ? c->conv_layout_bytes : c->train_layout_bytes) *
+                       (k->read_bytes + k->write_bytes);
         t.total += extra;
         t.dram += extra * (t.dram / cost_max(t.total - extra, 1));
         out->launches += extra > 0 ? 1 : 0;
@@ -111,7 +138,9 @@ static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kern
 
 void cost_conv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
-    if (g->tensor[k->math]) {
+    if (k->pass == PASS_WGRAD_WHOLE) {
+        conv_wgrad_whole(g, k, t, out);
+    } else if (g->tensor[k->math]) {
         conv_tensor(g, k, t, out);
     } else {
         conv_vector(g, k, t, out);
@@ -126,7 +155,8 @@ void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double share = c->conv_depthwise_share * (k->channels_last ? c->conv_depthwise_nhwc : 1);
     double flops = 2 * s->batch * s->out * s->oh * s->ow * (s->kh * s->kw + c->conv_depthwise_taps);
     out->compute_s = flops / (g->peak[PREC_FP32] * cost_min(share, 1));
-    t.total += k->read_bytes * (s->kh * s->kw - 1) * g->l1_miss;
+    double miss = k->pass == PASS_WGRAD ? c->train_depthwise_miss : g->l1_miss; /* each tap is a sum of its own */
+    t.total += k->read_bytes * (s->kh * s->kw - 1) * miss;
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
 }

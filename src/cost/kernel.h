@@ -24,6 +24,16 @@ typedef enum kernel_kind {
     KERNEL_KIND_COUNT
 } kernel_kind;
 
+/* What a kernel does in a training step, where that is not what it does in inference. */
+typedef enum kernel_pass {
+    PASS_FORWARD,
+    PASS_DGRAD, /* gradient of the input: a convolution is described with input and output exchanged; attention: all of its
+                   gradients, with the forward shape */
+    PASS_WGRAD,       /* gradient of the weights: the forward shape; sums over batch and pixels */
+    PASS_WGRAD_WHOLE, /* the same by a kernel of the vector units that does not split its sum over SMs */
+    PASS_STATISTICS   /* batch normalisation in training: its sums over the batch, and what is applied with them */
+} kernel_pass;
+
 /* C[m,n] = A[m,k] B[k,n], `batch` of them. B is the weight where there is one. */
 typedef struct gemm_shape {
     double m, n, k, batch;
@@ -74,6 +84,7 @@ typedef struct kernel {
     kernel_kind kind;
     precision math;      /* which unit does the arithmetic */
     bool channels_last;  /* convolutions and pools: NHWC data */
+    uint8_t pass;        /* kernel_pass */
     double flops;        /* 2 per multiply-accumulate; elementwise: 1 per operation */
     double read_bytes;   /* compulsory reads other than weights */
     double weight_bytes; /* compulsory reads of parameters as stored for this kernel */

@@ -33,6 +33,13 @@ cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k)
     return t;
 }
 
+/* Batch normalisation gives a channel of NCHW data one thread block: few channels can't fill the GPU. */
+double cost_channels_time(const cost_gpu *g, const kernel *k, cost_traffic t)
+{
+    if (k->channels_last) return 0;
+    return t.total / (k->shape.rows.rows * g->c->train_channel_bytes * g->clock);
+}
+
 double cost_memory_time(const cost_gpu *g, cost_traffic t, double share)
 {
     const cost_constants *c = g->c;

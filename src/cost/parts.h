@@ -5,8 +5,9 @@
 #include "cost/cost.h"
 
 enum {
-    COST_SPLITS = 32,    /* most parts of K in a matrix product */
-    COST_CONV_TILES = 8, /* convolutions have no tiles below 64 x 32 */
+    COST_SPLITS = 32,        /* most parts of K in a matrix product */
+    COST_WGRAD_SPLITS = 256, /* ... in the gradient of a convolution's weights */
+    COST_CONV_TILES = 8,     /* convolutions have no tiles below 64 x 32 */
 };
 
 /* A kernel's traffic after the question what is still in L2. */
@@ -38,6 +39,8 @@ double cost_resident(const cost_gpu *g, double distance);
 cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k);
 /* Time for the traffic at `share` of the long-stream bandwidth, with the ramp of small streams. */
 double cost_memory_time(const cost_gpu *g, cost_traffic t, double share);
+/* Time that batch normalisation's thread blocks, one a channel, take at least. */
+double cost_channels_time(const cost_gpu *g, const kernel *k, cost_traffic t);
 /* Time of tiles * work on a unit with power limit: `seconds` at boost clock that hold `flops`. */
 double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops);
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w);

@@ -17,6 +17,12 @@ void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     const cost_constants *c = g->c;
     out->compute_s = k->flops / (g->peak[PREC_FP32] * c->vector_flop_share);
     out->compute_s += k->shape.rows.rows / g->sms * row_clocks(c, k) * g->tick;
-    out->memory_s = cost_memory_time(g, t, c->vector_rows_share) + c->vector_rows_clocks * g->tick;
+    double share = k->pass == PASS_STATISTICS ? 1 : c->vector_rows_share;
+    if (k->pass == PASS_DGRAD) {
+        double least = k->shape.rows.rows / g->sms * c->train_row_clocks * g->tick;
+        out->compute_s = cost_max(out->compute_s, least);
+    }
+    out->memory_s = cost_memory_time(g, t, share) + c->vector_rows_clocks * g->tick;
+    if (k->pass == PASS_STATISTICS) out->memory_s = cost_max(out->memory_s, cost_channels_time(g, k, t));
     cost_finish(g, out, t);
 }

@@ -226,6 +226,13 @@ static bool is_channels_last(const planner *p, uint32_t t)
            (double)v->stride[3] == dim(p, t, 1) && (double)v->stride[2] == dim(p, t, 1) * dim(p, t, 3);
 }
 
+/* cuDNN pads channels-last data to eight channels with kernels of their own, as it changes the layout of NCHW data. */
+static bool is_padded(const kernel *k)
+{
+    const conv_shape *s = &k->shape.conv;
+    return k->math != PREC_FP32 && s->groups < 2 && s->in > 4 && (fmod(s->in, 8) != 0 || fmod(s->out, 8) != 0);
+}
+
 void lower_conv(planner *p)
 {
     uint32_t x, w, out = plan_out(p, 0);
@@ -234,9 +241,14 @@ void lower_conv(planner *p)
     kernel k = math_kernel(math_of(p, p->rt->conv_tf32), KERNEL_CONV);
     bool last = p->rt->channels_last || is_channels_last(p, x);
     prepare(p, x, !last);
+    if (p->train && !last && p->opt.channels_last &&
+        plan_shape(p, x)->rank == 4) { /* PyTorch: channels-last weights decide */
+        plan_relayout(p, x);
+        last = true;
+    }
     prepare(p, w, false);
-    k.channels_last = last;
     k.shape.conv = conv_of(p, x, w, out);
+    k.channels_last = last && !(p->train && is_padded(&k));
     const conv_shape *s = &k.shape.conv;
     if (s->groups > 1 && s->groups >= s->in && s->groups >= 2) k.kind = KERNEL_DEPTHWISE;
     k.flops = 2 * s->batch * s->oh * s->ow * s->out * (s->in / s->groups) * s->kh * s->kw;
@@ -247,7 +259,10 @@ void lower_conv(planner *p)
     plan_result(p, &k, out, half_width(p));
     if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
     if (last && p->rt->strided_views) set_channels_last(p, out);
-    if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
+    if (norm && p->train) {
+        train_statistics(p, out, !p->rt->fuse_pointwise);
+        p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
+    } else if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
 }
 
 /* ---- attention ---- */

@@ -140,10 +140,9 @@ static uint32_t kernel_index(planner *p, const kernel *k)
     return out->n_kernels++;
 }
 
-void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
+void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
 {
     kernel_plan *out = p->out;
-    if (role == STEP_MAIN) parallel_kernel(p, k);
     double traffic = k->read_bytes + k->weight_bytes + k->write_bytes;
     k->hot_distance = quantise(k->hot_distance +
                                traffic * 0.5); /* half of its own traffic passes before the average byte */
@@ -158,13 +157,33 @@ void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
         }
     }
     if (p->failed) return;
-    double trips = p->u->trips;
-    out->steps[out->n_steps++] = (plan_step){
-        index, p->at, p->u->op, role == STEP_MAIN ? p->u->n_ops : 0, p->u->kind, (uint16_t)tail, (uint16_t)role, trips};
+    double trips = like->trips;
+    plan_step *step = &out->steps[out->n_steps++];
+    *step = *like;
+    step->kernel = index;
+    step->role = (uint16_t)role;
     out->kernels[index].count += trips;
-    out->launches += trips;
     out->flops += k->flops * trips;
     p->clock += traffic;
+    if (p->train && p->train->silent) p->train->silent = false;
+    else if (role == STEP_OPTIMIZER) out->launches_optimizer += trips;
+    else if (role >= STEP_LOSS_BACKWARD && role != STEP_RECOMPUTE) out->launches_backward += trips;
+    else out->launches += trips;
+    if (role >= STEP_LOSS_BACKWARD && role < STEP_OPTIMIZER) out->kernels[index].backward += trips;
+}
+
+void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
+{
+    bool loss = role == STEP_LOSS || role == STEP_LOSS_BACKWARD;
+    if (role == STEP_MAIN) parallel_kernel(p, k);
+    plan_step like = {.unit = p->at,
+                      .op = loss ? NO_TENSOR : p->u->op,
+                      .count_ops = role == STEP_MAIN ? p->u->n_ops : 0,
+                      .kind = p->u->kind,
+                      .tail = (uint16_t)tail,
+                      .trips = loss ? 1 : p->u->trips};
+    plan_again(p, k, &like, role);
+    if (p->train && role == STEP_MAIN && !p->train->backward) p->train->trace[p->ui].step = p->out->n_steps;
 }
 
 kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double cols, double flops)
@@ -178,6 +197,15 @@ kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double 
     k.shape.rows.rows = rows > 0 ? rows : 1;
     k.shape.rows.cols = cols > 0 ? cols : 1;
     return k;
+}
+
+void plan_mirror(planner *p, uint32_t t, double bytes, double kept)
+{
+    if (!p->train || !p->train->needs[t]) return;
+    unit_trace *trace = &p->train->trace[p->ui];
+    trace->mirror += bytes;
+    trace->kept += kept;
+    trace->mirrors++;
 }
 
 void plan_cast(planner *p, uint32_t t, double width)
@@ -199,6 +227,7 @@ void plan_cast(planner *p, uint32_t t, double width)
         k.write_bytes = v->stored * width / v->shards;
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
         v->born = p->clock;
+        if (!weight) plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
     }
     v->width = width;
     v->cast = true;
@@ -214,8 +243,21 @@ void plan_contiguous(planner *p, uint32_t t)
         k.write_bytes = v->elements * v->width / v->shards;
         plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
         v->born = p->clock;
+        plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
     }
     v->strided = false;
+}
+
+/* A copy of t in another layout, whose strides don't matter to anyone else. */
+void plan_relayout(planner *p, uint32_t t)
+{
+    value *v = &p->v[t];
+    kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements, 1, v->elements);
+    plan_read(p, &k, t);
+    k.write_bytes = v->elements * v->width;
+    plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
+    v->born = p->clock;
+    plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
 }
 
 /* ---- memory ---- */
@@ -329,6 +371,7 @@ static void walk(planner *p)
         p->u = &p->us->u[p->ui];
         p->at = p->ui;
         count_unknown(p);
+        if (p->train) p->train->trace[p->ui].first = p->out->n_steps;
         if (p->rt->fold_constants && (p->u->flags & UNIT_CONSTANT)) continue;
         uint32_t c = p->cluster_of[p->ui];
         if (!c) {
@@ -383,18 +426,18 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     pg_code code = parallel_units(&p, e);
     if (code) return code;
     cluster_units(&p);
+    if (opt->training && !train_begin(&p)) return error_nomem(e, a);
     walk(&p);
     if (p.failed) return error_nomem(e, a);
     out->divided = p.whole_flops > 0 ? p.divided_flops / p.whole_flops : 0;
+    code = p.train ? train_finish(&p, e) : peak_memory(&p, e);
+    if (!code) code = parallel_cuts(&p, e);
+    if (code) return code;
     out->footprint = p.clock;
     for (uint32_t i = 0; i < out->n_kernels; i++) {
         out->kernels[i].k.weight_distance = p.clock;
         if (opt->lone) lone_distances(&out->kernels[i].k, runtime, p.clock);
     }
-    code = peak_memory(&p, e);
-    if (code) return code;
-    code = parallel_cuts(&p, e);
-    if (code) return code;
     weight_memory(&p);
     out->memory.activations = p.peak * runtime->allocator_round;
     out->memory.workspace = runtime->workspace_mb * 1e6;

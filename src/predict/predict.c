@@ -50,7 +50,7 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
     cost_gpu_init(&g->cost, &s, c);
 }
 
-static double speed_of(const runtime_profile *rt, kernel_kind k)
+static double speed_of(const runtime_profile *rt, kernel_kind k, bool training)
 {
     switch (k) {
     case KERNEL_CONV: return rt->conv_speed;
@@ -59,7 +59,7 @@ static double speed_of(const runtime_profile *rt, kernel_kind k)
     case KERNEL_GEMM:
     case KERNEL_RECURRENT: return rt->gemm_speed;
     case KERNEL_COMM: return 1;
-    default: return rt->pointwise_speed;
+    default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
     }
 }
 
@@ -73,7 +73,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
+               speed = speed_of(p->runtime, p->kernels[i].k.kind, p->opt.training) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -143,6 +143,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         kernel_cost c = predict_kernel(p, i, g, opt);
         const kernel *k = &p->kernels[i].k;
         s.gpu_s += n * c.seconds;
+        s.backward_s += p->kernels[i].backward * c.seconds;
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
@@ -154,7 +155,11 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
     } else if (!opt->fast_mode && !opt->device_time) {
-        s.host_s = 1e-6 * slow * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
+        s.host_s = 1e-6 * slow *
+                   (rt->host_step_us +
+                    rt->host_us * (p->launches + pc->host_backward * p->launches_backward +
+                                   pc->host_optimizer * p->launches_optimizer) +
+                    rt->host_view_us * p->views);
         first = 1e-6 * slow * rt->host_us; /* the GPU waits for the first launch */
     }
     bool host_bound = s.host_s > s.gpu_s + first;
@@ -176,7 +181,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.power_w = power_of(&s, g->spec, pc);
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
-    s.total_bytes = p->memory.weights * s.weight_share + p->memory.activations + p->memory.workspace + s.runtime_bytes;
+    s.total_bytes = (p->memory.weights + p->memory.gradients + p->memory.optimizer) * s.weight_share +
+                    p->memory.activations + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;
 }

@@ -9,6 +9,7 @@ typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
     double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
+    double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     double interval_calibrated, interval_transferred, interval_specification, interval_host;
 } predict_constants;
 
@@ -28,6 +29,7 @@ typedef struct step_prediction {
     double seconds, low, high; /* one step, with its 80 % interval */
     double rate;               /* steps a second of all GPUs together */
     double gpu_s, host_s;
+    double backward_s; /* of gpu_s: the backward pass, beside which gradients may be exchanged (plan.gradient_bytes) */
     double flops, dram_bytes;
     double compute_utilization, memory_efficiency; /* shares of the peaks over the step */
     double power_w;

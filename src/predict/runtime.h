@@ -47,6 +47,8 @@ typedef struct runtime_profile {
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
     double conv_speed, depthwise_speed, gemm_speed, attention_speed, pointwise_speed;
 
+    double train_pointwise_speed; /* pointwise_speed of a training step */
+
     double interval_least;  /* the 80 % interval is at least this wide: what is known of this runtime allows no less */
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */
     uint32_t n_measured_on;
