@@ -90,6 +90,7 @@ static bool same_silicon(int a, int b)
 {
     /* Boards of one chip count as one GPU when it is left out. */
     return a == b || (!strncmp(fit_groups[a].gpu, "a100", 4) && !strncmp(fit_groups[b].gpu, "a100", 4)) ||
+           (!strncmp(fit_groups[a].gpu, "h100", 4) && !strncmp(fit_groups[b].gpu, "h100", 4)) ||
            !strcmp(fit_groups[a].gpu, fit_groups[b].gpu);
 }
 
@@ -223,7 +224,7 @@ static const struct step {
      "attention.tensor_share attention.exp_clock attention.start_clocks attention.quantum "
      "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv ",
      1500, 1},
-    {"comm.allreduce comm.allgather comm.scatter comm.alltoall comm.send comm.own ",
+    {"comm.allreduce comm.allgather comm.reducescatter comm.alltoall comm.send comm.own ",
      "comm.base_clocks comm.step_clocks comm.slice_clocks comm.two_dies comm.link_share comm.flag_share comm.partial "
      "comm.switch_share comm.pcie_share comm.host_power comm.kernel_clocks comm.barrier_clocks comm.read_share ",
      3000, 1},

@@ -43,6 +43,7 @@ static const schema_field runtime_fields[] = {
     FLAG(paged_cache),
     FLAG(pack_queries),
     REAL(runtime_profile, quantize_kernels, 0, 16),
+    REAL(runtime_profile, own_allreduce, 0, 2),
     REAL(runtime_profile, host_us, 0, 1000),
     REAL(runtime_profile, host_view_us, 0, 1000),
     REAL(runtime_profile, host_step_us, 0, 1e6),

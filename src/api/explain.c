@@ -54,6 +54,11 @@ static void shape_text(char *out, size_t cap, const kernel *k)
         format_text(out, cap, "%g steps x %g, %g -> %g", s->steps, s->batch, s->input, s->hidden);
         break;
     }
+    case KERNEL_COMM: {
+        const comm_shape *s = &k->shape.comm;
+        format_text(out, cap, "%.0f bytes, %g GPUs", s->bytes, s->gpus);
+        break;
+    }
     default:
         if (k->shape.rows.cols > 1) format_text(out, cap, "%.0f x %.0f", k->shape.rows.rows, k->shape.rows.cols);
         else format_text(out, cap, "%.0f", k->shape.rows.rows);
@@ -63,7 +68,7 @@ static void shape_text(char *out, size_t cap, const kernel *k)
 static void op_text(char *out, size_t cap, const plan_step *s)
 {
     static const char *const roles[STEP_ROLES] = {
-        "",         " (cast)",         " (copy)",  " (bias)",     " (batch norm)",      " (batch norm statistics)",
+        "",         " (cast)",         " (copy)",  " (bias)",     " (batch norm)", " (between GPUs)", " (batch norm statistics)",
         "loss",     "loss (backward)", " (again)", " (backward)", " (weight gradient)", " (gradient sum)",
         "optimizer"};
     const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];

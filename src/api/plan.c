@@ -108,6 +108,7 @@ static pg_code check_request(pg_plan *p, pg_error *e)
         return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
     pg_code code = check_measured(p, e);
     if (!code) code = find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    if (!code) code = api_split_read(&p->split, r, e);
     return code ? code : check_training(p, e);
 }
 
@@ -126,6 +127,10 @@ static pg_code collect_warnings(pg_plan *p, pg_error *e)
         p->warnings[p->n_warnings++] = api_text(&p->a, str_c(text));
         if (!p->warnings[p->n_warnings - 1]) return error_nomem(e, &p->a);
     }
+    if (p->split.tensor > 1 && p->plan.divided < 0.5)
+        p->warnings[p->n_warnings++] =
+            "tensor parallelism divides less than half of this model's arithmetic: every GPU "
+            "does the rest in full";
     if (p->plan.unknown_share > 0)
         p->warnings[p->n_warnings++] =
             "some operators are unknown or have no known shape: the interval is wider for it";
@@ -162,15 +167,18 @@ static pg_code build(pg_plan *p, pg_error *e)
                            &(unit_options){.fuse_explicit_attention = !p->runtime->strided_views,
                                            .spell_out_attention = training && old},
                            &p->a, e);
-    plan_options o = {.math = p->math,
+    plan_options o = {.tensor = p->split.tensor,
+                      .group = p->split.gpus,
+                      .math = p->math,
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC,
-                      .lone = !strcmp(p->model->info.family, "kernel"),
+                      .lone = !training && !strcmp(p->model->info.family, "kernel"),
                       .training = training,
                       .checkpointing = training && r->gradient_checkpointing,
                       .legacy = old,
                       .optimizer = optimizer_of(r)};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
+    if (!code) code = api_split_check(p, e);
     p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);
 }
@@ -245,6 +253,8 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .device_time = p->request.device_time,
                              .family = p->model->family,
                              .batch = (double)p->request.batch,
+                             .data = p->split.data,
+                             .pipeline = p->split.pipeline,
                              .basis = basis_of(p, s),
                              .level = level_of(p, s),
                              .measured = !measured ? NULL
@@ -280,11 +290,11 @@ const char *api_plan_note(const pg_plan *p, const api_gpu *g)
 static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
-                     .weights = p->plan.memory.weights,
+                     .weights = p->plan.memory.weights * s->weight_share,
                      .activations = p->plan.memory.activations,
                      .workspace = p->plan.memory.workspace,
-                     .gradients = p->plan.memory.gradients,
-                     .optimizer = p->plan.memory.optimizer,
+                     .gradients = p->plan.memory.gradients * s->weight_share,
+                     .optimizer = p->plan.memory.optimizer * s->weight_share,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};
 }
@@ -303,7 +313,10 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     memset(out, 0, sizeof *out);
     out->gpu = gpu->key;
     out->gpu_name = gpu->name;
-    out->gpu_count = 1;
+    out->gpu_count = plan->split.gpus;
+    out->data_parallel = plan->split.data;
+    out->tensor_parallel = plan->split.tensor;
+    out->pipeline_parallel = plan->split.pipeline;
     out->batch = plan->request.batch;
     out->task = plan->request.task == PG_TASK_TRAINING ? "training" : "inference";
     out->precision = api_precision_name(plan->math);
@@ -316,11 +329,11 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->latency_ms = timed ? s.seconds * 1e3 : -1;
     out->latency_low_ms = timed ? s.low * 1e3 : -1;
     out->latency_high_ms = timed ? s.high * 1e3 : -1;
-    out->throughput = timed && s.seconds > 0 ? (double)plan->request.batch / s.seconds : -1;
+    out->throughput = timed && s.rate > 0 ? (double)plan->request.batch * s.rate : -1;
     out->memory_efficiency = timed ? s.memory_efficiency : -1;
     out->compute_utilization = timed ? s.compute_utilization : -1;
     out->bottleneck = timed ? limits[s.limit] : NULL;
-    out->power_w = timed ? s.power_w : -1;
+    out->power_w = timed ? s.power_w * plan->split.gpus : -1;
     out->gpu_ms = s.gpu_s * 1e3;
     out->host_ms = s.host_s * 1e3;
     out->flops = s.flops;

@@ -1,7 +1,7 @@
 /* What load-model and compare-models have in common: options, and the way from them to a plan. */
 #include "cli/cli.h"
 
-enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16, MEASURED_MOST = 100000000 };
+enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16, MEASURED_MOST = 100000000, GPUS_MOST = 4096};
 
 const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "int8",
                                       "fp4",  "nvfp4", "mxfp4", "int4", NULL};
@@ -53,6 +53,19 @@ static const option measured_options[] = {
      "The batch size of that measurement, where it is not the one that is asked for."},
 };
 const option_group group_measured = GROUP("One measurement of yours", measured_options);
+static const option parallel_options[] = {
+    {"gpu-count", 0, "N", OPTION_NUMBER, AT(gpu_count), 1, GPUS_MOST, NULL,
+     "GPUs in all. What the options below leave is data parallelism."},
+    {"data-parallel", 0, "N", OPTION_NUMBER, AT(data_parallel), 1, GPUS_MOST, NULL,
+     "Copies of the model, each with a batch of its own."},
+    {"tensor-parallel", 0, "N", OPTION_NUMBER, AT(tensor_parallel), 1, GPUS_MOST, NULL,
+     "GPUs that linear layers and attention heads are divided among."},
+    {"pipeline-parallel", 0, "N", OPTION_NUMBER, AT(pipeline_parallel), 1, GPUS_MOST, NULL,
+     "Stages that layers are put into, one after the other."},
+    {"expert-parallel", 0, "N", OPTION_NUMBER, AT(expert_parallel), 1, GPUS_MOST, NULL,
+     "GPUs that a mixture's experts are spread over, of those above."},
+};
+const option_group group_parallel = GROUP("Several GPUs", parallel_options);
 
 static const option hardware_options[] = {
     {"fast-mode", 0, NULL, OPTION_FLAG, AT(fast_mode), 0, 0, NULL,
@@ -220,7 +233,12 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .real_hardware = a->real_hardware,
                         .measured_gpu = a->measured_on,
                         .measured_ms = model < a->measured_ms.count ? a->measured_ms.items[model] : 0,
-                        .measured_batch = a->measured_batch};
+                        .measured_batch = a->measured_batch,
+                        .gpu_count = (int)a->gpu_count,
+                        .data_parallel = (int)a->data_parallel,
+                        .tensor_parallel = (int)a->tensor_parallel,
+                        .pipeline_parallel = (int)a->pipeline_parallel,
+                        .expert_parallel = (int)a->expert_parallel};
 }
 
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about)

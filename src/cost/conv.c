@@ -105,7 +105,7 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
  * over all of batch and pixels. */
 static void conv_wgrad_whole(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
-    cost_matmul w = conv_wgrad(g, &k->shape.conv);
+    cost_matmul w = conv_wgrad(g, &k->shape.conv, COST_CONV_TILES);
     w.splits = 1;
     w.slow = g->c->gemm_vector_share / g->c->train_whole_share;
     out->compute_s = cost_matmul_best(g, PREC_FP32, &w).seconds;

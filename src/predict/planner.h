@@ -12,6 +12,7 @@ typedef struct value {
     double elements;           /* -1: unknown */
     double stored;             /* elements that exist in memory: fewer where an expansion repeats them */
     double width;              /* bytes per element */
+    double shards;             /* GPUs that its elements are divided among */
     double born;               /* planner.clock when it was written; negative: before the step */
     int64_t stride[VIEW_RANK]; /* elements; meaningful when `strided` */
     uint32_t base;             /* the tensor whose memory it is */
@@ -41,7 +42,9 @@ typedef struct planner {
     value *v;             /* per tensor */
     uint32_t *maker;      /* per tensor: unit + 1 */
     uint32_t *cluster_of; /* per unit: cluster + 1; 0: on its own */
-    uint32_t *inside;     /* per tensor: uses within the cluster that is being lowered */
+    uint8_t *part;        /* per unit: what of it is divided (parallel.c); NULL: nothing */
+    double whole_flops, divided_flops;
+    uint32_t *inside; /* per tensor: uses within the cluster that is being lowered */
     cluster *clusters;
     uint32_t n_clusters;
     double clock; /* bytes touched so far in the step */
@@ -52,6 +55,7 @@ typedef struct planner {
     struct train *train; /* what the backward pass needs to know of the forward pass; NULL: inference */
     const unit *u;       /* the unit being lowered */
     uint32_t ui;
+    uint32_t at;      /* unit that the walk is at: the last of a cluster, whose anchor `ui` may be */
     bool failed;      /* out of memory */
     uint32_t unknown; /* units that could not be costed */
 } planner;
@@ -106,6 +110,20 @@ void view_expand(planner *p, uint32_t in, uint32_t out);
 bool view_reshape(planner *p, uint32_t in, uint32_t out);
 /* True when the leading dims of a matrix operand can be walked as one (no copy for a batched product). */
 bool view_batchable(const planner *p, uint32_t t);
+
+/* ---- parallel.c ---- */
+/* Which units and values are divided among GPUs. */
+pg_code parallel_units(planner *p, pg_error *e);
+void parallel_kernel(planner *p, kernel *k);
+void parallel_after(planner *p, uint32_t i);
+void lower_collective(planner *p);
+pg_code parallel_cuts(planner *p, pg_error *e);
+
+/* Bytes of a value in this GPU's memory. */
+static inline double value_bytes(const value *v)
+{
+    return v->stored * v->width / v->shards;
+}
 
 /* ---- train.c: a training step around the forward pass ---- */
 /* What the forward pass leaves behind for the backward pass, per unit. */

@@ -64,6 +64,7 @@ static double speed_of(const runtime_profile *rt, kernel_kind k, bool training)
     case KERNEL_ATTENTION: return rt->attention_speed;
     case KERNEL_GEMM:
     case KERNEL_RECURRENT: return rt->gemm_speed;
+    case KERNEL_COMM: return 1;
     default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
     }
 }
@@ -71,7 +72,9 @@ static double speed_of(const runtime_profile *rt, kernel_kind k, bool training)
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt)
 {
     kernel_cost c = cost_kernel(&g->cost, &p->kernels[i].k);
-    if (opt->fast_mode) {
+    if (p->kernels[i].k.kind == KERNEL_COMM) {
+        if (opt->fast_mode) c.seconds = c.ideal_s;
+    } else if (opt->fast_mode) {
         c.seconds = c.ideal_s;
         c.launches = 1;
     } else {
@@ -146,8 +149,7 @@ static double power_of(const step_prediction *s, const gpu_spec *spec, const pre
 {
     double tdp = spec->tdp_w > 0 ? spec->tdp_w : 250;
     double idle = spec->idle_w > 0 ? spec->idle_w : pc->idle_power_share * tdp;
-    double busy = s->seconds > 0 ? clamp(s->gpu_s / s->seconds, 0, 1) : 0;
-    double active = busy * pc->busy_power_share + s->compute_utilization * pc->compute_power_share +
+    double active = s->busy_share * pc->busy_power_share + s->compute_utilization * pc->compute_power_share +
                     s->memory_efficiency * pc->memory_power_share;
     return idle + (tdp - idle) * clamp(active, 0, 1);
 }
@@ -210,9 +212,13 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.limit = BOUND_HOST;
     for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
-    if (s.seconds > 0) {
-        s.compute_utilization = clamp(ideal_compute / s.seconds, 0, 1);
-        s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / s.seconds, 0, 1);
+    multi_gpu(&s, p, g, opt);
+    double stages = opt->pipeline > 1 ? opt->pipeline : 1, data = opt->data > 1 ? opt->data : 1;
+    double each = s.rate > 0 ? data * stages / s.rate : 0; /* seconds of one GPU's time that a step takes */
+    if (each > 0) {
+        s.compute_utilization = clamp(ideal_compute / each, 0, 1);
+        s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / each, 0, 1);
+        s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
     finish_parts(&s.parts, &s);
     double w = interval_of(p, &s, pc, opt);
@@ -221,8 +227,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.power_w = power_of(&s, g->spec, pc);
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
-    s.total_bytes = p->memory.weights + p->memory.activations + p->memory.workspace + p->memory.gradients +
-                    p->memory.optimizer + s.runtime_bytes;
+    s.total_bytes = (p->memory.weights + p->memory.gradients + p->memory.optimizer) * s.weight_share +
+                    p->memory.activations + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;
 }

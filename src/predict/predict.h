@@ -61,6 +61,7 @@ typedef struct predict_options {
     bool device_time;   /* no host */
     gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
+    double data, pipeline; /* groups of GPUs that do the same with other samples; stages of each; 0: 1 */
     basis basis;
     const gpu_level *level;         /* NULL: the GPU was not measured under this runtime */
     const measured_scale *measured; /* NULL: nothing was measured */
@@ -69,6 +70,7 @@ typedef struct predict_options {
 typedef struct step_prediction {
     double seconds, low, high; /* one step, with its 80 % interval */
     interval_parts parts;      /* what the interval rests on */
+    double rate;               /* steps a second of all GPUs together */
     double gpu_s, host_s;
     double backward_s; /* of gpu_s: the backward pass, beside which gradients may be exchanged (plan.gradient_bytes) */
     double flops, dram_bytes;
@@ -76,6 +78,8 @@ typedef struct step_prediction {
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
+    double busy_share;    /* of the time that a GPU has work */
+    double weight_share;  /* of the weights that the fullest pipeline stage holds */
     double runtime_bytes; /* context and framework */
     double context_bytes; /* of them: the CUDA context */
     double total_bytes;
@@ -98,6 +102,8 @@ interval_class interval_class_of(const kernel *k);
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
+/* multi.c: rate, and what pipeline stages change. */
+void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
 /* From a step's prediction on the GPU on which it was measured; `seconds` > 0. A longer measurement never gives a smaller factor.

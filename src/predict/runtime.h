@@ -34,6 +34,8 @@ typedef struct runtime_profile {
     bool pack_queries;       /* ... and copies the queries */
     double quantize_kernels; /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
 
+    double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
+
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */
     double host_view_us; /* ... one that only makes a view */

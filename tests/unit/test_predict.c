@@ -394,6 +394,113 @@ static int set_up(void **state)
     return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) != PG_E_OK;
 }
 
+/* ---- several GPUs ---- */
+
+static pg_code refuse(const char *model, const pg_request *r)
+{
+    pg_plan *plan;
+    pg_error e = PG_ERROR_INIT;
+    pg_code code = pg_plan_open(&plan, model_of(model), gpus, r, &e);
+    if (!code) pg_plan_free(plan);
+    else assert_true(e.text[0]);
+    return code;
+}
+
+static void test_data_parallel_inference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MODELS; i++) {
+        pg_prediction one = predict("h100", models[i], 4, "fp16");
+        pg_prediction four = predict_on(gpus, "h100", models[i], &(pg_request){.batch = 4, .gpu_count = 4});
+        assert_int_equal(four.gpu_count, 4);
+        assert_int_equal(four.data_parallel, 4);
+        assert_true(four.latency_ms == one.latency_ms && four.memory.total == one.memory.total);
+        assert_true(fabs(four.throughput / one.throughput - 4) < 1e-9);
+        assert_true(fabs(four.power_w / one.power_w - 4) < 1e-9);
+    }
+}
+
+static void test_tensor_parallel_divides(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"bert-base-uncased", "gpt2", "vit_b_16"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        pg_request r = {.batch = 32, .runtime = "vllm", .device_time = true};
+        pg_prediction one = predict_on(gpus, "h100", names[i], &r);
+        for (r.tensor_parallel = 2; r.tensor_parallel <= 4; r.tensor_parallel *= 2) {
+            pg_prediction p = predict_on(gpus, "h100", names[i], &r);
+            double n = r.tensor_parallel;
+            assert_int_equal(p.gpu_count, r.tensor_parallel);
+            /* an n-th of nearly all work and weights, and links that cost something */
+            assert_true(p.flops > one.flops / n && p.flops < one.flops / n * 1.1);
+            assert_true(p.memory.weights > one.memory.weights / n && p.memory.weights < one.memory.weights / n * 1.15);
+            assert_true(p.memory.activations <= one.memory.activations);
+            assert_true(p.latency_ms > one.latency_ms / n);
+            assert_true(fabs(p.throughput - 32e3 / p.latency_ms) < 1e-6 * p.throughput);
+        }
+    }
+    assert_int_equal(refuse("bert-base-uncased", &(pg_request){.tensor_parallel = 5}), PG_E_USAGE);
+    assert_int_equal(refuse("resnet50", &(pg_request){.tensor_parallel = 2}), PG_E_UNSUPPORTED);
+}
+
+/* Slower links never make tensor parallelism faster. */
+static void test_links_matter(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 8, .runtime = "vllm", .tensor_parallel = 4};
+    double least = 0;
+    for (int nvlink = 900; nvlink >= 0; nvlink -= 300) {
+        char toml[120];
+        snprintf(toml, sizeof toml, "[gpus.h100]\nnvlink_gbs = %d\n", nvlink);
+        pg_catalog *c = catalog_with(toml);
+        pg_prediction p = predict_on(c, "h100", "bert-base-uncased", &r);
+        assert_true(p.latency_ms >= least);
+        least = p.latency_ms;
+        pg_catalog_free(c);
+    }
+}
+
+static void test_pipeline_stages(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MODELS; i++) {
+        if (!strcmp(models[i], "lstm-medium")) continue; /* too few kernels to cut */
+        pg_request r = {.batch = 8, .device_time = true};
+        pg_prediction one = predict_on(gpus, "a100_sxm_80gb", models[i], &r);
+        for (r.pipeline_parallel = 2; r.pipeline_parallel <= 8; r.pipeline_parallel *= 2) {
+            pg_prediction p = predict_on(gpus, "a100_sxm_80gb", models[i], &r);
+            double n = r.pipeline_parallel;
+            assert_true(p.latency_ms >= one.latency_ms); /* nothing runs beside anything for one batch */
+            assert_true(p.throughput <= n * one.throughput * (1 + 1e-9));
+            assert_true(p.memory.weights >= one.memory.weights / n * (1 - 1e-9));
+            assert_true(p.memory.weights <= one.memory.weights);
+        }
+        r.pipeline_parallel = 2;
+        assert_true(predict_on(gpus, "a100_sxm_80gb", models[i], &r).throughput >= one.throughput);
+    }
+}
+
+static void test_parallel_requests_are_checked(void **state)
+{
+    (void)state;
+    static const pg_request bad[] = {
+        {.gpu_count = -1},
+        {.gpu_count = 5000},
+        {.gpu_count = 8, .data_parallel = 3},
+        {.gpu_count = 8, .tensor_parallel = 3},
+        {.gpu_count = 2, .pipeline_parallel = 4},
+        {.data_parallel = 4096, .tensor_parallel = 2},
+        {.pipeline_parallel = 4096},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(refuse("bert-base-uncased", &bad[i]), PG_E_USAGE);
+    assert_int_equal(refuse("bert-base-uncased", &(pg_request){.expert_parallel = 2}), PG_E_UNSUPPORTED);
+    pg_prediction p = predict_on(gpus, "h100", "bert-base-uncased",
+                                 &(pg_request){.gpu_count = 8, .tensor_parallel = 2, .pipeline_parallel = 2});
+    assert_int_equal(p.data_parallel, 2);
+    assert_int_equal(p.gpu_count, 8);
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -418,6 +525,11 @@ int main(void)
         cmocka_unit_test(test_compiled_runtimes_are_not_slower),
         cmocka_unit_test(test_prediction_is_consistent),
         cmocka_unit_test(test_explanation_adds_up),
+        cmocka_unit_test(test_data_parallel_inference),
+        cmocka_unit_test(test_tensor_parallel_divides),
+        cmocka_unit_test(test_links_matter),
+        cmocka_unit_test(test_pipeline_stages),
+        cmocka_unit_test(test_parallel_requests_are_checked),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
