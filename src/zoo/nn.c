@@ -88,6 +88,15 @@ uint32_t nn_ints(nn *n, const char *layer, const char *suffix, const int64_t *v,
     return ints(n, layer, suffix, 1, v, count);
 }
 
+uint32_t nn_indices(nn *n, const char *layer, int64_t count)
+{
+    if (n->failed) return NO_TENSOR;
+    str name = name_of(n, layer, "");
+    uint32_t t = n->failed ? NO_TENSOR : graph_add_weight(n->g, name, DT_INT64, 1, &count);
+    must(n, t != NO_TENSOR);
+    return t;
+}
+
 uint32_t nn_scalar(nn *n, const char *layer, const char *suffix, int64_t v)
 {
     return ints(n, layer, suffix, 0, &v, 1);

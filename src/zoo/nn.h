@@ -64,6 +64,7 @@ nn_val nn_token_input(nn *n, const char *name); /* int64 [batch, sequence] */
 void nn_output(nn *n, nn_val x, const char *name);
 uint32_t nn_weight(nn *n, const char *layer, const char *suffix, int rank, const int64_t *dims);
 uint32_t nn_ints(nn *n, const char *layer, const char *suffix, const int64_t *v, uint32_t count);
+uint32_t nn_indices(nn *n, const char *layer, int64_t count); /* int64, of contents that nothing depends on */
 uint32_t nn_scalar(nn *n, const char *layer, const char *suffix, int64_t v);
 uint32_t nn_floats(nn *n, const char *layer, const double *v, uint32_t count); /* a Constant node: not a parameter */
 bool nn_emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, uint32_t *out, uint32_t n_out);
