@@ -202,6 +202,12 @@ static const struct published {
     {"tinyllama-1.1b", 1100048384, 0},
     {"mistral-7b", 7241732096, 0},
     {"stable-diffusion-v1-5-unet", 859520964, 0},
+    /* HF's four files; the U-Net's 2.99 T go without products of attention, which are 392 G */
+    {"stable-diffusion-xl", 2567463684.0 + 123060480 + 694659840 + 49490199, 0},
+    {"stable-diffusion-xl-unet", 2567463684, 2990 + 392},
+    {"stable-diffusion-xl-text-encoder", 123060480, 0},
+    {"stable-diffusion-xl-text-encoder-2", 694659840, 0},
+    {"stable-diffusion-xl-vae-decoder", 49490199, 0},
     /* arXiv 1708.02182, table 1: 66 M and 20 M, which is all the digits that there are. The second from the widths:
      * two tables of 10000 x 650, 10000 biases, two layers of 4 gates with two matrices of 650 x 650 and two biases */
     {"lstm-large", 66e6, 0},
@@ -381,6 +387,28 @@ static void test_macs_exactly(void **state)
     arena_free(&m.a);
 }
 
+/* A picture takes 20 steps with and without the text: the parts, weighted, are the whole. */
+static void test_loop_rounds(void **state)
+{
+    (void)state;
+    model m;
+    open_model(&m, "stable-diffusion-xl", 0);
+    infer(&m, 3);
+    assert_int_equal(m.g.n_regions, 2);
+    assert_true(m.s.trips[1].v.i == 20 && m.s.trips[1].sym == SYM_NONE);
+    double whole = 0, step = 0;
+    for (uint32_t r = 0; r < 2; r++)
+        for (uint32_t i = 0; i < m.g.regions[r].n_ops; i++)
+            *(r ? &step : &whole) += op_macs(&m, &m.g.ops[m.g.regions[r].ops[i]]);
+    arena_free(&m.a);
+    open_model(&m, "stable-diffusion-xl-unet", 0);
+    infer(&m, 6);
+    double rows = 5 * (320.0 * 1280 + 1280 * 1280); /* the step's number enters once, not for each picture */
+    assert_true(fabs(step - (macs(&m) - rows)) < 1e-9 * step);
+    arena_free(&m.a);
+    assert_true(whole > 0 && whole < step);
+}
+
 /* ---- shapes ---- */
 
 static void check_shapes(const char *name, int64_t batch)
@@ -462,6 +490,10 @@ static void test_outputs(void **state)
     expect_output("fcn_resnet50", 0, 1, 4, (int64_t[]){4, 21, 520, 520});
     expect_output("swin_v2_t", 0, 0, 2, (int64_t[]){4, 1000});
     expect_output("vnet", 0, 0, 5, (int64_t[]){4, 3, 32, 32, 32});
+    expect_output("sdxl", 0, 0, 4, (int64_t[]){4, 3, 1024, 1024});
+    expect_output("sdxl", 512, 0, 4, (int64_t[]){4, 3, 512, 512});
+    expect_output("sdxl-unet", 0, 0, 4, (int64_t[]){4, 4, 128, 128});
+    expect_output("sdxl-vae-decoder", 0, 0, 4, (int64_t[]){4, 3, 1024, 1024});
     expect_output("sd15-unet", 0, 0, 4, (int64_t[]){4, 4, 64, 64});
     expect_output("sd15-unet", 768, 0, 4, (int64_t[]){4, 4, 96, 96});
 }
@@ -575,6 +607,8 @@ static void test_order(void **state)
         bool *made = calloc(m.g.n_tensors, sizeof *made);
         assert_non_null(made);
         for (uint32_t t = 0; t < m.g.n_tensors; t++) made[t] = m.g.tensors[t].role != ROLE_VALUE;
+        for (uint32_t r = 1; r < m.g.n_regions; r++)
+            for (uint32_t t = 0; t < m.g.regions[r].n_inputs; t++) made[m.g.regions[r].inputs[t]] = true;
         for (uint32_t k = 0; k < m.g.n_ops; k++) {
             const op *o = &m.g.ops[k];
             for (uint32_t t = 0; t < o->n_in; t++)
@@ -717,6 +751,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_macs),
         cmocka_unit_test(test_macs_exactly),
+        cmocka_unit_test(test_loop_rounds),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_outputs),
         cmocka_unit_test(test_lengths),
