@@ -202,6 +202,12 @@ static const struct published {
     {"tinyllama-1.1b", 1100048384, 0},
     {"mistral-7b", 7241732096, 0},
     {"stable-diffusion-v1-5-unet", 859520964, 0},
+    /* HF's four files; the U-Net's 2.99 T go without products of attention, which are 392 G */
+    {"stable-diffusion-xl", 2567463684.0 + 123060480 + 694659840 + 49490199, 0},
+    {"stable-diffusion-xl-unet", 2567463684, 2990 + 392},
+    {"stable-diffusion-xl-text-encoder", 123060480, 0},
+    {"stable-diffusion-xl-text-encoder-2", 694659840, 0},
+    {"stable-diffusion-xl-vae-decoder", 49490199, 0},
     /* arXiv 1708.02182, table 1: 66 M and 20 M, which is all the digits that there are. The second from the widths:
      * two tables of 10000 x 650, 10000 biases, two layers of 4 gates with two matrices of 650 x 650 and two biases */
     {"lstm-large", 66e6, 0},
@@ -210,6 +216,49 @@ static const struct published {
     {"ssd_mobilenet_v1", 6.807e6, 1.247},
     /* milesial/Pytorch-UNet with two classes */
     {"unet", 31037698, 0},
+    /* TV */
+    {"efficientnet_v2_s", 21458488, 8.37},
+    {"efficientnet_v2_m", 54139356, 24.58},
+    {"efficientnet_v2_l", 118515272, 56.08},
+    {"regnet_x_400mf", 5495976, 0.41},
+    {"regnet_x_800mf", 7259656, 0.80},
+    {"regnet_x_1_6gf", 9190136, 1.60},
+    {"regnet_x_3_2gf", 15296552, 3.18},
+    {"regnet_x_8gf", 39572648, 8.00},
+    {"regnet_x_16gf", 54278536, 15.94},
+    {"regnet_x_32gf", 107811560, 31.74},
+    {"regnet_y_400mf", 4344144, 0.40},
+    {"regnet_y_800mf", 6432512, 0.83},
+    {"regnet_y_1_6gf", 11202430, 1.61},
+    {"regnet_y_3_2gf", 19436338, 3.18},
+    {"regnet_y_8gf", 39381472, 8.47},
+    {"regnet_y_16gf", 83590140, 15.91},
+    {"regnet_y_32gf", 145046770, 32.28},
+    {"deeplabv3_resnet50", 42004074, 178.72},
+    {"deeplabv3_resnet101", 60996202, 258.74},
+    {"fcn_resnet50", 35322218, 152.72},
+    {"fcn_resnet101", 54314346, 232.74},
+    {"swin_v2_t", 28351570, 5.94},
+    {"swin_v2_s", 49737442, 11.55},
+    {"swin_v2_b", 87930848, 20.32},
+    /* TM */
+    {"swin_l", 196532476, 34.53},
+    {"swinv2_tiny_window16_256", 28.35e6, 6.68},
+    {"swinv2_small_window16_256", 49.73e6, 12.82},
+    {"swinv2_base_window16_256", 87.92e6, 22.02},
+    {"swinv2_large_window16_256", 196.74e6, 47.81},
+    {"swinv2_base_window24_384", 87.92e6, 55.25},
+    /* ultralytics: summaries of the models with batch normalisation apart; half of the GFLOPs */
+    {"yolov5n", 1872157, 2.25},
+    {"yolov5s", 7235389, 8.25},
+    {"yolov5m", 21190557, 24.5},
+    {"yolov5l", 46563709, 54.55},
+    {"yolov5x", 86749405, 102.85},
+    {"yolov8n", 3157200, 4.35},
+    {"yolov8s", 11166560, 14.3},
+    {"yolov8m", 25902640, 39.45},
+    {"yolov8l", 43691520, 82.6},
+    {"yolov8x", 68229648, 128.9},
     /* arXiv 2205.00841. P0 and P1 from the widths in the authors' files; theirs of 2 and D1 are of other image sizes */
     {"gpunet_0", 11.9e6, 3.25},
     {"gpunet_1", 12.7e6, 3.3},
@@ -338,6 +387,28 @@ static void test_macs_exactly(void **state)
     arena_free(&m.a);
 }
 
+/* A picture takes 20 steps with and without the text: the parts, weighted, are the whole. */
+static void test_loop_rounds(void **state)
+{
+    (void)state;
+    model m;
+    open_model(&m, "stable-diffusion-xl", 0);
+    infer(&m, 3);
+    assert_int_equal(m.g.n_regions, 2);
+    assert_true(m.s.trips[1].v.i == 20 && m.s.trips[1].sym == SYM_NONE);
+    double whole = 0, step = 0;
+    for (uint32_t r = 0; r < 2; r++)
+        for (uint32_t i = 0; i < m.g.regions[r].n_ops; i++)
+            *(r ? &step : &whole) += op_macs(&m, &m.g.ops[m.g.regions[r].ops[i]]);
+    arena_free(&m.a);
+    open_model(&m, "stable-diffusion-xl-unet", 0);
+    infer(&m, 6);
+    double rows = 5 * (320.0 * 1280 + 1280 * 1280); /* the step's number enters once, not for each picture */
+    assert_true(fabs(step - (macs(&m) - rows)) < 1e-9 * step);
+    arena_free(&m.a);
+    assert_true(whole > 0 && whole < step);
+}
+
 /* ---- shapes ---- */
 
 static void check_shapes(const char *name, int64_t batch)
@@ -413,7 +484,16 @@ static void test_outputs(void **state)
     expect_output("nnunet_2d", 0, 0, 4, (int64_t[]){4, 4, 192, 160});
     expect_output("3d-unet", 0, 0, 5, (int64_t[]){4, 4, 224, 224, 160});
     expect_output("unet_industrial", 0, 0, 4, (int64_t[]){4, 1, 512, 512});
+    expect_output("yolov5s", 0, 0, 3, (int64_t[]){4, 25200, 85});
+    expect_output("yolov8n", 0, 0, 3, (int64_t[]){4, 84, 8400});
+    expect_output("deeplabv3_resnet50", 0, 0, 4, (int64_t[]){4, 21, 520, 520});
+    expect_output("fcn_resnet50", 0, 1, 4, (int64_t[]){4, 21, 520, 520});
+    expect_output("swin_v2_t", 0, 0, 2, (int64_t[]){4, 1000});
     expect_output("vnet", 0, 0, 5, (int64_t[]){4, 3, 32, 32, 32});
+    expect_output("sdxl", 0, 0, 4, (int64_t[]){4, 3, 1024, 1024});
+    expect_output("sdxl", 512, 0, 4, (int64_t[]){4, 3, 512, 512});
+    expect_output("sdxl-unet", 0, 0, 4, (int64_t[]){4, 4, 128, 128});
+    expect_output("sdxl-vae-decoder", 0, 0, 4, (int64_t[]){4, 3, 1024, 1024});
     expect_output("sd15-unet", 0, 0, 4, (int64_t[]){4, 4, 64, 64});
     expect_output("sd15-unet", 768, 0, 4, (int64_t[]){4, 4, 96, 96});
 }
@@ -527,6 +607,8 @@ static void test_order(void **state)
         bool *made = calloc(m.g.n_tensors, sizeof *made);
         assert_non_null(made);
         for (uint32_t t = 0; t < m.g.n_tensors; t++) made[t] = m.g.tensors[t].role != ROLE_VALUE;
+        for (uint32_t r = 1; r < m.g.n_regions; r++)
+            for (uint32_t t = 0; t < m.g.regions[r].n_inputs; t++) made[m.g.regions[r].inputs[t]] = true;
         for (uint32_t k = 0; k < m.g.n_ops; k++) {
             const op *o = &m.g.ops[k];
             for (uint32_t t = 0; t < o->n_in; t++)
@@ -565,6 +647,13 @@ static void test_find(void **state)
     expect_found("efficientnet-b4", "efficientnet_b4");
     expect_found("gpunet_225ms-d", "gpunet_d2");
     expect_found("nnunet", "nnunet_3d");
+    expect_found("swinv2_base window24 384", "swinv2_base_window24_384");
+    expect_found("swin_tiny_224/256", "swin_t");
+    /* these two differ in a character that elsewhere doesn't count */
+    expect_found("regnet_x_1_6gf", "regnet_x_1_6gf");
+    expect_found("regnet_x_16gf", "regnet_x_16gf");
+    expect_found("RegNet-X-16GF", "regnet_x_16gf");
+    expect_found("regnetx-16gf", "regnet_x_16gf");
     expect_found("ssd-resnet34-1200", "ssd-resnet34-1200");
 }
 
@@ -662,6 +751,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_macs),
         cmocka_unit_test(test_macs_exactly),
+        cmocka_unit_test(test_loop_rounds),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_outputs),
         cmocka_unit_test(test_lengths),
