@@ -1,10 +1,13 @@
 #include "bench/bench.h"
 
+#include <stdlib.h>
+
 #include "api/api.h"
 #include "base/map.h"
 
 struct bench {
     arena a;
+    arena scope; /* keys of the models and plans that are open */
     const bench_rows *rows;
     const pg_catalog *catalog;
     bench_options options;
@@ -130,7 +133,7 @@ static pg_model *model_of(bench *b, const bench_row *row, uint32_t *index, const
     char size[32];
     bool added = false;
     size_t len = strlen(row->path) + sizeof size;
-    char *key = arena_alloc(&b->a, len);
+    char *key = arena_alloc(&b->scope, len);
     if (!key) return NULL;
     format_text(key, len, "%s|%lld", row->path, (long long)row->image_size);
     uint32_t *at = map_add(&b->models, str_c(key), (uint32_t)b->model_count, &added);
@@ -139,6 +142,7 @@ static pg_model *model_of(bench *b, const bench_row *row, uint32_t *index, const
         pg_error e = PG_ERROR_INIT;
         size_t i = b->model_count++;
         b->model_list[i] = NULL;
+        b->model_errors[i] = NULL;
         if (open_model(&b->model_list[i], row, &e)) b->model_errors[i] = keep_error(b, &e);
     }
     *index = *at;
@@ -205,8 +209,8 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const pg_model *m, uint3
     format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %.60s|%.60s|%.60s", model, (long long)r.batch,
                 (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.device_time,
                 r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "");
-    const char *copy = keep(b, key);
-    uint32_t *at = map_add(&b->plans, str_c(copy), (uint32_t)b->plan_count, &added);
+    str copy = str_copy(&b->scope, str_c(key));
+    uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;
     if (!at) {
         *why = "out of memory";
         return NULL;
@@ -214,6 +218,7 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const pg_model *m, uint3
     if (added) {
         size_t i = b->plan_count++;
         b->plan_list[i] = NULL;
+        b->plan_errors[i] = NULL;
         if (pg_plan_open(&b->plan_list[i], m, b->catalog, &r, &e)) b->plan_errors[i] = keep_error(b, &e);
     }
     *why = b->plan_errors[*at];
@@ -237,6 +242,27 @@ static const pg_gpu *gpu_of(bench *b, const char *name, const char **why)
 
 /* ---- points ---- */
 
+const char *bench_runtime(const bench_row *row)
+{
+    return row->runtime && row->runtime[0] ? row->runtime : "pytorch";
+}
+
+const char *bench_precision(const bench_row *row)
+{
+    return row->precision && row->precision[0] ? row->precision : "fp16";
+}
+
+static void predict_roofline(bench_point *p)
+{
+    pg_prediction f;
+    bool before = p->plan->request.fast_mode;
+    p->roofline = -1;
+    if (bench_seconds(p->row) <= 0) return;
+    p->plan->request.fast_mode = true; /* the plan is ours: nothing else of it depends on the mode */
+    if (!pg_plan_predict(p->plan, p->gpu, &f, NULL)) p->roofline = bench_value(p->row, &f, NULL, NULL);
+    p->plan->request.fast_mode = before;
+}
+
 void bench_predict_point(bench_point *p)
 {
     pg_error e = PG_ERROR_INIT;
@@ -256,19 +282,68 @@ void bench_predict(bench *b)
     for (size_t i = 0; i < b->count; i++) bench_predict_point(&b->points[i]);
 }
 
-static void fill_point(bench *b, bench_point *p, const bench_row *row)
+static void fill_point(bench *b, bench_point *p)
 {
-    uint32_t model = 0;
     const char *why = NULL;
-    p->row = row;
-    char family[80];
-    bench_family(family, sizeof family, row->model);
-    p->family = row->family && row->family[0] ? row->family : keep(b, family);
-    p->gpu = gpu_of(b, row->gpu, &why);
-    pg_model *m = p->gpu ? model_of(b, row, &model, &why) : NULL;
-    p->plan = m ? plan_of(b, row, m, model, &why) : NULL;
-    if (!p->plan) p->skipped = why ? why : "out of memory";
+    uint32_t model = 0;
+    pg_model *m = p->gpu ? model_of(b, p->row, &model, &why) : NULL;
+    p->plan = m ? plan_of(b, p->row, m, model, &why) : NULL;
+    if (!p->plan && !p->skipped) p->skipped = why ? why : "out of memory";
+    if (p->skipped) return;
     bench_predict_point(p);
+    if (!p->skipped) predict_roofline(p);
+}
+
+/* Closes what the points so far needed: their predictions are kept. */
+static void close_plans(bench *b)
+{
+    for (size_t i = 0; i < b->plan_count; i++) {
+        pg_plan_free(b->plan_list[i]);
+        b->plan_list[i] = NULL;
+    }
+    for (size_t i = 0; i < b->model_count; i++) {
+        pg_model_free(b->model_list[i]);
+        b->model_list[i] = NULL;
+    }
+    b->plan_count = b->model_count = 0;
+    arena_reset(&b->scope);
+    map_init(&b->models, &b->scope);
+    map_init(&b->plans, &b->scope);
+}
+
+static int by_model(const void *x, const void *y)
+{
+    const bench_point *a = *(bench_point *const *)x, *b = *(bench_point *const *)y;
+    int order = strcmp(a->row->path, b->row->path);
+    if (order) return order;
+    if (a->row->image_size != b->row->image_size) return a->row->image_size < b->row->image_size ? -1 : 1;
+    return a < b ? -1 : 1;
+}
+
+/* Model by model, so that one is open at a time unless all are kept. */
+static pg_code fill_points(bench *b, pg_error *e)
+{
+    bench_point **order = ARENA_ARRAY(&b->a, bench_point *, b->count + 1);
+    if (!order) return error_nomem(e, &b->a);
+    for (size_t i = 0; i < b->count; i++) order[i] = &b->points[i];
+    qsort(order, b->count, sizeof *order, by_model);
+    for (size_t i = 0; i < b->count; i++) {
+        if (i && !b->options.keep && strcmp(order[i]->row->path, order[i - 1]->row->path) != 0) close_plans(b);
+        fill_point(b, order[i]);
+        if (!b->options.keep) order[i]->p.note = NULL; /* it may lie in the plan */
+        if (b->a.failed) return error_nomem(e, &b->a);
+    }
+    if (!b->options.keep) close_plans(b);
+    for (size_t i = 0; !b->options.keep && i < b->count; i++) b->points[i].plan = NULL;
+    return PG_E_OK;
+}
+
+static const char *family_of(bench *b, const bench_row *row)
+{
+    char family[80];
+    if (row->family && row->family[0]) return row->family;
+    bench_family(family, sizeof family, row->model);
+    return keep(b, family);
 }
 
 static pg_code fill(bench *b, pg_error *e)
@@ -280,10 +355,10 @@ static pg_code fill(bench *b, pg_error *e)
     b->model_errors = ARENA_ARRAY(&b->a, const char *, n);
     b->plan_list = ARENA_ARRAY(&b->a, pg_plan *, n);
     b->plan_errors = ARENA_ARRAY(&b->a, const char *, n);
-    b->gpu_list = ARENA_ARRAY(&b->a, const pg_gpu *, n + o->gpu_count);
-    b->gpu_errors = ARENA_ARRAY(&b->a, const char *, n + o->gpu_count);
-    map_init(&b->models, &b->a);
-    map_init(&b->plans, &b->a);
+    b->gpu_list = ARENA_ARRAY(&b->a, const pg_gpu *, n);
+    b->gpu_errors = ARENA_ARRAY(&b->a, const char *, n);
+    map_init(&b->models, &b->scope);
+    map_init(&b->plans, &b->scope);
     map_init(&b->gpus, &b->a);
     if (b->a.failed) return error_nomem(e, &b->a);
     for (size_t i = 0; i < o->gpu_count; i++)
@@ -295,10 +370,17 @@ static pg_code fill(bench *b, pg_error *e)
         bool wanted = !o->gpu_count;
         for (size_t k = 0; k < o->gpu_count && gpu && !wanted; k++)
             wanted = pg_catalog_find(b->catalog, o->gpus[k], NULL) == gpu;
-        if (wanted) fill_point(b, &b->points[b->count++], row);
-        if (b->a.failed) return error_nomem(e, &b->a);
+        if (wanted)
+            b->points[b->count++] = (bench_point){.row = row,
+                                                  .gpu = gpu,
+                                                  .skipped = gpu ? NULL : why,
+                                                  .family = family_of(b, row),
+                                                  .low = -1,
+                                                  .high = -1,
+                                                  .roofline = -1,
+                                                  .scalar = -1};
     }
-    return PG_E_OK;
+    return fill_points(b, e);
 }
 
 pg_code bench_open(bench **out, const bench_rows *rows, const pg_catalog *catalog, const bench_options *options,
@@ -309,6 +391,7 @@ pg_code bench_open(bench **out, const bench_rows *rows, const pg_catalog *catalo
     bench *b = api_new(alloc, sizeof *b, e);
     if (!b) return PG_E_NOMEM;
     arena_init(&b->a, alloc, 0);
+    arena_init(&b->scope, alloc, 0);
     b->rows = rows;
     b->catalog = catalog;
     if (options) b->options = *options;
@@ -324,6 +407,7 @@ void bench_free(bench *b)
     allocator alloc = b->a.alloc;
     for (size_t i = 0; i < b->plan_count; i++) pg_plan_free(b->plan_list[i]);
     for (size_t i = 0; i < b->model_count; i++) pg_model_free(b->model_list[i]);
+    arena_free(&b->scope);
     arena_free(&b->a);
     api_delete(alloc, b, sizeof *b);
 }

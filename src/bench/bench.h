@@ -1,5 +1,5 @@
-/* Measured points held against predictions. Models are opened once, plans are shared by all rows that differ in GPU or value
- * only, and stay open, so that a fit can predict again after it moved a constant. */
+/* Measured points held against predictions. Models are opened once, and plans are shared by all rows that differ in GPU or value
+ * only. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -11,10 +11,14 @@ typedef struct bench_point {
     const char *skipped;         /* why it can't be predicted; NULL: it can */
     const char *family;          /* what must be on one side of a split: the row's, else from the model's name */
     const pg_gpu *gpu;           /* NULL: not known */
-    const pg_plan *plan;         /* NULL when skipped */
+    pg_plan *plan;               /* NULL when skipped, and without `keep` */
     pg_prediction p;             /* as pg_plan_predict gave it */
     double predicted, low, high; /* in the metric's unit */
     double error;                /* predicted / measured - 1 */
+    double roofline;             /* what the plain roofline says, in the metric's unit; negative: nothing */
+    double scalar; /* the measurement on another GPU times one factor; negative: there is none (baseline.c) */
+    const bench_row *scalar_row; /* that measurement */
+    const char *fold;            /* with which it was left out (split.h); NULL: none */
 } bench_point;
 
 typedef struct bench bench;
@@ -23,6 +27,7 @@ typedef struct bench_options {
     const char *const *gpus; /* only rows of these GPUs (keys or aliases); NULL: all */
     size_t gpu_count;
     bool fast_mode; /* the plain roofline */
+    bool keep;      /* plans stay open, so that bench_predict works; else they go as soon as they were used */
 } bench_options;
 
 /* Opens what the rows need and predicts them once. Both must outlive the result. A GPU of `options` that isn't known is
@@ -35,12 +40,21 @@ bench_point *bench_points(bench *b, size_t *count);
 /* Predicts all points that aren't skipped again, with the catalog's constants as they are now. */
 void bench_predict(bench *b);
 
+/* Fills `scalar`: what one scalar for each pair of GPUs makes of the same configuration's measurement on another GPU. The scalar is
+ * the median ratio over the configurations that were measured on both, under the same runtime, precision and task, without the
+ * point's model family. The other GPU is the one with the most such configurations. */
+pg_code bench_scalars(bench_point *points, size_t count, allocator alloc, pg_error *e);
+
 /* One point anew. A point that no longer fits into the GPU's memory gets `skipped`. */
 void bench_predict_point(bench_point *p);
 /* A prediction in the unit of the row's metric; *low and *high (not NULL) its 80 % interval, or negative where there is none. */
 double bench_value(const bench_row *row, const pg_prediction *p, double *low, double *high);
 /* Seconds of a step that the row's measurement means; negative for what is no time. */
 double bench_seconds(const bench_row *row);
+
+/* What a row leaves open is what the library takes instead. */
+const char *bench_runtime(const bench_row *row);
+const char *bench_precision(const bench_row *row);
 
 /* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
 void bench_family(char *out, size_t cap, const char *model);

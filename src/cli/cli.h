@@ -8,7 +8,7 @@
 
 #define CLI_PROGRAM "phantom-gpu"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CHECK = 3 };
 
 /* What an option takes; also tells the completions what to offer. */
 typedef enum option_kind {
@@ -20,6 +20,7 @@ typedef enum option_kind {
     OPTION_RUNTIME, /* const char * */
     OPTION_CHOICE,  /* const char *, one of choices */
     OPTION_NUMBER,  /* int64_t, from min to max */
+    OPTION_FILES,   /* cli_list, one each; several such options add up */
     OPTION_TEXTS,   /* cli_list, comma separated; several such options add up */
     OPTION_GPUS,
     OPTION_MODELS,
@@ -76,7 +77,9 @@ typedef struct cli_shapes {
 typedef struct cli_args {
     bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware;
     const char *model, *format, *gpu, *precision, *runtime, *task, *layout, *sort;
-    const char *trace, *profiles, *output, *out;
+    const char *trace, *profiles, *output, *out, *split, *plot;
+    cli_list files; /* --benchmark-data */
+    cli_reals max_error;
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;
     int64_t batch, sequence, image_size, top; /* 0: not given */
@@ -102,7 +105,7 @@ typedef struct command {
 /* All commands in the order of --help; ends with NULL. */
 extern const command *const cli_commands[];
 extern const command command_list_gpus, command_list_hardware, command_list_models, command_load_model,
-    command_compare_models;
+    command_compare_models, command_validate;
 
 /* Everything of one run of the program. */
 struct cli {
@@ -110,7 +113,7 @@ struct cli {
     cli_args args;
     arena memory; /* arguments, cells, rows */
     buffer out;   /* what will be printed */
-    buffer trace; /* what will be written to --trace */
+    buffer trace; /* what will be written to --trace or --plot */
     report report;
     pg_catalog *catalog;
     const char **warnings;
@@ -144,7 +147,7 @@ extern const allocator cli_allocator;
 render_style cli_style(int fd);
 /* Chooses format and style by the arguments. */
 int cli_begin_output(cli *c);
-/* Writes c->out (to --out, or stdout) and c->trace (to --trace), all or nothing. */
+/* Writes c->out (to --out, or stdout) and c->trace (to --trace or --plot), all or nothing. */
 int cli_finish_output(cli *c);
 int cli_write_stdout(const buffer *b);
 

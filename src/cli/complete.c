@@ -7,7 +7,8 @@ typedef enum offer { OFFER_NOTHING, OFFER_FILES, OFFER_WORDS, OFFER_GPUS, OFFER_
 static offer offer_of(const option *o)
 {
     switch (o->kind) {
-    case OPTION_FILE: return OFFER_FILES;
+    case OPTION_FILE:
+    case OPTION_FILES: return OFFER_FILES;
     case OPTION_GPU:
     case OPTION_GPUS: return OFFER_GPUS;
     case OPTION_MODEL:

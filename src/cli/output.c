@@ -212,16 +212,17 @@ static int write_targets(target *targets, size_t count, const buffer *to_stdout)
 static int check_names(const cli *c)
 {
     const cli_args *a = &c->args;
-    if (a->trace && strcmp(a->trace, "-") == 0)
-        return cli_usage(c->command, "--trace needs a file; standard output is for the report");
+    const char *second = a->trace ? a->trace : a->plot, *name = a->trace ? "trace" : "plot";
+    if (second && strcmp(second, "-") == 0)
+        return cli_usage(c->command, "--%s needs a file; standard output is for the report", name);
     if (a->out && strcmp(a->out, "-") == 0)
         return cli_usage(c->command, "--out needs a file; without it the report goes to standard output");
-    if (!a->out || !a->trace) return EXIT_OK;
-    char *out = resolve(a->out), *trace = resolve(a->trace);
-    bool same = strcmp(a->out, a->trace) == 0 || (out && trace && strcmp(out, trace) == 0);
+    if (!a->out || !second) return EXIT_OK;
+    char *out = resolve(a->out), *other = resolve(second);
+    bool same = strcmp(a->out, second) == 0 || (out && other && strcmp(out, other) == 0);
     free(out);
-    free(trace);
-    return same ? cli_usage(c->command, "--out and --trace name the same file, '%s'", a->trace) : EXIT_OK;
+    free(other);
+    return same ? cli_usage(c->command, "--out and --%s name the same file, '%s'", name, second) : EXIT_OK;
 }
 
 int cli_begin_output(cli *c)
@@ -247,7 +248,8 @@ int cli_finish_output(cli *c)
     target targets[2];
     size_t count = 0;
     if (c->args.out) targets[count++] = (target){.name = c->args.out, .bytes = &c->out};
-    if (c->args.trace) targets[count++] = (target){.name = c->args.trace, .bytes = &c->trace};
+    if (c->args.trace || c->args.plot)
+        targets[count++] = (target){.name = c->args.trace ? c->args.trace : c->args.plot, .bytes = &c->trace};
     if (c->out.failed) return cli_fail("out of memory");
     return write_targets(targets, count, c->args.out ? NULL : &c->out);
 }

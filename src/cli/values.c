@@ -219,6 +219,7 @@ int cli_set_option(cli *c, const option *o, const char *value)
         if (!text) return bad_choice(c, o, str_c(value));
         break;
     case OPTION_MODELS: return cli_add_models(c, value);
+    case OPTION_FILES: return add_text(c, target, value) ? EXIT_OK : no_memory();
     case OPTION_TEXTS:
     case OPTION_GPUS:
     case OPTION_RUNTIMES:
