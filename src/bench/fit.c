@@ -51,12 +51,30 @@ static bool find_runtime(fit_constant *out, api_config *c, const char *name)
     return false;
 }
 
+static bool find_level(fit_constant *out, api_config *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->n_levels; i++)
+        for (int k = 0; k < 2; k++) {
+            gpu_level *l = &c->levels[i];
+            char full[120];
+            format_text(full, sizeof full, "levels.%.*s.%.*s.%s", STR_ARG(l->runtime), STR_ARG(l->gpu),
+                        k ? "memory" : "compute");
+            if (strcmp(full, name) != 0) continue;
+            out->at = k ? &l->memory : &l->compute;
+            out->low = 0.5;
+            out->high = 1.5;
+            out->start = 1; /* a GPU that nobody measured has none */
+            return true;
+        }
+    return false;
+}
+
 pg_code fit_find(fit_constant *out, pg_catalog *catalog, const char *name, pg_error *e)
 {
     api_config *c = &catalog->config;
     *out = (fit_constant){.start = NAN};
     format_text(out->name, sizeof out->name, "%s", name);
-    if (find_cost(out, c, name) || find_runtime(out, c, name)) return PG_E_OK;
+    if (find_cost(out, c, name) || find_runtime(out, c, name) || find_level(out, c, name)) return PG_E_OK;
     if (!strcmp(name, "predict.host_half_years")) {
         out->at = &c->predict.host_half_years;
         out->low = 1;
@@ -168,6 +186,7 @@ struct fit_snapshot {
     cost_constants cost;
     predict_constants predict;
     runtime_profile *runtimes;
+    gpu_level *levels;
 };
 
 fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
@@ -178,8 +197,10 @@ fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
     s->cost = c->cost;
     s->predict = c->predict;
     s->runtimes = ARENA_ARRAY(a, runtime_profile, c->n_runtimes);
-    if (!s->runtimes) return NULL;
+    s->levels = ARENA_ARRAY(a, gpu_level, c->n_levels + 1);
+    if (!s->runtimes || !s->levels) return NULL;
     memcpy(s->runtimes, c->runtimes, c->n_runtimes * sizeof *s->runtimes);
+    if (c->n_levels) memcpy(s->levels, c->levels, c->n_levels * sizeof *s->levels);
     return s;
 }
 
@@ -189,4 +210,5 @@ void fit_restore(pg_catalog *catalog, const fit_snapshot *s)
     c->cost = s->cost;
     c->predict = s->predict;
     memcpy(c->runtimes, s->runtimes, c->n_runtimes * sizeof *s->runtimes);
+    if (c->n_levels) memcpy(c->levels, s->levels, c->n_levels * sizeof *s->levels);
 }
