@@ -511,6 +511,13 @@ static void view_backward(planner *p)
 {
     uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (!wanted(p, x)) return;
+    if (p->u->kind == OP_Dropout) {
+        kernel k = pointwise(p, elements(p, out), 2);
+        read_gradient(p, &k, out);
+        plan_read_bytes(p, &k, elements(p, out), p->v[out].born);
+        rows_emit(p, &k, x, STEP_BACKWARD);
+        return;
+    }
     if (elements(p, out) > elements(p, x))
         sum_to(p, elements(p, out), backward_width(p, out), p->train->born[out], x, STEP_BACKWARD);
     else pass_on(p, out, x);
