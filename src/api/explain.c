@@ -67,10 +67,20 @@ static void shape_text(char *out, size_t cap, const kernel *k)
 
 static void op_text(char *out, size_t cap, const plan_step *s)
 {
-    static const char *const roles[STEP_ROLES] = {
-        "",         " (cast)",         " (copy)",  " (bias)",     " (batch norm)", " (between GPUs)", " (batch norm statistics)",
-        "loss",     "loss (backward)", " (again)", " (backward)", " (weight gradient)", " (gradient sum)",
-        "optimizer"};
+    static const char *const roles[STEP_ROLES] = {"",
+                                                  " (cast)",
+                                                  " (copy)",
+                                                  " (bias)",
+                                                  " (batch norm)",
+                                                  " (between GPUs)",
+                                                  " (batch norm statistics)",
+                                                  "loss",
+                                                  "loss (backward)",
+                                                  " (again)",
+                                                  " (backward)",
+                                                  " (weight gradient)",
+                                                  " (gradient sum)",
+                                                  "optimizer"};
     const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];
     if (s->op == NO_TENSOR) format_text(out, cap, "%s", role);
     else if (s->tail != OP_KIND_COUNT)

@@ -138,7 +138,7 @@ static pg_code build(pg_plan *p, pg_error *e)
     bool training = r->task == PG_TASK_TRAINING;
     bool old = p->runtime->strided_views &&
                major_of(r->runtime_version) == 1; /* before fused attention and multi-tensor optimizers */
-    int64_t *binding = api_binding(g, r->batch, r->sequence, &p->a);
+    int64_t *binding = api_binding(g, r->batch / p->split.micro, r->sequence, &p->a);
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
     if (!code)
@@ -224,6 +224,7 @@ static predict_options options_of(const pg_plan *p, const gpu_spec *s)
                              .batch = (double)p->request.batch,
                              .data = p->split.data,
                              .pipeline = p->split.pipeline,
+                             .micro = p->split.micro,
                              .basis = basis_of(p, s)};
 }
 
@@ -255,7 +256,7 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
                      .weights = p->plan.memory.weights * s->weight_share,
-                     .activations = p->plan.memory.activations,
+                     .activations = p->plan.memory.activations * s->activation_share,
                      .workspace = p->plan.memory.workspace,
                      .gradients = p->plan.memory.gradients * s->weight_share,
                      .optimizer = p->plan.memory.optimizer * s->weight_share,

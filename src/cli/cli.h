@@ -74,7 +74,7 @@ typedef struct cli_args {
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;
     int64_t batch, sequence, image_size, top; /* 0: not given */
-    int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel;
+    int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel, micro_batches;
     cli_shapes shapes;
     cli_list rest; /* arguments that are no options */
 } cli_args;

@@ -167,11 +167,12 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.limit = BOUND_HOST;
     for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
-    multi_gpu(&s, p, g, opt);
+    double micro = opt->micro > 1 ? opt->micro : 1;
+    multi_gpu(&s, p, g, pc, opt);
     double stages = opt->pipeline > 1 ? opt->pipeline : 1, data = opt->data > 1 ? opt->data : 1;
     double each = s.rate > 0 ? data * stages / s.rate : 0; /* seconds of one GPU's time that a step takes */
     if (each > 0) {
-        s.compute_utilization = clamp(ideal_compute / each, 0, 1);
+        s.compute_utilization = clamp(ideal_compute * micro / each, 0, 1);
         s.memory_efficiency = clamp(s.dram_bytes / g->cost.dram_peak / each, 0, 1);
         s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
@@ -182,7 +183,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
     s.total_bytes = (p->memory.weights + p->memory.gradients + p->memory.optimizer) * s.weight_share +
-                    p->memory.activations + p->memory.workspace + s.runtime_bytes;
+                    p->memory.activations * s.activation_share + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;
 }

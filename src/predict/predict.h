@@ -21,6 +21,7 @@ typedef struct predict_options {
     bool device_time;   /* no host */
     gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
+    double micro;          /* batches of the plan's size that make up a training step; 0: 1 */
     double data, pipeline; /* groups of GPUs that do the same with other samples; stages of each; 0: 1 */
     basis basis;
 } predict_options;
@@ -35,10 +36,11 @@ typedef struct step_prediction {
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
-    double busy_share;    /* of the time that a GPU has work */
-    double weight_share;  /* of the weights that the fullest pipeline stage holds */
-    double runtime_bytes; /* context and framework */
-    double context_bytes; /* of them: the CUDA context */
+    double busy_share;       /* of the time that a GPU has work */
+    double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
+    double weight_share;     /* of the weights that the fullest pipeline stage holds */
+    double runtime_bytes;    /* context and framework */
+    double context_bytes;    /* of them: the CUDA context */
     double total_bytes;
     bool fits;
 } step_prediction;
@@ -55,7 +57,8 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
 /* multi.c: rate, and what pipeline stages change. */
-void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_options *opt);
+void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
+               const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
 

@@ -479,6 +479,63 @@ static void test_pipeline_stages(void **state)
     }
 }
 
+static void test_data_parallel_training(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MODELS; i++) {
+        pg_request r = {.batch = 16, .task = PG_TASK_TRAINING};
+        pg_prediction one = predict_on(gpus, "a100_sxm_80gb", models[i], &r), before = one;
+        for (r.gpu_count = 2; r.gpu_count <= 32; r.gpu_count *= 2) {
+            pg_prediction p = predict_on(gpus, "a100_sxm_80gb", models[i], &r);
+            assert_true(p.latency_ms >= before.latency_ms); /* gradients have farther to go */
+            assert_true(p.throughput <= r.gpu_count * one.throughput * (1 + 1e-9));
+            assert_true(p.throughput > before.throughput);
+            before = p;
+        }
+    }
+}
+
+/* The step of the whole batch: parts of it take no less, stages no less than their share. */
+static void test_micro_batches_and_stages(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 32, .task = PG_TASK_TRAINING};
+    pg_prediction one = predict_on(gpus, "h100", "gpt2", &r);
+    double least = one.latency_ms;
+    for (r.micro_batches = 2; r.micro_batches <= 32; r.micro_batches *= 2) {
+        pg_prediction p = predict_on(gpus, "h100", "gpt2", &r);
+        assert_true(p.latency_ms >= least * 0.98); /* smaller batches have more left in L2 */
+        assert_true(p.memory.activations < one.memory.activations && p.batch == 32);
+        least = p.latency_ms;
+    }
+    r.pipeline_parallel = 4;
+    for (r.micro_batches = 1; r.micro_batches <= 4; r.micro_batches *= 4) {
+        pg_prediction whole, p = predict_on(gpus, "h100", "gpt2", &r);
+        r.pipeline_parallel = 1;
+        whole = predict_on(gpus, "h100", "gpt2", &r);
+        r.pipeline_parallel = 4;
+        double m = r.micro_batches, bubble = (m + 3) / m;
+        assert_true(p.latency_ms > whole.latency_ms / 4 * bubble * 0.8);
+        assert_true(p.memory.weights < whole.memory.weights && p.memory.optimizer < whole.memory.optimizer);
+    }
+    assert_int_equal(refuse("gpt2", &(pg_request){.batch = 8, .micro_batches = 2}), PG_E_USAGE);
+    assert_int_equal(refuse("gpt2", &(pg_request){.batch = 8, .micro_batches = 3, .task = PG_TASK_TRAINING}),
+                     PG_E_USAGE);
+}
+
+static void test_tensor_parallel_training(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 32, .task = PG_TASK_TRAINING, .device_time = true};
+    pg_prediction one = predict_on(gpus, "h100", "bert-base-uncased", &r);
+    r.tensor_parallel = 4;
+    pg_prediction p = predict_on(gpus, "h100", "bert-base-uncased", &r);
+    assert_true(p.flops > one.flops / 4 && p.flops < one.flops / 4 * 1.2);
+    assert_true(p.memory.optimizer < one.memory.optimizer * 0.3 && p.memory.gradients < one.memory.gradients * 0.3);
+    assert_true(p.memory.activations < one.memory.activations && p.memory.activations > one.memory.activations / 4);
+    assert_true(p.latency_ms > one.latency_ms / 4);
+}
+
 static void test_parallel_requests_are_checked(void **state)
 {
     (void)state;
@@ -528,6 +585,9 @@ int main(void)
         cmocka_unit_test(test_tensor_parallel_divides),
         cmocka_unit_test(test_links_matter),
         cmocka_unit_test(test_pipeline_stages),
+        cmocka_unit_test(test_data_parallel_training),
+        cmocka_unit_test(test_micro_batches_and_stages),
+        cmocka_unit_test(test_tensor_parallel_training),
         cmocka_unit_test(test_parallel_requests_are_checked),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
