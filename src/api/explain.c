@@ -132,6 +132,7 @@ pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu 
                          .batch = (double)plan->request.batch};
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
+    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
     double total = 0;
     for (size_t i = 0; !code && i < x->count; i++) {
         kernel_cost c = predict_kernel(&plan->plan, steps[i].kernel, &g, &o);

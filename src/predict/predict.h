@@ -7,7 +7,7 @@
 /* Fitted or sourced constants of whole steps: data/runtimes.toml [predict]. */
 typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
-    double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
+    double idle_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
     double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     double interval_calibrated, interval_transferred, interval_specification, interval_host;
@@ -53,12 +53,24 @@ typedef struct predict_gpu {
     double family_speed; /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
+/* What kernels of a step take at boost clock. */
+typedef struct step_energy {
+    double core_j, memory_j; /* joules: operations and bytes across the chip; DRAM */
+    double core_s, gpu_s;    /* seconds that go with the core's clock; all */
+} step_energy;
+
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
 /* multi.c: rate, and what pipeline stages change. */
 void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                const predict_options *opt);
+/* power.c */
+void power_add(step_energy *e, const predict_gpu *g, const kernel_cost *c, double count);
+/* Mean watts of a board over a step that takes so long on it: from idle power to TDP. */
+double power_of_step(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double seconds);
+/* With real_hardware: sets the clock that the board keeps up under this plan. Call it before the plan is predicted or explained. */
+void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
 

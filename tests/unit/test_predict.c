@@ -141,11 +141,15 @@ static const field_case fields[] = {
     {GPUS "nvlink_gbs", "1", "900", NO_EFFECT, CNN},
     {GPUS "pcie_gen", "3", "5", NO_EFFECT, CNN},
     {PROFILE "thermal.tdp_watts", "150", "600", FASTER, "vgg16", "fp16", false, ""},
-    {PROFILE "thermal.base_clock_mhz", "1000", "2500", FASTER, REAL},
+    {PROFILE "thermal.base_clock_mhz", "1000", "2500", FASTER, "resnet50", "fp16", true,
+     "profiles.rtx4090.thermal.thermal_factor_sustained = 0.3\n"},
+    {PROFILE "thermal.base_clock_mhz", "1000", "2500", NO_EFFECT, REAL}, /* no clock falls so far */
     {PROFILE "thermal.base_clock_mhz", "1000", "2500", NO_EFFECT, CNN},
     {PROFILE "thermal.boost_clock_mhz", "1000", "2000", FASTER, CNN},
-    {PROFILE "thermal.throttle_temp_celsius", "60", "85", FASTER, "resnet50", "fp16", true,
+    {PROFILE "thermal.throttle_temp_celsius", "60", "85", FASTER, "vgg16", "fp16", true,
      "profiles.rtx4090.thermal.base_clock_mhz = 500\n"},
+    {PROFILE "thermal.throttle_temp_celsius", "90", "100", NO_EFFECT, "vgg16", "fp16", true, ""},
+    {PROFILE "thermal.tdp_watts", "200", "400", FASTER, "vgg16", "fp16", true, ""},
     {PROFILE "thermal.throttle_temp_celsius", "60", "85", NO_EFFECT, CNN},
     {PROFILE "thermal.thermal_factor_sustained", "0.5", "0.9", FASTER, "resnet50", "fp16", true,
      "profiles.rtx4090.thermal.base_clock_mhz = 500\n"},
@@ -307,6 +311,47 @@ static void test_real_hardware_is_not_faster(void **state)
         pg_request r = {.batch = 16}, real = {.batch = 16, .real_hardware = true};
         assert_true(predict_on(gpus, "rtx4090", models[m], &real).latency_ms >=
                     predict_on(gpus, "rtx4090", models[m], &r).latency_ms);
+    }
+}
+
+/* On every board and model: power lies between idle and TDP, a load that is idle for longer draws less, and a board with a lower limit is
+ * never faster, for a moment or for ever. */
+static void test_power_is_within_limits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < pg_catalog_count(gpus); i++) {
+        const pg_gpu *g = pg_catalog_at(gpus, i);
+        for (size_t m = 0; m < MODELS; m++) {
+            pg_request r = {.batch = 4}, device = {.batch = 4, .device_time = true},
+                       real = {.batch = 4, .real_hardware = true};
+            pg_prediction p = predict_on(gpus, g->key, models[m], &r), d = predict_on(gpus, g->key, models[m], &device);
+            if (!p.fits || !d.fits) continue;
+            pg_prediction s = predict_on(gpus, g->key, models[m], &real);
+            assert_true(p.power_w > 0 && p.power_w <= g->tdp_w * (1 + 1e-9));
+            assert_true(d.latency_ms <= p.latency_ms && d.power_w >= p.power_w * (1 - 1e-9));
+            assert_true(s.latency_ms >= p.latency_ms && s.power_w <= p.power_w * (1 + 1e-9));
+        }
+    }
+}
+
+static void test_lower_power_limit_is_never_faster(void **state)
+{
+    (void)state;
+    double before[MODELS][2] = {{0}};
+    for (int watts = 700; watts >= 100; watts -= 75) {
+        char toml[80];
+        snprintf(toml, sizeof toml, "profiles.h100.thermal.tdp_watts = %d\n", watts);
+        pg_catalog *c = catalog_with(toml);
+        for (size_t m = 0; m < MODELS; m++) {
+            for (int real = 0; real < 2; real++) {
+                pg_request r = {.batch = 32, .real_hardware = real};
+                pg_prediction p = predict_on(c, "h100", models[m], &r);
+                assert_true(p.latency_ms >= before[m][real] * (1 - 1e-9));
+                assert_true(p.power_w <= watts * (1 + 1e-9));
+                before[m][real] = p.latency_ms;
+            }
+        }
+        pg_catalog_free(c);
     }
 }
 
@@ -577,6 +622,8 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_fast_mode_is_a_bound),
         cmocka_unit_test(test_real_hardware_is_not_faster),
+        cmocka_unit_test(test_power_is_within_limits),
+        cmocka_unit_test(test_lower_power_limit_is_never_faster),
         cmocka_unit_test(test_half_precision_helps_tensor_cores),
         cmocka_unit_test(test_compiled_runtimes_are_not_slower),
         cmocka_unit_test(test_prediction_is_consistent),
