@@ -195,6 +195,7 @@ typedef struct pg_request {
     /* Several GPUs, the product of the three below (docs/cli.md); 0: 1, or what is left of gpu_count. The batch is each data-parallel
      * group's own. PG_E_USAGE when they don't go together. */
     int gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel;
+    int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */
 } pg_request;
 
 typedef struct pg_memory {

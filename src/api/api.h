@@ -44,7 +44,7 @@ struct pg_model {
 
 /* How a request spreads over GPUs; all at least 1. */
 typedef struct api_split {
-    int gpus, data, tensor, pipeline;
+    int gpus, data, tensor, pipeline, micro;
 } api_split;
 
 struct pg_plan {

@@ -67,10 +67,20 @@ static void shape_text(char *out, size_t cap, const kernel *k)
 
 static void op_text(char *out, size_t cap, const plan_step *s)
 {
-    static const char *const roles[STEP_ROLES] = {
-        "",         " (cast)",         " (copy)",  " (bias)",     " (batch norm)", " (between GPUs)", " (batch norm statistics)",
-        "loss",     "loss (backward)", " (again)", " (backward)", " (weight gradient)", " (gradient sum)",
-        "optimizer"};
+    static const char *const roles[STEP_ROLES] = {"",
+                                                  " (cast)",
+                                                  " (copy)",
+                                                  " (bias)",
+                                                  " (batch norm)",
+                                                  " (between GPUs)",
+                                                  " (batch norm statistics)",
+                                                  "loss",
+                                                  "loss (backward)",
+                                                  " (again)",
+                                                  " (backward)",
+                                                  " (weight gradient)",
+                                                  " (gradient sum)",
+                                                  "optimizer"};
     const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];
     if (s->op == NO_TENSOR) format_text(out, cap, "%s", role);
     else if (s->tail != OP_KIND_COUNT)
@@ -119,6 +129,7 @@ pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu 
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
+    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
     double total = 0;
     for (size_t i = 0; !code && i < x->count; i++) {
         kernel_cost c = predict_kernel(&plan->plan, steps[i].kernel, &g, &o);

@@ -159,7 +159,7 @@ static pg_code build(pg_plan *p, pg_error *e)
     bool training = r->task == PG_TASK_TRAINING;
     bool old = p->runtime->strided_views &&
                major_of(r->runtime_version) == 1; /* before fused attention and multi-tensor optimizers */
-    int64_t *binding = api_binding(g, r->batch, r->sequence, &p->a);
+    int64_t *binding = api_binding(g, r->batch / p->split.micro, r->sequence, &p->a);
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
     if (!code)
@@ -255,6 +255,7 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .batch = (double)p->request.batch,
                              .data = p->split.data,
                              .pipeline = p->split.pipeline,
+                             .micro = p->split.micro,
                              .basis = basis_of(p, s),
                              .level = level_of(p, s),
                              .measured = !measured ? NULL
@@ -291,7 +292,7 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
                      .weights = p->plan.memory.weights * s->weight_share,
-                     .activations = p->plan.memory.activations,
+                     .activations = p->plan.memory.activations * s->activation_share,
                      .workspace = p->plan.memory.workspace,
                      .gradients = p->plan.memory.gradients * s->weight_share,
                      .optimizer = p->plan.memory.optimizer * s->weight_share,
@@ -309,6 +310,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
+    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
     step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
     memset(out, 0, sizeof *out);
     out->gpu = gpu->key;

@@ -86,7 +86,7 @@ typedef struct cli_args {
     const char *measured_on;
     cli_reals measured_ms;
     int64_t measured_batch;
-    int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel;
+    int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel, micro_batches;
     cli_shapes shapes;
     cli_list rest; /* arguments that are no options */
 } cli_args;

@@ -62,6 +62,8 @@ static const option parallel_options[] = {
      "GPUs that linear layers and attention heads are divided among."},
     {"pipeline-parallel", 0, "N", OPTION_NUMBER, AT(pipeline_parallel), 1, GPUS_MOST, NULL,
      "Stages that layers are put into, one after the other."},
+    {"micro-batches", 0, "N", OPTION_NUMBER, AT(micro_batches), 1, GPUS_MOST, NULL,
+     "Training: parts that a batch is run in, whose gradients are added up before the optimizer runs."},
     {"expert-parallel", 0, "N", OPTION_NUMBER, AT(expert_parallel), 1, GPUS_MOST, NULL,
      "GPUs that a mixture's experts are spread over, of those above."},
 };
@@ -238,6 +240,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .data_parallel = (int)a->data_parallel,
                         .tensor_parallel = (int)a->tensor_parallel,
                         .pipeline_parallel = (int)a->pipeline_parallel,
+                        .micro_batches = (int)a->micro_batches,
                         .expert_parallel = (int)a->expert_parallel};
 }
 

@@ -65,6 +65,17 @@ double cost_silicon_year(const gpu_spec *spec)
     return spec->release_year > 0 ? spec->release_year : 2022;
 }
 
+static bool name_has(str name, const char *word)
+{
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= name.len; i++) {
+        if (memcmp(name.ptr + i, word, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Utilisation at which the board's power is used up at boost clock: (TDP - static) / (energy per FLOP * peak). A
  * narrower operation takes as much less energy as its unit is faster, so the rate of 16-bit (or FP32 vector)
  * operations stands for all. */
@@ -77,19 +88,12 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
     for (int p = 0; p < PREC_COUNT; p++) {
         double joule = newer * (g->tensor[p] ? c->power_tensor_pj * voltage : c->power_vector_pj);
         double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
+        g->joule[p] = joule * rate / g->peak[p];
         g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;
     }
-}
-
-static bool name_has(str name, const char *word)
-{
-    size_t n = strlen(word);
-    for (size_t i = 0; i + n <= name.len; i++) {
-        if (memcmp(name.ptr + i, word, n) == 0) {
-            return true;
-        }
-    }
-    return false;
+    g->chip_joule = c->power_chip_pj * newer;
+    bool gddr = name_has(spec->memory_type, "GDDR");
+    g->dram_joule = (gddr ? c->power_gddr_pj : c->power_hbm_pj) * 1e-12;
 }
 
 /* HBM has room for its check bits; GDDR gives up capacity and bandwidth. Off by default on boards with a display. */
@@ -191,5 +195,8 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     case KERNEL_COMM: cost_comm(g, k, &out); break;
     default: cost_elementwise(g, k, t, &out); break;
     }
+    double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
+    out.core_j = k->flops * g->joule[k->math] + moved * g->chip_joule;
+    out.memory_j = out.dram_bytes * g->dram_joule;
     return out;
 }

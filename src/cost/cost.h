@@ -38,6 +38,8 @@ typedef struct cost_gpu {
     double l2_bytes;                     /* its size */
     double peak[PREC_COUNT];             /* FLOP/s of the unit that does this precision here, after fallbacks */
     double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
+    double joule[PREC_COUNT];            /* energy of an operation at boost clock */
+    double chip_joule, dram_joule;       /* of a byte that crosses the chip, that DRAM reads or writes */
     double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
     int tiles_tensor, tiles_vector, tiles_staged; /* bits: tiles that libraries have here: products, Winograd in stages */

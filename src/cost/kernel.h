@@ -124,6 +124,8 @@ typedef struct kernel_cost {
     double memory_s;   /* at the memory roof as far as it can be reached */
     double ideal_s;    /* plain roofline: max(flops / dense peak, compulsory bytes / DRAM peak) */
     double dram_bytes; /* bytes that really come from or go to DRAM */
+    double core_j;     /* joules at boost clock: operations, and bytes across the chip */
+    double memory_j;   /* joules of DRAM */
     double launches;   /* GPU kernels that this one takes (split-K reduction, Winograd stages, ... count) */
     bound limit;
 } kernel_cost;

@@ -3,7 +3,7 @@
 
 static double elements(const planner *p, uint32_t t)
 {
-    return t == NO_TENSOR || p->v[t].elements < 0 ? 0 : p->v[t].elements;
+    return t == NO_TENSOR || p->v[t].elements < 0 ? 0 : p->v[t].elements / p->v[t].shards;
 }
 
 static bool is_weight(const planner *p, uint32_t t)
@@ -36,7 +36,7 @@ static void read_saved(planner *p, kernel *k, uint32_t t)
 {
     if (t == NO_TENSOR) return;
     if (is_weight(p, t)) plan_read(p, k, t);
-    else plan_read_bytes(p, k, p->v[t].stored * p->v[t].width, p->v[t].born);
+    else plan_read_bytes(p, k, value_bytes(&p->v[t]), p->v[t].born);
 }
 
 static void rows_emit(planner *p, kernel *k, uint32_t to, step_role role)
@@ -547,7 +547,9 @@ static void cluster_backward(planner *p, uint32_t c)
 {
     const cluster *cl = &p->clusters[c];
     const kernel *found = main_kernel(p);
-    kernel k = pointwise(p, cl->elements > 0 ? cl->elements : 1, 4), sums;
+    uint32_t last = unit_out(p->us, &p->us->u[cl->last])[0];
+    double space = cl->elements > 0 ? cl->elements : 1;
+    kernel k = pointwise(p, last == NO_TENSOR ? space : space / p->v[last].shards, 4), sums;
     if (cl->has_norm && found) k.kind = found->kind, k.shape = found->shape;
     bool weights = false, any = false;
     for (uint32_t i = cl->first; i <= cl->last; i++) {

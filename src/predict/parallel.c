@@ -370,6 +370,14 @@ void parallel_after(planner *p, uint32_t i)
     emit_collective(p, p->part[i] == PART_SCORES ? COMM_ALL_GATHER : COMM_ALL_REDUCE, bytes, p->opt.tensor);
 }
 
+/* Gradients of what a divided layer read come in parts too: behind attention and the feed-forward part once each. */
+void parallel_backward(planner *p)
+{
+    if (!p->part || (p->part[p->ui] != PART_ROWS && p->part[p->ui] != PART_SCORES)) return;
+    uint32_t t = p->part[p->ui] == PART_ROWS ? plan_out(p, 0) : plan_in(p, 0);
+    emit_collective(p, COMM_ALL_REDUCE, p->v[t].elements * p->v[t].width, p->opt.tensor);
+}
+
 void lower_collective(planner *p)
 {
     static const struct {

@@ -116,6 +116,7 @@ bool view_batchable(const planner *p, uint32_t t);
 pg_code parallel_units(planner *p, pg_error *e);
 void parallel_kernel(planner *p, kernel *k);
 void parallel_after(planner *p, uint32_t i);
+void parallel_backward(planner *p);
 void lower_collective(planner *p);
 pg_code parallel_cuts(planner *p, pg_error *e);
 

@@ -19,24 +19,12 @@ static double curve_share(const double *curve, double batch)
     return (curve[i] + (curve[i + 1] - curve[i]) * (at - i)) / best;
 }
 
-/* With --real-hardware: the profile's own factor, else what the throttle temperature leaves: a board that throttles at
- * 90 degrees or more keeps its boost clock, one that throttles at 70 loses a tenth. */
-static double sustained_clock(const gpu_spec *spec)
-{
-    double share = spec->thermal_factor_sustained > 0 ? clamp(spec->thermal_factor_sustained, 0.1, 1) : 0.97;
-    if (spec->throttle_temp_c > 0 && spec->throttle_temp_c < 90)
-        share *= clamp(1 - (90 - spec->throttle_temp_c) * 0.005, 0.5, 1);
-    if (spec->base_mhz > 0 && spec->boost_mhz > spec->base_mhz && share < spec->base_mhz / spec->boost_mhz)
-        share = spec->base_mhz / spec->boost_mhz; /* the base clock is what the vendor guarantees */
-    return share;
-}
-
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt)
 {
     const gpu_performance *perf = &spec->performance[opt->family];
     gpu_spec s = *spec;
     g->spec = spec;
-    g->clock_share = opt->real_hardware ? sustained_clock(spec) : 1;
+    g->clock_share = 1;
     g->family_speed = perf->architecture_multiplier > 0 ? perf->architecture_multiplier : 1;
     g->family_speed *= curve_share(perf->batch_scaling_curve, opt->batch);
     for (int p = 0; p < PREC_COUNT; p++)
@@ -145,15 +133,6 @@ static void finish_parts(interval_parts *parts, const step_prediction *s)
     parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
 }
 
-static double power_of(const step_prediction *s, const gpu_spec *spec, const predict_constants *pc)
-{
-    double tdp = spec->tdp_w > 0 ? spec->tdp_w : 250;
-    double idle = spec->idle_w > 0 ? spec->idle_w : pc->idle_power_share * tdp;
-    double active = s->busy_share * pc->busy_power_share + s->compute_utilization * pc->compute_power_share +
-                    s->memory_efficiency * pc->memory_power_share;
-    return idle + (tdp - idle) * clamp(active, 0, 1);
-}
-
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
 static double lone_host_us(const kernel_plan *p)
 {
@@ -176,10 +155,12 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     step_prediction s;
     memset(&s, 0, sizeof s);
     double ideal_compute = 0;
+    step_energy energy = {0, 0, 0, 0};
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         double n = p->kernels[i].count;
         kernel_cost c = predict_kernel(p, i, g, opt);
         const kernel *k = &p->kernels[i].k;
+        power_add(&energy, g, &c, n);
         s.gpu_s += n * c.seconds;
         s.parts.share[interval_class_of(k)] += n * c.seconds;
         s.parts.lone += n * n * c.seconds * c.seconds;
@@ -212,11 +193,12 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.limit = BOUND_HOST;
     for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
-    multi_gpu(&s, p, g, opt);
+    double micro = opt->micro > 1 ? opt->micro : 1;
+    multi_gpu(&s, p, g, pc, opt);
     double stages = opt->pipeline > 1 ? opt->pipeline : 1, data = opt->data > 1 ? opt->data : 1;
     double each = s.rate > 0 ? data * stages / s.rate : 0; /* seconds of one GPU's time that a step takes */
     if (each > 0) {
-        s.compute_utilization = clamp(ideal_compute / each, 0, 1);
+        s.compute_utilization = clamp(ideal_compute * micro / each, 0, 1);
         s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / each, 0, 1);
         s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
@@ -224,11 +206,14 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     double w = interval_of(p, &s, pc, opt);
     s.low = s.seconds / (1 + w);
     s.high = s.seconds * (1 + w);
-    s.power_w = power_of(&s, g->spec, pc);
+    energy.core_j *= micro;
+    energy.memory_j *= micro;
+    energy.gpu_s *= micro;
+    s.power_w = power_of_step(&energy, g, pc, each);
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
     s.total_bytes = (p->memory.weights + p->memory.gradients + p->memory.optimizer) * s.weight_share +
-                    p->memory.activations + p->memory.workspace + s.runtime_bytes;
+                    p->memory.activations * s.activation_share + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;
 }

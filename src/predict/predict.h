@@ -35,7 +35,7 @@ typedef struct interval_parts {
 /* Fitted or sourced constants of whole steps: data/runtimes.toml [predict]. */
 typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
-    double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
+    double idle_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
     double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     interval_constants interval;
@@ -61,6 +61,7 @@ typedef struct predict_options {
     bool device_time;   /* no host */
     gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
+    double micro;          /* batches of the plan's size that make up a training step; 0: 1 */
     double data, pipeline; /* groups of GPUs that do the same with other samples; stages of each; 0: 1 */
     basis basis;
     const gpu_level *level;         /* NULL: the GPU was not measured under this runtime */
@@ -78,10 +79,11 @@ typedef struct step_prediction {
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
-    double busy_share;    /* of the time that a GPU has work */
-    double weight_share;  /* of the weights that the fullest pipeline stage holds */
-    double runtime_bytes; /* context and framework */
-    double context_bytes; /* of them: the CUDA context */
+    double busy_share;       /* of the time that a GPU has work */
+    double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
+    double weight_share;     /* of the weights that the fullest pipeline stage holds */
+    double runtime_bytes;    /* context and framework */
+    double context_bytes;    /* of them: the CUDA context */
     double total_bytes;
     bool fits;
 } step_prediction;
@@ -98,12 +100,24 @@ typedef struct predict_gpu {
 /* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
 double interval_width(const interval_constants *c, const interval_parts *p, basis b);
 interval_class interval_class_of(const kernel *k);
+/* What kernels of a step take at boost clock. */
+typedef struct step_energy {
+    double core_j, memory_j; /* joules: operations and bytes across the chip; DRAM */
+    double core_s, gpu_s;    /* seconds that go with the core's clock; all */
+} step_energy;
 
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
 /* multi.c: rate, and what pipeline stages change. */
-void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_options *opt);
+void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
+               const predict_options *opt);
+/* power.c */
+void power_add(step_energy *e, const predict_gpu *g, const kernel_cost *c, double count);
+/* Mean watts of a board over a step that takes so long on it: from idle power to TDP. */
+double power_of_step(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double seconds);
+/* With real_hardware: sets the clock that the board keeps up under this plan. Call it before the plan is predicted or explained. */
+void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
 /* From a step's prediction on the GPU on which it was measured; `seconds` > 0. A longer measurement never gives a smaller factor.

@@ -215,7 +215,7 @@ static double train_peak(planner *p, lifetimes *l)
         const value *v = &p->v[t];
         bool input = p->g->tensors[t].role == ROLE_INPUT;
         if ((!l->written[t] && !input) || v->virtual || v->base != t || v->elements < 0) continue;
-        double bytes = v->stored * v->width;
+        double bytes = value_bytes(v);
         uint32_t made = l->written[t] ? l->written[t] - 1 : 0, last = l->last[t] ? l->last[t] - 1 : made;
         if (input) alive(p, l, 0, 2 * n, bytes);
         else if (p->train->keeper[t]) keep(p, l, made, last, p->train->keeper[t] - 1, bytes);
@@ -247,7 +247,9 @@ static void walk_back(planner *p, const lifetimes *l)
             recompute(p, first, p->ui + 1);
             p->u = &us->u[p->ui];
         }
+        p->at = p->ui;
         backward_unit(p);
+        parallel_backward(p);
     }
 }
 
@@ -256,9 +258,10 @@ static void optimize(planner *p)
     double elements = 0, count = 0, width = p->opt.autocast ? 4 : 0;
     for (uint32_t t = 0; t < p->g->n_tensors; t++) {
         if (!p->train->needs[t] || !p->train->parts[t] || p->g->tensors[t].role != ROLE_WEIGHT) continue;
-        elements += p->v[t].elements;
+        double own = p->v[t].elements / p->v[t].shards;
+        elements += own;
         count++;
-        p->out->gradient_bytes += p->v[t].elements * (width > 0 ? width : plan_width(p, t));
+        p->out->gradient_bytes += own * (width > 0 ? width : plan_width(p, t));
     }
     p->out->memory.gradients = p->out->gradient_bytes;
     if (!p->us->n) return;

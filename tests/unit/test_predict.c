@@ -141,11 +141,15 @@ static const field_case fields[] = {
     {GPUS "nvlink_gbs", "1", "900", NO_EFFECT, CNN},
     {GPUS "pcie_gen", "3", "5", NO_EFFECT, CNN},
     {PROFILE "thermal.tdp_watts", "150", "600", FASTER, "vgg16", "fp16", false, ""},
-    {PROFILE "thermal.base_clock_mhz", "1000", "2500", FASTER, REAL},
+    {PROFILE "thermal.base_clock_mhz", "1000", "2500", FASTER, "resnet50", "fp16", true,
+     "profiles.rtx4090.thermal.thermal_factor_sustained = 0.3\n"},
+    {PROFILE "thermal.base_clock_mhz", "1000", "2500", NO_EFFECT, REAL}, /* no clock falls so far */
     {PROFILE "thermal.base_clock_mhz", "1000", "2500", NO_EFFECT, CNN},
     {PROFILE "thermal.boost_clock_mhz", "1000", "2000", FASTER, CNN},
-    {PROFILE "thermal.throttle_temp_celsius", "60", "85", FASTER, "resnet50", "fp16", true,
+    {PROFILE "thermal.throttle_temp_celsius", "60", "85", FASTER, "vgg16", "fp16", true,
      "profiles.rtx4090.thermal.base_clock_mhz = 500\n"},
+    {PROFILE "thermal.throttle_temp_celsius", "90", "100", NO_EFFECT, "vgg16", "fp16", true, ""},
+    {PROFILE "thermal.tdp_watts", "200", "400", FASTER, "vgg16", "fp16", true, ""},
     {PROFILE "thermal.throttle_temp_celsius", "60", "85", NO_EFFECT, CNN},
     {PROFILE "thermal.thermal_factor_sustained", "0.5", "0.9", FASTER, "resnet50", "fp16", true,
      "profiles.rtx4090.thermal.base_clock_mhz = 500\n"},
@@ -309,6 +313,47 @@ static void test_real_hardware_is_not_faster(void **state)
         pg_request r = {.batch = 16}, real = {.batch = 16, .real_hardware = true};
         assert_true(predict_on(gpus, "rtx4090", models[m], &real).latency_ms >=
                     predict_on(gpus, "rtx4090", models[m], &r).latency_ms);
+    }
+}
+
+/* On every board and model: power lies between idle and TDP, a load that is idle for longer draws less, and a board with a lower limit is
+ * never faster, for a moment or for ever. */
+static void test_power_is_within_limits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < pg_catalog_count(gpus); i++) {
+        const pg_gpu *g = pg_catalog_at(gpus, i);
+        for (size_t m = 0; m < MODELS; m++) {
+            pg_request r = {.batch = 4}, device = {.batch = 4, .device_time = true},
+                       real = {.batch = 4, .real_hardware = true};
+            pg_prediction p = predict_on(gpus, g->key, models[m], &r), d = predict_on(gpus, g->key, models[m], &device);
+            if (!p.fits || !d.fits) continue;
+            pg_prediction s = predict_on(gpus, g->key, models[m], &real);
+            assert_true(p.power_w > 0 && p.power_w <= g->tdp_w * (1 + 1e-9));
+            assert_true(d.latency_ms <= p.latency_ms && d.power_w >= p.power_w * (1 - 1e-9));
+            assert_true(s.latency_ms >= p.latency_ms && s.power_w <= p.power_w * (1 + 1e-9));
+        }
+    }
+}
+
+static void test_lower_power_limit_is_never_faster(void **state)
+{
+    (void)state;
+    double before[MODELS][2] = {{0}};
+    for (int watts = 700; watts >= 100; watts -= 75) {
+        char toml[80];
+        snprintf(toml, sizeof toml, "profiles.h100.thermal.tdp_watts = %d\n", watts);
+        pg_catalog *c = catalog_with(toml);
+        for (size_t m = 0; m < MODELS; m++) {
+            for (int real = 0; real < 2; real++) {
+                pg_request r = {.batch = 32, .real_hardware = real};
+                pg_prediction p = predict_on(c, "h100", models[m], &r);
+                assert_true(p.latency_ms >= before[m][real] * (1 - 1e-9));
+                assert_true(p.power_w <= watts * (1 + 1e-9));
+                before[m][real] = p.latency_ms;
+            }
+        }
+        pg_catalog_free(c);
     }
 }
 
@@ -481,6 +526,63 @@ static void test_pipeline_stages(void **state)
     }
 }
 
+static void test_data_parallel_training(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MODELS; i++) {
+        pg_request r = {.batch = 16, .task = PG_TASK_TRAINING};
+        pg_prediction one = predict_on(gpus, "a100_sxm_80gb", models[i], &r), before = one;
+        for (r.gpu_count = 2; r.gpu_count <= 32; r.gpu_count *= 2) {
+            pg_prediction p = predict_on(gpus, "a100_sxm_80gb", models[i], &r);
+            assert_true(p.latency_ms >= before.latency_ms); /* gradients have farther to go */
+            assert_true(p.throughput <= r.gpu_count * one.throughput * (1 + 1e-9));
+            assert_true(p.throughput > before.throughput);
+            before = p;
+        }
+    }
+}
+
+/* The step of the whole batch: parts of it take no less, stages no less than their share. */
+static void test_micro_batches_and_stages(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 32, .task = PG_TASK_TRAINING};
+    pg_prediction one = predict_on(gpus, "h100", "gpt2", &r);
+    double least = one.latency_ms;
+    for (r.micro_batches = 2; r.micro_batches <= 32; r.micro_batches *= 2) {
+        pg_prediction p = predict_on(gpus, "h100", "gpt2", &r);
+        assert_true(p.latency_ms >= least * 0.98); /* smaller batches have more left in L2 */
+        assert_true(p.memory.activations < one.memory.activations && p.batch == 32);
+        least = p.latency_ms;
+    }
+    r.pipeline_parallel = 4;
+    for (r.micro_batches = 1; r.micro_batches <= 4; r.micro_batches *= 4) {
+        pg_prediction whole, p = predict_on(gpus, "h100", "gpt2", &r);
+        r.pipeline_parallel = 1;
+        whole = predict_on(gpus, "h100", "gpt2", &r);
+        r.pipeline_parallel = 4;
+        double m = r.micro_batches, bubble = (m + 3) / m;
+        assert_true(p.latency_ms > whole.latency_ms / 4 * bubble * 0.8);
+        assert_true(p.memory.weights < whole.memory.weights && p.memory.optimizer < whole.memory.optimizer);
+    }
+    assert_int_equal(refuse("gpt2", &(pg_request){.batch = 8, .micro_batches = 2}), PG_E_USAGE);
+    assert_int_equal(refuse("gpt2", &(pg_request){.batch = 8, .micro_batches = 3, .task = PG_TASK_TRAINING}),
+                     PG_E_USAGE);
+}
+
+static void test_tensor_parallel_training(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 32, .task = PG_TASK_TRAINING, .device_time = true};
+    pg_prediction one = predict_on(gpus, "h100", "bert-base-uncased", &r);
+    r.tensor_parallel = 4;
+    pg_prediction p = predict_on(gpus, "h100", "bert-base-uncased", &r);
+    assert_true(p.flops > one.flops / 4 && p.flops < one.flops / 4 * 1.2);
+    assert_true(p.memory.optimizer < one.memory.optimizer * 0.3 && p.memory.gradients < one.memory.gradients * 0.3);
+    assert_true(p.memory.activations < one.memory.activations && p.memory.activations > one.memory.activations / 4);
+    assert_true(p.latency_ms > one.latency_ms / 4);
+}
+
 static void test_parallel_requests_are_checked(void **state)
 {
     (void)state;
@@ -522,6 +624,8 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_fast_mode_is_a_bound),
         cmocka_unit_test(test_real_hardware_is_not_faster),
+        cmocka_unit_test(test_power_is_within_limits),
+        cmocka_unit_test(test_lower_power_limit_is_never_faster),
         cmocka_unit_test(test_half_precision_helps_tensor_cores),
         cmocka_unit_test(test_compiled_runtimes_are_not_slower),
         cmocka_unit_test(test_prediction_is_consistent),
@@ -530,6 +634,9 @@ int main(void)
         cmocka_unit_test(test_tensor_parallel_divides),
         cmocka_unit_test(test_links_matter),
         cmocka_unit_test(test_pipeline_stages),
+        cmocka_unit_test(test_data_parallel_training),
+        cmocka_unit_test(test_micro_batches_and_stages),
+        cmocka_unit_test(test_tensor_parallel_training),
         cmocka_unit_test(test_parallel_requests_are_checked),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,5 +1,6 @@
 for options in '--gpu-count 8 --data-parallel 3' '--gpu-count 8 --tensor-parallel 3' '--tensor-parallel 5' '--expert-parallel 2' \
-    '--gpu-count 0' '--gpu-count 4097' '--data-parallel 4096 --tensor-parallel 4096' '--pipeline-parallel 4000'; do
+    '--gpu-count 0' '--gpu-count 4097' '--data-parallel 4096 --tensor-parallel 4096' '--pipeline-parallel 4000' \
+    '--micro-batches 2' '--micro-batches 3 --task training --batch-size 8'; do
     phantom-gpu load-model bert-base-uncased --gpu h100 $options
     echo "exit $?"
 done
