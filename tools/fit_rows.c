@@ -173,7 +173,7 @@ static void row_new(int gpu, const wanted *w, double us, const char *operator)
                      .device_time = w->device_time,
                      .group = group,
                      .gpu = gpu};
-    snprintf(row->text, sizeof row->text, "%s", operator + 3);
+    snprintf(row->text, sizeof row->text, "%s", operator+ 3);
     pg_plan_free(p);
     pg_model_free(m);
 }
@@ -184,9 +184,12 @@ static const struct format {
     const char *name, *kind, *precision;
     double weight_bytes, weight;
 } dtypes[] = {
-    {"bfloat16", "gemm.bf16", "bf16", 0, 3},  {"fp8", "gemm.fp8", "fp8", 0, 1},
-    {"fp8_block", "gemm.fp8-block", "fp8", 0, 0.3}, {"nvfp4", "gemm.fp4", "nvfp4", 0, 1},
-    {"int8_wo", "gemm.w8", "fp16", 1, 0.5},   {"int4_wo", "gemm.w4", "fp16", 0.5, 0.5},
+    {"bfloat16", "gemm.bf16", "bf16", 0, 3},
+    {"fp8", "gemm.fp8", "fp8", 0, 1},
+    {"fp8_block", "gemm.fp8-block", "fp8", 0, 0.3},
+    {"nvfp4", "gemm.fp4", "nvfp4", 0, 1},
+    {"int8_wo", "gemm.w8", "fp16", 1, 0.5},
+    {"int4_wo", "gemm.w4", "fp16", 0.5, 0.5},
     {"sq", "gemm.int8", "int8", 0, 1},
 };
 
@@ -202,7 +205,7 @@ static void gemm_rows(table *t, int gpu, const char *origin)
             if (strcmp(text(t, "gemm_dtype"), dtypes[i].name)) {
                 continue;
             }
-            wanted w = {dtypes[i].kind,   origin, dtypes[i].precision, runtime_of(origin), dtypes[i].weight,
+            wanted w = {dtypes[i].kind,         origin, dtypes[i].precision, runtime_of(origin), dtypes[i].weight,
                         dtypes[i].weight_bytes, true};
             char operator[160];
             snprintf(operator, sizeof operator, "op:gemm:m=%s:n=%s:k=%s", text(t, "m"), text(t, "n"), text(t, "k"));
@@ -216,7 +219,7 @@ static void attention_rows(table *t, int gpu, const char *origin)
     while (table_next(t)) {
         double b = number(t, "batch"), s = number(t, "seq"), h = number(t, "heads"), d = number(t, "head_dim");
         double kvh = number(t, "kv_heads"), past = number(t, "step");
-        const char *type = text(t, "attn_dtype"), *cache = text(t, "kv_cache_dtype"), *operator = text(t, "op_name");
+        const char *type = text(t, "attn_dtype"), *cache = text(t, "kv_cache_dtype"), *operator= text(t, "op_name");
         bool encoder = !strcmp(operator, "encoder_attention"), decode = !strcmp(operator, "generation_attention"),
              fp8 = !strcmp(type, "fp8");
         if (number(t, "window_size") != 0 || (*cache && strcmp(cache, type)) || (!fp8 && strcmp(type, "bfloat16"))) {
@@ -227,14 +230,14 @@ static void attention_rows(table *t, int gpu, const char *origin)
         /* Shapes that the libraries' fast kernels leave to a fallback are reported apart. */
         bool odd = d > 256 || (decode && h / kvh > 32 && strcmp(origin, "vllm"));
         snprintf(kind, sizeof kind, "%s.%s",
-                 odd                     ? "fallback"
-                 : encoder               ? "encoder"
-                 : decode                ? "decode"
-                 : s <= 16               ? "short"
-                                         : "prefill",
+                 odd       ? "fallback"
+                 : encoder ? "encoder"
+                 : decode  ? "decode"
+                 : s <= 16 ? "short"
+                           : "prefill",
                  fp8 ? "fp8" : "bf16");
-        wanted w = {kind, origin, fp8 ? "fp8" : "bf16", runtime_of(origin), odd ? 0.3 : encoder ? 0.5 : fp8 ? 0.3 : 1, 0,
-                    true};
+        wanted w = {kind, origin, fp8 ? "fp8" : "bf16", runtime_of(origin), odd ? 0.3 : encoder ? 0.5 : fp8 ? 0.3 : 1,
+                    0,    true};
         snprintf(name, sizeof name,
                  "op:attention:batch=%.0f:q_len=%.0f:kv_len=%.0f:heads=%.0f:kv_heads=%.0f:head_dim=%.0f:causal=%d", b,
                  decode ? 1 : s, s + past, h, kvh, d, !encoder);
@@ -248,8 +251,8 @@ static void fp32_gemm_row(const table *t)
     wanted w = {strcmp(text(t, "op"), "bmm") ? "gemm.fp32" : "bmm.fp32", "pytorch", "fp32", "pytorch", 1, 0, false};
     bool bmm = true;
     if (getenv("ASIS")) bmm = false;
-    snprintf(operator, sizeof operator, "op:gemm:batch=%s:m=%s:n=%s:k=%s", text(t, "b"), text(t, "m"), text(t, bmm ? "k" : "n"),
-             text(t, bmm ? "n" : "k"));
+    snprintf(operator, sizeof operator, "op:gemm:batch=%s:m=%s:n=%s:k=%s", text(t, "b"), text(t, "m"),
+             text(t, bmm ? "k" : "n"), text(t, bmm ? "n" : "k"));
     row_new(gpu_of(text(t, "gpu")), &w, number(t, "latency_ms") * 1e3, operator);
 }
 
@@ -257,16 +260,20 @@ static void fp32_conv_row(const table *t)
 {
     char operator[200];
     wanted w = {"conv.fp32", "pytorch", "fp32", "pytorch", 1, 0, false};
-    snprintf(operator, sizeof operator, "op:conv2d:batch=%s:in=%s:out=%s:kernel=%s:size=%s:stride=%s:padding=%s:groups=1",
-             text(t, "batch"), text(t, "in_channels"), text(t, "out_channels"), text(t, "kernel"), text(t, "input"),
-             text(t, "stride"), text(t, "padding"));
+    snprintf(operator, sizeof operator,
+             "op:conv2d:batch=%s:in=%s:out=%s:kernel=%s:size=%s:stride=%s:padding=%s:groups=1", text(t, "batch"),
+             text(t, "in_channels"), text(t, "out_channels"), text(t, "kernel"), text(t, "input"), text(t, "stride"),
+             text(t, "padding"));
     row_new(gpu_of(text(t, "gpu")), &w, number(t, "latency_ms") * 1e3, operator);
 }
 
 static void fp32_vector_row(const table *t)
 {
-    static const char *const names[][2] = {{"ln", "layernorm"},   {"addu", "add_scalar"}, {"mulu", "mul_scalar"},
-                                           {"divu", "div_scalar"}, {"powu", "pow_scalar"}};
+    static const char *const names[][2] = {{"ln", "layernorm"},
+                                           {"addu", "add_scalar"},
+                                           {"mulu", "mul_scalar"},
+                                           {"divu", "div_scalar"},
+                                           {"powu", "pow_scalar"}};
     const char *name = text(t, "op");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         name = strcmp(name, names[i][0]) ? name : names[i][1];
@@ -324,7 +331,7 @@ static void layer_rows(table *t, int gpu)
     }
 }
 
-static void each_file(const char *folder, const char *operator, const char *only)
+static void each_file(const char *folder, const char *operator, const char * only)
 {
     char pattern[1024];
     glob_t found;
@@ -361,7 +368,8 @@ static void each_file(const char *folder, const char *operator, const char *only
 
 bool fit_rows_read(pg_catalog *c, const char *folder, const char *only, long thin)
 {
-    static const char *const ops[] = {"gemm", "vidur", "context_attention", "generation_attention", "encoder_attention"};
+    static const char *const ops[] = {"gemm", "vidur", "context_attention", "generation_attention",
+                                      "encoder_attention"};
     catalog = c;
     fit_rows = calloc(FIT_MAX_ROWS, sizeof *fit_rows);
     for (size_t o = 0; fit_rows && o < sizeof ops / sizeof ops[0]; o++) {

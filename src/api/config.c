@@ -43,6 +43,9 @@ static const schema_field runtime_fields[] = {
     FLAG(paged_cache),
     FLAG(pack_queries),
     REAL(runtime_profile, quantize_kernels, 0, 16),
+    REAL(runtime_profile, quantize_bytes, 0, 64),
+    FLAG(quantize_rows),
+    FLAG(split_fp8),
     REAL(runtime_profile, host_us, 0, 1000),
     REAL(runtime_profile, host_view_us, 0, 1000),
     REAL(runtime_profile, host_step_us, 0, 1e6),
@@ -63,7 +66,10 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, conv_speed, 0.1, 10),
     REAL(runtime_profile, depthwise_speed, 0.1, 20),
     REAL(runtime_profile, gemm_speed, 0.1, 10),
+    REAL(runtime_profile, fp8_speed, 0, 10),
+    REAL(runtime_profile, fp4_speed, 0, 10),
     REAL(runtime_profile, attention_speed, 0.1, 10),
+    REAL(runtime_profile, decode_speed, 0, 10),
     REAL(runtime_profile, pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
 };
@@ -94,7 +100,8 @@ static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a
 }
 
 /* Kernel factors that a runtime does not give are those of the runtime that it names in `like`, which stands before it; else 1. */
-static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source, pg_error *e)
+static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source,
+                              pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
     p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
@@ -108,10 +115,12 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
         p->pointwise_speed = o->pointwise_speed;
         return PG_E_OK;
     }
-    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one") : PG_E_OK;
+    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one")
+                : PG_E_OK;
 }
 
-static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source, pg_error *e)
+static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source,
+                            pg_error *e)
 {
     static const schema s = {runtime_fields, COUNT(runtime_fields)};
     char section[64];

@@ -3,9 +3,9 @@
 static const struct {
     const char *name;
     precision p;
-} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16},
-                  {"bf16", PREC_BF16}, {"fp8", PREC_FP8},   {"int8", PREC_INT8}, {"fp4", PREC_FP4},
-                  {"nvfp4", PREC_FP4}, {"mxfp4", PREC_FP4}, {"int4", PREC_INT4}};
+} precisions[] = {{"fp32", PREC_FP32}, {"tf32", PREC_TF32}, {"fp16", PREC_FP16}, {"bf16", PREC_BF16},
+                  {"fp8", PREC_FP8},   {"int8", PREC_INT8}, {"fp4", PREC_FP4},   {"nvfp4", PREC_FP4},
+                  {"mxfp4", PREC_FP4}, {"int4", PREC_INT4}};
 
 enum { PRECISIONS = sizeof precisions / sizeof precisions[0] };
 
@@ -49,7 +49,8 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     bool ok;
     p->math = api_precision(r->precision ? r->precision : "fp16", &ok);
     if (!ok)
-        return error_set(e, PG_E_USAGE, "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8, fp4, nvfp4, mxfp4, int4",
+        return error_set(e, PG_E_USAGE,
+                         "unknown precision '%s'; known: fp32, tf32, fp16, bf16, fp8, int8, fp4, nvfp4, mxfp4, int4",
                          r->precision);
     if (r->batch < 0 || r->batch > 1 << 20)
         return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)r->batch, 1 << 20);
@@ -183,7 +184,8 @@ static const char *note_of(const pg_plan *p, const gpu_spec *s, const api_gpu *g
     if (narrow && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
         return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
                                     : "FP8 is slower than FP16 here: computes in FP16";
-    if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 && (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
+    if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 &&
+        (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
         return p->runtime->gemm_tf32 ? "fp32 convolutions and products run on TF32 units, the runtime's default"
                                      : "fp32 convolutions run on TF32 units, the framework's default";
     if (s->tflops[p->math] <= 0) {

@@ -3,7 +3,8 @@
 
 enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16 };
 
-const char *const cli_precisions[] = {"fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "nvfp4", "mxfp4", "int4", NULL};
+const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "int8",
+                                      "fp4",  "nvfp4", "mxfp4", "int4", NULL};
 const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL};
 
 static const char *const formats[] = {"onnx", NULL};

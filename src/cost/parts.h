@@ -5,7 +5,7 @@
 #include "cost/cost.h"
 
 enum {
-    COST_SPLITS = 32,    /* most parts of K in a matrix product */
+    COST_SPLITS = 32,       /* most parts of K in a matrix product */
     COST_CONV_TILES = 0xff, /* convolutions on tensor cores have no tiles below 64 x 32 */
     COST_TENSOR_TILES = 10,
 };

@@ -23,9 +23,12 @@ typedef struct runtime_profile {
     bool quantized_io;         /* int8: activations stay int8 between layers */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
-    bool paged_cache;            /* attention over a prompt also fills the paged cache of keys and values */
-    bool pack_queries;           /* ... and copies the queries */
-    double quantize_kernels;     /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
+    bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
+    bool pack_queries;       /* ... and copies the queries */
+    double quantize_kernels; /* kernels that turn a product's input into FP8 */
+    double quantize_bytes;   /* ... and what they move for each of its elements */
+    bool quantize_rows;      /* ... with a thread block for each row */
+    bool split_fp8;          /* FP8 products may split the sum over K */
 
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */
@@ -45,7 +48,8 @@ typedef struct runtime_profile {
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
-    double conv_speed, depthwise_speed, gemm_speed, attention_speed, pointwise_speed;
+    double conv_speed, depthwise_speed, gemm_speed, fp8_speed, fp4_speed, attention_speed, decode_speed,
+        pointwise_speed;
 
     double interval_least;  /* the 80 % interval is at least this wide: what is known of this runtime allows no less */
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */
