@@ -31,7 +31,10 @@ static const struct extra {
     size_t at;
     double lower, upper, start;
 } extras[] = {
-#define EXTRA(runtime, name, lower, upper, start) {runtime, #name, offsetof(runtime_profile, name), lower, upper, start}
+#define EXTRA(runtime, name, lower, upper, start)                            \
+    {                                                                        \
+        runtime, #name, offsetof(runtime_profile, name), lower, upper, start \
+    }
     EXTRA("pytorch", lone_unary_us, 1, 200, 32),
     EXTRA("pytorch", lone_binary_us, 1, 200, 28),
     EXTRA("pytorch", lone_softmax_us, 1, 200, 34),
@@ -40,6 +43,14 @@ static const struct extra {
     EXTRA("pytorch", lone_bmm_us, 1, 200, 35),
     EXTRA("pytorch", lone_conv_us, 1, 200, 70),
     EXTRA("pytorch", lone_first, 0, 1, 0.45),
+    EXTRA("vllm", fp8_speed, 0.5, 2, 0.9),
+    EXTRA("vllm", fp4_speed, 0.5, 2, 0.9),
+    EXTRA("tensorrt-llm", fp8_speed, 0.5, 2, 1),
+    EXTRA("tensorrt-llm", fp4_speed, 0.5, 2, 0.9),
+    EXTRA("vllm", attention_speed, 0.5, 2, 1.1),
+    EXTRA("vllm", decode_speed, 0.5, 2, 1),
+    EXTRA("tensorrt-llm", attention_speed, 0.5, 2, 0.9),
+    EXTRA("tensorrt-llm", decode_speed, 0.5, 2, 1),
 #undef EXTRA
 };
 
@@ -210,10 +221,11 @@ static const struct step {
      "power.tensor_pj ",
      4000, 1},
     {"gemm.bf16 gemm.fp16 gemm.fp32 bmm.fp32 ",
-     "power.vector_pj power.tensor_pj power.half_years power.clock_power power.static_w gemm.vector_share "
+     "power.vector_pj power.tensor_pj power.half_years power.clock_power power.droop power.static_w gemm.vector_share "
      "gemm.vector_tile gemm.vector_depth gemm.vector_quantum gemm.tensor_share ",
      1000, 1},
     {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60, 1},
+    {"gemm.fp8 gemm.fp4 ", "vllm.fp8_speed vllm.fp4_speed tensorrt-llm.fp8_speed tensorrt-llm.fp4_speed ", 100, 0},
     {"layernorm.fp32 softmax.fp32 vector.fp32 ",
      "vector.rows_clocks vector.rows_share vector.row_clocks vector.warp_clocks vector.flop_share memory.gp100_share "
      "pytorch.lone_unary_us pytorch.lone_binary_us pytorch.lone_softmax_us pytorch.lone_norm_us pytorch.lone_first ",
@@ -221,8 +233,9 @@ static const struct step {
     {"gemm.fp32 bmm.fp32 conv.fp32 ", "pytorch.lone_gemm_us pytorch.lone_bmm_us pytorch.lone_conv_us ", 100, 0},
     {"conv.fp32 ", "conv.fused_share conv.transform_bytes conv.filter_bytes ", 500, 0.1},
     {"prefill.bf16 prefill.fp8 decode.bf16 encoder.bf16 short.bf16 ",
-     "attention.tensor_share attention.exp_clock attention.start_clocks attention.quantum "
-     "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv ",
+     "attention.tensor_share attention.async_share attention.decode_tile_us attention.persistent attention.exp_clock attention.start_clocks attention.quantum "
+     "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv "
+     "vllm.attention_speed vllm.decode_speed tensorrt-llm.attention_speed tensorrt-llm.decode_speed ",
      1500, 1},
     {"comm.allreduce comm.allgather comm.reducescatter comm.alltoall comm.send comm.own ",
      "comm.base_clocks comm.step_clocks comm.slice_clocks comm.two_dies comm.link_share comm.flag_share comm.partial "
@@ -346,8 +359,7 @@ static bool constants_write(const values *c, const char *path)
             fprintf(f, "\n[%s]\n", info->table);
         }
         head = info->table;
-        fprintf(f, "%s = %.5g  # %s: %s\n", info->name, c->v[i], info->unit,
-                info->meaning);
+        fprintf(f, "%s = %.5g  # %s: %s\n", info->name, c->v[i], info->unit, info->meaning);
     }
     return fclose(f) == 0;
 }
@@ -421,9 +433,10 @@ int main(int argc, char **argv)
 {
     options o = {.only = "", .tables = "", .thin = 400, .ridge = 0.4};
     if (!arguments(argc, argv, &o)) {
-        fprintf(stderr,
-                "usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
-                "                   [--tables TEXT] [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE] [--runtimes FILE]\n");
+        fprintf(
+            stderr,
+            "usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
+            "                   [--tables TEXT] [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE] [--runtimes FILE]\n");
         return 2;
     }
     static problem p;
@@ -432,6 +445,14 @@ int main(int argc, char **argv)
         !fit_rows_read(catalog, o.folder, o.tables, o.thin)) {
         fprintf(stderr, "fit_kernels: cannot read the inputs\n");
         return 1;
+    }
+    for (int i = 0; i < EXTRAS && !o.fit; i++) { /* a report alone: what is shipped */
+        for (uint32_t r = 0; r < catalog->config.n_runtimes; r++) {
+            if (str_is(catalog->config.runtimes[r].key, extras[i].runtime)) {
+                p.c.v[COST_CONSTANTS + i] = *(const double *)(const void *)((const char *)&catalog->config.runtimes[r] +
+                                                                            extras[i].at);
+            }
+        }
     }
     p.left_out = -1;
     p.only = o.only;

@@ -12,9 +12,8 @@ typedef struct tile {
     }
 /* Largest first: it is most often the best, and the best so far prunes the rest. */
 static const tile tiles[COST_TILES] = {
-    TILE(256, 128), TILE(128, 256), TILE(128, 128), TILE(64, 256), TILE(128, 64),
-    TILE(64, 128),  TILE(64, 64),   TILE(64, 32),   TILE(32, 64),  TILE(16, 64),
-    TILE(128, 32),  TILE(32, 128),  TILE(32, 32),
+    TILE(256, 128), TILE(128, 256), TILE(128, 128), TILE(64, 256), TILE(128, 64), TILE(64, 128), TILE(64, 64),
+    TILE(64, 32),   TILE(32, 64),   TILE(16, 64),   TILE(128, 32), TILE(32, 128), TILE(32, 32),
 };
 
 /* Which tiles the libraries have: on tensor cores all but the narrow ones, whose place a split of K takes. cuBLAS's FP32 kernels
@@ -24,9 +23,9 @@ void cost_tile_sets(cost_gpu *g, double capability)
 {
     bool known = capability >= 5;
     g->tiles_tensor = (1 << COST_TENSOR_TILES) - 1;
-    g->tiles_vector = known && capability < 7 ? T_64x64 | T_128x32 | T_32x128
-                                              : T_128x128 | T_128x64 | T_64x128 | T_64x64 | T_64x32 | T_32x64 |
-                                                    T_128x32 | T_32x128 | T_32x32;
+    g->tiles_vector = known && capability < 7
+                        ? T_64x64 | T_128x32 | T_32x128
+                        : T_128x128 | T_128x64 | T_64x128 | T_64x64 | T_64x32 | T_32x64 | T_128x32 | T_32x128 | T_32x32;
     g->tiles_staged = !known           ? g->tiles_vector
                     : capability < 7   ? T_64x64 | T_128x32 | T_32x128
                     : capability < 7.9 ? T_64x64 | T_128x64 | T_64x128 | T_128x32 | T_32x128
@@ -59,7 +58,9 @@ void cost_tiles_init(cost_gpu *g)
              * rate wait half as much. */
             if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
             double move = edge * element_bytes[p] / load;
-            g->tile[p][i] = cost_max(cost_max(math, move), c->gemm_k_clocks * g->tick);
+            double wait = c->gemm_k_clocks *
+                          cost_min(element_bytes[p] / 2, 1); /* narrow elements come several at once */
+            g->tile[p][i] = cost_max(cost_max(math, move), wait * g->tick);
             /* What a tile costs before and after its main loop is loads and stores: no slower where the units are. */
             double full = cost_max(rate, COST_FULL_RATE * g->clock);
             g->edge[p][i] = g->tensor[p] ? cost_min(g->tile[p][i], 2 * area / full) : g->tile[p][i];
@@ -120,7 +121,7 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         .depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : c->gemm_vector_depth,
         .slow = 1,
         .setup = c->gemm_tile_clocks * g->tick,
-        .splits = COST_SPLITS,
+        .splits = k->whole_k ? 1 : COST_SPLITS,
         .tiles = g->tensor[p] ? g->tiles_tensor : g->tiles_vector,
     };
     cost_matmul_time best = cost_matmul_best(g, p, &w);

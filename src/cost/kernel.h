@@ -95,6 +95,7 @@ typedef struct kernel {
     bool weight_rotated;    /* ... or, if that is less, copies of the weights that together just fill L2 */
     double write_distance;  /* bytes touched until the output is written again in place: stays in L2 if that fits;
                                0 (the usual case in a model's step): all written bytes reach DRAM */
+    bool whole_k;           /* products: no kernel splits the sum over K */
     double serial_turns;    /* turns of a loop that every thread makes one after the other, ... */
     double
         serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */

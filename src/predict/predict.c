@@ -44,13 +44,22 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
     cost_gpu_init(&g->cost, &s, c);
 }
 
-static double speed_of(const runtime_profile *rt, kernel_kind k, bool training)
+/* Attention of a few query positions over many keys is a kernel of its own. */
+static bool is_decode(const kernel *k)
 {
-    switch (k) {
+    return k->shape.attention.q_len <= 16 && k->shape.attention.kv_len > k->shape.attention.q_len;
+}
+
+static double speed_of(const runtime_profile *rt, const kernel *k, bool training)
+{
+    switch (k->kind) {
     case KERNEL_CONV: return rt->conv_speed;
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
-    case KERNEL_ATTENTION: return rt->attention_speed;
+    case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
+        if (rt->fp8_speed > 0 && k->math == PREC_FP8) return rt->fp8_speed;
+        if (rt->fp4_speed > 0 && k->math == PREC_FP4) return rt->fp4_speed;
+        return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
     case KERNEL_COMM: return 1;
     default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
@@ -67,7 +76,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, p->kernels[i].k.kind, p->opt.training) * g->family_speed;
+               speed = speed_of(p->runtime, &p->kernels[i].k, p->opt.training) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);

@@ -32,7 +32,10 @@ typedef struct runtime_profile {
 
     bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
     bool pack_queries;       /* ... and copies the queries */
-    double quantize_kernels; /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
+    double quantize_kernels; /* kernels that turn a product's input into FP8 */
+    double quantize_bytes;   /* ... and what they move for each of its elements */
+    bool quantize_rows;      /* ... with a thread block for each row */
+    bool split_fp8;          /* FP8 products may split the sum over K */
 
     double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
 
@@ -54,7 +57,8 @@ typedef struct runtime_profile {
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
-    double conv_speed, depthwise_speed, gemm_speed, attention_speed, pointwise_speed;
+    double conv_speed, depthwise_speed, gemm_speed, fp8_speed, fp4_speed, attention_speed, decode_speed,
+        pointwise_speed;
 
     double train_pointwise_speed; /* pointwise_speed of a training step */
 
