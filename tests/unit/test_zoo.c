@@ -259,6 +259,11 @@ static const struct published {
     {"yolov8m", 25902640, 39.45},
     {"yolov8l", 43691520, 82.6},
     {"yolov8x", 68229648, 128.9},
+    {"mnasnet0_75", 3170208, 0.21},
+    {"vit_h_14", 632045800, 167.29},
+    {"googlenet", 6624904, 1.50},
+    {"ssd300_vgg16", 35641826, 34.86},
+    {"fasterrcnn_resnet50_fpn", 41755286 + 53120, 0},
     /* arXiv 2205.00841. P0 and P1 from the widths in the authors' files; theirs of 2 and D1 are of other image sizes */
     {"gpunet_0", 11.9e6, 3.25},
     {"gpunet_1", 12.7e6, 3.3},
@@ -481,6 +486,8 @@ static void test_outputs(void **state)
     expect_output("ssd-resnet34-1200", 0, 0, 3, (int64_t[]){4, 200, 4});
     expect_output("retinanet-mlperf", 0, 0, 3, (int64_t[]){4, 1000, 4});
     expect_output("mask_rcnn", 0, 0, 3, (int64_t[]){4, 100, 4});
+    expect_output("ssd300_vgg16", 0, 0, 3, (int64_t[]){4, 200, 4});
+    expect_output("faster_rcnn", 0, 0, 3, (int64_t[]){4, 100, 4});
     expect_output("mask_rcnn", 0, 1, 5, (int64_t[]){4, 100, 81, 28, 28});
     expect_output("efficientdet_d0", 0, 0, 3, (int64_t[]){4, 100, 4});
     expect_output("nnunet_2d", 0, 0, 4, (int64_t[]){4, 4, 192, 160});
