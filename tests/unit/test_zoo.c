@@ -299,6 +299,12 @@ static const struct published {
     /* From the widths; the code's comment has 1824945, of another revision */
     {"unet_industrial", 1.85e6, 0},
     {"vnet", 3.6e6, 0},
+    {"unet_3d_medical", 31.2e6, 0},
+    /* 31030658 have up-convolutions of 2 x 2; of 3 x 3 they are 5 x 696320 more */
+    {"unet_medical", 31030658 + 5 * 696320, 0},
+    /* From the widths: only the two layers of squeeze and excitation are wider */
+    {"efficientnet_widese_b0", 8.42e6, 0.39},
+    {"efficientnet_widese_b4", 34.93e6, 4.4},
     /* From the widths: 134.2 M in ten bond flows, 6.9 M in 38 atom flows */
     {"moflow", 141.1e6, 0},
 };
@@ -498,6 +504,7 @@ static void test_outputs(void **state)
     expect_output("deeplabv3_resnet50", 0, 0, 4, (int64_t[]){4, 21, 520, 520});
     expect_output("fcn_resnet50", 0, 1, 4, (int64_t[]){4, 21, 520, 520});
     expect_output("swin_v2_t", 0, 0, 2, (int64_t[]){4, 1000});
+    expect_output("unet_medical", 0, 0, 4, (int64_t[]){4, 2, 388, 388});
     expect_output("vnet", 0, 0, 5, (int64_t[]){4, 3, 32, 32, 32});
     expect_output("moflow", 0, 0, 4, (int64_t[]){4, 4, 40, 40});
     expect_output("moflow", 0, 1, 3, (int64_t[]){4, 40, 10});
