@@ -1,5 +1,5 @@
 /* Detectors on a feature pyramid (Lin 2016): RetinaNet (Lin 2017) as in torchvision, in MLPerf Inference and, at 320 pixels with
- * lighter heads, in TensorFlow's detection zoo; Mask R-CNN (He 2017) as in maskrcnn-benchmark. */
+ * lighter heads, in TensorFlow's detection zoo; Faster R-CNN (Ren 2015) as in torchvision, Mask R-CNN (He 2017) as in maskrcnn-benchmark. */
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 
@@ -74,9 +74,14 @@ static void build_retina(nn *n, const void *dims)
     nn_output(n, scores, "scores");
 }
 
-/* ---- Mask R-CNN: 1000 proposals and 100 detections an image, as the configuration has them at most ---- */
+/* ---- Faster and Mask R-CNN: 1000 proposals and 100 detections an image, as the configuration has them at most ---- */
 
-enum { PROPOSALS = 1000, DETECTIONS = 100, CLASSES = 81, POOLED = 7, MASK_POOLED = 14 };
+enum { PROPOSALS = 1000, DETECTIONS = 100, POOLED = 7, MASK_POOLED = 14 };
+
+typedef struct rcnn_dims {
+    int64_t classes;
+    bool masks;
+} rcnn_dims;
 
 /* One convolution over all levels gives objectness and shifts of 3 anchors a place; the best 1000 of each level are suppressed to
  * 1000 in all: [batch, 1000, 4]. */
@@ -141,43 +146,50 @@ static nn_val pooled_regions(nn *n, const nn_val *maps, nn_val boxes, int64_t si
     return x;
 }
 
-static void build_mask(nn *n, const void *dims)
+static void masks(nn *n, const nn_val *maps, nn_val boxes, int64_t classes)
 {
-    static const char *const conv[4] = {"mask.conv0", "mask.conv1", "mask.conv2", "mask.conv3"}, *const act[4] = {
-                                                                                                     "mask.act0",
-                                                                                                     "mask.act1",
-                                                                                                     "mask.act2",
-                                                                                                     "mask.act3"};
+    static const char *const conv[4] = {"conv0", "conv1", "conv2", "conv3"}, *const act[4] = {"act0", "act1", "act2",
+                                                                                              "act3"};
+    int64_t side = 2 * MASK_POOLED;
+    size_t mark = nn_push(n, "mask");
+    nn_val x = pooled_regions(n, maps, boxes, MASK_POOLED, "pool");
+    for (int i = 0; i < 4; i++) {
+        x = nn_conv(n, x, conv[i], (nn_conv2d){.out = WIDTH, .k = 3, .pad = 1, .bias = true});
+        x = nn_op1(n, OP_Relu, act[i], x);
+    }
+    x = nn_conv_transpose(n, x, "deconv", (nn_conv2d){.out = WIDTH, .k = 2, .stride = 2, .bias = true});
+    x = nn_conv(n, nn_op1(n, OP_Relu, "act", x), "logits", (nn_conv2d){.out = classes, .k = 1, .bias = true});
+    x = nn_op1(n, OP_Sigmoid, "sigmoid", x);
+    x = nn_reshape(n, x, "view", 5, (int64_t[]){-1, DETECTIONS, classes, side, side}, classes);
+    nn_pop(n, mark);
+    nn_output(n, x, "masks");
+}
+
+static void build_rcnn(nn *n, const void *dims)
+{
+    const rcnn_dims *d = dims;
     nn_val stages[4], maps[LEVELS];
     int64_t step = n->image / 42; /* the picture is 25 by 42 of these: 800 x 1344 */
-    (void)dims;
     nn_val x = nn_sized_input(n, "input", 3, 2, (int64_t[]){step * 25, n->image});
     nn_resnet_features(n, x, &resnet50, (nn_resnet_cut){.stages = 4}, stages);
     for (int i = 0; i < 4; i++) maps[i] = stages[i];
     nn_feature_pyramid(n, maps, 4, WIDTH, true);
     maps[4] = nn_pool(n, maps[3], OP_MaxPool, "fpn.p6", 1, 2, 0);
     nn_val boxes = proposals(n, maps);
-    x = pooled_regions(n, maps, boxes, POOLED, "box.pool");
-    x = nn_flatten(n, x, "box.flatten", WIDTH * POOLED * POOLED);
-    x = nn_op1(n, OP_Relu, "box.act6", nn_fc(n, x, "box.fc6", 1024));
-    x = nn_op1(n, OP_Relu, "box.act7", nn_fc(n, x, "box.fc7", 1024));
-    nn_val scores = nn_op1(n, OP_Softmax, "box.softmax", nn_fc(n, x, "box.cls_score", CLASSES));
+    size_t mark = nn_push(n, "box");
+    x = pooled_regions(n, maps, boxes, POOLED, "pool");
+    x = nn_flatten(n, x, "flatten", WIDTH * POOLED * POOLED);
+    x = nn_op1(n, OP_Relu, "act6", nn_fc(n, x, "fc6", 1024));
+    x = nn_op1(n, OP_Relu, "act7", nn_fc(n, x, "fc7", 1024));
+    nn_val scores = nn_op1(n, OP_Softmax, "softmax", nn_fc(n, x, "cls_score", d->classes));
     nn_attr(n, ATTR_axis, -1);
-    nn_val shifts = nn_fc(n, x, "box.bbox_pred", 4 * CLASSES);
-    scores = nn_reshape(n, scores, "box.scores", 3, (int64_t[]){-1, PROPOSALS, CLASSES}, CLASSES);
-    shifts = nn_reshape(n, shifts, "box.shifts", 3, (int64_t[]){-1, PROPOSALS * CLASSES, 4}, 4);
-    boxes = nn_suppress(n, shifts, scores, "box.nms", DETECTIONS);
+    nn_val shifts = nn_fc(n, x, "bbox_pred", 4 * d->classes);
+    scores = nn_reshape(n, scores, "scores", 3, (int64_t[]){-1, PROPOSALS, d->classes}, d->classes);
+    shifts = nn_reshape(n, shifts, "shifts", 3, (int64_t[]){-1, PROPOSALS * d->classes, 4}, 4);
+    boxes = nn_suppress(n, shifts, scores, "nms", DETECTIONS);
+    nn_pop(n, mark);
     nn_output(n, boxes, "detection_boxes");
-    x = pooled_regions(n, maps, boxes, MASK_POOLED, "mask.pool");
-    for (int i = 0; i < 4; i++) {
-        x = nn_conv(n, x, conv[i], (nn_conv2d){.out = WIDTH, .k = 3, .pad = 1, .bias = true});
-        x = nn_op1(n, OP_Relu, act[i], x);
-    }
-    x = nn_conv_transpose(n, x, "mask.deconv", (nn_conv2d){.out = WIDTH, .k = 2, .stride = 2, .bias = true});
-    x = nn_conv(n, nn_op1(n, OP_Relu, "mask.act", x), "mask.logits", (nn_conv2d){.out = CLASSES, .k = 1, .bias = true});
-    x = nn_op1(n, OP_Sigmoid, "mask.sigmoid", x);
-    int64_t side = 2 * MASK_POOLED;
-    nn_output(n, nn_reshape(n, x, "mask.view", 5, (int64_t[]){-1, DETECTIONS, CLASSES, side, side}, CLASSES), "masks");
+    if (d->masks) masks(n, maps, boxes, d->classes);
 }
 
 /* torchvision's counts go without the scales and shifts of its frozen batch normalisations. */
@@ -200,9 +212,13 @@ static const zoo_entry rows[] = {
     ROW("ssd320_resnet50_fpn", "ssd320 ssd_resnet50_fpn ssd_resnet50_v1_fpn_320",
         "SSD on ResNet-50 with a feature pyramid, COCO", 32900000, TF_ZOO, 320, 128, 32, build_retina,
         ZOO_DIMS(retina_dims, {&resnet50, 91, 6, true, 100})),
+    ROW("fasterrcnn_resnet50_fpn", "faster_rcnn faster_rcnn_r50_fpn faster_rcnn_resnet50_fpn",
+        "Faster R-CNN on ResNet-50 with a feature pyramid, 1000 proposals, 800 x 1344 pixels", 41755286 + FROZEN,
+        ZOO_TORCHVISION, 1344, 1344, 1344, build_rcnn, ZOO_DIMS(rcnn_dims, {91, false})),
     ROW("mask_rcnn_r50_fpn", "mask_rcnn maskrcnn mask_rcnn_resnet50_fpn maskrcnn_resnet50_fpn",
         "Mask R-CNN on ResNet-50 with a feature pyramid, 1000 proposals, 800 x 1344 pixels",
-        44401393 - 10 * (5 * 1025 + 257) + FROZEN, ZOO_TORCHVISION, 1344, 1344, 1344, build_mask, NULL),
+        44401393 - 10 * (5 * 1025 + 257) + FROZEN, ZOO_TORCHVISION, 1344, 1344, 1344, build_rcnn,
+        ZOO_DIMS(rcnn_dims, {81, true})),
 };
 
 const zoo_table zoo_detect_fpn = ZOO_TABLE(rows);

@@ -10,7 +10,7 @@ typedef struct nnunet_dims {
     int levels;
     int64_t in, classes, widest;
     int ratio[3]; /* the sides, as multiples of image / ratio[2] */
-    bool conv_bias;
+    int last;     /* kernel of the last convolution */
 } nnunet_dims;
 
 static nn_val conv_any(nn *n, const nnunet_dims *d, nn_val x, const char *layer, nn_conv2d s)
@@ -21,7 +21,7 @@ static nn_val conv_any(nn *n, const nnunet_dims *d, nn_val x, const char *layer,
 static nn_val conv_norm(nn *n, const nnunet_dims *d, nn_val x, const char *layer, int64_t out, int stride)
 {
     size_t mark = nn_push(n, "%s", layer);
-    x = conv_any(n, d, x, "conv", (nn_conv2d){.out = out, .k = 3, .stride = stride, .pad = 1, .bias = d->conv_bias});
+    x = conv_any(n, d, x, "conv", (nn_conv2d){.out = out, .k = 3, .stride = stride, .pad = 1});
     x = nn_op1(n, OP_LeakyRelu, "act", nn_instance_norm(n, x, "norm"));
     nn_pop(n, mark);
     return x;
@@ -53,7 +53,8 @@ static void build_nnunet(nn *n, const void *dims)
         x = level(n, d, nn_concat(n, (nn_val[]){x, skip[i]}, 2, 1, "concat"), width[i], 1);
         nn_pop(n, mark);
     }
-    x = conv_any(n, d, x, "output_block", (nn_conv2d){.out = d->classes, .k = 1, .bias = true});
+    x = conv_any(n, d, x, "output_block",
+                 (nn_conv2d){.out = d->classes, .k = d->last, .pad = d->last / 2, .bias = true});
     nn_output(n, x, "output");
 }
 
@@ -99,6 +100,59 @@ static void build_industrial(nn *n, const void *dims)
     }
     x = nn_conv(n, x, "logits", (nn_conv2d){.out = 1, .k = 1, .bias = true});
     nn_output(n, nn_op1(n, OP_Sigmoid, "sigmoid", x), "output");
+}
+
+/* ---- the paper's U-Net: unpadded convolutions, so that what is skipped is cut to size ---- */
+
+static nn_val valid_twice(nn *n, nn_val x, int64_t width)
+{
+    static const char *const conv[2] = {"conv1", "conv2"}, *const act[2] = {"act1", "act2"};
+    for (int i = 0; i < 2; i++)
+        x = nn_op1(n, OP_Relu, act[i], nn_conv(n, x, conv[i], (nn_conv2d){.out = width, .k = 3, .bias = true}));
+    return x;
+}
+
+static nn_val cropped(nn *n, nn_val x, int64_t side, int64_t to)
+{
+    int64_t at = (side - to) / 2;
+    uint32_t in[4] = {x.t}, out;
+    in[1] = nn_ints(n, "crop", ".starts", (int64_t[]){at, at}, 2);
+    in[2] = nn_ints(n, "crop", ".ends", (int64_t[]){at + to, at + to}, 2);
+    in[3] = nn_ints(n, "crop", ".axes", (int64_t[]){2, 3}, 2);
+    nn_emit(n, OP_Slice, "crop", in, 4, &out, 1);
+    return (nn_val){out, x.c};
+}
+
+static void build_medical(nn *n, const void *dims)
+{
+    nn_val skip[4], x = nn_image_input(n, "input", 1);
+    int64_t side = n->image, sides[4];
+    (void)dims;
+    for (int i = 0; i < 5; i++) {
+        size_t mark = nn_push(n, "down%d", i);
+        x = valid_twice(n, x, (int64_t)64 << i);
+        side -= 4;
+        if (i < 4) {
+            skip[i] = x;
+            sides[i] = side;
+            x = nn_pool(n, x, OP_MaxPool, "pool", 2, 2, 0);
+            side /= 2;
+        }
+        nn_pop(n, mark);
+    }
+    for (int i = 3; i >= 0; i--) {
+        size_t mark = nn_push(n, "up%d", 3 - i);
+        int64_t width = (int64_t)64 << i;
+        x = nn_conv_transpose(n, x, "deconv", (nn_conv2d){.out = width, .k = 3, .stride = 2, .pad = 1, .bias = true});
+        nn_attr_ints(n, ATTR_output_padding, 2, (int64_t[]){1, 1});
+        x = nn_op1(n, OP_Relu, "deconv.act", x);
+        side *= 2;
+        x = nn_concat(n, (nn_val[]){x, cropped(n, skip[i], sides[i], side)}, 2, 1, "concat");
+        x = valid_twice(n, x, width);
+        side -= 4;
+        nn_pop(n, mark);
+    }
+    nn_output(n, nn_conv(n, x, "logits", (nn_conv2d){.out = 2, .k = 1, .bias = true}), "output");
 }
 
 /* ---- V-Net, as in NVIDIA's VNet: three levels, residual blocks, the hippocampus in 32 x 32 x 32 ---- */
@@ -160,17 +214,22 @@ static void build_vnet(nn *n, const void *dims)
 
 static const zoo_entry rows[] = {
     ROW("nnunet_2d", "nnunet2d", "nnU-Net in two dimensions, BraTS slices of 192 x 160", 20600000,
-        DLE "PyTorch/Segmentation/nnUNet", 160, 160, build_nnunet,
-        ZOO_DIMS(nnunet_dims, {2, 6, 4, 4, 512, {6, 5}, false})),
+        DLE "PyTorch/Segmentation/nnUNet", 160, 160, build_nnunet, ZOO_DIMS(nnunet_dims, {2, 6, 4, 4, 512, {6, 5}, 1})),
     ROW("nnunet_3d", "nnunet nnunet3d", "nnU-Net in three dimensions, BraTS patches of 128 x 128 x 128", 31200000,
         DLE "PyTorch/Segmentation/nnUNet", 128, 64, build_nnunet,
-        ZOO_DIMS(nnunet_dims, {3, 6, 4, 4, 320, {1, 1, 1}, false})),
+        ZOO_DIMS(nnunet_dims, {3, 6, 4, 4, 320, {1, 1, 1}, 1})),
     ROW("3d-unet", "3d-unet-brats 3d-unet-brats19 unet3d-brats",
         "3D U-Net of MLPerf Inference v0.7 to v1.1, BraTS volumes of 224 x 224 x 160", 31200000, MLPERF, 160, 160,
-        build_nnunet, ZOO_DIMS(nnunet_dims, {3, 6, 4, 4, 320, {7, 7, 5}, false})),
+        build_nnunet, ZOO_DIMS(nnunet_dims, {3, 6, 4, 4, 320, {7, 7, 5}, 1})),
     ROW("3d-unet-kits19", "unet3d 3dunet-kits19",
         "3D U-Net of MLPerf Inference since v2.0, one KiTS19 window of 128 x 128 x 128", 31200000, MLPERF, 128, 64,
-        build_nnunet, ZOO_DIMS(nnunet_dims, {3, 6, 1, 3, 320, {1, 1, 1}, false})),
+        build_nnunet, ZOO_DIMS(nnunet_dims, {3, 6, 1, 3, 320, {1, 1, 1}, 1})),
+    ROW("unet_3d_medical", "unet3d_medical",
+        "3D U-Net of NVIDIA's UNet_3D_Medical, BraTS patches of 128 x 128 x 128", 31200000,
+        DLE "TensorFlow/Segmentation/UNet_3D_Medical", 128, 64, build_nnunet,
+        ZOO_DIMS(nnunet_dims, {3, 6, 4, 4, 320, {1, 1, 1}, 3})),
+    ROW("unet_medical", "", "U-Net of NVIDIA's UNet_Medical, unpadded: 388 x 388 from 572 x 572", 34500000,
+        DLE "TensorFlow/Segmentation/UNet_Medical", 572, 572, build_medical, NULL),
     ROW("unet_industrial", "tinyunet", "Tiny U-Net for industrial inspection", 1850000,
         DLE "TensorFlow/Segmentation/UNet_Industrial", 512, 16, build_industrial, NULL),
     ROW("vnet", "v-net", "V-Net, hippocampus in volumes of 32 x 32 x 32", 3600000, DLE "TensorFlow/Segmentation/VNet",
