@@ -91,7 +91,9 @@ static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o
     if (!name[0])
         return error_set(e, PG_E_USAGE,
                          "the model's name is empty; give a file or a built-in name (phantom-gpu list-models)");
-    if (stat(name, &st) == 0 || looks_like_path(name)) {
+    bool file = stat(name, &st) == 0;
+    /* names of the Hugging Face Hub hold a '/' */
+    if (file || (looks_like_path(name) && !zoo_find(str_c(name), NULL))) {
         pg_code code = load_path(m, name, o, e);
         if (code) error_source(e, name);
         return code;
