@@ -7,6 +7,12 @@
 
 #include "zoo/zoo.h"
 
+/* Weights that several layers share: taken down in the first of them, given out again in the others. */
+typedef struct nn_shared {
+    uint32_t t[64], n, at;
+    bool again;
+} nn_shared;
+
 typedef struct nn {
     graph *g;
     const zoo_entry *entry;
@@ -15,6 +21,8 @@ typedef struct nn {
     int32_t batch, sequence; /* symbols; sequence is -1 without tokens */
     bool failed;
     uint32_t zero, six; /* limits of ReLU6, shared by the whole model */
+    nn_shared *shared;  /* NULL: every weight is its layer's own */
+    uint32_t region;    /* of the graph, that operators go to: 0, or the body of a loop */
     char scope[160];
     size_t scope_len;
 } nn;
