@@ -7,6 +7,7 @@
 # 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
+# 6. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,11 +21,13 @@ mkdir "$work/timm"
 tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
 for suite in timm timm-compile mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
-# Language models are left out there: the table does not give their lengths.
+python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
+# Language models and speech are left out there: the table does not give their lengths. Recommenders too: a sample is many rows.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
 j = json.load(open(sys.argv[1]))
-j['benchmarks'] = [dict(r, runtime='tensorrt') for r in j['benchmarks'] if 'bert' not in r['model']]
+out = ('bert', 'gpt', 'gnmt', 'rnnt', 'dlrm')
+j['benchmarks'] = [dict(r, runtime='tensorrt') for r in j['benchmarks'] if not any(o in r['model'] for o in out)]
 json.dump(j, open(sys.argv[1], 'w'))
 PY
 
@@ -34,3 +37,4 @@ models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.dep
 models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
 models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
 models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/mlperf.json"
+models --rounds 3 --fit recurrent.step_clocks "$work/recurrent.json"
