@@ -8,6 +8,7 @@
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
 # 6. The levels of GPUs that were measured, and what one measurement of a model says about other GPUs.
+# 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -21,6 +22,7 @@ mkdir "$work/timm"
 tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
 for suite in timm timm-compile mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
+python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
 # Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
@@ -35,6 +37,7 @@ models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.dep
 models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
 models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
 models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/mlperf.json"
+models --rounds 3 --fit recurrent.step_clocks "$work/recurrent.json"
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
 for key in tensorflow tensorflow-xla; do
