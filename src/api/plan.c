@@ -105,7 +105,9 @@ static pg_code build(pg_plan *p, pg_error *e)
     if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
     plan_options o = {.math = p->math,
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
-                      .channels_last = r->layout == PG_LAYOUT_NHWC};
+                      .channels_last = r->layout == PG_LAYOUT_NHWC,
+                      .half_norms = r->half_norms,
+                      .version = r->runtime_version ? api_version_number(str_c(r->runtime_version)) : 0};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);

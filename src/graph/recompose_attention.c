@@ -103,7 +103,8 @@ static void try_attention(lines *ls, line *softmax, bool explicit_too)
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    lines_lead(end, OP_ScaledDotProductAttention, UNIT_K_TRANSPOSED, out);
+    uint16_t mask = f.biases == 2 ? UNIT_WINDOW_MASK : 0;
+    lines_lead(end, OP_ScaledDotProductAttention, (uint16_t)(UNIT_K_TRANSPOSED | mask), out);
     end->in[0] = q;
     end->in[1] = k;
     end->in[2] = v;

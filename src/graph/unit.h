@@ -13,7 +13,8 @@ enum unit_flags {
     UNIT_CONSTANT = 4,      /* depends on weights and constants only: an optimising runtime computes it once */
     UNIT_CAUSAL = 8,        /* attention under a causal mask */
     UNIT_K_TRANSPOSED = 16, /* attention: input 1 is K^T [.., head dim, kv length] */
-    UNIT_RECOMPOSED = 32    /* made of several operators of the file */
+    UNIT_RECOMPOSED = 32,   /* made of several operators of the file */
+    UNIT_WINDOW_MASK = 64   /* attention: a bias per head and a mask per window, which only their sum can be handed on as */
 };
 
 typedef enum work_class {

@@ -23,6 +23,10 @@ typedef struct runtime_profile {
     bool quantized_io;         /* int8: activations stay int8 between layers */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
+    /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */
+    double fused_attention_since; /* attention is one kernel, given four dimensions; before: products and a softmax */
+    double wide_attention_since;  /* attention that can't be one kernel runs in fp32 whatever comes in */
+
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */
     double host_view_us; /* ... one that only makes a view */
