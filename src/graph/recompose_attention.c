@@ -6,7 +6,7 @@
 enum { MAX_TAKEN = 16 };
 
 typedef struct found {
-    bool scaled_after;
+    bool scaled_after, windows; /* windows: the scores are taken apart for a mask */
     uint32_t biases;
     line *taken[MAX_TAKEN];
     uint32_t n;
@@ -52,6 +52,9 @@ static line *scores_of(lines *ls, found *f, uint32_t t)
             break;
         }
         case OP_Reshape: /* windows apart for their mask, and together again */
+            f->windows |= f->biases > 0;
+            t = a;
+            break;
         case OP_Cast:
         case OP_Identity: t = a; break;
         default: return NULL;
@@ -81,7 +84,9 @@ static bool is_last_axis(const lines *ls, const line *softmax)
     return rank >= 3 && (axis == -1 || axis == rank - 1);
 }
 
-static void try_attention(lines *ls, line *softmax, bool explicit_too)
+enum { FUSED_ONLY, FUSED_WITHOUT_BIAS, ALL_ATTENTION };
+
+static void try_attention(lines *ls, line *softmax, int which)
 {
     found f = {.n = 0, .bias = NO_TENSOR};
     uint32_t p = line_out(ls, softmax);
@@ -94,7 +99,8 @@ static void try_attention(lines *ls, line *softmax, bool explicit_too)
     }
     if (!end || end->kind != OP_MatMul || line_in(ls, end, 0) != p) return;
     line *qk = scores_of(ls, &f, line_in(ls, softmax, 0));
-    if (!qk || qk->trips != end->trips || (f.scaled_after && !explicit_too)) return;
+    if (!qk || qk->trips != end->trips || (f.scaled_after && which != ALL_ATTENTION)) return;
+    if (which == FUSED_WITHOUT_BIAS && f.bias != NO_TENSOR) return;
     uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, 1);
     if (ls->constant[q] || ls->constant[k] || ls->constant[v]) return; /* a learned query is a linear layer */
     uint32_t out = line_out(ls, end);
@@ -103,8 +109,7 @@ static void try_attention(lines *ls, line *softmax, bool explicit_too)
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    uint16_t mask = f.biases == 2 ? UNIT_WINDOW_MASK : 0;
-    lines_lead(end, OP_ScaledDotProductAttention, (uint16_t)(UNIT_K_TRANSPOSED | mask), out);
+    lines_lead(end, OP_ScaledDotProductAttention, UNIT_K_TRANSPOSED, out);
     end->in[0] = q;
     end->in[1] = k;
     end->in[2] = v;
@@ -112,10 +117,23 @@ static void try_attention(lines *ls, line *softmax, bool explicit_too)
     if (f.bias != NO_TENSOR) end->in[end->n_in++] = f.bias;
 }
 
-void recompose_attention(lines *ls, bool explicit_too)
+static bool has_windows(lines *ls)
 {
     for (uint32_t i = 0; i < ls->n; i++) {
+        found f = {.n = 0, .bias = NO_TENSOR};
         line *l = &ls->l[i];
-        if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l, explicit_too);
+        if (!l->skip && !l->leader && l->kind == OP_Softmax && is_last_axis(ls, l) && scores_of(ls, &f, line_in(ls, l, 0)) &&
+            f.windows && f.biases == 2)
+            return true;
+    }
+    return false;
+}
+
+void recompose_attention(lines *ls, bool explicit_too)
+{
+    int which = explicit_too ? ALL_ATTENTION : has_windows(ls) ? FUSED_WITHOUT_BIAS : FUSED_ONLY;
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l, which);
     }
 }

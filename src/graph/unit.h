@@ -13,8 +13,7 @@ enum unit_flags {
     UNIT_CONSTANT = 4,      /* depends on weights and constants only: an optimising runtime computes it once */
     UNIT_CAUSAL = 8,        /* attention under a causal mask */
     UNIT_K_TRANSPOSED = 16, /* attention: input 1 is K^T [.., head dim, kv length] */
-    UNIT_RECOMPOSED = 32,   /* made of several operators of the file */
-    UNIT_WINDOW_MASK = 64   /* attention: a bias per head and a mask per window, which only their sum can be handed on as */
+    UNIT_RECOMPOSED = 32    /* made of several operators of the file */
 };
 
 typedef enum work_class {
@@ -74,8 +73,9 @@ typedef struct units {
 
 typedef struct unit_options {
     /* Attention whose scale stands behind the product of Q and K is spelled out by the model's author; in front of it, or on both
-     * sides, it comes from a fused call (scaled_dot_product_attention) or from code that uses one where it can. True: recompose
-     * both, as optimising runtimes do; false: only the latter, as an eager framework runs it. */
+     * sides, it comes from a fused call (scaled_dot_product_attention) or from code that uses one where it can; not so where scores
+     * are taken apart by windows for a mask, which no fused call does: there all attention with a bias is spelled out. True: recompose
+     * all, as optimising runtimes do; false: only the latter, as an eager framework runs it. */
     bool fuse_explicit_attention;
 } unit_options;
 

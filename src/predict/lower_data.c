@@ -320,6 +320,15 @@ void lower_gather(planner *p)
     double n = elements(p, out), width = p->v[x].width;
     double rows = elements(p, plan_in(p, 1));
     bool scatter = op_work_class((op_kind)p->u->kind) == WORK_SCATTER;
+    if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] && p->rt->strided_views) { /* x[a:b] = y as exported */
+        view_same(p, x, out);
+        kernel k = plan_kernel_rows(p, KERNEL_COPY, elements(p, plan_in(p, 2)), 1, 0);
+        plan_read(p, &k, plan_in(p, 2));
+        k.write_bytes = elements(p, plan_in(p, 2)) * width;
+        plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+        p->v[out].born = p->clock;
+        return;
+    }
     kernel k = plan_kernel_rows(p, KERNEL_GATHER, rows > 0 ? rows : 1, rows > 0 ? n / rows : n, 0);
     if (scatter) {
         for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));

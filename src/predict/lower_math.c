@@ -349,22 +349,6 @@ static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t
     p->v[out].born = p->clock;
 }
 
-/* Fused attention takes one bias: the sum of a head's bias and a window's mask for every window and head, made before it in the
- * width of its parameters and cast. Returns the bytes that attention then reads. */
-static double lower_window_mask(planner *p, const attention_shape *s)
-{
-    double n = s->batch * s->heads * s->q_len * s->kv_len, half = half_width(p), wide = p->opt.autocast ? 4 : half;
-    if (!p->rt->strided_views) return 0;
-    if (!p->rt->fuse_pointwise) {
-        attention_step(p, KERNEL_COPY, n, 1, 0, 0, n * wide); /* the mask repeated for images and heads */
-        attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, n * wide, n * wide);
-        if (wide != half) attention_step(p, KERNEL_COPY, n, 1, n, n * wide, n * half);
-    } else {
-        attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, 0, n * half);
-    }
-    return n * half;
-}
-
 void lower_attention(planner *p)
 {
     uint32_t q = plan_in(p, 0), out = plan_out(p, 0);
@@ -377,7 +361,6 @@ void lower_attention(planner *p)
         lower_attention_steps(p, &h.s, out);
         return;
     }
-    double mask = p->u->flags & UNIT_WINDOW_MASK ? lower_window_mask(p, &h.s) : 0;
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
     k.shape.attention = h.s;
     const attention_shape *s = &k.shape.attention;
@@ -387,7 +370,6 @@ void lower_attention(planner *p)
     if (h.projected > 0) plan_read_bytes(p, &k, s->batch * s->q_len * h.projected * half_width(p), p->clock);
     else
         for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
-    plan_read_bytes(p, &k, mask, p->clock);
     plan_result(p, &k, out, half_width(p));
     /* fused kernels write [batch, length, heads, dim]: the transpose back to it, and the reshape after, cost nothing */
     const tensor_shape *ts = plan_shape(p, out);
