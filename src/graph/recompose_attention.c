@@ -84,6 +84,15 @@ static bool is_last_axis(const lines *ls, const line *softmax)
     return rank >= 3 && (axis == -1 || axis == rank - 1);
 }
 
+static bool swaps_last(const lines *ls, const line *transpose)
+{
+    const int64_t *perm = NULL;
+    uint32_t n = op_attr_ints(ls->g, line_op(ls, transpose), ATTR_perm, &perm);
+    for (uint32_t i = 0; i < n; i++)
+        if (perm[i] != (i + 2 < n ? i : i + 2 == n ? n - 1 : n - 2)) return false;
+    return n == 4; /* heads apart from the batch: others are not fused */
+}
+
 enum { FUSED_ONLY, FUSED_WITHOUT_BIAS, ALL_ATTENTION };
 
 static void try_attention(lines *ls, line *softmax, int which)
@@ -97,11 +106,17 @@ static void try_attention(lines *ls, line *softmax, int which)
         p = line_out(ls, end);
         end = lines_reader(ls, p, OP_KIND_COUNT);
     }
-    if (!end || end->kind != OP_MatMul || line_in(ls, end, 0) != p) return;
+    bool turned = end && end->kind == OP_Transpose && swaps_last(ls, end);
+    if (turned) { /* V^T P^T */
+        if (!take(&f, end)) return;
+        p = line_out(ls, end);
+        end = lines_reader(ls, p, OP_MatMul);
+    }
+    if (!end || end->kind != OP_MatMul || line_in(ls, end, turned) != p) return;
     line *qk = scores_of(ls, &f, line_in(ls, softmax, 0));
     if (!qk || qk->trips != end->trips || (f.scaled_after && which != ALL_ATTENTION)) return;
     if (which == FUSED_WITHOUT_BIAS && f.bias != NO_TENSOR) return;
-    uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, 1);
+    uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, !turned);
     if (ls->constant[q] || ls->constant[k] || ls->constant[v]) return; /* a learned query is a linear layer */
     uint32_t out = line_out(ls, end);
     q = unscaled(ls, &f, q);
@@ -109,7 +124,8 @@ static void try_attention(lines *ls, line *softmax, int which)
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    lines_lead(end, OP_ScaledDotProductAttention, UNIT_K_TRANSPOSED, out);
+    lines_lead(end, OP_ScaledDotProductAttention,
+               (uint16_t)(UNIT_K_TRANSPOSED | (turned ? UNIT_V_TRANSPOSED : 0)), out);
     end->in[0] = q;
     end->in[1] = k;
     end->in[2] = v;

@@ -13,6 +13,7 @@ enum unit_flags {
     UNIT_CONSTANT = 4,      /* depends on weights and constants only: an optimising runtime computes it once */
     UNIT_CAUSAL = 8,        /* attention under a causal mask */
     UNIT_K_TRANSPOSED = 16, /* attention: input 1 is K^T [.., head dim, kv length] */
+    UNIT_V_TRANSPOSED = 64, /* attention: input 2 is V^T, the result [.., head dim, length] */
     UNIT_RECOMPOSED = 32    /* made of several operators of the file */
 };
 

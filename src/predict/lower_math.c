@@ -250,7 +250,7 @@ static heads heads_of(const planner *p)
         s->q_len = dim(p, q, -2);
         s->kv_len = dim(p, k, kt ? -1 : -2);
         s->head_dim = dim(p, q, -1);
-        s->v_dim = dim(p, v, -1);
+        s->v_dim = dim(p, v, p->u->flags & UNIT_V_TRANSPOSED ? -2 : -1);
         s->bias = p->u->n_in > 3 && plan_in(p, 3) != NO_TENSOR;
         return h;
     }
@@ -361,6 +361,11 @@ void lower_attention(planner *p)
         lower_attention_steps(p, &h.s, out);
         return;
     }
+    bool turned = p->u->flags & UNIT_V_TRANSPOSED;
+    for (uint32_t i = 0; turned && p->rt->strided_views && i < 3; i++) { /* fused kernels want rows of heads */
+        p->v[plan_in(p, i)].strided = true;
+        plan_contiguous(p, plan_in(p, i));
+    }
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
     k.shape.attention = h.s;
     const attention_shape *s = &k.shape.attention;
@@ -374,8 +379,9 @@ void lower_attention(planner *p)
     /* fused kernels write [batch, length, heads, dim]: the transpose back to it, and the reshape after, cost nothing */
     const tensor_shape *ts = plan_shape(p, out);
     if (!p->rt->strided_views || ts->rank != 4) return;
-    int64_t heads_n = ts->dims[1].v.i, length = ts->dims[2].v.i, width = ts->dims[3].v.i;
-    int64_t row = stride_mul(heads_n, width), stride[4] = {stride_mul(length, row), width, row, 1};
+    int64_t heads_n = ts->dims[1].v.i, length = ts->dims[turned ? 3 : 2].v.i, width = ts->dims[turned ? 2 : 3].v.i;
+    int64_t row = stride_mul(heads_n, width);
+    int64_t stride[4] = {stride_mul(length, row), width, turned ? 1 : row, turned ? row : 1};
     memcpy(p->v[out].stride, stride, sizeof stride);
     p->v[out].strided = heads_n > 1 && length > 1;
 }
