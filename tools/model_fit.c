@@ -1,13 +1,14 @@
 /* Checks whole-model predictions against measurements, and fits the constants that only whole models can show (half-precision
  * convolutions, layout changes, the host) on them.
  *
- * usage: fit_models [--fit NAME,...] [--rounds N] [--leave GPU] [--families K/N] [--dump FILE.csv] [--write FOLDER] BENCHMARKS.json ...
+ * usage: fit_models [--fit NAME,...] [--rounds N] [--leave GPU] [--families K/N] [--dump FILE.csv] [--steps FILE.csv] [--write FOLDER] BENCHMARKS.json ...
  *   BENCHMARKS.json  benchmark files (docs/accuracy.md); rows of other metrics than latency and throughput are passed over
  *   --fit NAME,...   constants to move: "conv.tensor_k0" of cost_constants.toml, "pytorch.host_us" of runtimes.toml
  *   --rounds N       optimiser restarts (3)
  *   --leave GPU      fit without this GPU, then report it alone: what a GPU that nobody measured may expect
  *   --families K/N   fit without every N-th model family, from the K-th on, then report those alone
  *   --dump FILE.csv  one line a row
+ *   --steps FILE.csv one line a kernel of each row: which kinds of kernels the residuals go with
  *   --write FOLDER   writes the constants back into FOLDER/cost_constants.toml and FOLDER/runtimes.toml
  * Deterministic: NLopt's Sbplx has no random part. */
 #define _POSIX_C_SOURCE 200809L
@@ -75,6 +76,19 @@ static pg_optimizer optimizer_of(const char *name)
     return !strcmp(name, "none") ? PG_OPTIMIZER_NONE : !strcmp(name, "sgd") ? PG_OPTIMIZER_SGD : PG_OPTIMIZER_DEFAULT;
 }
 
+/* pytorch-image-models measured some boards with its fast norm switched on: group normalisation is faster there than fp32 traffic
+ * can be at the peak of the bandwidth. Nothing in the tables says so but the figures. */
+static bool has_half_norms(const json_t *b)
+{
+    static const char *const boards[] = {"rtx3090", "rtx4090"};
+    const json_t *told = json_object_get(b, "half_norms");
+    if (told) return json_is_true(told);
+    if (!strstr(text_of(b, "source", ""), "pytorch-image-models")) return false;
+    for (size_t i = 0; i < sizeof boards / sizeof boards[0]; i++)
+        if (!strcmp(text_of(b, "gpu", ""), boards[i])) return true;
+    return false;
+}
+
 static void add_row(const json_t *b, int family_id)
 {
     const char *metric = text_of(b, "metric", "");
@@ -87,10 +101,11 @@ static void add_row(const json_t *b, int family_id)
     pg_request r = {.batch = json_integer_value(json_object_get(b, "batch")),
                     .precision = text_of(b, "precision", "fp16"),
                     .runtime = text_of(b, "runtime", "pytorch"),
+                    .runtime_version = text_of(b, "runtime_version", NULL),
                     .autocast = json_is_true(json_object_get(b, "autocast")),
-                    .runtime_version = json_string_value(json_object_get(b, "runtime_version")),
                     .task = !strcmp(text_of(b, "task", ""), "training") ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
                     .optimizer = optimizer_of(text_of(b, "optimizer", "")),
+                    .half_norms = has_half_norms(b),
                     .device_time = json_is_true(json_object_get(b, "device_time")),
                     .layout = !strcmp(text_of(b, "layout", "nchw"), "nhwc") ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW};
     if (m->info.sequence_symbol) r.sequence = json_integer_value(json_object_get(b, "seq_len"));
@@ -305,6 +320,50 @@ static void dump(const char *path)
     fclose(f);
 }
 
+static void dump_steps(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    if (!f) die("can't write the steps", NULL);
+    fprintf(f, "row,op,role,kind,last,trips,seconds,compute_s,memory_s,launches,flops,read,weights,write,hot,"
+               "hot_distance,dram,a,b,c,d,e,f,g,h\n");
+    for (size_t i = 0; i < n_rows; i++) {
+        const kernel_plan *p = &rows[i].plan->plan;
+        predict_gpu g;
+        predict_options o = {.family = rows[i].plan->model->family,
+                             .batch = (double)rows[i].plan->request.batch,
+                             .device_time = rows[i].plan->request.device_time};
+        predict_gpu_init(&g, rows[i].gpu->spec, &catalog->config.cost, &o);
+        for (uint32_t k = 0; k < p->n_steps; k++) {
+            const plan_step *s = &p->steps[k];
+            const kernel *kn = &p->kernels[s->kernel].k;
+            kernel_cost c = predict_kernel(p, s->kernel, &g, &o);
+            double x[8] = {0};
+            switch (kn->kind) {
+            case KERNEL_GEMM: memcpy(x, &kn->shape.gemm, sizeof kn->shape.gemm); break;
+            case KERNEL_CONV:
+            case KERNEL_DEPTHWISE: {
+                const conv_shape *v = &kn->shape.conv;
+                memcpy(x, (double[8]){v->batch, v->in, v->out, v->oh, v->ow, v->kh, v->stride, v->groups}, sizeof x);
+                break;
+            }
+            case KERNEL_ATTENTION: {
+                const attention_shape *v = &kn->shape.attention;
+                memcpy(x, (double[8]){v->batch, v->heads, v->q_len, v->kv_len, v->head_dim, v->bias}, sizeof x);
+                break;
+            }
+            default: memcpy(x, &kn->shape.rows, sizeof kn->shape.rows); break;
+            }
+            fprintf(f, "%zu,%s,%d,%d,%d,%g,%.4g,%.4g,%.4g,%g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g", i,
+                    op_kind_name((op_kind)s->kind), s->role, kn->kind, kn->channels_last, s->trips, c.seconds, c.compute_s,
+                    c.memory_s, c.launches, kn->flops, kn->read_bytes, kn->weight_bytes, kn->write_bytes, kn->hot_bytes,
+                    kn->hot_distance, c.dram_bytes);
+            for (int j = 0; j < 8; j++) fprintf(f, ",%g", x[j]);
+            fputc('\n', f);
+        }
+    }
+    fclose(f);
+}
+
 /* Replaces the number behind "name =" in the right table of a TOML file, keeping everything else of the file. */
 static void rewrite(const char *folder, const char *file, const char *table, const char *name, double value)
 {
@@ -345,7 +404,7 @@ static void write_back(const char *folder)
 
 int main(int argc, char **argv)
 {
-    const char *leave = NULL, *dump_to = NULL, *write_to = NULL, *names = NULL;
+    const char *leave = NULL, *dump_to = NULL, *steps_to = NULL, *write_to = NULL, *names = NULL;
     int rounds = 3, fold = 0, folds = 0;
     bool families = false;
     pg_error e = PG_ERROR_INIT;
@@ -356,6 +415,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--leave") && i + 1 < argc) leave = argv[++i];
         else if (!strcmp(argv[i], "--families") && i + 1 < argc) sscanf(argv[++i], "%d/%d", &fold, &folds);
         else if (!strcmp(argv[i], "--dump") && i + 1 < argc) dump_to = argv[++i];
+        else if (!strcmp(argv[i], "--steps") && i + 1 < argc) steps_to = argv[++i];
         else if (!strcmp(argv[i], "--write") && i + 1 < argc) write_to = argv[++i];
         else if (!strcmp(argv[i], "--by-family")) families = true;
         else {
@@ -381,6 +441,7 @@ int main(int argc, char **argv)
     predict_all();
     report(families);
     if (dump_to) dump(dump_to);
+    if (steps_to) dump_steps(steps_to);
     if (write_to) write_back(write_to);
     return 0;
 }

@@ -176,7 +176,9 @@ static pg_code build(pg_plan *p, pg_error *e)
                       .training = training,
                       .checkpointing = training && r->gradient_checkpointing,
                       .legacy = old,
-                      .optimizer = optimizer_of(r)};
+                      .optimizer = optimizer_of(r),
+                      .half_norms = r->half_norms,
+                      .version = r->runtime_version ? api_version_number(str_c(r->runtime_version)) : 0};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     if (!code) code = api_split_check(p, e);
     p->image = !code && is_like_measured(p);

@@ -43,3 +43,12 @@ const char *bench_runtime(const bench_row *row)
     /* Eager frameworks have no products in 8 bits: it was an engine. */
     return !strcmp(precision, "int8") || !strcmp(precision, "fp8") ? "tensorrt" : "pytorch";
 }
+
+bool bench_half_norms(const bench_row *row, const char *gpu)
+{
+    static const char *const boards[] = {"rtx3090", "rtx4090"};
+    if (!row->source || !strstr(row->source, "pytorch-image-models")) return false;
+    for (size_t i = 0; gpu && i < sizeof boards / sizeof boards[0]; i++)
+        if (!strcmp(gpu, boards[i])) return true;
+    return false;
+}
