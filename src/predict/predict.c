@@ -107,8 +107,10 @@ static double interval_of(const kernel_plan *p, const predict_constants *pc, con
              : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
                                                : pc->interval_specification;
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
-    if (host_bound && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
-    if (opt->fast_mode) w = 1.0;                                    /* a roofline is a bound, not an estimate */
+    if (opt->interval > 0) w = opt->interval;
+    bool unknown_host = host_bound && !(opt->interval > 0 && opt->host_known);
+    if (unknown_host && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
+    if (opt->fast_mode) w = 1.0;                                      /* a roofline is a bound, not an estimate */
     w += p->unknown_share * 2;
     if (!opt->measured) return w;
     if (opt->measured->again) return pc->interval_again;
@@ -181,7 +183,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
-    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
+    double slow = host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
+           lone = lone_host_us(p), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
     } else if (!opt->fast_mode && !opt->device_time) {

@@ -33,6 +33,8 @@ typedef struct predict_options {
     gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
     basis basis;
+    double interval;                /* of a calibration; 0: as the basis has it */
+    bool host_known;                /* ... which had steps that the host bounds */
     const gpu_level *level;         /* NULL: the GPU was not measured under this runtime */
     const measured_scale *measured; /* NULL: nothing was measured */
 } predict_options;
