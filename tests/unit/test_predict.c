@@ -155,7 +155,7 @@ static void test_serving_runtimes_run_more_than_the_kernel(void **state)
 
 /* ---- the profile's fields ---- */
 
-enum { FASTER = -1, NO_EFFECT = 0 };
+enum { FASTER = -1, NO_EFFECT = 0, SLOWER = 1 };
 
 /* What a larger value of one field does, on a GPU that is otherwise the same. `rest` comes before it in the file. */
 typedef struct field_case {
@@ -225,6 +225,9 @@ static const field_case fields[] = {
     {F "memory_efficiency", "0.4", "0.9", NO_EFFECT, LAW},
     {F "tensor_core_utilization", "0.3", "0.9", FASTER, "vgg16", "fp16", false, ""},
     {F "architecture_multiplier", "0.5", "1.5", FASTER, CNN},
+    {F "interval", "0.1", "0.4", NO_EFFECT, CNN},
+    {PROFILE "calibration.runtimes", "'pytorch'", "'tensorrt'", NO_EFFECT, CNN},
+    {PROFILE "calibration.host_factor", "1", "20", SLOWER, CNN},
     {PROFILE "precision.fp16_multiplier", "1", "4", FASTER, "vgg16", "fp16", false, ""},
     {PROFILE "precision.int8_multiplier", "1", "8", FASTER, "vgg16", "int8", false, ""},
     {PROFILE "precision.int4_multiplier", "1", "16", NO_EFFECT, CNN},
@@ -236,11 +239,12 @@ static pg_prediction with_field(const field_case *f, const char *value)
     const char *gpu = strstr(f->field, ".mine.") ? "mine" : "rtx4090";
     snprintf(toml, sizeof toml, "%s = %s\n%s", f->field, value, f->rest);
     pg_catalog *c = catalog_with(toml);
-    pg_prediction p = predict_on(c, gpu, f->model,
-                                 &(pg_request){.batch = 8,
-                                               .precision = f->precision,
-                                               .device_time = !strstr(f->field, "capability"),
-                                               .real_hardware = f->real_hardware});
+    pg_prediction p = predict_on(
+        c, gpu, f->model,
+        &(pg_request){.batch = 8,
+                      .precision = f->precision,
+                      .device_time = !strstr(f->field, "capability") && !strstr(f->field, "host"),
+                      .real_hardware = f->real_hardware});
     pg_catalog_free(c);
     assert_true(p.fits);
     return p;
