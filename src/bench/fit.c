@@ -167,6 +167,7 @@ struct fit_snapshot {
     cost_constants cost;
     predict_constants predict;
     runtime_profile *runtimes;
+    uint32_t n_runtimes;
 };
 
 fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
@@ -178,6 +179,7 @@ fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
     s->predict = c->predict;
     s->runtimes = ARENA_ARRAY(a, runtime_profile, c->n_runtimes);
     if (!s->runtimes) return NULL;
+    s->n_runtimes = c->n_runtimes;
     memcpy(s->runtimes, c->runtimes, c->n_runtimes * sizeof *s->runtimes);
     return s;
 }
@@ -188,4 +190,11 @@ void fit_restore(pg_catalog *catalog, const fit_snapshot *s)
     c->cost = s->cost;
     c->predict = s->predict;
     memcpy(c->runtimes, s->runtimes, c->n_runtimes * sizeof *s->runtimes);
+}
+
+bool fit_same(const fit_snapshot *a, const fit_snapshot *b)
+{
+    return a->n_runtimes == b->n_runtimes && !memcmp(&a->cost, &b->cost, sizeof a->cost) &&
+           !memcmp(&a->predict, &b->predict, sizeof a->predict) &&
+           !memcmp(a->runtimes, b->runtimes, a->n_runtimes * sizeof *a->runtimes);
 }

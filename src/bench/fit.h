@@ -66,5 +66,7 @@ pg_code fit_run(fit_problem *p, pg_error *e);
 typedef struct fit_snapshot fit_snapshot;
 fit_snapshot *fit_save(const pg_catalog *catalog, arena *a); /* NULL: out of memory */
 void fit_restore(pg_catalog *catalog, const fit_snapshot *s);
+/* Both hold the same numbers (for one catalog). */
+bool fit_same(const fit_snapshot *a, const fit_snapshot *b);
 
 #endif
