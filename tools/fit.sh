@@ -3,6 +3,7 @@
 #   tools/fit.sh DATA BUILD
 # DATA: a folder with data/kernels, facts/gpus.csv, tools/benchmarks.py (tables of measured kernels and models; not in this
 # repository). BUILD: a build folder with fit_kernels and fit_models. Deterministic: the same data give the same constants.
+# Which constants a step moves stands in data/fit.toml.
 #
 # 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
@@ -12,6 +13,13 @@
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
+# Without those tables: on the measured points that are in this repository.
+if [ ! -d "$data/data/kernels" ]; then
+    echo "$data has no data/kernels: fitting on data/benchmarks"
+    ninja -C "$build" fit_models >/dev/null
+    exec "$build/fit_models" --all --write "$here/data"
+fi
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -20,7 +28,7 @@ models() { ninja -C "$build" fit_models >/dev/null && "$build/fit_models" --writ
 
 mkdir "$work/timm"
 tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
-for suite in timm timm-compile mlperf; do bench "$suite"; done
+for suite in timm timm-compile timm-train mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
 python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
 # Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
@@ -33,11 +41,12 @@ PY
 
 "$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
     --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
-models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.depthwise_share,conv.depthwise_taps,conv.depthwise_nhwc,conv.layout_bytes,conv.layout_pointwise,vector.serial_clocks,attention.masked,memory.gddr_share,memory.gddr7_share,pytorch.gemm_speed,pytorch.attention_speed "$work/timm.json"
-models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
-models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
-models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/mlperf.json"
-models --rounds 3 --fit recurrent.step_clocks "$work/recurrent.json"
+models --rounds 3 --fit images "$work/timm.json"
+models --rounds 3 --fit compiled "$work/timm-compile.json"
+models --rounds 3 --fit host "$work/host.json"
+models --rounds 3 --fit training "$work/timm-train.json"
+models --rounds 3 --fit engines "$work/mlperf.json"
+models --rounds 3 --fit recurrent "$work/recurrent.json"
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
 for key in tensorflow tensorflow-xla; do
@@ -49,5 +58,5 @@ j = json.load(open(sys.argv[1]))
 j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == sys.argv[2] and not r['model'].startswith(('ssd', 'unet', 'vnet'))]
 json.dump(j, open(sys.argv[1], 'w'))
 PY
-    models --rounds 2 --fit "$key.host_us,$key.host_step_us,$key.conv_speed,$key.gemm_speed,$key.attention_speed,$key.pointwise_speed" "$work/tensorflow.json"
+    models --rounds 2 --fit "$key" "$work/tensorflow.json"
 done

@@ -18,7 +18,7 @@ static const struct {
     FIELD(attention_speed, 0.3, 4), FIELD(pointwise_speed, 0.3, 1.3), FIELD(lone_unary_us, 0, 200),
     FIELD(lone_binary_us, 0, 200),  FIELD(lone_softmax_us, 0, 200),   FIELD(lone_norm_us, 0, 200),
     FIELD(lone_gemm_us, 0, 200),    FIELD(lone_bmm_us, 0, 200),       FIELD(lone_conv_us, 0, 200),
-    FIELD(lone_first, 0, 1),
+    FIELD(lone_first, 0, 1),         FIELD(train_pointwise_speed, 0.3, 1.3),
 #undef FIELD
 };
 
@@ -187,6 +187,7 @@ struct fit_snapshot {
     predict_constants predict;
     runtime_profile *runtimes;
     gpu_level *levels;
+    uint32_t n_runtimes;
 };
 
 fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
@@ -199,6 +200,7 @@ fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
     s->runtimes = ARENA_ARRAY(a, runtime_profile, c->n_runtimes);
     s->levels = ARENA_ARRAY(a, gpu_level, c->n_levels + 1);
     if (!s->runtimes || !s->levels) return NULL;
+    s->n_runtimes = c->n_runtimes;
     memcpy(s->runtimes, c->runtimes, c->n_runtimes * sizeof *s->runtimes);
     if (c->n_levels) memcpy(s->levels, c->levels, c->n_levels * sizeof *s->levels);
     return s;
@@ -211,4 +213,11 @@ void fit_restore(pg_catalog *catalog, const fit_snapshot *s)
     c->predict = s->predict;
     memcpy(c->runtimes, s->runtimes, c->n_runtimes * sizeof *s->runtimes);
     if (c->n_levels) memcpy(c->levels, s->levels, c->n_levels * sizeof *s->levels);
+}
+
+bool fit_same(const fit_snapshot *a, const fit_snapshot *b)
+{
+    return a->n_runtimes == b->n_runtimes && !memcmp(&a->cost, &b->cost, sizeof a->cost) &&
+           !memcmp(&a->predict, &b->predict, sizeof a->predict) &&
+           !memcmp(a->runtimes, b->runtimes, a->n_runtimes * sizeof *a->runtimes);
 }

@@ -26,6 +26,7 @@ typedef struct fit_step {
     bool grouped;
     int kernels;                                               /* 1: single kernels only, 0: models only, -1: both */
     const char **operators, **precisions, **runtimes, **tasks; /* end with NULL; NULL: any */
+    const char **families;                                     /* what the families of models begin with; the same */
     int64_t batch_least, batch_most;
 } fit_step;
 
@@ -66,5 +67,7 @@ pg_code fit_run(fit_problem *p, pg_error *e);
 typedef struct fit_snapshot fit_snapshot;
 fit_snapshot *fit_save(const pg_catalog *catalog, arena *a); /* NULL: out of memory */
 void fit_restore(pg_catalog *catalog, const fit_snapshot *s);
+/* Both hold the same numbers (for one catalog). */
+bool fit_same(const fit_snapshot *a, const fit_snapshot *b);
 
 #endif

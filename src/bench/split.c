@@ -201,7 +201,7 @@ static pg_code fit_steps_without(work *w, int fold, int *done, int of, pg_error 
     for (int s = 0; s < w->steps.count && !code; s++) {
         fit_step *step = &w->steps.list[s];
         if (w->idle[s]) continue;
-        if (w->o->progress) w->o->progress(w->o->ud, w->folds[fold].name, (*done)++, of);
+        if (w->o->progress) w->o->progress(w->o->ud, fold < 0 ? step->name : w->folds[fold].name, (*done)++, of);
         bool whole;
         size_t n = choose_rows(w, step, fold, &whole);
         for (size_t i = 0; i < w->count; i++) w->seen[i] |= w->use[i];
@@ -268,23 +268,42 @@ static pg_code run_folds(work *w, pg_error *e)
     return code;
 }
 
+static pg_code prepare(work *w, bench *b, pg_error *e)
+{
+    w->points = bench_points(b, &w->count);
+    w->fold = ARENA_ARRAY(w->a, int, w->count + 1);
+    w->group = ARENA_ARRAY(w->a, int, w->count + 1);
+    w->use = ARENA_ARRAY(w->a, bool, w->count + 1);
+    w->seen = ARENA_ARRAY(w->a, bool, w->count + 1);
+    w->idle = ARENA_ARRAY(w->a, bool, FIT_STEPS_MOST);
+    w->shipped = fit_save(w->catalog, w->a);
+    if (!w->fold || !w->group || !w->use || !w->seen || !w->idle || !w->shipped || !make_groups(w))
+        return error_nomem(e, w->a);
+    return fit_steps_read(&w->steps, w->catalog, w->a, e);
+}
+
 pg_code split_run(split_fold **folds, size_t *fold_count, bench *b, pg_catalog *catalog, const split_options *o,
                   arena *a, pg_error *e)
 {
     work w = {.catalog = catalog, .o = o, .a = a};
-    w.points = bench_points(b, &w.count);
-    w.fold = ARENA_ARRAY(a, int, w.count + 1);
-    w.group = ARENA_ARRAY(a, int, w.count + 1);
-    w.use = ARENA_ARRAY(a, bool, w.count + 1);
-    w.seen = ARENA_ARRAY(a, bool, w.count + 1);
-    w.idle = ARENA_ARRAY(a, bool, FIT_STEPS_MOST);
-    w.shipped = fit_save(catalog, a);
-    if (!w.fold || !w.group || !w.use || !w.seen || !w.idle || !w.shipped) return error_nomem(e, a);
-    pg_code code = fit_steps_read(&w.steps, catalog, a, e);
-    if (code) return code;
-    if (!make_folds(&w) || !make_groups(&w)) return error_nomem(e, a);
-    code = run_folds(&w, e);
+    pg_code code = prepare(&w, b, e);
+    if (!code && !make_folds(&w)) code = error_nomem(e, a);
+    if (!code) code = run_folds(&w, e);
     *folds = w.folds;
     *fold_count = w.fold_count;
     return code;
+}
+
+pg_code split_fit_all(bench *b, pg_catalog *catalog, const split_options *o, arena *a, pg_error *e)
+{
+    work w = {.catalog = catalog, .o = o, .a = a};
+    int done = 0, active = 0;
+    pg_code code = prepare(&w, b, e);
+    for (int s = 0; s < w.steps.count && !code; s++) {
+        bool whole;
+        w.idle[s] = !choose_rows(&w, &w.steps.list[s], -1, &whole);
+        active += !w.idle[s];
+    }
+    for (size_t i = 0; i < w.count; i++) w.fold[i] = -1;
+    return code ? code : fit_steps_without(&w, -1, &done, active, e);
 }

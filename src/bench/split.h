@@ -38,4 +38,7 @@ const char *split_group(const bench_point *p, split_kind kind, char *room, size_
 pg_code split_run(split_fold **folds, size_t *fold_count, bench *b, pg_catalog *catalog, const split_options *o,
                   arena *a, pg_error *e);
 
+/* Fits all steps on all points, from their start values, and leaves the constants in the catalog. */
+pg_code split_fit_all(bench *b, pg_catalog *catalog, const split_options *o, arena *a, pg_error *e);
+
 #endif
