@@ -1,4 +1,5 @@
-/* GoogLeNet (Szegedy 2014) and Inception v3 (Szegedy 2015) as in torchvision, for inference: without the auxiliary classifiers of training. */
+/* GoogLeNet (Szegedy 2014) and Inception v3 (Szegedy 2015) as in torchvision, for inference: without the auxiliary
+ * classifiers of training. */
 #include "zoo/tables.h"
 
 /* The three forms of convolution in the paper's figures, each with batch normalisation and ReLU. */

@@ -280,10 +280,11 @@ static const struct published {
     {"retinanet_resnet50_fpn", 34014999 + 53120, 151.54},
     /* MLPerf: the same with ResNeXt-50 and 264 classes: 37 M */
     {"retinanet_resnext50_32x4d_fpn", 37.1e6, 0},
-    /* Open Model Zoo at 640 pixels: 178.6807 GFLOPs, and 56.9326 M with batch normalisation folded and the heads (4 times 8 x 590080
-     * and 570 x 2305 less here) once for each of five maps */
+    /* Open Model Zoo at 640 pixels: 178.6807 GFLOPs, and 56.9326 M with batch normalisation folded and the heads (4
+     * times 8 x 590080 and 570 x 2305 less here) once for each of five maps */
     {"ssd320_resnet50_fpn", 32.84e6, 22.335},
-    /* TV's 44401393 of 91 classes, here 81. Swin's paper has 260 G at 1280 x 800, of which 193 G grow with the picture */
+    /* TV's 44401393 of 91 classes, here 81. Swin's paper has 260 G at 1280 x 800, of which 193 G grow with the
+     * picture */
     {"mask_rcnn_r50_fpn", 44401393 - 10 * (5 * 1025 + 257) + 53120, 269.7},
     /* arXiv 1911.09070; parameters with one more digit from rwightman/efficientdet-pytorch */
     {"efficientdet_d0", 3.88e6, 2.5},
