@@ -262,6 +262,9 @@ static const struct published {
     {"mnasnet0_75", 3170208, 0.21},
     {"vit_h_14", 632045800, 167.29},
     {"googlenet", 6624904, 1.50},
+    /* TM */
+    {"inception_v4", 42679816, 12.28},
+    /* TV */
     {"ssd300_vgg16", 35641826, 34.86},
     {"fasterrcnn_resnet50_fpn", 41755286 + 53120, 0},
     /* arXiv 2205.00841. P0 and P1 from the widths in the authors' files; theirs of 2 and D1 are of other image sizes */
