@@ -176,7 +176,7 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
                       .runtime = bench_runtime(row),
                       .runtime_version = row->runtime_version,
                       .task = row->task == TASK_TRAINING ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
-                      .layout = row->layout == LAYOUT_NHWC ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
+                      .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = row->autocast,
                       .half_norms = row->autocast && bench_half_norms(row, gpu),
                       .device_time = row->device_time,

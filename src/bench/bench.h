@@ -60,6 +60,7 @@ const char *bench_runtime(const bench_row *row);
  * be at the peak of the bandwidth. Nothing in its tables says so but the figures. `gpu`: the key. */
 bool bench_half_norms(const bench_row *row, const char *gpu);
 const char *bench_precision(const bench_row *row);
+bool bench_channels_last(const bench_row *row);
 
 /* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
 void bench_family(char *out, size_t cap, const char *model);

@@ -52,3 +52,10 @@ bool bench_half_norms(const bench_row *row, const char *gpu)
         if (!strcmp(gpu, boards[i])) return true;
     return false;
 }
+
+bool bench_channels_last(const bench_row *row)
+{
+    if (row->given & 1u << BENCH_KEY_layout) return row->layout == LAYOUT_NHWC;
+    /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
+    return row->autocast && row->source && strstr(row->source, "PyTorch/Classification/ConvNets");
+}

@@ -1,9 +1,9 @@
-/* U-Nets (Ronneberger 2015) of the benchmarks: nnU-Net in two and three dimensions (Isensee 2018) as NVIDIA and MLPerf run it, the tiny U-Net
- * for industrial inspection, and V-Net (Milletari 2016) on small volumes. */
+/* U-Nets (Ronneberger 2015) of the benchmarks: nnU-Net in two and three dimensions (Isensee 2018) as NVIDIA and MLPerf
+ * run it, the tiny U-Net for industrial inspection, and V-Net (Milletari 2016) on small volumes. */
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 
-/* ---- nnU-Net: two convolutions a level, each with instance normalisation and leaky ReLU; levels by strided convolutions ---- */
+/* ---- nnU-Net: two convolutions a level, each with instance normalisation and leaky ReLU ---- */
 
 typedef struct nnunet_dims {
     int spatial; /* 2 or 3 */
@@ -224,9 +224,8 @@ static const zoo_entry rows[] = {
     ROW("3d-unet-kits19", "unet3d 3dunet-kits19",
         "3D U-Net of MLPerf Inference since v2.0, one KiTS19 window of 128 x 128 x 128", 31200000, MLPERF, 128, 64,
         build_nnunet, ZOO_DIMS(nnunet_dims, {3, 6, 1, 3, 320, {1, 1, 1}, 1})),
-    ROW("unet_3d_medical", "unet3d_medical",
-        "3D U-Net of NVIDIA's UNet_3D_Medical, BraTS patches of 128 x 128 x 128", 31200000,
-        DLE "TensorFlow/Segmentation/UNet_3D_Medical", 128, 64, build_nnunet,
+    ROW("unet_3d_medical", "unet3d_medical", "3D U-Net of NVIDIA's UNet_3D_Medical, BraTS patches of 128 x 128 x 128",
+        31200000, DLE "TensorFlow/Segmentation/UNet_3D_Medical", 128, 64, build_nnunet,
         ZOO_DIMS(nnunet_dims, {3, 6, 4, 4, 320, {1, 1, 1}, 3})),
     ROW("unet_medical", "", "U-Net of NVIDIA's UNet_Medical, unpadded: 388 x 388 from 572 x 572", 34500000,
         DLE "TensorFlow/Segmentation/UNet_Medical", 572, 572, build_medical, NULL),
