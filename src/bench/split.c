@@ -142,6 +142,11 @@ static bool forget_gpu(work *w, const char *chip)
         r->measured_on = kept;
         r->n_measured_on = n;
     }
+    for (uint32_t i = 0; i < c->n_levels; i++) {
+        gpu_level *l = &c->levels[i];
+        bool same = strlen(chip) == chip_length(l->gpu.ptr) && !strncmp(l->gpu.ptr, chip, strlen(chip));
+        if (same) l->compute = l->memory = 1;
+    }
     return true;
 }
 

@@ -77,7 +77,7 @@ static pg_code read_constants(fit_step *s, const step_read *r, pg_catalog *catal
         fit_constant *c = &s->constants[s->count];
         pg_code code = fit_find(c, catalog, names[s->count], e);
         if (code) return code;
-        c->start = start_of(c->name, root, cost);
+        if (isnan(c->start)) c->start = start_of(c->name, root, cost);
         if (isnan(c->start) || c->start < c->low || c->start > c->high)
             return error_set(e, PG_E_CONFIG, "%s has no start value between %g and %g", c->name, c->low, c->high);
     }

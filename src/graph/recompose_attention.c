@@ -118,3 +118,31 @@ void recompose_attention(lines *ls, bool explicit_too)
         if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l, explicit_too);
     }
 }
+
+/* The scalar that an exporter put on Q and K goes back to the scores: absorbed here, a kernel of the softmax's unit. */
+static void move_scale(lines *ls, line *softmax)
+{
+    found f = {.n = 0, .bias = NO_TENSOR};
+    line *qk = is_last_axis(ls, softmax) ? scores_of(ls, &f, line_in(ls, softmax, 0)) : NULL;
+    if (!qk || f.scaled_after || qk->n_in) return;
+    uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), out = line_out(ls, qk);
+    if (ls->constant[q] || ls->constant[k]) return;
+    f.n = 0;
+    q = unscaled(ls, &f, q);
+    k = unscaled(ls, &f, k);
+    if (!f.n) return;
+    for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, qk, f.taken[i]);
+    lines_lead(qk, OP_MatMul, 0, out);
+    qk->in[0] = q;
+    qk->in[1] = k;
+    qk->n_in = 2;
+    softmax->flags |= UNIT_SCALES;
+}
+
+void spell_out_attention(lines *ls)
+{
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (!l->skip && !l->leader && l->kind == OP_Softmax) move_scale(ls, l);
+    }
+}

@@ -91,6 +91,13 @@ void lower_pointwise(planner *p)
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
     if (runs_in_fp32(p->u) && p->opt.autocast) plan_cast(p, plan_in(p, 0), 4);
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+    if (p->train && w == WORK_BATCHNORM) {
+        train_statistics(p, plan_in(p, 0), false);
+        p->train->silent = true;
+        k.pass = PASS_STATISTICS;
+        k.shape.rows = train_channels(p, plan_in(p, 0));
+        k.channels_last = p->v[plan_in(p, 0)].strided;
+    }
     plan_write(p, &k, out, width);
     keep_layout(p, out);
     plan_emit(p, &k, w == WORK_BATCHNORM ? STEP_NORM : STEP_MAIN, OP_KIND_COUNT);
@@ -149,6 +156,14 @@ void lower_softmax(planner *p)
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     double width = result_width(p, p->u); /* under autocast: reads half, writes fp32, in one kernel */
     double n = elements(p, x), span = norm_span(p, x);
+    if (p->u->flags & UNIT_SCALES) {
+        kernel scale = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n);
+        plan_read(p, &scale, x);
+        scale.write_bytes = n * p->v[x].width;
+        plan_emit(p, &scale, STEP_COPY, OP_KIND_COUNT);
+        p->v[x].born = p->clock;
+        plan_mirror(p, x, scale.read_bytes + scale.write_bytes, 0);
+    }
     kernel k = plan_kernel_rows(p, KERNEL_SOFTMAX, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++) plan_write(p, &k, plan_out(p, i), width);
@@ -201,6 +216,7 @@ static void copy_out(planner *p, uint32_t out, double width)
     plan_write(p, &k, out, width);
     plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
     p->v[out].born = p->clock;
+    plan_mirror(p, out, k.read_bytes + k.write_bytes, 0);
 }
 
 /* Eager frameworks make views; compilers and engines that fuse read through them in the kernel that follows. */
@@ -228,6 +244,19 @@ void lower_view(planner *p)
     uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     work_class w = op_work_class((op_kind)p->u->kind);
+    if (p->train &&
+        p->u->kind == OP_Dropout) { /* which runs in training alone, and writes a byte of mask for each element */
+        double n = elements(p, out);
+        kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, 12 * n);
+        plan_read(p, &k, x);
+        plan_write(p, &k, out, p->v[x].width);
+        k.write_bytes += n;
+        keep_layout(p, out);
+        plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+        p->v[out].born = p->clock;
+        p->train->trace[p->ui].kept += n;
+        return;
+    }
     if (w == WORK_SLICE) {
         lower_slices(p, x);
         return;

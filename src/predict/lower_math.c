@@ -116,22 +116,35 @@ static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out
     return s;
 }
 
-/* Activations come in 16 bits and are turned into what the units take by kernels of their own. */
+/* Activations come in 16 bits and are turned into what the units take by kernels of their own: FP4 and INT8 in one pass; FP8
+ * as the runtime does it, where a thread block that takes a row first looks for its largest value. */
 static void quantize_input(planner *p, kernel *product)
 {
-    double width = product->math == PREC_FP4 ? 0.5 : product->math == PREC_FP8 || product->math == PREC_INT8 ? 1 : 0;
-    int passes = (int)p->rt->quantize_kernels;
-    if (p->rt->quantized_io || !(width > 0) || passes < 1) return;
+    enum { BLOCK = 1024, ROW_TURNS = 4 }; /* threads; turns of a loop that summing up across them takes */
+    const runtime_profile *rt = p->rt;
+    bool fp4 = product->math == PREC_FP4;
+    bool fp8 = product->math == PREC_FP8;
+    double width = fp4 ? 0.5625 : fp8 || product->math == PREC_INT8 ? 1 : 0;
+    int kernels = fp8 ? (int)rt->quantize_kernels : rt->quantize_kernels >= 1;
+    if (rt->quantized_io || !(width > 0) || kernels < 1) return;
     const gemm_shape *s = &product->shape.gemm;
-    double n = s->m * s->k * s->batch;
-    for (int i = 0; i < passes; i++) {
-        kernel k = plan_kernel_rows(p, KERNEL_NORM, s->m * s->batch, s->k, 4 * n);
-        k.read_bytes = product->read_bytes;
-        k.hot_bytes = product->hot_bytes;
+    double n = s->m * s->k * s->batch, in = product->read_bytes;
+    double bytes = !fp8                                    ? in + n * width
+                 : rt->quantize_bytes * n > in + n * width ? rt->quantize_bytes * n
+                                                           : in + n * width;
+    for (int i = 0; i < kernels; i++) {
+        kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, s->m * s->batch, s->k, 4 * n);
+        k.write_bytes = n * width / kernels;
+        k.read_bytes = bytes / kernels - k.write_bytes;
+        k.hot_bytes = product->hot_bytes > 0 ? k.read_bytes : 0;
         k.hot_distance = product->hot_distance;
-        k.write_bytes = n * width;
+        if (rt->quantize_rows && fp8) {
+            k.serial_turns = ROW_TURNS + s->k / (2 * BLOCK);
+            k.serial_threads = s->m * s->batch * BLOCK;
+        }
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
     }
+    product->whole_k = fp4 || (fp8 && !rt->split_fp8);
     product->read_bytes = n * width;
     product->hot_bytes = product->read_bytes;
     product->hot_distance = 0;
@@ -226,6 +239,13 @@ static bool is_channels_last(const planner *p, uint32_t t)
            (double)v->stride[3] == dim(p, t, 1) && (double)v->stride[2] == dim(p, t, 1) * dim(p, t, 3);
 }
 
+/* cuDNN pads channels-last data to eight channels with kernels of their own, as it changes the layout of NCHW data. */
+static bool is_padded(const kernel *k)
+{
+    const conv_shape *s = &k->shape.conv;
+    return k->math != PREC_FP32 && s->groups < 2 && s->in > 4 && (fmod(s->in, 8) != 0 || fmod(s->out, 8) != 0);
+}
+
 void lower_conv(planner *p)
 {
     uint32_t x, w, out = plan_out(p, 0);
@@ -234,9 +254,14 @@ void lower_conv(planner *p)
     kernel k = math_kernel(math_of(p, p->rt->conv_tf32), KERNEL_CONV);
     bool last = p->rt->channels_last || is_channels_last(p, x);
     prepare(p, x, !last);
+    if (p->train && !last && p->opt.channels_last &&
+        plan_shape(p, x)->rank == 4) { /* PyTorch: channels-last weights decide */
+        plan_relayout(p, x);
+        last = true;
+    }
     prepare(p, w, false);
-    k.channels_last = last;
     k.shape.conv = conv_of(p, x, w, out);
+    k.channels_last = last && !(p->train && is_padded(&k));
     const conv_shape *s = &k.shape.conv;
     if (s->groups > 1 && s->groups >= s->in && s->groups >= 2) k.kind = KERNEL_DEPTHWISE;
     k.flops = 2 * s->batch * s->oh * s->ow * s->out * (s->in / s->groups) * s->kh * s->kw;
@@ -247,7 +272,10 @@ void lower_conv(planner *p)
     plan_result(p, &k, out, half_width(p));
     if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
     if (last && p->rt->strided_views) set_channels_last(p, out);
-    if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
+    if (norm && p->train) {
+        train_statistics(p, out, !p->rt->fuse_pointwise);
+        p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
+    } else if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
 }
 
 /* ---- attention ---- */

@@ -1,4 +1,4 @@
-/* Inception v3 (Szegedy 2015) as in torchvision, for inference: without the auxiliary classifier of training. */
+/* GoogLeNet (Szegedy 2014) and Inception v3 (Szegedy 2015) as in torchvision, for inference: without the auxiliary classifiers of training. */
 #include "zoo/tables.h"
 
 /* The three forms of convolution in the paper's figures, each with batch normalisation and ReLU. */
@@ -114,7 +114,58 @@ static void build(nn *n, const void *dims)
 }
 
 /* torchvision publishes 27161264 with the auxiliary classifier, which holds 3326696 of them. */
+/* ---- GoogLeNet, with batch normalisation ---- */
+
+static nn_val halved(nn *n, nn_val x, const char *layer, int k)
+{
+    x = nn_pool(n, x, OP_MaxPool, layer, k, 2, 0);
+    nn_attr(n, ATTR_ceil_mode, 1);
+    return x;
+}
+
+static void build_googlenet(nn *n, const void *dims)
+{
+    /* of the branches: 1x1; 1x1 and 3x3; 1x1 and (in torchvision) 3x3; 1x1 after pooling */
+    static const struct {
+        const char *name;
+        int64_t out[6];
+    } blocks[9] = {{"inception3a", {64, 96, 128, 16, 32, 32}},     {"inception3b", {128, 128, 192, 32, 96, 64}},
+                   {"inception4a", {192, 96, 208, 16, 48, 64}},    {"inception4b", {160, 112, 224, 24, 64, 64}},
+                   {"inception4c", {128, 128, 256, 24, 64, 64}},   {"inception4d", {112, 144, 288, 32, 64, 64}},
+                   {"inception4e", {256, 160, 320, 32, 128, 128}}, {"inception5a", {256, 160, 320, 32, 128, 128}},
+                   {"inception5b", {384, 192, 384, 48, 128, 128}}};
+    (void)dims;
+    nn_val x = square(n, nn_image_input(n, "input", 3), "conv1", 64, 7, 2, 3);
+    x = square(n, halved(n, x, "maxpool1", 3), "conv2", 64, 1, 1, 0);
+    x = halved(n, square(n, x, "conv3", 192, 3, 1, 1), "maxpool2", 3);
+    for (int i = 0; i < 9; i++) {
+        const int64_t *out = blocks[i].out;
+        nn_val b[4];
+        if (i == 2) x = halved(n, x, "maxpool3", 3);
+        if (i == 7) x = halved(n, x, "maxpool4", 2);
+        size_t mark = nn_push(n, "%s", blocks[i].name);
+        b[0] = square(n, x, "branch1", out[0], 1, 1, 0);
+        b[1] = square(n, square(n, x, "branch2.0", out[1], 1, 1, 0), "branch2.1", out[2], 3, 1, 1);
+        b[2] = square(n, square(n, x, "branch3.0", out[3], 1, 1, 0), "branch3.1", out[4], 3, 1, 1);
+        b[3] = square(n, nn_pool(n, x, OP_MaxPool, "pool", 3, 1, 1), "branch4", out[5], 1, 1, 0);
+        x = nn_concat(n, b, 4, 1, "concat");
+        nn_pop(n, mark);
+    }
+    x = nn_global_pool(n, x, "avgpool");
+    nn_output(n, nn_fc(n, x, "fc", 1000), "output");
+}
+
 static const zoo_entry rows[] = {
+    {.name = "googlenet",
+     .aliases = "inception_v1 googlenet_bn",
+     .family = "cnn",
+     .description = "GoogLeNet (inference: no auxiliary classifiers)",
+     .parameters = 6624904,
+     .source = ZOO_TORCHVISION,
+     .image_size = 224,
+     .image_min = 32,
+     .image_step = 1,
+     .build = build_googlenet},
     {.name = "inception_v3",
      .aliases = "inception inceptionv3",
      .family = "cnn",
