@@ -48,12 +48,21 @@ double bench_value(const bench_row *row, const pg_prediction *p, double *low, do
     }
 }
 
+/* GPUs that work on batches of their own: the batch of a row is each one's, its throughput that of all. */
+static double replicas(const bench_row *row)
+{
+    double gpus = row->gpu_count > 0 ? (double)row->gpu_count : 1;
+    if (row->data_parallel > 0) return (double)row->data_parallel;
+    if (row->tensor_parallel > 0) gpus /= (double)row->tensor_parallel;
+    if (row->pipeline_parallel > 0) gpus /= (double)row->pipeline_parallel;
+    return gpus > 1 ? gpus : 1;
+}
+
 double bench_seconds(const bench_row *row)
 {
-    double batch = row->batch > 0 ? (double)row->batch : 1,
-           gpus = row->data_parallel > 0 ? (double)row->data_parallel : 1;
+    double batch = row->batch > 0 ? (double)row->batch : 1;
     if (row->metric == METRIC_LATENCY_MS) return row->value * 1e-3;
-    if (row->metric == METRIC_THROUGHPUT) return batch * gpus / row->value;
+    if (row->metric == METRIC_THROUGHPUT) return batch * replicas(row) / row->value;
     return -1;
 }
 
@@ -80,7 +89,9 @@ void bench_family(char *out, size_t cap, const char *model)
         return;
     }
     const char *name = slash ? slash + 1 : model;
-    size_t n = word_end(name, 0);
+    size_t n = 0;
+    while (is_digit(name[n])) n++; /* "3d-unet" */
+    n = word_end(name, n);
     /* two letters are too few to tell builds apart: "t5" of "t5-small", "se-resnext" of "se-resnext101" */
     if (n < 3 && is_digit(name[n])) {
         while (is_digit(name[n])) n++;
@@ -181,15 +192,16 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
                       .half_norms = row->autocast && bench_half_norms(row, gpu),
                       .device_time = row->device_time,
                       .any_memory = true,
+                      .gpu_count = (int)row->gpu_count,
+                      .data_parallel = (int)row->data_parallel,
+                      .tensor_parallel = (int)row->tensor_parallel,
+                      .pipeline_parallel = (int)row->pipeline_parallel,
+                      .expert_parallel = (int)row->expert_parallel,
                       .fast_mode = o->fast_mode};
     if (later[row->metric])
         return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", later[row->metric]);
     if (row->task > TASK_TRAINING)
         return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", bench_task_name(row->task));
-    int64_t parallel[] = {row->gpu_count, row->tensor_parallel, row->pipeline_parallel, row->data_parallel,
-                          row->expert_parallel};
-    for (size_t i = 0; i < sizeof parallel / sizeof parallel[0]; i++)
-        if (parallel[i] > 1) return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict several GPUs");
     if (row->quantization && strcmp(row->quantization, "none") != 0)
         return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict the quantization '%.40s'",
                          row->quantization);
@@ -208,8 +220,9 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const p
         *why = keep_error(b, &e);
         return NULL;
     }
-    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %d %.60s|%.60s|%.60s", model, (long long)r.batch,
-                (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.half_norms, r.device_time,
+    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %.60s|%.60s|%.60s", model,
+                (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.half_norms,
+                r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel, r.expert_parallel,
                 r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;

@@ -13,12 +13,23 @@ static const struct {
     {                                                     \
 #name, offsetof(runtime_profile, name), low, high \
     }
-    FIELD(host_us, 0.5, 80),        FIELD(host_view_us, 0, 20),       FIELD(host_step_us, 0, 500),
-    FIELD(conv_speed, 0.3, 2.5),    FIELD(depthwise_speed, 0.3, 8),   FIELD(gemm_speed, 0.3, 2.5),
-    FIELD(attention_speed, 0.3, 4), FIELD(pointwise_speed, 0.3, 1.3), FIELD(lone_unary_us, 0, 200),
-    FIELD(lone_binary_us, 0, 200),  FIELD(lone_softmax_us, 0, 200),   FIELD(lone_norm_us, 0, 200),
-    FIELD(lone_gemm_us, 0, 200),    FIELD(lone_bmm_us, 0, 200),       FIELD(lone_conv_us, 0, 200),
-    FIELD(lone_first, 0, 1),         FIELD(train_pointwise_speed, 0.3, 1.3),
+    FIELD(host_us, 0.5, 80),
+    FIELD(host_view_us, 0, 20),
+    FIELD(host_step_us, 0, 500),
+    FIELD(conv_speed, 0.3, 2.5),
+    FIELD(depthwise_speed, 0.3, 8),
+    FIELD(gemm_speed, 0.3, 2.5),
+    FIELD(attention_speed, 0.3, 4),
+    FIELD(pointwise_speed, 0.3, 1.3),
+    FIELD(lone_unary_us, 0, 200),
+    FIELD(lone_binary_us, 0, 200),
+    FIELD(lone_softmax_us, 0, 200),
+    FIELD(lone_norm_us, 0, 200),
+    FIELD(lone_gemm_us, 0, 200),
+    FIELD(lone_bmm_us, 0, 200),
+    FIELD(lone_conv_us, 0, 200),
+    FIELD(lone_first, 0, 1),
+    FIELD(train_pointwise_speed, 0.3, 1.3),
 #undef FIELD
 };
 
@@ -186,8 +197,9 @@ struct fit_snapshot {
     cost_constants cost;
     predict_constants predict;
     runtime_profile *runtimes;
-    gpu_level *levels;
     uint32_t n_runtimes;
+    gpu_level *levels;
+    uint32_t n_levels;
 };
 
 fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
@@ -201,6 +213,7 @@ fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
     s->levels = ARENA_ARRAY(a, gpu_level, c->n_levels + 1);
     if (!s->runtimes || !s->levels) return NULL;
     s->n_runtimes = c->n_runtimes;
+    s->n_levels = c->n_levels;
     memcpy(s->runtimes, c->runtimes, c->n_runtimes * sizeof *s->runtimes);
     if (c->n_levels) memcpy(s->levels, c->levels, c->n_levels * sizeof *s->levels);
     return s;
@@ -217,7 +230,8 @@ void fit_restore(pg_catalog *catalog, const fit_snapshot *s)
 
 bool fit_same(const fit_snapshot *a, const fit_snapshot *b)
 {
-    return a->n_runtimes == b->n_runtimes && !memcmp(&a->cost, &b->cost, sizeof a->cost) &&
-           !memcmp(&a->predict, &b->predict, sizeof a->predict) &&
-           !memcmp(a->runtimes, b->runtimes, a->n_runtimes * sizeof *a->runtimes);
+    return a->n_runtimes == b->n_runtimes && a->n_levels == b->n_levels &&
+           !memcmp(&a->cost, &b->cost, sizeof a->cost) && !memcmp(&a->predict, &b->predict, sizeof a->predict) &&
+           !memcmp(a->runtimes, b->runtimes, a->n_runtimes * sizeof *a->runtimes) &&
+           (!a->n_levels || !memcmp(a->levels, b->levels, a->n_levels * sizeof *a->levels));
 }

@@ -22,6 +22,7 @@ typedef struct fit_step {
     fit_constant *constants;
     int count;
     int rounds, evaluations;
+    size_t rows; /* at most; evenly thinned where there are more */
     double pull;
     bool grouped;
     int kernels;                                               /* 1: single kernels only, 0: models only, -1: both */

@@ -6,7 +6,7 @@
 
 typedef struct step_read {
     str name;
-    double rounds, evaluations, pull, batch_least, batch_most;
+    double rounds, evaluations, rows, pull, batch_least, batch_most;
     bool grouped, kernels;
     const toml_node *operators, *precisions, *runtimes, *tasks, *families, *constants;
 } step_read;
@@ -28,6 +28,7 @@ static const schema_field fields[] = {
     {"", "name", SCHEMA_TEXT, offsetof(step_read, name), 0, 0, false, 0},
     REAL(rounds, 1, 10),
     REAL(evaluations, 10, 1000),
+    REAL(rows, 10, 1e5),
     REAL(pull, 0, 10),
     REAL(batch_least, 0, 1e6),
     REAL(batch_most, 0, 1e7),
@@ -41,7 +42,7 @@ static const schema_field fields[] = {
     TEXTS(constants),
 };
 
-enum { FIELDS = sizeof fields / sizeof fields[0], KERNELS_FIELD = 7 };
+enum { FIELDS = sizeof fields / sizeof fields[0], KERNELS_FIELD = 8 };
 
 /* The texts of an array as terminated strings, NULL at the end. */
 static const char **texts(const toml_node *list, arena *a)
@@ -90,13 +91,14 @@ static pg_code read_step(fit_step *s, const toml_node *n, pg_catalog *catalog, c
 {
     static const schema rules = {fields, FIELDS};
     schema_context at = {a, "fit.toml", "step"};
-    step_read r = {.rounds = 1, .evaluations = 100, .batch_most = 1e7};
+    step_read r = {.rounds = 1, .evaluations = 100, .rows = 3000, .batch_most = 1e7};
     bool given[FIELDS] = {false};
     pg_code code = schema_read(&rules, n, &at, &r, given, e);
     if (code) return code;
     *s = (fit_step){.name = api_text(a, r.name),
                     .rounds = (int)r.rounds,
                     .evaluations = (int)r.evaluations,
+                    .rows = (size_t)r.rows,
                     .pull = r.pull,
                     .grouped = r.grouped,
                     .kernels = given[KERNELS_FIELD] ? r.kernels : -1,

@@ -138,8 +138,9 @@ static const option explain_options[] = {
 };
 static const option_group group_what = GROUP("What runs where", options);
 static const option_group group_explain = GROUP("Explanation", explain_options);
-static const option_group *const groups[] = {&group_what,    &group_model,    &group_workload, &group_parallel, &group_measured,
-                                             &group_explain, &group_hardware, &group_output,   NULL};
+static const option_group *const groups[] = {&group_what,     &group_model,    &group_workload,
+                                             &group_parallel, &group_measured, &group_explain,
+                                             &group_hardware, &group_output,   NULL};
 static const char *const examples[] = {
     "load-model resnet50",
     "What ResNet-50 is and how it runs on the default GPU, others beside it.",

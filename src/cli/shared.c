@@ -1,7 +1,13 @@
 /* What load-model and compare-models have in common: options, and the way from them to a plan. */
 #include "cli/cli.h"
 
-enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16, MEASURED_MOST = 100000000, GPUS_MOST = 4096};
+enum {
+    BATCH_MOST = 1 << 20,
+    SEQUENCE_MOST = 1 << 24,
+    IMAGE_MOST = 1 << 16,
+    MEASURED_MOST = 100000000,
+    GPUS_MOST = 4096
+};
 
 const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "int8",
                                       "fp4",  "nvfp4", "mxfp4", "int4", NULL};

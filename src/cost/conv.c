@@ -134,7 +134,8 @@ static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kern
 {
     const cost_constants *c = g->c;
     bool wgrad = k->pass == PASS_WGRAD;
-    cost_matmul w = wgrad ? conv_wgrad(g, &k->shape.conv, COST_CONV_TILES) : conv_direct(g, &k->shape.conv, COST_CONV_TILES);
+    cost_matmul w = wgrad ? conv_wgrad(g, &k->shape.conv, COST_CONV_TILES)
+                          : conv_direct(g, &k->shape.conv, COST_CONV_TILES);
     double flops = 2 * w.m * w.n * w.k * w.batch;
     w.depth = c->conv_tensor_k0;
     w.slow = c->gemm_tensor_share / c->conv_tensor_share;

@@ -7,7 +7,7 @@
 enum {
     COST_SPLITS = 32,        /* most parts of K in a matrix product */
     COST_WGRAD_SPLITS = 256, /* ... in the gradient of a convolution's weights */
-    COST_CONV_TILES = 0xff, /* convolutions on tensor cores have no tiles below 64 x 32 */
+    COST_CONV_TILES = 0xff,  /* convolutions on tensor cores have no tiles below 64 x 32 */
     COST_TENSOR_TILES = 10,
 };
 

@@ -21,7 +21,7 @@ typedef struct plan_options {
     precision math; /* PREC_FP32 ... */
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
-    bool lone;           /* one operator by itself, over and over, as kernels are measured */
+    bool lone;          /* one operator by itself, over and over, as kernels are measured */
     bool training;      /* a whole training step: forward, loss, backward, optimizer */
     bool checkpointing; /* ... that keeps the inputs of blocks alone and runs each block forward again */
     bool

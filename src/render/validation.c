@@ -354,11 +354,11 @@ static void gap_below(report *r)
 static void points_table(report *r, const bench_point *const *points, size_t count)
 {
     static const column columns[] = {
-        {"Model", ALIGN_LEFT, 0, 20, false, false},           {"GPU", ALIGN_LEFT, 0, 8, false, false},
-        {"Batch", ALIGN_RIGHT, 6, 0, false, false},           {"Precision", ALIGN_LEFT, 5, 0, false, false},
-        {"Runtime", ALIGN_LEFT, 4, 8, false, false},          {"Task", ALIGN_LEFT, 3, 0, false, false},
-        {"Measured", ALIGN_RIGHT, 0, 0, false, false},        {"Predicted", ALIGN_RIGHT, 0, 0, false, false},
-        {"Error %", ALIGN_RIGHT, 0, 0, false, false},         {"Left out", ALIGN_LEFT, 7, 0, false, false},
+        {"Model", ALIGN_LEFT, 0, 20, false, false},    {"GPU", ALIGN_LEFT, 0, 8, false, false},
+        {"Batch", ALIGN_RIGHT, 6, 0, false, false},    {"Precision", ALIGN_LEFT, 5, 0, false, false},
+        {"Runtime", ALIGN_LEFT, 4, 8, false, false},   {"Task", ALIGN_LEFT, 3, 0, false, false},
+        {"Measured", ALIGN_RIGHT, 0, 0, false, false}, {"Predicted", ALIGN_RIGHT, 0, 0, false, false},
+        {"Error %", ALIGN_RIGHT, 0, 0, false, false},  {"Left out", ALIGN_LEFT, 7, 0, false, false},
         {"Source", ALIGN_LEFT, 1, 10, false, false},
     };
     table t;

@@ -19,7 +19,8 @@ static void check_row(const bench_row *row)
 {
     check(row->model && row->model[0] && row->gpu && row->gpu[0] && row->path, "a row names model and GPU");
     check(isfinite(row->value) && row->value > 0, "a value is positive");
-    check(row->task < TASK_COUNT && row->metric < METRIC_COUNT && row->layout < LAYOUT_COUNT, "a choice is one of its list");
+    check(row->task < TASK_COUNT && row->metric < METRIC_COUNT && row->layout < LAYOUT_COUNT,
+          "a choice is one of its list");
     for (int k = 0; k < BENCH_KEYS; k++) {
         const bench_key *key = &bench_key_table[k];
         if (key->kind != BENCH_COUNT || !(row->given >> k & 1)) continue;
