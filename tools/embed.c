@@ -13,17 +13,22 @@ static void fail(const char *what, const char *name)
     exit(1);
 }
 
-/* Octal character constants: right whether plain char is signed or not, and free of literal length limits. */
+/* String literals of one line each: compilers read them many times faster than lists of characters. */
 static void embed_file(FILE *out, const char *name, const char *path)
 {
+    enum { LINE = 96 };
     FILE *in = fopen(path, "rb");
     if (!in) fail("cannot be read", path);
     size_t n = 0;
-    fprintf(out, "\nextern const char %s[];\nextern const size_t %s_len;\nconst char %s[] = {", name, name, name);
-    for (int c; (c = getc(in)) != EOF; n++) fprintf(out, "%s'\\%03o',", n % 16 ? "" : "\n", (unsigned)c);
+    fprintf(out, "\nextern const char %s[];\nextern const size_t %s_len;\nconst char %s[] =", name, name, name);
+    for (int c; (c = getc(in)) != EOF; n++) {
+        if (n % LINE == 0) fprintf(out, "%s\n\"", n ? "\"" : "");
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '?') fprintf(out, "\\%03o", (unsigned)c);
+        else putc(c, out);
+    }
     if (ferror(in)) fail("cannot be read", path);
     fclose(in);
-    fprintf(out, "\n'\\0'};\nconst size_t %s_len = %zu;\n", name, n);
+    fprintf(out, "%s\";\nconst size_t %s_len = %zu;\n", n ? "" : " \"", name, n);
 }
 
 int main(int argc, char **argv)

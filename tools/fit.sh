@@ -3,6 +3,7 @@
 #   tools/fit.sh DATA BUILD
 # DATA: a folder with data/kernels, facts/gpus.csv, tools/benchmarks.py (tables of measured kernels and models; not in this
 # repository). BUILD: a build folder with fit_kernels and fit_models. Deterministic: the same data give the same constants.
+# Which constants a step moves stands in data/fit.toml.
 #
 # 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
@@ -11,6 +12,13 @@
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
+# Without those tables: on the measured points that are in this repository.
+if [ ! -d "$data/data/kernels" ]; then
+    echo "$data has no data/kernels: fitting on data/benchmarks"
+    ninja -C "$build" fit_models >/dev/null
+    exec "$build/fit_models" --all --write "$here/data"
+fi
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -31,9 +39,12 @@ PY
 
 "$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
     --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
-models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.depthwise_share,conv.depthwise_taps,conv.depthwise_nhwc,conv.layout_bytes,vector.serial_clocks,attention.masked,pytorch.gemm_speed,pytorch.pointwise_speed,pytorch.attention_speed "$work/timm.json"
-models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
-models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
-models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/mlperf.json"
+ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --reset --write "$here/data"
+models --rounds 3 --fit images "$work/timm.json"
+models --rounds 3 --fit compiled "$work/timm-compile.json"
+models --rounds 3 --fit host "$work/host.json"
+models --rounds 3 --fit engines "$work/mlperf.json"
+models --fit levels "$work/timm.json"
+models --fit levels-compiled "$work/timm-compile.json"
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"

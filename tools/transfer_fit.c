@@ -1,11 +1,13 @@
-/* Fits what one measurement of a model says about other GPUs: how much of measured / predicted carries over, what is left of the interval,
- * and the levels of the GPUs that were measured. Shows it beside the two baselines, with model families left out.
+/* Fits what one measurement of a model says about other GPUs: how much of measured / predicted carries over, what is left of the interval.
+ * Shows it beside the two baselines, with model families left out: then the levels of measured GPUs are fitted again too. The
+ * shipped levels are fitted by fit_models.
  *
  * usage: fit_transfer [--leave GPU] [--dump FILE.csv] [--write FOLDER] BENCHMARKS.json ...
  *   BENCHMARKS.json  benchmark files; the same model, batch, precision, layout and runtime on two GPUs make a pair, in both directions
  *   --leave GPU      leaves this GPU out instead of families, then reports its pairs: what a GPU that nobody measured may expect
  *   --dump FILE.csv  one line a pair
  *   --write FOLDER   writes the constants into FOLDER/runtimes.toml
+ *   --reset          with --write: sets all levels to 1 instead, for fits of other constants that must not know them
  * Deterministic: NLopt's Sbplx has no random part. */
 #define _POSIX_C_SOURCE 200809L
 #include "api/api.h"
@@ -265,6 +267,14 @@ static void minimise(nlopt_func loss, fit_problem *f, double low, double high)
     loss(f->n, x, NULL, f);
 }
 
+static void fit_carry(void)
+{
+    predict_constants *p = &catalog->config.predict;
+    p->measured_gpu_carry = p->measured_host_carry = 0.8;
+    minimise(carry_loss, &(fit_problem){{&p->measured_gpu_carry, &p->measured_host_carry}, 2, NULL, NULL}, 0, 1);
+}
+
+/* All of it, as if the rows that are left out had never been seen. */
 static void fit(void)
 {
     api_config *c = &catalog->config;
@@ -277,10 +287,7 @@ static void fit(void)
         if (left_gpu && !strcmp(left_gpu, gpu)) continue;
         minimise(level_loss, &(fit_problem){{&l->compute, &l->memory}, 2, runtime, gpu}, 0.5, 1.5);
     }
-    c->predict.measured_gpu_carry = 0.8;
-    c->predict.measured_host_carry = 0.8;
-    minimise(carry_loss,
-             &(fit_problem){{&c->predict.measured_gpu_carry, &c->predict.measured_host_carry}, 2, NULL, NULL}, 0, 1);
+    fit_carry();
 }
 
 /* ---- held-out errors ---- */
@@ -456,21 +463,28 @@ static void write_back(const char *folder)
     rewrite(folder, "predict", "measured_host_carry", c->predict.measured_host_carry);
     rewrite(folder, "predict", "measured_interval", c->predict.measured_interval);
     rewrite(folder, "predict", "interval_again", c->predict.interval_again);
+}
+
+static void reset_levels(const char *folder)
+{
+    const api_config *c = &catalog->config;
     for (uint32_t i = 0; i < c->n_levels; i++) {
         char table[160];
         snprintf(table, sizeof table, "levels.%.*s.%.*s", STR_ARG(c->levels[i].runtime), STR_ARG(c->levels[i].gpu));
-        rewrite(folder, table, "compute", c->levels[i].compute);
-        rewrite(folder, table, "memory", c->levels[i].memory);
+        rewrite(folder, table, "compute", 1);
+        rewrite(folder, table, "memory", 1);
     }
 }
 
 int main(int argc, char **argv)
 {
     const char *dump_to = NULL, *write_to = NULL;
+    bool reset = false;
     pg_error e = PG_ERROR_INIT;
     if (pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e)) die("catalog", &e);
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--leave") && i + 1 < argc) left_gpu = argv[++i];
+        else if (!strcmp(argv[i], "--reset")) reset = true;
         else if (!strcmp(argv[i], "--dump") && i + 1 < argc) dump_to = argv[++i];
         else if (!strcmp(argv[i], "--write") && i + 1 < argc) write_to = argv[++i];
         else {
@@ -481,8 +495,15 @@ int main(int argc, char **argv)
             json_array_foreach(json_object_get(j, "benchmarks"), k, b) add_row(b);
         }
     }
+    if (reset && write_to) reset_levels(write_to);
+    if (reset) return 0;
     make_pairs();
+    gpu_level shipped[LEVELS_MOST];
+    size_t levels = catalog->config.n_levels * sizeof *shipped;
+    if (levels > sizeof shipped) die("too many levels", NULL);
+    memcpy(shipped, catalog->config.levels, levels);
     hold_out();
+    memcpy(catalog->config.levels, shipped, levels);
     if (!left_gpu) fit_interval();
     printf(
         "| runtime | GPUs | version | pairs | plain | scalar | **measured** | median | p90 | bias | in the interval |\n"
@@ -491,7 +512,7 @@ int main(int argc, char **argv)
     report(-1);
     if (dump_to) dump(dump_to);
     if (!write_to) return 0;
-    fit();
+    fit_carry(); /* beside the levels that are shipped */
     write_back(write_to);
     return 0;
 }

@@ -57,6 +57,7 @@ static const char *batch_range(const bench_point *p)
         const char *name;
     } ranges[] = {{1, "1"},         {4, "2 to 4"},      {16, "5 to 16"},
                   {64, "17 to 64"}, {256, "65 to 256"}, {1024, "257 to 1024"}};
+    if (!p->row->batch && str_starts(str_c(p->row->model), "op:")) return ""; /* its name says the batch */
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
         if (p->row->batch <= ranges[i].most) return ranges[i].name;
     return "over 1024";
@@ -65,6 +66,11 @@ static const char *batch_range(const bench_point *p)
 static const char *gpu_name(const bench_point *p)
 {
     return p->gpu->key;
+}
+
+static const char *file_name(const bench_point *p)
+{
+    return p->row->file;
 }
 
 static const char *family_name(const bench_point *p)
@@ -89,7 +95,7 @@ static const char *task_name(const bench_point *p)
 
 static const char *layout_name(const bench_point *p)
 {
-    return bench_layout_name(p->row->layout);
+    return p->row->given >> BENCH_KEY_layout & 1 ? bench_layout_name(p->row->layout) : "";
 }
 
 static const char *version_name(const bench_point *p)
@@ -111,15 +117,11 @@ static const struct {
     const char *key, *title;
     const char *(*name)(const bench_point *p); /* "": in no group */
 } groupings[] = {
-    {"by_gpu", "GPU", gpu_name},
-    {"by_runtime", "Runtime", runtime_name},
-    {"by_precision", "Precision", precision_name},
-    {"by_batch", "Batch", batch_range},
-    {"by_task", "Task", task_name},
-    {"by_layout", "Layout", layout_name},
-    {"by_metric", "Metric", metric_name},
-    {"by_basis", "Rests on", basis_name},
-    {"by_version", "Version", version_name},
+    {"by_file", "File", file_name},          {"by_gpu", "GPU", gpu_name},
+    {"by_runtime", "Runtime", runtime_name}, {"by_precision", "Precision", precision_name},
+    {"by_batch", "Batch", batch_range},      {"by_task", "Task", task_name},
+    {"by_layout", "Layout", layout_name},    {"by_metric", "Metric", metric_name},
+    {"by_basis", "Rests on", basis_name},    {"by_version", "Version", version_name},
     {"by_family", "Family", family_name},
 };
 

@@ -29,7 +29,7 @@ typedef struct bench_grouping {
     size_t count;
 } bench_grouping;
 
-enum { BENCH_GROUPINGS = 10 };
+enum { BENCH_GROUPINGS = 11 };
 
 typedef struct bench_reason {
     const char *text; /* why rows were skipped */

@@ -1,36 +1,122 @@
-#include "bench/stats.h"
+#define _POSIX_C_SOURCE 200809L
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/builtin.h"
+#include "bench/split.h"
 #include "cli/cli.h"
 #include "render/validation.h"
+
+enum { SPLIT_ROWS_MOST = 40000 };
 
 /* What is opened for one run, so that one place closes it. */
 typedef struct session {
     bench_rows rows;
+    size_t own_rows; /* those behind them are only fitted on */
     bench *b;
     bench_point *points;
     size_t count;
     bench_summary summary;
+    render_fold *folds;
+    size_t fold_count;
 } session;
 
-static int read_files(cli *c, session *s)
+static int read_rows(cli *c, session *s)
 {
     pg_error e = PG_ERROR_INIT;
-    if (!c->args.files.count) return cli_usage(c->command, "--benchmark-data is needed");
     for (size_t i = 0; i < c->args.files.count; i++)
         if (bench_read(&s->rows, c->args.files.items[i], &e) != PG_E_OK) return cli_error(&e, c->args.files.items[i]);
-    if (!s->rows.count) return cli_fail("%s: holds no rows; nothing can be validated", c->args.files.items[0]);
+    if (c->args.files.count && !s->rows.count)
+        return cli_fail("%s: holds no rows; nothing can be validated", c->args.files.items[0]);
+    s->own_rows = s->rows.count;
+    bool fitted_on = c->args.split && s->own_rows;
+    if ((!s->own_rows || fitted_on) && bench_read_builtin(&s->rows, fitted_on, &e) != PG_E_OK)
+        return cli_error(&e, NULL);
+    if (!s->own_rows) s->own_rows = s->rows.count;
+    if (c->args.split && s->rows.count > SPLIT_ROWS_MOST)
+        return cli_fail("--split: %zu rows are more than the %d that fits are made for; take a sample", s->own_rows,
+                        SPLIT_ROWS_MOST);
     return EXIT_OK;
+}
+
+static bool is_wanted(const cli *c, const pg_gpu *gpu)
+{
+    const cli_list *names = &c->args.gpus;
+    for (size_t i = 0; i < names->count; i++)
+        if (gpu && pg_catalog_find(c->catalog, names->items[i], NULL) == gpu) return true;
+    return !names->count;
 }
 
 static int predict(cli *c, session *s)
 {
     pg_error e = PG_ERROR_INIT;
-    bench_options o = {.gpus = c->args.gpus.items, .gpu_count = c->args.gpus.count, .fast_mode = c->args.fast_mode};
-    if (bench_open(&s->b, &s->rows, c->catalog, &o, &e) != PG_E_OK)
-        return cli_error(&e, e.code == PG_E_NOT_FOUND ? "--gpu" : NULL);
+    /* a split needs the other GPUs' rows too, to fit on */
+    bool filter = !c->args.split;
+    bench_options o = {.gpus = c->args.gpus.items,
+                       .gpu_count = filter ? c->args.gpus.count : 0,
+                       .fast_mode = c->args.fast_mode,
+                       .keep = c->args.split != NULL};
+    for (size_t i = 0; i < c->args.gpus.count; i++)
+        if (!pg_catalog_find(c->catalog, c->args.gpus.items[i], &e)) return cli_error(&e, "--gpu");
+    if (bench_open(&s->b, &s->rows, c->catalog, &o, &e) != PG_E_OK) return cli_error(&e, NULL);
     s->points = bench_points(s->b, &s->count);
     if (!s->count) return cli_fail("no row is of the GPUs that --gpu names");
-    if (bench_scalars(s->points, s->count, cli_allocator, &e) != PG_E_OK) return cli_error(&e, NULL);
     return EXIT_OK;
+}
+
+/* On a terminal and past half a second only; \r takes the line back. */
+static void show_progress(void *ud, const char *fold, int done, int of)
+{
+    const double *start = ud;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!isatty(STDERR_FILENO) || (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - *start < 0.5) return;
+    fprintf(stderr, "\rfitting without %.40s: %d of %d \033[K", fold, done + 1, of);
+    if (done + 1 >= of) fprintf(stderr, "\r\033[K");
+}
+
+static int run_split(cli *c, session *s, const bool *test)
+{
+    pg_error e = PG_ERROR_INIT;
+    split_fold *folds;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double start = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    split_options o = {.kind = !strcmp(c->args.split, "gpu")    ? SPLIT_GPU
+                             : !strcmp(c->args.split, "family") ? SPLIT_FAMILY
+                                                                : SPLIT_RANDOM,
+                       .test = test,
+                       .progress = show_progress,
+                       .ud = &start};
+    if (split_run(&folds, &s->fold_count, s->b, c->catalog, &o, &c->memory, &e) != PG_E_OK)
+        return cli_error(&e, "--split");
+    s->folds = ARENA_ARRAY(&c->memory, render_fold, s->fold_count + 1);
+    if (!s->folds) return cli_fail("out of memory");
+    for (size_t i = 0; i < s->fold_count; i++)
+        s->folds[i] = (render_fold){folds[i].name, folds[i].points, folds[i].fitted_on, folds[i].stats};
+    return EXIT_OK;
+}
+
+/* Predicts what a split leaves out, and keeps only the rows that were asked for. */
+static int split(cli *c, session *s)
+{
+    bool *test = ARENA_ARRAY(&c->memory, bool, s->count + 1);
+    if (!test) return cli_fail("out of memory");
+    for (size_t i = 0; i < s->count; i++) test[i] = i < s->own_rows && is_wanted(c, s->points[i].gpu);
+    int status = c->args.split ? run_split(c, s, test) : EXIT_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < s->count && status == EXIT_OK; i++)
+        if (test[i]) s->points[n++] = s->points[i];
+    if (status == EXIT_OK) s->count = n;
+    if (status == EXIT_OK && !n) return cli_fail("no row is of the GPUs that --gpu names");
+    return status;
+}
+
+static int baselines(session *s)
+{
+    pg_error e = PG_ERROR_INIT;
+    return bench_scalars(s->points, s->count, cli_allocator, &e) == PG_E_OK ? EXIT_OK : cli_error(&e, NULL);
 }
 
 static int summarize(cli *c, session *s)
@@ -54,6 +140,9 @@ static int show(cli *c, session *s)
                            .points = s->points,
                            .point_count = s->count,
                            .summary = &s->summary,
+                           .split = c->args.split,
+                           .folds = s->folds,
+                           .fold_count = s->fold_count,
                            .verbose = c->args.verbose,
                            .fast_mode = c->args.fast_mode,
                            .warnings = cli_warnings(c)};
@@ -87,8 +176,10 @@ static int run(cli *c)
     bench_rows_init(&s.rows, cli_allocator);
     int status = cli_begin_output(c);
     if (status == EXIT_OK) status = cli_open_catalog(c);
-    if (status == EXIT_OK) status = read_files(c, &s);
+    if (status == EXIT_OK) status = read_rows(c, &s);
     if (status == EXIT_OK) status = predict(c, &s);
+    if (status == EXIT_OK) status = baselines(&s);
+    if (status == EXIT_OK) status = split(c, &s);
     if (status == EXIT_OK) status = summarize(c, &s);
     if (status == EXIT_OK) status = show(c, &s);
     if (status == EXIT_OK) status = check(c, &s);

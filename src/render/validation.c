@@ -284,7 +284,7 @@ static void grouping_table(report *r, const bench_grouping *by, bool all)
 static void all_table(report *r, const bench_summary *s)
 {
     table t;
-    report_gap(r);
+    if (!r->markdown) report_gap(r);
     table_init(&t, r, group_columns, GROUP_COLUMNS);
     group_cells(&t, &s->all, "all");
     table_print(&t, 0);
@@ -345,18 +345,24 @@ static void point_cells(table *t, const bench_point *p, bool unicode)
                !p->skipped && row->date ? ", " : "", !p->skipped && row->date ? row->date : "");
 }
 
+/* Below a heading; in Markdown it brings its own. */
+static void gap_below(report *r)
+{
+    if (!r->markdown) report_gap(r);
+}
+
 static void points_table(report *r, const bench_point *const *points, size_t count)
 {
     static const column columns[] = {
-        {"Model", ALIGN_LEFT, 0, 20, false, false},           {"GPU", ALIGN_LEFT, 0, 8, false, false},
-        {"Batch", ALIGN_RIGHT, 6, 0, false, false},           {"Precision", ALIGN_LEFT, 5, 0, false, false},
-        {"Runtime", ALIGN_LEFT, 4, 8, false, false},          {"Task", ALIGN_LEFT, 3, 0, false, false},
-        {"Measured", ALIGN_RIGHT, 0, 0, false, false},        {"Predicted", ALIGN_RIGHT, 0, 0, false, false},
-        {"Error %", ALIGN_RIGHT, 0, 0, false, false},         {"Left out", ALIGN_LEFT, 7, 0, false, false},
-        {"Source", ALIGN_LEFT, DROP_FIRST, 12, false, false},
+        {"Model", ALIGN_LEFT, 0, 20, false, false},    {"GPU", ALIGN_LEFT, 0, 8, false, false},
+        {"Batch", ALIGN_RIGHT, 6, 0, false, false},    {"Precision", ALIGN_LEFT, 5, 0, false, false},
+        {"Runtime", ALIGN_LEFT, 4, 8, false, false},   {"Task", ALIGN_LEFT, 3, 0, false, false},
+        {"Measured", ALIGN_RIGHT, 0, 0, false, false}, {"Predicted", ALIGN_RIGHT, 0, 0, false, false},
+        {"Error %", ALIGN_RIGHT, 0, 0, false, false},  {"Left out", ALIGN_LEFT, 7, 0, false, false},
+        {"Source", ALIGN_LEFT, 1, 10, false, false},
     };
     table t;
-    report_gap(r);
+    gap_below(r);
     table_init(&t, r, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < count; i++) point_cells(&t, points[i], r->style.unicode);
     table_print(&t, 0);
@@ -397,8 +403,9 @@ static void folds_report(report *r, const render_validation *v)
         {"In 25 %", ALIGN_RIGHT, 5, 0, false, false},
     };
     table t;
+    if (!v->fold_count) return;
     report_heading(r, 2, "Folds", NULL);
-    report_gap(r);
+    gap_below(r);
     table_init(&t, r, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < v->fold_count && i < FOLDS_SHOWN; i++) {
         const render_fold *f = &v->folds[i];
@@ -416,7 +423,7 @@ static void skipped_report(report *r, const render_validation *v)
     size_t shown = v->verbose || s->reason_count <= REASONS_SHOWN + 1 ? s->reason_count : REASONS_SHOWN, others = 0;
     if (!s->skipped) return;
     report_heading(r, 2, "Skipped", NULL);
-    report_gap(r);
+    gap_below(r);
     for (size_t i = 0; i < shown; i++) {
         char count[24];
         format_text(count, sizeof count, "%zu", s->reasons[i].count);
@@ -456,7 +463,7 @@ static void heading(report *r, const render_validation *v)
 static bool worth_showing(const bench_grouping *by, bool verbose)
 {
     if (!strcmp(by->key, "by_version")) return by->count > 1 && verbose;
-    return by->count > 1 || !strcmp(by->key, "by_gpu");
+    return by->count > 1 || (by->count && !strcmp(by->key, "by_gpu"));
 }
 
 void render_validation_report(report *r, const render_validation *v)

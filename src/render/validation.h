@@ -6,10 +6,9 @@
 #include "render/render.h"
 
 typedef struct render_fold {
-    const char *name;     /* what was left out */
-    size_t points;        /* of them, those that were predicted */
-    size_t rows;          /* that the constants were fitted on */
-    double before, after; /* mean |log| over those, at the start and after the fit; negative: nothing to fit */
+    const char *name; /* what was left out */
+    size_t points;    /* of them, those that were predicted */
+    size_t rows;      /* that the constants were fitted on */
     bench_stats stats;
 } render_fold;
 

@@ -11,7 +11,11 @@
 
 #include <cmocka.h>
 
-#include "bench/bench.h"
+#include <dirent.h>
+
+#include "bench/builtin.h"
+#include "bench/split.h"
+#include "render/validation.h"
 #include "support/heap.h"
 
 static test_heap heap = {.fail_at = -1};
@@ -163,7 +167,7 @@ static void nothing_leaks_when_memory_ends(void **state)
     }
 }
 
-static char *folder_with(const char *json, char *path, size_t cap)
+static char *folder_with(const char *content, char *path, size_t cap)
 {
     static char folder[] = "/tmp/bench-XXXXXX";
     memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
@@ -171,7 +175,7 @@ static char *folder_with(const char *json, char *path, size_t cap)
     snprintf(path, cap, "%s/b.json", folder);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fputs(json, f);
+    fputs(content, f);
     fclose(f);
     return folder;
 }
@@ -283,6 +287,345 @@ static void families_come_from_names(void **state)
     }
 }
 
+/* ---- statistics ---- */
+
+static void near(double x, double expected)
+{
+    if (fabs(x - expected) > 1e-9) fail_msg("%.12g, not %.12g", x, expected);
+}
+
+static void statistics_are_as_by_hand(void **state)
+{
+    (void)state;
+    double errors[] = {0.30, -0.10, 0.02, -0.04, 0.20};
+    bench_stats s = bench_stats_of(errors, 5);
+    assert_int_equal(s.count, 5);
+    near(s.mape, 0.132);    /* (0.30 + 0.10 + 0.02 + 0.04 + 0.20) / 5 */
+    near(s.bias, 0.076);    /* (0.30 - 0.10 + 0.02 - 0.04 + 0.20) / 5 */
+    near(s.median, 0.10);   /* of 0.02 0.04 0.10 0.20 0.30 */
+    near(s.p90, 0.26);      /* at place 3.6: 0.20 + 0.6 * 0.10 */
+    near(s.within_10, 0.6); /* 0.10 itself is within */
+    near(s.within_25, 0.8);
+    double two[] = {-0.5, 0.1};
+    s = bench_stats_of(two, 2);
+    near(s.median, 0.3);
+    near(s.p90, 0.46);
+    double one[] = {-0.25};
+    s = bench_stats_of(one, 1);
+    near(s.mape, 0.25);
+    near(s.median, 0.25);
+    near(s.p90, 0.25);
+    near(s.bias, -0.25);
+    near(s.within_25, 1);
+    s = bench_stats_of(NULL, 0);
+    assert_true(s.count == 0 && s.mape < 0 && s.median < 0 && isnan(s.bias));
+}
+
+/* Points without a model: what is predicted is said here. */
+typedef struct made {
+    bench_row row;
+    pg_gpu gpu;
+} made;
+
+static bench_point point_of(made *m, const char *model, const char *gpu, double value, double predicted)
+{
+    *m = (made){.row = {.model = model, .file = "f", .batch = 8, .value = value}, .gpu = {.key = gpu}};
+    return (bench_point){.row = &m->row,
+                         .gpu = &m->gpu,
+                         .family = model,
+                         .predicted = predicted,
+                         .low = predicted / 1.2,
+                         .high = predicted * 1.2,
+                         .error = predicted / value - 1,
+                         .roofline = value / 2,
+                         .scalar = -1,
+                         .p = {.basis = "transferred"}};
+}
+
+static const bench_grouping *grouping(const bench_summary *s, const char *key)
+{
+    for (int i = 0; i < BENCH_GROUPINGS; i++)
+        if (!strcmp(s->groupings[i].key, key)) return &s->groupings[i];
+    fail_msg("there is no grouping %s", key);
+    return NULL;
+}
+
+static void summaries_group(void **state)
+{
+    (void)state;
+    made m[4];
+    const char *key = "x";
+    bench_point p[4] = {point_of(&m[0], "a", "t4", 10, 11), point_of(&m[1], "b", "t4", 10, 13),
+                        point_of(&m[2], "a", "a100", 10, 9), point_of(&m[3], "c", key, 10, 10)};
+    p[3].skipped = "because";
+    arena a;
+    arena_init(&a, (allocator){heap_resize, &heap}, 0);
+    bench_summary s;
+    pg_error e = PG_ERROR_INIT;
+    assert_int_equal(bench_summarize(&s, p, 4, &a, &e), PG_E_OK);
+    assert_int_equal(s.all.ours.count, 3);
+    assert_int_equal(s.skipped, 1);
+    assert_string_equal(s.reasons[0].text, "because");
+    near(s.all.ours.mape, 0.5 / 3);
+    near(s.all.coverage, 2.0 / 3); /* 13 / 1.2 is over 10 */
+    near(s.all.roofline.mape, 0.5);
+    assert_int_equal(s.all.scalar.count, 0);
+    const bench_grouping *by = grouping(&s, "by_gpu");
+    assert_int_equal(by->count, 2);
+    assert_string_equal(by->groups[0].name, "t4"); /* the larger first */
+    near(by->groups[0].ours.mape, 0.2);
+    near(by->groups[1].ours.bias, -0.1);
+    by = grouping(&s, "by_family");
+    assert_int_equal(by->count, 2);
+    near(by->groups[0].ours.bias, 0);
+    arena_free(&a);
+}
+
+static void scalars_leave_the_family_out(void **state)
+{
+    (void)state;
+    /* Six families that are twice as slow on t4, and a seventh that is ten times as slow: its own ratio must not help it. */
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g"};
+    made m[14];
+    bench_point p[14];
+    pg_error e = PG_ERROR_INIT;
+    for (int i = 0; i < 7; i++) {
+        p[2 * i] = point_of(&m[2 * i], names[i], "t4", i == 6 ? 100 : 20, 1);
+        p[2 * i + 1] = point_of(&m[2 * i + 1], names[i], "a100", 10, 1);
+    }
+    assert_int_equal(bench_scalars(p, 14, (allocator){heap_resize, &heap}, &e), PG_E_OK);
+    near(p[12].scalar, 20);
+    assert_ptr_equal(p[12].scalar_row, p[13].row);
+    near(p[0].scalar, 20);
+    near(p[1].scalar, 10);
+    near(p[13].scalar, 50);
+    /* with fewer than five others there is no scalar */
+    assert_int_equal(bench_scalars(p, 10, (allocator){heap_resize, &heap}, &e), PG_E_OK);
+    assert_true(p[0].scalar < 0);
+}
+
+/* ---- splits ---- */
+
+typedef struct fixture {
+    bench_rows rows;
+    pg_catalog *catalog;
+    bench *b;
+    bench_point *points;
+    size_t count;
+    arena a;
+} fixture;
+
+static void open_all(fixture *f, const char *content, bool keep)
+{
+    pg_error e = PG_ERROR_INIT;
+    start(&f->rows);
+    arena_init(&f->a, (allocator){heap_resize, &heap}, 0);
+    pg_code code = content ? PARSE(&f->rows, content, &e) : bench_read_builtin(&f->rows, false, &e);
+    if (code) fail_msg("%s %s %s", e.source, e.path, e.text);
+    assert_int_equal(pg_catalog_open(&f->catalog, &(pg_catalog_options){.no_user_files = true}, &e), PG_E_OK);
+    assert_int_equal(bench_open(&f->b, &f->rows, f->catalog, &(bench_options){.keep = keep}, &e), PG_E_OK);
+    f->points = bench_points(f->b, &f->count);
+}
+
+static void close_all(fixture *f)
+{
+    bench_free(f->b);
+    pg_catalog_free(f->catalog);
+    bench_rows_free(&f->rows);
+    arena_free(&f->a);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return !strcmp(a ? a : "", b ? b : "");
+}
+
+/* The built-in points: all can be read, nearly all can be predicted, and no group is on both sides of a split. */
+static void splits_never_mix_groups(void **state)
+{
+    (void)state;
+    fixture f;
+    open_all(&f, NULL, false);
+    assert_true(f.count > 2000);
+    size_t known = 0, sourced = 0;
+    for (size_t i = 0; i < f.count; i++) {
+        known += !f.points[i].skipped;
+        sourced += f.points[i].row->source != NULL && f.points[i].row->url != NULL;
+    }
+    assert_true(known * 10 >= f.count * 9);
+    assert_int_equal(sourced, f.count);
+    size_t stride = f.count / 400;
+    for (size_t i = 0; i < f.count; i += stride) {
+        for (size_t k = 0; k < f.count; k += stride / 2 + 1) {
+            const bench_point *p = &f.points[i], *q = &f.points[k];
+            char a[600], b[600];
+            bool gpu = p->gpu == q->gpu, model = !strcmp(p->row->model, q->row->model);
+            bool same = gpu && model && same_text(bench_runtime(p->row), bench_runtime(q->row)) &&
+                        same_text(bench_precision(p->row), bench_precision(q->row));
+            for (int kind = SPLIT_GPU; kind <= SPLIT_RANDOM; kind++) {
+                const char *x = split_group(p, (split_kind)kind, a, sizeof a),
+                           *y = split_group(q, (split_kind)kind, b, sizeof b);
+                if (same) assert_true(same_text(x, y));
+                if (kind == SPLIT_GPU && gpu) assert_true(same_text(x, y));
+                if (kind == SPLIT_FAMILY && !strcmp(p->family, q->family)) assert_true(same_text(x, y));
+            }
+        }
+    }
+    close_all(&f);
+}
+
+static void boards_of_a_chip_go_together(void **state)
+{
+    (void)state;
+    static const char *const pairs[][3] = {{"a100", "a100_pcie_40gb", "y"},
+                                           {"v100", "v100_sxm_16gb", "y"},
+                                           {"h100", "h100_pcie", "y"},
+                                           {"h100", "h200", "n"},
+                                           {"a10", "a100", "n"},
+                                           {"rtx4090", "rtx3090", "n"},
+                                           {"rtx_pro_6000", "rtx_a6000", "n"},
+                                           {"b200", "gb200", "n"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        made m[2];
+        char a[64], b[64];
+        bench_point p = point_of(&m[0], "x", pairs[i][0], 1, 1), q = point_of(&m[1], "x", pairs[i][1], 1, 1);
+        bool same = !strcmp(split_group(&p, SPLIT_GPU, a, sizeof a), split_group(&q, SPLIT_GPU, b, sizeof b));
+        assert_int_equal(same, pairs[i][2][0] == 'y');
+    }
+}
+
+#define ENGINE(model, gpu, value)                                                                            \
+    "{\"model\": \"" model "\", \"gpu\": \"" gpu "\", \"batch\": 64, \"precision\": \"fp16\", \"runtime\": " \
+    "\"tensorrt\", \"metric\": \"latency_ms\", \"value\": " value "}"
+#define COMPILED(model, gpu, value)                                                                          \
+    "{\"model\": \"" model "\", \"gpu\": \"" gpu "\", \"batch\": 64, \"precision\": \"fp16\", \"runtime\": " \
+    "\"pytorch-compile\", \"metric\": \"latency_ms\", \"value\": " value "}"
+
+static void run_split(fixture *f, split_kind kind)
+{
+    pg_error e = PG_ERROR_INIT;
+    split_fold *folds;
+    size_t fold_count;
+    bool *test = ARENA_ARRAY(&f->a, bool, f->count);
+    memset(test, true, f->count);
+    split_options o = {.kind = kind, .test = test};
+    fit_snapshot *before = fit_save(f->catalog, &f->a);
+    assert_int_equal(split_run(&folds, &fold_count, f->b, f->catalog, &o, &f->a, &e), PG_E_OK);
+    fit_snapshot *after = fit_save(f->catalog, &f->a);
+    assert_true(fit_same(before, after));
+    assert_true(fold_count > 1);
+}
+
+/* What a test row says must not change what is predicted for it, while it changes what is predicted for others. */
+static void nothing_leaks_from_a_test_row(void **state)
+{
+    (void)state;
+    fixture f, g;
+    open_all(&f,
+             "{\"benchmarks\": [" ENGINE("resnet50", "t4", "30") "," ENGINE("mobilenet_v2", "t4", "10") "," ENGINE(
+                 "resnet50", "a100", "5") "," ENGINE("mobilenet_v2", "a100", "2") "," COMPILED("resnet50", "rtx4090",
+                                                                                               "9") "]}",
+             true);
+    open_all(&g,
+             "{\"benchmarks\": [" ENGINE("resnet50", "t4", "30") "," ENGINE("mobilenet_v2", "t4", "10") "," ENGINE(
+                 "resnet50", "a100", "15") "," ENGINE("mobilenet_v2", "a100", "6") "," COMPILED("resnet50", "rtx4090",
+                                                                                                "1") "]}",
+             true);
+    assert_string_equal(f.points[4].p.basis, "calibrated");
+    run_split(&f, SPLIT_GPU);
+    run_split(&g, SPLIT_GPU);
+    near(f.points[2].predicted, g.points[2].predicted);
+    near(f.points[3].predicted, g.points[3].predicted);
+    assert_true(fabs(f.points[0].predicted / g.points[0].predicted - 1) > 0.05);
+    assert_string_equal(f.points[2].fold, "a100");
+    /* alone on its GPU and in its runtime: nothing to fit on, so it is predicted from the start values, as an unmeasured GPU */
+    near(f.points[4].predicted, g.points[4].predicted);
+    assert_string_equal(f.points[4].p.basis, "transferred");
+    close_all(&f);
+    close_all(&g);
+}
+
+static void fits_find_what_made_the_data(void **state)
+{
+    (void)state;
+    fixture f;
+    fit_steps steps;
+    pg_error e = PG_ERROR_INIT;
+    open_all(&f,
+             "{\"benchmarks\": [" ENGINE("resnet50", "t4", "30") "," ENGINE("mobilenet_v2", "t4", "10") "," ENGINE(
+                 "resnet50", "a100", "5") "," ENGINE("mobilenet_v2", "a100", "2") "]}",
+             true);
+    assert_int_equal(fit_steps_read(&steps, f.catalog, &f.a, &e), PG_E_OK);
+    assert_null(fit_step_find(&steps, "none", &e));
+    const fit_step *s = fit_step_find(&steps, "engines", NULL);
+    assert_non_null(s);
+    double *at = s->constants[0].at, truth = *at;
+    for (size_t i = 0; i < f.count; i++) {
+        assert_true(fit_step_takes(s, &f.points[i]));
+        f.rows.rows[i].value = f.points[i].predicted;
+    }
+    *at = truth * 0.6;
+    fit_problem p = {.points = f.points,
+                     .count = f.count,
+                     .constants = s->constants,
+                     .constant_count = 1,
+                     .rounds = 1,
+                     .evaluations = 200};
+    assert_int_equal(fit_run(&p, &e), PG_E_OK);
+    assert_true(p.before > 0.1 && p.after < 1e-3);
+    assert_true(fabs(*at / truth - 1) < 0.01);
+    close_all(&f);
+}
+
+static void every_builtin_file_is_read(void **state)
+{
+    (void)state;
+    bench_rows r;
+    pg_error e = PG_ERROR_INIT;
+    start(&r);
+    assert_int_equal(bench_read_builtin(&r, false, &e), PG_E_OK);
+    DIR *d = opendir(TEST_ROOT "/data/benchmarks");
+    assert_non_null(d);
+    for (const struct dirent *entry; (entry = readdir(d));) {
+        if (!strstr(entry->d_name, ".json")) continue;
+        bool found = false;
+        for (size_t i = 0; i < r.count && !found; i++)
+            found = !strncmp(entry->d_name, r.rows[i].file, strlen(r.rows[i].file));
+        if (!found) fail_msg("data/benchmarks/%s is not in bench/builtin.def", entry->d_name);
+    }
+    closedir(d);
+    size_t all = r.count;
+    bench_rows_free(&r);
+    start(&r);
+    assert_int_equal(bench_read_builtin(&r, true, &e), PG_E_OK);
+    assert_true(r.count > 0 && r.count < all);
+    for (size_t i = 0; i < r.count; i++) assert_memory_equal(r.rows[i].model, "op:", 3);
+    bench_rows_free(&r);
+}
+
+static void plots_are_drawn(void **state)
+{
+    (void)state;
+    made m[40];
+    static const char *const gpus[] = {"g0",  "g1",  "g2",  "g3",  "g4",  "g5",  "g6",  "g7",  "g8",  "g9",
+                                       "g10", "g11", "g12", "g13", "g14", "g15", "g16", "g17", "g18", "<&>"};
+    bench_point p[40];
+    buffer out;
+    for (int i = 0; i < 40; i++) p[i] = point_of(&m[i], "a", gpus[i / 2], 0.02 * (i + 1), 0.03 * (i + 1));
+    for (size_t n = 0; n <= 40; n += 20) {
+        buffer_init(&out, (allocator){heap_resize, &heap});
+        render_plot(&out, p, n, "a < b & c");
+        assert_false(out.failed);
+        assert_non_null(strstr(out.ptr, "a &lt; b &amp; c"));
+        assert_non_null(strstr(out.ptr, "</svg>\n"));
+        assert_true((strstr(out.ptr, "100 \xc2\xb5s") != NULL) == (n > 0) || n == 20);
+        assert_true((strstr(out.ptr, ">others: ") != NULL) == (n == 40));
+        assert_null(strstr(out.ptr, "nan"));
+        assert_null(strstr(out.ptr, "inf"));
+        buffer_free(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +637,15 @@ int main(void)
         cmocka_unit_test(paths_are_relative_to_the_file),
         cmocka_unit_test(rows_are_predicted_or_skipped),
         cmocka_unit_test(families_come_from_names),
+        cmocka_unit_test(statistics_are_as_by_hand),
+        cmocka_unit_test(summaries_group),
+        cmocka_unit_test(scalars_leave_the_family_out),
+        cmocka_unit_test(splits_never_mix_groups),
+        cmocka_unit_test(boards_of_a_chip_go_together),
+        cmocka_unit_test(nothing_leaks_from_a_test_row),
+        cmocka_unit_test(fits_find_what_made_the_data),
+        cmocka_unit_test(every_builtin_file_is_read),
+        cmocka_unit_test(plots_are_drawn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

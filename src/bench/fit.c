@@ -1,0 +1,225 @@
+#include "bench/fit.h"
+
+#include <nlopt.h>
+
+#include "api/api.h"
+
+static const struct {
+    const char *name;
+    size_t offset;
+    double low, high;
+} runtime_fields[] = {
+#define FIELD(name, low, high)                            \
+    {                                                     \
+#name, offsetof(runtime_profile, name), low, high \
+    }
+    FIELD(host_us, 0.5, 80),        FIELD(host_view_us, 0, 20),       FIELD(host_step_us, 0, 500),
+    FIELD(conv_speed, 0.3, 2.5),    FIELD(depthwise_speed, 0.3, 8),   FIELD(gemm_speed, 0.3, 2.5),
+    FIELD(attention_speed, 0.3, 4), FIELD(pointwise_speed, 0.3, 1.3), FIELD(lone_pointwise_us, 0, 200),
+    FIELD(lone_softmax_us, 0, 200), FIELD(lone_norm_us, 0, 200),      FIELD(lone_gemm_us, 0, 200),
+    FIELD(lone_bmm_us, 0, 200),     FIELD(lone_conv_us, 0, 200),
+#undef FIELD
+};
+
+static bool find_cost(fit_constant *out, api_config *c, const char *name)
+{
+    for (int i = 0; i < COST_CONSTANTS; i++) {
+        char full[80];
+        format_text(full, sizeof full, "%s.%s", cost_constant_table[i].table, cost_constant_table[i].name);
+        if (strcmp(full, name) != 0) continue;
+        out->at = cost_constant_at(&c->cost, i);
+        out->low = cost_constant_table[i].lower;
+        out->high = cost_constant_table[i].upper;
+        return true;
+    }
+    return false;
+}
+
+static bool find_runtime(fit_constant *out, api_config *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->n_runtimes; i++)
+        for (size_t k = 0; k < sizeof runtime_fields / sizeof runtime_fields[0]; k++) {
+            char full[80];
+            format_text(full, sizeof full, "%.*s.%s", STR_ARG(c->runtimes[i].key), runtime_fields[k].name);
+            if (strcmp(full, name) != 0) continue;
+            out->at = (double *)(void *)((char *)&c->runtimes[i] + runtime_fields[k].offset);
+            out->low = runtime_fields[k].low;
+            out->high = runtime_fields[k].high;
+            return true;
+        }
+    return false;
+}
+
+/* "levels.pytorch.rtx4090.memory" */
+static bool find_level(fit_constant *out, api_config *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->n_levels; i++)
+        for (int memory = 0; memory < 2; memory++) {
+            char full[160];
+            gpu_level *l = &c->levels[i];
+            format_text(full, sizeof full, "levels.%.*s.%.*s.%s", STR_ARG(l->runtime), STR_ARG(l->gpu),
+                        memory ? "memory" : "compute");
+            if (strcmp(full, name) != 0) continue;
+            out->at = memory ? &l->memory : &l->compute;
+            out->low = 0.5;
+            out->high = 1.5;
+            return true;
+        }
+    return false;
+}
+
+pg_code fit_find(fit_constant *out, pg_catalog *catalog, const char *name, pg_error *e)
+{
+    api_config *c = &catalog->config;
+    *out = (fit_constant){.start = NAN};
+    format_text(out->name, sizeof out->name, "%s", name);
+    if (find_cost(out, c, name) || find_runtime(out, c, name) || find_level(out, c, name)) return PG_E_OK;
+    if (!strcmp(name, "predict.host_half_years")) {
+        out->at = &c->predict.host_half_years;
+        out->low = 1;
+        out->high = 50;
+        return PG_E_OK;
+    }
+    return error_set(e, PG_E_NOT_FOUND, "there is no constant '%.60s' that a fit may move", name);
+}
+
+/* ---- the loss ---- */
+
+static bool counts(const fit_problem *p, size_t i)
+{
+    const bench_point *at = &p->points[i];
+    return !at->skipped && (p->use ? p->use[i] : bench_seconds(at->row) > 0);
+}
+
+/* Large errors are damped: some rows are other models than their files say. */
+static double damped(double error)
+{
+    double d = fabs(log(1 + error));
+    return d < 0.4 ? d : 0.4 + 0.3 * (d - 0.4);
+}
+
+static double grouped_loss(const fit_problem *p)
+{
+    enum { GROUPS_MOST = 512 };
+    double sum[GROUPS_MOST] = {0}, n[GROUPS_MOST] = {0}, total = 0, groups = 0;
+    int most = p->group_count < GROUPS_MOST ? p->group_count : GROUPS_MOST;
+    for (size_t i = 0; i < p->count; i++) {
+        if (!counts(p, i) || p->group[i] < 0 || p->group[i] >= most) continue;
+        sum[p->group[i]] += damped(p->points[i].error);
+        n[p->group[i]]++;
+    }
+    for (int g = 0; g < most; g++) {
+        if (n[g] <= 0) continue;
+        total += sum[g] / n[g];
+        groups++;
+    }
+    return groups > 0 ? total / groups : -1;
+}
+
+double fit_loss(const fit_problem *p)
+{
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        if (!counts(p, i)) continue;
+        bench_predict_point(&p->points[i]);
+        sum += damped(p->points[i].error);
+        n++;
+    }
+    return p->group ? grouped_loss(p) : n > 0 ? sum / n : -1;
+}
+
+static double objective(unsigned n, const double *x, double *gradient, void *data)
+{
+    const fit_problem *p = data;
+    double pull = 0;
+    (void)gradient;
+    for (unsigned i = 0; i < n; i++) {
+        const fit_constant *c = &p->constants[i];
+        *c->at = x[i];
+        if (p->pull <= 0 || isnan(c->start)) continue;
+        double away = (x[i] - c->start) / (c->high - c->low);
+        pull += away * away;
+    }
+    return fit_loss(p) + p->pull * pull;
+}
+
+static double clamp(double x, double low, double high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+pg_code fit_run(fit_problem *p, pg_error *e)
+{
+    double x[FIT_CONSTANTS_MOST], low[FIT_CONSTANTS_MOST], high[FIT_CONSTANTS_MOST], step[FIT_CONSTANTS_MOST];
+    unsigned n = (unsigned)p->constant_count;
+    if (p->constant_count < 1 || p->constant_count > FIT_CONSTANTS_MOST)
+        return error_set(e, PG_E_USAGE, "a fit moves 1 to %d constants", FIT_CONSTANTS_MOST);
+    for (unsigned i = 0; i < n; i++) {
+        const fit_constant *c = &p->constants[i];
+        low[i] = c->low;
+        high[i] = c->high;
+        x[i] = clamp(*c->at, c->low, c->high);
+        step[i] = fmax(fabs(x[i]) * 0.25, (high[i] - low[i]) * 0.01);
+    }
+    p->before = p->after = objective(n, x, NULL, p);
+    for (int round = 0; round < p->rounds; round++) {
+        nlopt_opt opt = nlopt_create(NLOPT_LN_SBPLX, n);
+        if (!opt) return error_nomem(e, NULL);
+        nlopt_set_lower_bounds(opt, low);
+        nlopt_set_upper_bounds(opt, high);
+        nlopt_set_min_objective(opt, objective, p);
+        nlopt_set_initial_step(opt, step);
+        nlopt_set_ftol_rel(opt, 1e-4);
+        nlopt_set_maxeval(opt, p->evaluations * p->constant_count);
+        nlopt_optimize(opt, x, &p->after);
+        nlopt_destroy(opt);
+        if (p->progress) p->progress(p->ud, round + 1, p->after);
+    }
+    p->after = objective(n, x, NULL, p);
+    return PG_E_OK;
+}
+
+/* ---- snapshots ---- */
+
+struct fit_snapshot {
+    cost_constants cost;
+    predict_constants predict;
+    runtime_profile *runtimes;
+    uint32_t n_runtimes;
+    gpu_level *levels;
+    uint32_t n_levels;
+};
+
+fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
+{
+    const api_config *c = &catalog->config;
+    fit_snapshot *s = ARENA_NEW(a, fit_snapshot);
+    if (!s) return NULL;
+    s->cost = c->cost;
+    s->predict = c->predict;
+    s->runtimes = ARENA_ARRAY(a, runtime_profile, c->n_runtimes);
+    s->levels = ARENA_ARRAY(a, gpu_level, c->n_levels);
+    if (!s->runtimes || !s->levels) return NULL;
+    s->n_levels = c->n_levels;
+    if (c->n_levels) memcpy(s->levels, c->levels, c->n_levels * sizeof *s->levels);
+    s->n_runtimes = c->n_runtimes;
+    memcpy(s->runtimes, c->runtimes, c->n_runtimes * sizeof *s->runtimes);
+    return s;
+}
+
+void fit_restore(pg_catalog *catalog, const fit_snapshot *s)
+{
+    api_config *c = &catalog->config;
+    c->cost = s->cost;
+    c->predict = s->predict;
+    memcpy(c->runtimes, s->runtimes, c->n_runtimes * sizeof *s->runtimes);
+    if (c->n_levels) memcpy(c->levels, s->levels, c->n_levels * sizeof *s->levels);
+}
+
+bool fit_same(const fit_snapshot *a, const fit_snapshot *b)
+{
+    return a->n_runtimes == b->n_runtimes && !memcmp(&a->cost, &b->cost, sizeof a->cost) &&
+           !memcmp(&a->predict, &b->predict, sizeof a->predict) &&
+           !memcmp(a->runtimes, b->runtimes, a->n_runtimes * sizeof *a->runtimes) &&
+           (!a->n_levels || !memcmp(a->levels, b->levels, a->n_levels * sizeof *a->levels));
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Makes the tables of docs/accuracy.md anew, each between its markers, from what `phantom-gpu validate --json` says today.
+
+usage: accuracy_tables.py DATA PROGRAM [SECTION...]
+DATA: a folder with tools/benchmarks.py and the tables it reads (not in this repository); without it only the sections on built-in
+points are made. Sections are the names in the markers, `<!-- table: NAME -->` ... `<!-- end -->`; without any: all.
+"""
+import json, os, re, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DATA, PROGRAM, ONLY = sys.argv[1], sys.argv[2], sys.argv[3:]
+PAGE = HERE + '/docs/accuracy.md'
+SPLITS = {None: 'in sample', 'family': 'families left out', 'gpu': 'GPUs left out', 'random': 'rows left out (optimistic)'}
+BUILTIN = HERE + '/data/benchmarks/'
+work = tempfile.TemporaryDirectory()
+
+# name: (suite of benchmarks.py or built-in file, rows at most where splits are fitted, splits, group that gets rows of its own)
+SECTIONS = {
+    'images': ('timm', 0, [None, 'family', 'gpu', 'random'], 'by_gpu'),
+    'compiled': ('timm-compile', 0, [None, 'family', 'gpu'], 'by_gpu'),
+    'training': ('timm-train', 0, [None, 'family', 'gpu'], 'by_gpu'),
+    'gemm': ('gemm', 4000, [None, 'gpu'], 'by_gpu'),
+    'gemm-precision': ('gemm', 4000, [None], 'by_precision'),
+    'attention': ('attention', 4000, [None, 'gpu'], 'by_gpu'),
+    'attention-kind': ('attention', 4000, [None], 'by_family'),
+    'fp32': (['fp32-gemm', 'fp32-conv', 'fp32-vector'], 2000, [None, 'gpu'], 'by_gpu'),
+    'fp32-kind': (['fp32-gemm', 'fp32-conv', 'fp32-vector'], 2000, [None], 'by_family'),
+    'vendor': ('vendor', 0, [None], 'by_gpu'),
+    'vendor-training': ('vendor-train', 0, [None], 'by_gpu'),
+    'builtin': (None, 0, [None, 'family', 'gpu'], 'by_file'),
+    'builtin-runtime': (None, 0, [None], 'by_runtime'),
+    'pytorch': ('deeplearningexamples.json', 0, [None, 'gpu'], 'by_gpu'),
+    'encoders': ('fastertransformer.json', 0, [None, 'gpu'], 'by_gpu'),
+    'engines': ('mlperf.json', 0, [None, 'gpu'], 'by_gpu'),
+}
+
+
+def suite_file(suite, limit):
+    """A benchmark file of a suite, made once."""
+    if suite.endswith('.json'): return BUILTIN + suite
+    out = f'{work.name}/{suite}-{limit}.json'
+    if not os.path.exists(out):
+        subprocess.run([sys.executable, DATA + '/tools/benchmarks.py', suite, out, '--models', models(), '--limit', str(limit)],
+                       check=True, stdout=subprocess.DEVNULL)
+    return out
+
+
+def models():
+    folder = os.environ.get('TIMM_MODELS') or work.name + '/timm'
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+        subprocess.run(['tar', '-xJf', DATA + '/models/timm.tar.xz', '-C', folder], check=True)
+    return folder
+
+
+def summary(suite, limit, split):
+    command = [PROGRAM, 'validate', '--json']
+    for s in suite if isinstance(suite, list) else [suite] if suite else []:
+        command += ['--benchmark-data', suite_file(s, limit if split else 0)]
+    if split: command += ['--split', split]
+    r = subprocess.run(command, capture_output=True, text=True)
+    if r.returncode: sys.exit(f'{" ".join(command)}: {r.stderr}')
+    return json.loads(r.stdout)['summary']
+
+
+def percent(x, sign=''):
+    return '-' if x is None else f'{100 * x:{sign}.1f}'
+
+
+def line(name, s):
+    base = s['baselines']
+    return '| ' + ' | '.join([name, str(s['count']), percent(s['mape']), percent(s['median']), percent(s['p90']), percent(s['bias'], '+'),
+                              percent(s['within_10']), percent(s['within_25']), percent(s['interval_coverage']),
+                              percent(base['roofline']['mape']), percent(base['scalar']['mape'])]) + ' |'
+
+
+def table(suite, limit, splits, group):
+    lines = ['| what | points | MAPE | median | p90 | bias | within 10 % | within 25 % | in interval | roofline | scalar |',
+             '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |']
+    skipped = 0
+    for split in splits:
+        s = summary(suite, limit, split)
+        if not split: skipped = s['skipped']
+        if not s['count']: return f"Not predicted yet: all {s['skipped']} rows are skipped."
+        lines.append(line(f'**{SPLITS[split]}**', s))
+        names = sorted(s[group], key=lambda n: -s[group][n]['count'])[:16]
+        lines += [line(f'{os.path.basename(n).split("-0.json")[0]}, {SPLITS[split]}', s[group][n]) for n in names if len(s[group]) > 1]
+    return '\n'.join(lines) + (f'\n\n{skipped} rows were skipped.' if skipped else '')
+
+
+def main():
+    with open(PAGE) as f: page = f.read()
+    for name in re.findall(r'<!-- table: (\S+) -->', page):
+        suite = SECTIONS[name][0]
+        needs_data = suite is not None and not str(suite).endswith('.json')
+        if ONLY and name not in ONLY or needs_data and not os.path.isdir(DATA + '/data'): continue
+        print(name, flush=True)
+        made = table(*SECTIONS[name])
+        page = re.sub(rf'(<!-- table: {name} -->\n).*?(<!-- end -->)', lambda m: m[1] + made + '\n' + m[2], page, flags=re.S)
+    with open(PAGE + '.new', 'w') as f: f.write(page)
+    os.replace(PAGE + '.new', PAGE)
+
+
+main()
