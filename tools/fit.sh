@@ -41,15 +41,15 @@ PY
 
 "$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
     --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
-# The pooled constants are fitted without the levels of single GPUs, which come last.
-awk '/^\[/ { level = /^\[levels\./ } level && /^(compute|memory) = / { $3 = "1.0" } { print }' "$here/data/runtimes.toml" >"$work/runtimes.toml"
-cp "$work/runtimes.toml" "$here/data/runtimes.toml"
+ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --reset --write "$here/data"
 models --rounds 3 --fit images "$work/timm.json"
 models --rounds 3 --fit compiled "$work/timm-compile.json"
 models --rounds 3 --fit host "$work/host.json"
 models --rounds 3 --fit training "$work/timm-train.json"
 models --rounds 3 --fit engines "$work/mlperf.json"
 models --rounds 3 --fit recurrent "$work/recurrent.json"
+models --fit levels "$work/timm.json"
+models --fit levels-compiled "$work/timm-compile.json"
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow

@@ -283,6 +283,8 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .interval = is_calibrated(p, s) ? s->performance[p->model->family].interval : 0,
                              .host_known = s->host_factor > 0,
                              .level = level_of(p, s),
+                             .strange = measured && (basis_of(p, s) != BASIS_CALIBRATED ||
+                                                     basis_of(p, p->measured_gpu->spec) != BASIS_CALIBRATED),
                              .measured = !measured ? NULL
                                        : there     ? &p->measured_again
                                                    : &p->measured};

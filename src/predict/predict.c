@@ -114,7 +114,7 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
     if (!opt->measured) return w;
     if (opt->measured->again) return pc->interval_again;
     double known = opt->measured->gpu_known + s->parts.host * (opt->measured->host_known - opt->measured->gpu_known);
-    return w * (1 - known * (1 - pc->measured_interval));
+    return w * (1 - known * (1 - (opt->strange ? pc->measured_interval_strange : pc->measured_interval)));
 }
 
 measured_scale predict_measured(const step_prediction *there, double seconds, const predict_constants *pc, bool again)
