@@ -222,7 +222,7 @@ static bool is_whole(const planner *p, const kernel *f)
     double in = s->in / s->groups, out = s->out / s->groups;
     if (!p->opt.legacy || !f->channels_last || f->kind != KERNEL_CONV || f->math == PREC_FP32 || s->groups < 2)
         return false;
-    return in != out || in > 32 || (in > 4 && fmod(in, 8) != 0);
+    return in != out || in > 32 || (in > 4 && !plan_multiple(in, 8));
 }
 
 static void conv_backward(planner *p)

@@ -107,6 +107,12 @@ bool view_reshape(planner *p, uint32_t in, uint32_t out);
 /* True when the leading dims of a matrix operand can be walked as one (no copy for a batched product). */
 bool view_batchable(const planner *p, uint32_t t);
 
+static inline bool plan_multiple(double x, double of)
+{
+    double parts = x / of;
+    return !(parts < 1e15) || (double)(int64_t)parts == parts;
+}
+
 /* ---- train.c: a training step around the forward pass ---- */
 /* What the forward pass leaves behind for the backward pass, per unit. */
 typedef struct unit_trace {
