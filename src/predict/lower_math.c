@@ -177,7 +177,7 @@ static conv_shape conv_of(const planner *p, uint32_t x, uint32_t w, uint32_t out
 /* PyTorch adds a convolution's bias, and runs its batch normalisation, in kernels of their own over the result. */
 static void after_conv(planner *p, uint32_t out, bool norm)
 {
-    double n = p->v[out].elements;
+    double n = p->v[out].elements > 0 ? p->v[out].elements : 0;
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * (norm ? 2 : 1));
     plan_read(p, &k, out);
     k.write_bytes = p->v[out].stored * p->v[out].width;
