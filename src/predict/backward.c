@@ -568,7 +568,10 @@ static void cluster_backward(planner *p, uint32_t c)
         for (uint32_t n = 0; n < u->n_in; n++) {
             uint32_t t = unit_in(p->us, u)[n];
             if (t == NO_TENSOR || p->v[t].virtual) continue;
-            if (backward_keeps(p, u) & (n < 16 ? 1u << n : 0)) read_saved(p, &k, t);
+            if (backward_keeps(p, u) & (n < 16 ? 1u << n : 0)) {
+                read_saved(p, &k, t);
+                if (!is_weight(p, t)) read_saved(p, &sums, t); /* the sums multiply the gradients by it */
+            }
             if (!wanted(p, t)) continue;
             if (is_weight(p, t)) weights = true;
             else k.write_bytes += elements(p, t) * backward_width(p, t);

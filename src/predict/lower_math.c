@@ -219,7 +219,7 @@ void lower_conv(planner *p)
     kernel k = math_kernel(math_of(p, p->rt->conv_tf32), KERNEL_CONV);
     bool last = p->rt->channels_last || is_channels_last(p, x);
     prepare(p, x, !last);
-    if (p->train && !last && p->opt.channels_last &&
+    if (p->train && !last && p->opt.channels_last && p->v[x].elements > 0 &&
         plan_shape(p, x)->rank == 4) { /* PyTorch: channels-last weights decide */
         plan_relayout(p, x);
         last = true;
