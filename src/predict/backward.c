@@ -260,9 +260,15 @@ static void attention_backward(planner *p)
 {
     const kernel *found = main_kernel(p);
     uint32_t out = plan_out(p, 0);
-    if (!found || found->kind != KERNEL_ATTENTION) return;
+    if (!found || (found->kind != KERNEL_ATTENTION && found->kind != KERNEL_GEMM)) return;
     kernel k;
     memcpy(&k, found, sizeof k);
+    if (k.kind == KERNEL_GEMM) {
+        attention_plain_backward(p, &k);
+        for (uint32_t i = 0; i < p->u->n_in; i++)
+            if (wants(p, i)) backward_give(p, plan_in(p, i));
+        return;
+    }
     double width = p->v[out].width, wrote = 0;
     k.pass = PASS_DGRAD;
     k.flops *= 2.5;

@@ -320,6 +320,10 @@ void lower_attention(planner *p)
     else
         for (uint32_t i = 0; i < 3; i++) prepare(p, plan_in(p, i), false);
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
+    if (p->train && p->opt.legacy && h.projected == 0 && p->u->n_in >= 3 && !p->cluster_of[p->ui]) {
+        attention_plain(p, &h.s, k.math, half_width(p));
+        return;
+    }
     k.shape.attention = h.s;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;
