@@ -42,6 +42,7 @@ static const schema_field runtime_fields[] = {
     FLAG(skip_quantize),
     FLAG(paged_cache),
     FLAG(pack_queries),
+    FLAG(single_head_kernel),
     REAL(runtime_profile, quantize_kernels, 0, 16),
     REAL(runtime_profile, quantize_bytes, 0, 64),
     FLAG(quantize_rows),

@@ -56,8 +56,9 @@ static bool is_decode(const kernel *k)
     return k->shape.attention.q_len <= 16 && k->shape.attention.kv_len > k->shape.attention.q_len;
 }
 
-static double speed_of(const runtime_profile *rt, const kernel *k)
+static double speed_of(const runtime_profile *rt, const kernel *k, bool lone)
 {
+    if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
     switch (k->kind) {
     case KERNEL_CONV: return rt->conv_speed;
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
@@ -78,7 +79,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.seconds = c.ideal_s;
         c.launches = 1;
     } else {
-        double before = c.seconds / g->family_speed, speed = speed_of(p->runtime, &p->kernels[i].k) * g->family_speed;
+        double before = c.seconds / g->family_speed, speed = speed_of(p->runtime, &p->kernels[i].k, p->lone) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);

@@ -25,6 +25,7 @@ typedef struct runtime_profile {
 
     bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
     bool pack_queries;       /* ... and copies the queries */
+    bool single_head_kernel;     /* a decode kernel of its own where no heads share keys */
     double quantize_kernels; /* kernels that turn a product's input into FP8 */
     double quantize_bytes;   /* ... and what they move for each of its elements */
     bool quantize_rows;      /* ... with a thread block for each row */
