@@ -83,5 +83,5 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     out->memory_s = cost_max(cost_memory_time(g, t, 1), decode ? pull : 0);
     cost_finish(g, out, t);
     double around = decode ? c->attention_decode_us + (shared ? c->attention_group_us : 0) : c->attention_prefill_us;
-    out->seconds += around * 1e-6;
+    out->seconds += around * 1e-6 + c->attention_around_clocks * g->tick;
 }
