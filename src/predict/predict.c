@@ -56,7 +56,7 @@ static bool is_decode(const kernel *k)
     return k->shape.attention.q_len <= 16 && k->shape.attention.kv_len > k->shape.attention.q_len;
 }
 
-static double speed_of(const runtime_profile *rt, const kernel *k, bool lone)
+static double speed_of(const runtime_profile *rt, const kernel *k, bool lone, const gpu_spec *s)
 {
     if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
     switch (k->kind) {
@@ -64,8 +64,8 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool lone)
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
     case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
-        if (rt->fp8_speed > 0 && k->math == PREC_FP8) return rt->fp8_speed;
-        if (rt->fp4_speed > 0 && k->math == PREC_FP4) return rt->fp4_speed;
+        if (rt->fp8_speed > 0 && k->math == PREC_FP8 && s->tflops[PREC_FP8] > 0) return rt->fp8_speed;
+        if (rt->fp4_speed > 0 && k->math == PREC_FP4 && s->tflops[PREC_FP4] > 0) return rt->fp4_speed;
         return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
     default: return rt->pointwise_speed;
@@ -79,7 +79,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.seconds = c.ideal_s;
         c.launches = 1;
     } else {
-        double before = c.seconds / g->family_speed, speed = speed_of(p->runtime, &p->kernels[i].k, p->lone) * g->family_speed;
+        double before = c.seconds / g->family_speed, speed = speed_of(p->runtime, &p->kernels[i].k, p->lone, g->spec) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -124,14 +124,14 @@ static double power_of(const step_prediction *s, const gpu_spec *spec, const pre
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
-static double lone_host_us(const kernel_plan *p)
+static double lone_host_us(const kernel_plan *p, double launches)
 {
     const runtime_profile *rt = p->runtime;
     if (!p->lone || !p->n_kernels) return 0;
     const kernel *k = &p->kernels[p->n_kernels - 1].k;
     switch (k->kind) {
     case KERNEL_CONV:
-    case KERNEL_DEPTHWISE: return rt->lone_conv_us;
+    case KERNEL_DEPTHWISE: return rt->lone_conv_us + (launches - 1) * rt->lone_launch_us;
     case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
     case KERNEL_NORM: return rt->lone_norm_us;
     case KERNEL_SOFTMAX: return rt->lone_softmax_us;
@@ -144,12 +144,13 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
 {
     step_prediction s;
     memset(&s, 0, sizeof s);
-    double ideal_compute = 0;
+    double ideal_compute = 0, launches = 1;
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         double n = p->kernels[i].count;
         kernel_cost c = predict_kernel(p, i, g, opt);
         const kernel *k = &p->kernels[i].k;
         s.gpu_s += n * c.seconds;
+        launches = c.launches;
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
@@ -157,7 +158,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
-    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
+    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p, launches), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
         first = s.host_s * rt->lone_first;
