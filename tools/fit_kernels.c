@@ -228,7 +228,7 @@ static const struct step {
     {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60, 1},
     {"gemm.fp8 gemm.fp4 ", "vllm.fp8_speed vllm.fp4_speed tensorrt-llm.fp8_speed tensorrt-llm.fp4_speed ", 100, 0},
     {"layernorm.fp32 softmax.fp32 vector.fp32 ",
-     "vector.rows_clocks vector.rows_share vector.row_clocks vector.warp_clocks vector.flop_share memory.gp100_share "
+     "vector.rows_clocks vector.rows_share vector.warp_share vector.row_clocks vector.warp_clocks vector.flop_share memory.gp100_share "
      "pytorch.lone_unary_us pytorch.lone_binary_us pytorch.lone_softmax_us pytorch.lone_norm_us pytorch.lone_first ",
      3000, 0.1},
     {"gemm.fp32 bmm.fp32 conv.fp32 ", "pytorch.lone_gemm_us pytorch.lone_bmm_us pytorch.lone_conv_us pytorch.lone_launch_us ", 200, 0},
