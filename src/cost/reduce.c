@@ -32,6 +32,7 @@ void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     out->compute_s += k->shape.rows.rows / g->sms * row_clocks(c, k) * g->tick;
     t.total += rows_again(k) * k->read_bytes;
     bool warp = k->kind == KERNEL_SOFTMAX && k->shape.rows.cols <= WARP_ROW;
-    out->memory_s = cost_memory_time(g, t, warp ? c->vector_warp_share : c->vector_rows_share) + c->vector_rows_clocks * g->tick;
+    out->memory_s = cost_memory_time(g, t, warp ? c->vector_warp_share : c->vector_rows_share) +
+                    c->vector_rows_clocks * g->tick;
     cost_finish(g, out, t);
 }

@@ -79,7 +79,8 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.seconds = c.ideal_s;
         c.launches = 1;
     } else {
-        double before = c.seconds / g->family_speed, speed = speed_of(p->runtime, &p->kernels[i].k, p->lone, g->spec) * g->family_speed;
+        double before = c.seconds / g->family_speed,
+               speed = speed_of(p->runtime, &p->kernels[i].k, p->lone, g->spec) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -109,7 +110,11 @@ static double interval_of(const kernel_plan *p, const predict_constants *pc, con
                                                : pc->interval_specification;
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
     if (host_bound && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
-    if (opt->fast_mode) w = 1.0;                                    /* a roofline is a bound, not an estimate */
+    if (p->lone && p->runtime->lone_interval > 0 && opt->basis != BASIS_SPECIFICATION) {
+        kernel_kind k = p->n_kernels ? p->kernels[p->n_kernels - 1].k.kind : KERNEL_OTHER;
+        w = p->runtime->lone_interval * (k == KERNEL_GEMM || k == KERNEL_CONV || k == KERNEL_ATTENTION ? 1 : 0.5);
+    }
+    if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     return w + p->unknown_share * 2;
 }
 
