@@ -43,7 +43,7 @@ json.dump(j, open(sys.argv[1], 'w'))
 PY
 
 "$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
-    --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
+    --fit 3 --rows 250 --out "$here/data/cost_constants.toml" --runtimes "$here/data/runtimes.toml"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --reset --write "$here/data"
 models --rounds 3 --fit images "$work/timm.json"
 models --rounds 3 --fit compiled "$work/timm-compile.json"

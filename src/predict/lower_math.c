@@ -441,6 +441,7 @@ void lower_attention(planner *p)
     if (p->opt.lone && k.math == PREC_FP8) /* a cache in 8 bits */
         p->v[plan_in(p, 1)].width = p->v[plan_in(p, 2)].width = 1;
     k.shape.attention = h.s;
+    k.shape.attention.single = p->rt->single_head_kernel;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;
     if (s->causal) pairs -= s->q_len * (s->q_len - 1) / 2;
