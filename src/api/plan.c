@@ -274,7 +274,6 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     predict_options o = options_of(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
-    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
     step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
     memset(out, 0, sizeof *out);
     out->gpu = gpu->key;

@@ -194,7 +194,10 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     default: cost_elementwise(g, k, t, &out); break;
     }
     double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
-    out.core_j = k->flops * g->joule[k->math] + moved * g->chip_joule;
+    /* A kernel whose own arithmetic passes the limit runs at the clock at which it does not, and each operation takes less. */
+    double limit = g->headroom[k->math] * g->peak[k->math] * out.compute_s;
+    double own = k->flops > limit ? limit / k->flops : 1;
+    out.core_j = k->flops * g->joule[k->math] * own + moved * g->chip_joule;
     out.memory_j = out.dram_bytes * g->dram_joule;
     return out;
 }

@@ -30,10 +30,9 @@ static double sustained_power(const gpu_spec *spec)
     return tdp * within((t - AMBIENT_C) / (DESIGN_C - AMBIENT_C), 0.1, 1);
 }
 
-void power_add(step_energy *e, const predict_gpu *g, const kernel_cost *c, double count)
+void power_add(step_energy *e, const kernel_cost *c, double count)
 {
     double core = c->compute_s < c->seconds ? c->compute_s : c->seconds;
-    (void)g;
     e->core_j += count * c->core_j;
     e->memory_j += count * c->memory_j;
     e->core_s += count * core;
@@ -48,33 +47,41 @@ double power_of_step(const step_energy *e, const predict_gpu *g, const predict_c
     return within(idle + busy + (e->core_j * g->clock_share + e->memory_j) / seconds, idle, tdp);
 }
 
-/* The clock's share of boost at which the step draws what the board can keep up, for ever. An operation's energy goes with the clock
+/* The clock's share of boost at which the step's kernels, one after the other, draw so many watts. An operation's energy goes with the clock
  * (the voltage falls with it), what runs at the clock takes longer, DRAM keeps its own:
  *   idle + (core f + memory) / (core_s / f + rest_s) = power, solved for f. */
-static double power_share(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double seconds)
+static double power_share(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double watts)
 {
-    double idle = board_idle(g->spec, pc), budget = sustained_power(g->spec) - idle;
+    double idle = board_idle(g->spec, pc), budget = watts - idle;
     double core = e->core_j + e->gpu_s * pc->busy_power_share * (board_tdp(g->spec) - idle);
-    double rest = seconds > e->core_s ? seconds - e->core_s : 0;
+    double rest = e->gpu_s - e->core_s;
     if (core <= 0 || core + e->memory_j <= budget * (e->core_s + rest)) return 1;
     if (budget <= 0) return 0.1;
     double b = e->memory_j - budget * rest;
     return within((sqrt(b * b + 4 * core * budget * e->core_s) - b) / (2 * core), 0.1, 1);
 }
 
-/* --real-hardware. A profile's own factor is a limit of its own; the base clock is what the vendor guarantees. */
-void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt)
+/* The clock's share under which a step runs: as much as the power limit leaves and, with --real-hardware, the cooler and a factor of the
+ * profile's own; no less than the base clock, which the vendor guarantees. One operator by itself has its limit in its cost already. */
+double power_clock(const step_energy *e, const predict_gpu *g, const kernel_plan *p, const predict_constants *pc,
+                   const predict_options *opt)
 {
     const gpu_spec *spec = g->spec;
+    double least = 0.1, watts = opt->real_hardware ? sustained_power(spec) : board_tdp(spec);
+    if (opt->fast_mode || (p->lone && !opt->real_hardware)) return 1;
+    double share = power_share(e, g, pc, watts);
+    if (opt->real_hardware && spec->thermal_factor_sustained > 0 && spec->thermal_factor_sustained < share)
+        share = spec->thermal_factor_sustained;
+    if (spec->base_mhz > 0 && spec->boost_mhz > 0) least = within(spec->base_mhz / spec->boost_mhz, 0.1, 1);
+    return within(share, least, 1);
+}
+
+void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt)
+{
     step_energy e = {0, 0, 0, 0};
-    if (!opt->real_hardware || opt->fast_mode) return;
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         kernel_cost c = predict_kernel(p, i, g, opt);
-        power_add(&e, g, &c, p->kernels[i].count);
+        power_add(&e, &c, p->kernels[i].count);
     }
-    double share = power_share(&e, g, pc, e.gpu_s), least = 0.1;
-    if (spec->thermal_factor_sustained > 0 && spec->thermal_factor_sustained < share)
-        share = within(spec->thermal_factor_sustained, 0.1, 1);
-    if (spec->base_mhz > 0 && spec->boost_mhz > 0) least = within(spec->base_mhz / spec->boost_mhz, 0.1, 1);
-    g->clock_share = share > least ? share : least;
+    g->clock_share = power_clock(&e, g, p, pc, opt);
 }

@@ -111,24 +111,42 @@ static double lone_host_us(const kernel_plan *p)
     }
 }
 
-step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
-                             const predict_options *opt)
+/* Sums over all kernels; share of the time that the units would take at their peak. */
+static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_plan *p, const predict_gpu *g,
+                          const predict_options *opt)
 {
-    step_prediction s;
-    memset(&s, 0, sizeof s);
     double ideal_compute = 0;
-    step_energy energy = {0, 0, 0, 0};
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         double n = p->kernels[i].count;
         kernel_cost c = predict_kernel(p, i, g, opt);
         const kernel *k = &p->kernels[i].k;
-        power_add(&energy, g, &c, n);
-        s.gpu_s += n * c.seconds;
-        s.backward_s += p->kernels[i].backward * c.seconds;
-        s.dram_bytes += n * c.dram_bytes;
-        s.bound_s[c.limit] += n * c.seconds;
+        power_add(energy, &c, n);
+        s->gpu_s += n * c.seconds;
+        s->backward_s += p->kernels[i].backward * c.seconds;
+        s->dram_bytes += n * c.dram_bytes;
+        s->bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
         if (peak > 0) ideal_compute += n * k->flops / peak;
+    }
+    return ideal_compute;
+}
+
+step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, const predict_constants *pc,
+                             const predict_options *opt)
+{
+    step_prediction s;
+    predict_gpu slower;
+    const predict_gpu *g = boost;
+    step_energy energy = {0, 0, 0, 0}, again = energy;
+    memset(&s, 0, sizeof s);
+    double ideal_compute = sum_kernels(&s, &energy, p, g, opt), share = power_clock(&energy, g, p, pc, opt);
+    if (share < g->clock_share) {
+        slower = *boost;
+        slower.clock_share = share;
+        g = &slower;
+        memset(&s, 0, sizeof s);
+        ideal_compute = sum_kernels(&s, &again, p, g, opt);
+        energy.gpu_s = again.gpu_s;
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;

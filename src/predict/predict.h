@@ -49,7 +49,7 @@ typedef struct step_prediction {
 typedef struct predict_gpu {
     const gpu_spec *spec;
     cost_gpu cost;
-    double clock_share;  /* sustained over boost; 1 unless real_hardware */
+    double clock_share;  /* of the boost clock, under the power limit */
     double family_speed; /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
@@ -66,10 +66,13 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
 void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                const predict_options *opt);
 /* power.c */
-void power_add(step_energy *e, const predict_gpu *g, const kernel_cost *c, double count);
+void power_add(step_energy *e, const kernel_cost *c, double count);
 /* Mean watts of a board over a step that takes so long on it: from idle power to TDP. */
 double power_of_step(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double seconds);
-/* With real_hardware: sets the clock that the board keeps up under this plan. Call it before the plan is predicted or explained. */
+/* Share of the boost clock that the power limit leaves a step with these energies. */
+double power_clock(const step_energy *e, const predict_gpu *g, const kernel_plan *p, const predict_constants *pc,
+                   const predict_options *opt);
+/* Sets that clock, as predict_step does for itself: for those who look at single kernels. */
 void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
