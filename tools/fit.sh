@@ -7,7 +7,7 @@
 # 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs, boards of one chip
-# under different power limits among them.
+# under different power limits among them. 6. Training on 8 to 64 GPUs, as a share of one GPU's speed.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -36,3 +36,5 @@ models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.dep
 models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
 models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
 models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/power.json" "$work/mlperf.json"
+python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
+ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"

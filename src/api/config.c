@@ -70,6 +70,7 @@ static const schema_field runtime_fields[] = {
 static const schema_field predict_fields[] = {
     REAL(predict_constants, context_mb, 0, 10000),       REAL(predict_constants, context_mb_per_sm, 0, 100),
     REAL(predict_constants, idle_power_share, 0, 1),     REAL(predict_constants, busy_power_share, 0, 1),
+    REAL(predict_constants, straggle_share, 0, 0.5),     REAL(predict_constants, hidden_share, 0, 1),
     REAL(predict_constants, host_half_years, 0.5, 100),  REAL(predict_constants, host_backward, 0, 5),
     REAL(predict_constants, host_optimizer, 0, 5),       REAL(predict_constants, interval_calibrated, 0, 2),
     REAL(predict_constants, interval_transferred, 0, 2), REAL(predict_constants, interval_specification, 0, 2),

@@ -8,6 +8,9 @@
 typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
     double idle_power_share, busy_power_share;
+    double straggle_share,
+        hidden_share;       /* data-parallel training: waiting for the slowest, for each doubling of GPUs, and what
+                                            communication beside the backward pass takes from it; shares of a step, of its time */
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
     double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     double interval_calibrated, interval_transferred, interval_specification, interval_host;
