@@ -7,7 +7,9 @@
 # 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs, boards of one chip
-# under different power limits among them. 6. Training on 8 to 64 GPUs, as a share of one GPU's speed.
+#    under different power limits among them.
+# 6. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
+#    check that on other GPUs. 7. Training on 8 to 64 GPUs, as a share of one GPU's speed.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,9 +21,10 @@ models() { ninja -C "$build" fit_models >/dev/null && "$build/fit_models" --writ
 
 mkdir "$work/timm"
 tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
-for suite in timm timm-compile mlperf; do bench "$suite"; done
+for suite in timm timm-compile timm-train mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
 python3 "$here/tools/power_benchmarks.py" "$data/data/bench/mlperf_inference.csv.gz" "$work/power.json"
+python3 "$here/tools/train_benchmarks.py" small "$data/data/bench/misc.csv.gz" "$work/small.json"
 # Language models are left out there: the table does not give their lengths.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
@@ -36,5 +39,7 @@ models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.dep
 models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
 models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
 models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/power.json" "$work/mlperf.json"
+models --rounds 3 --fit train.wgrad_share,train.whole_share,train.depthwise_miss,train.channel_bytes,train.layout_bytes,train.row_clocks,pytorch.train_pointwise_speed "$work/timm-train.json"
+models --rounds 3 --fit predict.host_backward "$work/small.json"
 python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
 ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"

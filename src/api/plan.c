@@ -207,11 +207,14 @@ const char *pg_plan_warning(const pg_plan *plan, size_t i)
 
 static basis basis_of(const pg_plan *p, const gpu_spec *s)
 {
-    if (!p->runtime->n_measured_on) return BASIS_SPECIFICATION;
+    bool training = p->plan.opt.training;
+    const str *keys = training ? p->runtime->trained_on : p->runtime->measured_on;
+    uint32_t n = training ? p->runtime->n_trained_on : p->runtime->n_measured_on;
+    if (!n) return BASIS_SPECIFICATION;
     if (s->derived || s->overridden || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
-    for (uint32_t i = 0; i < p->runtime->n_measured_on; i++)
-        if (str_eq(p->runtime->measured_on[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
+    for (uint32_t i = 0; i < n; i++)
+        if (str_eq(keys[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
 }
 

@@ -222,7 +222,7 @@ static bool is_whole(const planner *p, const kernel *f)
     double in = s->in / s->groups, out = s->out / s->groups;
     if (!p->opt.legacy || !f->channels_last || f->kind != KERNEL_CONV || f->math == PREC_FP32 || s->groups < 2)
         return false;
-    return in != out || in > 32 || (in > 4 && fmod(in, 8) != 0);
+    return in != out || in > 32 || (in > 4 && !plan_multiple(in, 8));
 }
 
 static void conv_backward(planner *p)
@@ -511,6 +511,13 @@ static void view_backward(planner *p)
 {
     uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (!wanted(p, x)) return;
+    if (p->u->kind == OP_Dropout) {
+        kernel k = pointwise(p, elements(p, out), 2);
+        read_gradient(p, &k, out);
+        plan_read_bytes(p, &k, elements(p, out), p->v[out].born);
+        rows_emit(p, &k, x, STEP_BACKWARD);
+        return;
+    }
     if (elements(p, out) > elements(p, x))
         sum_to(p, elements(p, out), backward_width(p, out), p->train->born[out], x, STEP_BACKWARD);
     else pass_on(p, out, x);

@@ -244,6 +244,19 @@ void lower_view(planner *p)
     uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     work_class w = op_work_class((op_kind)p->u->kind);
+    if (p->train &&
+        p->u->kind == OP_Dropout) { /* which runs in training alone, and writes a byte of mask for each element */
+        double n = elements(p, out);
+        kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, 12 * n);
+        plan_read(p, &k, x);
+        plan_write(p, &k, out, p->v[x].width);
+        k.write_bytes += n;
+        keep_layout(p, out);
+        plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+        p->v[out].born = p->clock;
+        p->train->trace[p->ui].kept += n;
+        return;
+    }
     if (w == WORK_SLICE) {
         lower_slices(p, x);
         return;

@@ -230,7 +230,8 @@ static bool is_channels_last(const planner *p, uint32_t t)
 static bool is_padded(const kernel *k)
 {
     const conv_shape *s = &k->shape.conv;
-    return k->math != PREC_FP32 && s->groups < 2 && s->in > 4 && (fmod(s->in, 8) != 0 || fmod(s->out, 8) != 0);
+    return k->math != PREC_FP32 && s->groups < 2 && s->in > 4 &&
+           (!plan_multiple(s->in, 8) || !plan_multiple(s->out, 8));
 }
 
 void lower_conv(planner *p)

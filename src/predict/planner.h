@@ -126,6 +126,12 @@ static inline double value_bytes(const value *v)
     return v->stored * v->width / v->shards;
 }
 
+static inline bool plan_multiple(double x, double of)
+{
+    double parts = x / of;
+    return !(parts < 1e15) || (double)(int64_t)parts == parts;
+}
+
 /* ---- train.c: a training step around the forward pass ---- */
 /* What the forward pass leaves behind for the backward pass, per unit. */
 typedef struct unit_trace {

@@ -86,7 +86,7 @@ static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
 static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt,
                           bool host_bound)
 {
-    double w = opt->basis == BASIS_CALIBRATED  ? pc->interval_calibrated
+    double w = opt->basis == BASIS_CALIBRATED  ? p->opt.training ? pc->interval_trained : pc->interval_calibrated
              : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
                                                : pc->interval_specification;
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;

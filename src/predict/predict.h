@@ -14,6 +14,7 @@ typedef struct predict_constants {
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
     double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     double interval_calibrated, interval_transferred, interval_specification, interval_host;
+    double interval_trained; /* of a training step where interval_calibrated is that of inference */
 } predict_constants;
 
 typedef enum basis { BASIS_CALIBRATED, BASIS_TRANSFERRED, BASIS_SPECIFICATION } basis;

@@ -243,7 +243,7 @@ static void test_more_is_never_slower(void **state)
                   {"profiles.a100.thermal.tdp_watts", "%g", 100, 1200}};
     enum { STEPS = 8 };
     for (size_t s = 0; s < sizeof sweeps / sizeof sweeps[0]; s++) {
-        double before[MODELS][2];
+        double before[MODELS][3];
         for (int step = 0; step <= STEPS; step++) {
             char toml[256], value[64];
             double x = sweeps[s].from * pow(sweeps[s].to / sweeps[s].from, (double)step / STEPS);
@@ -251,8 +251,9 @@ static void test_more_is_never_slower(void **state)
             snprintf(toml, sizeof toml, "%s = %s\n", sweeps[s].field, value);
             pg_catalog *c = catalog_with(toml);
             for (size_t m = 0; m < MODELS; m++)
-                for (int p = 0; p < 2; p++) {
-                    pg_request r = {.batch = 16, .precision = p ? "fp16" : "fp32"};
+                for (int p = 0; p < 3; p++) {
+                    pg_request r = {.batch = 16, .precision = p ? "fp16" : "fp32", .autocast = p == 2};
+                    if (p == 2) r.task = PG_TASK_TRAINING;
                     double now = predict_on(c, "a100", models[m], &r).latency_ms;
                     if (step && now > before[m][p] * (1 + 1e-9))
                         fail_msg("%s = %s: %s %s takes %.6g ms, with less of it %.6g", sweeps[s].field, value,
