@@ -34,7 +34,7 @@ json.dump(j, open(sys.argv[1], 'w'))
 PY
 
 "$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
-    --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
+    --fit 3 --rows 250 --out "$here/data/cost_constants.toml" --runtimes "$here/data/runtimes.toml"
 models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.depthwise_share,conv.depthwise_taps,conv.depthwise_nhwc,conv.layout_bytes,vector.serial_clocks,attention.masked,pytorch.gemm_speed,pytorch.pointwise_speed,pytorch.attention_speed "$work/timm.json"
 models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
 models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"

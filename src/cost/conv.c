@@ -1,7 +1,7 @@
 /* Convolutions as implicit matrix products, as Winograd where that pays, and depthwise. */
 #include "cost/parts.h"
 
-static cost_matmul conv_product(const cost_gpu *g, double m, double n, double k, double batch)
+static cost_matmul conv_product(const cost_gpu *g, double m, double n, double k, double batch, int tiles)
 {
     return (cost_matmul){
         .m = m,
@@ -12,14 +12,14 @@ static cost_matmul conv_product(const cost_gpu *g, double m, double n, double k,
         .slow = 1,
         .setup = g->c->gemm_tile_clocks * g->tick,
         .splits = 1,
-        .tiles = COST_CONV_TILES,
+        .tiles = tiles,
     };
 }
 
-static cost_matmul conv_direct(const cost_gpu *g, const conv_shape *s)
+static cost_matmul conv_direct(const cost_gpu *g, const conv_shape *s, int tiles)
 {
     double groups = cost_max(s->groups, 1);
-    return conv_product(g, s->batch * s->oh * s->ow, s->out / groups, s->in / groups * s->kh * s->kw, groups);
+    return conv_product(g, s->batch * s->oh * s->ow, s->out / groups, s->in / groups * s->kh * s->kw, groups, tiles);
 }
 
 static bool conv_winograd_fits(const conv_shape *s)
@@ -34,11 +34,13 @@ static double conv_ceil(double x)
 }
 
 /* Winograd with `tile` x `tile` outputs at a time: (tile + 2)^2 products where the direct form has 9 tile^2. The matrix
- * products run over tiles of pixels, so a small image wastes part of its last tiles. */
-static cost_matmul conv_winograd(const cost_gpu *g, const conv_shape *s, double tile)
+ * products run over tiles of pixels, so a small image wastes part of its last tiles; a fused kernel's thread block works on
+ * 4 x 8 of them in one image. */
+static cost_matmul conv_winograd(const cost_gpu *g, const conv_shape *s, double tile, int tiles)
 {
-    double tiles = s->batch * conv_ceil(s->oh / tile) * conv_ceil(s->ow / tile);
-    return conv_product(g, tiles, s->out, s->in, (tile + 2) * (tile + 2));
+    double spots = tile > 2 ? s->batch * conv_ceil(s->oh / tile) * conv_ceil(s->ow / tile)
+                            : s->batch * 32 * conv_ceil(s->oh / 8) * conv_ceil(s->ow / 16);
+    return conv_product(g, spots, s->out, s->in, (tile + 2) * (tile + 2), tiles);
 }
 
 static void conv_timed(const cost_gpu *g, const kernel *k, const cost_matmul *w, cost_traffic t, kernel_cost *out)
@@ -60,7 +62,8 @@ static void conv_keep_faster(kernel_cost *best, const kernel_cost *other)
 static cost_matmul conv_wgrad(const cost_gpu *g, const conv_shape *s)
 {
     double groups = cost_max(s->groups, 1);
-    cost_matmul w = conv_product(g, s->out / groups, s->in / groups * s->kh * s->kw, s->batch * s->oh * s->ow, groups);
+    cost_matmul w = conv_product(g, s->out / groups, s->in / groups * s->kh * s->kw, s->batch * s->oh * s->ow, groups,
+                                 COST_CONV_TILES);
     w.splits = COST_WGRAD_SPLITS;
     return w;
 }
@@ -70,7 +73,7 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
     const cost_constants *c = g->c;
     const conv_shape *s = &k->shape.conv;
     bool wgrad = k->pass == PASS_WGRAD;
-    cost_matmul w = wgrad ? conv_wgrad(g, s) : conv_direct(g, s);
+    cost_matmul w = wgrad ? conv_wgrad(g, s) : conv_direct(g, s, T_128x128 | T_128x64 | T_128x32);
     kernel_cost other = *out;
     conv_timed(g, k, &w, t, out);
     if (wgrad || !conv_winograd_fits(s)) {
@@ -79,7 +82,7 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
     /* Fused: the transformed weights are written and read once, the rest stays on chip. */
     double weights = 4 * s->in * s->out;
     cost_traffic more = {t.total + 2 * 16 * weights, t.dram + 2 * 16 * weights * (1 - cost_resident(g, 16 * weights))};
-    w = conv_winograd(g, s, 2);
+    w = conv_winograd(g, s, 2, T_32x128);
     w.k *= w.batch; /* one thread block does all products of its tiles */
     w.batch = 1;
     w.slow = c->gemm_vector_share / c->conv_fused_share;
@@ -87,8 +90,8 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
     conv_timed(g, k, &w, more, &other);
     conv_keep_faster(out, &other);
     /* In stages: input, weights and products all go through memory in their transformed form. */
-    w = conv_winograd(g, s, 4);
-    double bytes = c->conv_transform_bytes * 2 * 36 * (weights + 4 * w.m * (s->in + s->out));
+    w = conv_winograd(g, s, 4, g->tiles_staged);
+    double bytes = 2 * 36 * (c->conv_filter_bytes * weights + c->conv_transform_bytes * 4 * w.m * (s->in + s->out));
     more = (cost_traffic){t.total + bytes, t.dram + bytes * (1 - cost_resident(g, bytes))};
     other.launches = 4;
     conv_timed(g, k, &w, more, &other);
@@ -113,7 +116,7 @@ static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kern
 {
     const cost_constants *c = g->c;
     bool wgrad = k->pass == PASS_WGRAD;
-    cost_matmul w = wgrad ? conv_wgrad(g, &k->shape.conv) : conv_direct(g, &k->shape.conv);
+    cost_matmul w = wgrad ? conv_wgrad(g, &k->shape.conv) : conv_direct(g, &k->shape.conv, COST_CONV_TILES);
     double flops = 2 * w.m * w.n * w.k * w.batch;
     w.depth = c->conv_tensor_k0;
     w.slow = c->gemm_tensor_share / c->conv_tensor_share;

@@ -127,6 +127,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
     double share = spec->coalescing_efficiency > 0 ? cost_min(spec->coalescing_efficiency, 1) : c->memory_dram_share;
     g->dram = g->dram_peak * share * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
+    if (spec->compute_capability >= 6 && spec->compute_capability < 6.05) g->dram *= c->memory_gp100_share;
     double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;
     g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);
     /* L2 is never slower than the memory behind it. */
@@ -139,8 +140,10 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * whole;
     /* Data-centre Hopper and Blackwell; the Blackwell of cards (12.x) has the older synchronous units. */
     g->async = spec->compute_capability >= 9 && spec->compute_capability < 12;
+    g->persistent = spec->compute_capability >= 10 && spec->compute_capability < 12;
     g->quantum = g->async ? c->gemm_async_quantum : c->gemm_quantum;
     gpu_power(g, spec);
+    cost_tile_sets(g, spec->compute_capability);
     cost_tiles_init(g);
     cost_comm_init(g, spec);
 }
@@ -148,16 +151,15 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
 double cost_clock_share(const cost_gpu *g, precision p, double utilisation)
 {
     double h = g->headroom[p];
-    return utilisation <= h ? 1 : sqrt(h / utilisation);
+    return utilisation <= h ? 1 : pow(h / utilisation, g->c->power_droop);
 }
 
-/* Near the limit power goes with about the square of the clock (the voltage falls with it), so the clock settles at
- * sqrt(headroom / utilisation). In seconds that is a geometric mean, which grows with both of its parts. */
+/* Power goes with the clock and the voltage, which falls with it, so the clock settles at (headroom / utilisation)^droop. In
+ * seconds that is a geometric mean, which grows with both of its parts. */
 double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops)
 {
-    /* sqrt(seconds^2 * utilisation / headroom) */
-    double limited = seconds * (flops / g->peak[p]) / g->headroom[p];
-    return limited > seconds * seconds ? sqrt(limited) : seconds;
+    double limited = flops / g->peak[p] / g->headroom[p];
+    return limited > seconds ? seconds * pow(limited / seconds, g->c->power_droop) : seconds;
 }
 
 void cost_finish(const cost_gpu *g, kernel_cost *out, cost_traffic t)

@@ -13,7 +13,7 @@
 #include "cost/constants.h"
 #include "cost/kernel.h"
 
-enum { COST_TILES = 10 };
+enum { COST_TILES = 13 };
 
 /* How GPUs of this kind are joined in the systems that they are sold in. */
 typedef struct cost_links {
@@ -31,6 +31,7 @@ typedef struct cost_gpu {
     double sms, clock, tick; /* clock in Hz, its inverse in seconds */
     double floor;            /* seconds of the smallest kernel */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
+    bool persistent;         /* ... with attention kernels whose thread blocks stay for many tiles */
     double quantum;          /* share of a partly filled last wave that is felt */
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */
     double l1_miss;          /* share of a window's repeated reads that L1 does not find */
@@ -42,7 +43,9 @@ typedef struct cost_gpu {
     double chip_joule, dram_joule;       /* of a byte that crosses the chip, that DRAM reads or writes */
     double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
-    bool tensor[PREC_COUNT];             /* `peak` is a matrix unit's */
+    int tiles_tensor, tiles_vector,
+        tiles_staged;        /* bits: tiles that libraries have here: products, Winograd in stages */
+    bool tensor[PREC_COUNT]; /* `peak` is a matrix unit's */
     cost_links links;
 } cost_gpu;
 

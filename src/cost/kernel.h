@@ -47,6 +47,7 @@ typedef struct conv_shape {
 typedef struct attention_shape {
     double batch, heads, kv_heads, q_len, kv_len, head_dim, v_dim;
     bool causal; /* q_len rows end at the last of kv_len */
+    bool single; /* the runtime has a lighter decode kernel where no heads share keys */
     bool bias;   /* an additive mask or bias [.., q_len, kv_len] is read */
 } attention_shape;
 
@@ -92,9 +93,10 @@ typedef struct kernel {
     double hot_bytes;       /* of read_bytes: written recently by an earlier kernel of the same step ... */
     double hot_distance;    /* ... with this many bytes touched since then: in L2 only if that fits */
     double weight_distance; /* bytes touched since the weights were last used (a step's working set); INFINITY: cold */
-    bool weight_rotated;    /* instead: copies of the weights that together fill L2 are used in turn */
+    bool weight_rotated;    /* ... or, if that is less, copies of the weights that together just fill L2 */
     double write_distance;  /* bytes touched until the output is written again in place: stays in L2 if that fits;
                                0 (the usual case in a model's step): all written bytes reach DRAM */
+    bool whole_k;           /* products: no kernel splits the sum over K */
     double serial_turns;    /* turns of a loop that every thread makes one after the other, ... */
     double
         serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */

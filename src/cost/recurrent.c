@@ -11,7 +11,7 @@ void cost_recurrent(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     inputs.slow = 1;
     inputs.setup = c->gemm_tile_clocks * g->tick;
     inputs.splits = COST_SPLITS;
-    inputs.tiles = COST_TILES;
+    inputs.tiles = g->tensor[p] ? g->tiles_tensor : g->tiles_vector;
     cost_matmul step = inputs;
     step.m = s->batch;
     step.k = s->hidden;

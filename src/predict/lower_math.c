@@ -116,22 +116,35 @@ static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out
     return s;
 }
 
-/* Activations come in 16 bits and are turned into what the units take by kernels of their own. */
+/* Activations come in 16 bits and are turned into what the units take by kernels of their own: FP4 and INT8 in one pass; FP8
+ * as the runtime does it, where a thread block that takes a row first looks for its largest value. */
 static void quantize_input(planner *p, kernel *product)
 {
-    double width = product->math == PREC_FP4 ? 0.5 : product->math == PREC_FP8 || product->math == PREC_INT8 ? 1 : 0;
-    int passes = (int)p->rt->quantize_kernels;
-    if (p->rt->quantized_io || !(width > 0) || passes < 1) return;
+    enum { BLOCK = 1024, ROW_TURNS = 4 }; /* threads; turns of a loop that summing up across them takes */
+    const runtime_profile *rt = p->rt;
+    bool fp4 = product->math == PREC_FP4;
+    bool fp8 = product->math == PREC_FP8;
+    double width = fp4 ? 0.5625 : fp8 || product->math == PREC_INT8 ? 1 : 0;
+    int kernels = fp8 ? (int)rt->quantize_kernels : rt->quantize_kernels >= 1;
+    if (rt->quantized_io || !(width > 0) || kernels < 1) return;
     const gemm_shape *s = &product->shape.gemm;
-    double n = s->m * s->k * s->batch;
-    for (int i = 0; i < passes; i++) {
-        kernel k = plan_kernel_rows(p, KERNEL_NORM, s->m * s->batch, s->k, 4 * n);
-        k.read_bytes = product->read_bytes;
-        k.hot_bytes = product->hot_bytes;
+    double n = s->m * s->k * s->batch, in = product->read_bytes;
+    double bytes = !fp8                                    ? in + n * width
+                 : rt->quantize_bytes * n > in + n * width ? rt->quantize_bytes * n
+                                                           : in + n * width;
+    for (int i = 0; i < kernels; i++) {
+        kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, s->m * s->batch, s->k, 4 * n);
+        k.write_bytes = n * width / kernels;
+        k.read_bytes = bytes / kernels - k.write_bytes;
+        k.hot_bytes = product->hot_bytes > 0 ? k.read_bytes : 0;
         k.hot_distance = product->hot_distance;
-        k.write_bytes = n * width;
+        if (rt->quantize_rows && fp8) {
+            k.serial_turns = ROW_TURNS + s->k / (2 * BLOCK);
+            k.serial_threads = s->m * s->batch * BLOCK;
+        }
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
     }
+    product->whole_k = fp4 || (fp8 && !rt->split_fp8);
     product->read_bytes = n * width;
     product->hot_bytes = product->read_bytes;
     product->hot_distance = 0;
@@ -360,6 +373,7 @@ void lower_attention(planner *p)
     if (p->opt.lone && k.math == PREC_FP8) /* a cache in 8 bits */
         p->v[plan_in(p, 1)].width = p->v[plan_in(p, 2)].width = 1;
     k.shape.attention = h.s;
+    k.shape.attention.single = p->rt->single_head_kernel;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;
     if (s->causal) pairs -= s->q_len * (s->q_len - 1) / 2;

@@ -4,7 +4,7 @@
 #include "predict/predict.h"
 
 /* Air that boards are built for, and the temperature up to which they keep their power without a word from their profile. */
-enum { AMBIENT_C = 30, DESIGN_C = 90 };
+enum { AMBIENT_C = 30, DESIGN_C = 90, HALVINGS = 40 };
 
 static double within(double x, double low, double high)
 {
@@ -39,26 +39,35 @@ void power_add(step_energy *e, const kernel_cost *c, double count)
     e->gpu_s += count * c->seconds;
 }
 
+/* What an operation takes at a share f of the boost clock, relative to that at boost: the voltage falls with the clock. Power goes with
+ * f^(1 / droop) there (cost/), so energy with what is left of that after a factor f for the rate. */
+static double energy_share(const predict_gpu *g, double f)
+{
+    return f < 1 ? pow(f, 1 / g->cost.c->power_droop - 1) : 1;
+}
+
 double power_of_step(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double seconds)
 {
     double tdp = board_tdp(g->spec), idle = board_idle(g->spec, pc);
     if (!(seconds > 0)) return idle;
-    double busy = within(e->gpu_s / seconds, 0, 1) * pc->busy_power_share * (tdp - idle) * g->clock_share;
-    return within(idle + busy + (e->core_j * g->clock_share + e->memory_j) / seconds, idle, tdp);
+    double busy = within(e->gpu_s / seconds, 0, 1) * pc->busy_power_share * (tdp - idle) *
+                  energy_share(g, g->clock_share);
+    return within(idle + busy + (e->core_j * energy_share(g, g->clock_share) + e->memory_j) / seconds, idle, tdp);
 }
 
-/* The clock's share of boost at which the step's kernels, one after the other, draw so many watts. An operation's energy goes with the clock
- * (the voltage falls with it), what runs at the clock takes longer, DRAM keeps its own:
- *   idle + (core f + memory) / (core_s / f + rest_s) = power, solved for f. */
+/* The clock's share of boost at which the step's kernels, one after the other, draw so many watts. What runs at the clock takes longer,
+ * DRAM keeps its own time and energy. More clock is more power, so halving finds it. */
 static double power_share(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double watts)
 {
-    double idle = board_idle(g->spec, pc), budget = watts - idle;
-    double core = e->core_j + e->gpu_s * pc->busy_power_share * (board_tdp(g->spec) - idle);
-    double rest = e->gpu_s - e->core_s;
-    if (core <= 0 || core + e->memory_j <= budget * (e->core_s + rest)) return 1;
-    if (budget <= 0) return 0.1;
-    double b = e->memory_j - budget * rest;
-    return within((sqrt(b * b + 4 * core * budget * e->core_s) - b) / (2 * core), 0.1, 1);
+    double idle = board_idle(g->spec, pc), budget = watts - idle, low = 0.1, high = 1;
+    double busy = e->gpu_s * pc->busy_power_share * (board_tdp(g->spec) - idle), rest = e->gpu_s - e->core_s;
+    if (e->core_j + busy + e->memory_j <= budget * e->gpu_s) return 1;
+    for (int i = 0; i < HALVINGS; i++) {
+        double f = 0.5 * (low + high), joules = (e->core_j + busy) * energy_share(g, f) + e->memory_j;
+        if (joules <= budget * (e->core_s / f + rest)) low = f;
+        else high = f;
+    }
+    return low;
 }
 
 /* The clock's share under which a step runs: as much as the power limit leaves and, with --real-hardware, the cooler and a factor of the

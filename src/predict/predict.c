@@ -38,13 +38,23 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
     cost_gpu_init(&g->cost, &s, c);
 }
 
-static double speed_of(const runtime_profile *rt, kernel_kind k, bool training)
+/* Attention of a few query positions over many keys is a kernel of its own. */
+static bool is_decode(const kernel *k)
 {
-    switch (k) {
+    return k->shape.attention.q_len <= 16 && k->shape.attention.kv_len > k->shape.attention.q_len;
+}
+
+static double speed_of(const runtime_profile *rt, const kernel *k, bool lone, bool training)
+{
+    if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
+    switch (k->kind) {
     case KERNEL_CONV: return rt->conv_speed;
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
-    case KERNEL_ATTENTION: return rt->attention_speed;
+    case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
+        if (rt->fp8_speed > 0 && k->math == PREC_FP8) return rt->fp8_speed;
+        if (rt->fp4_speed > 0 && k->math == PREC_FP4) return rt->fp4_speed;
+        return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
     case KERNEL_COMM: return 1;
     default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
@@ -61,7 +71,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, p->kernels[i].k.kind, p->opt.training) * g->family_speed;
+               speed = speed_of(p->runtime, &p->kernels[i].k, p->lone, p->opt.training) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -107,7 +117,7 @@ static double lone_host_us(const kernel_plan *p)
     case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
     case KERNEL_NORM: return rt->lone_norm_us;
     case KERNEL_SOFTMAX: return rt->lone_softmax_us;
-    default: return rt->lone_pointwise_us;
+    default: return k->read_bytes > 1.5 * k->write_bytes ? rt->lone_binary_us : rt->lone_unary_us;
     }
 }
 
@@ -153,6 +163,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
+        first = s.host_s * rt->lone_first;
     } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow *
                    (rt->host_step_us +

@@ -25,7 +25,11 @@ typedef struct runtime_profile {
 
     bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
     bool pack_queries;       /* ... and copies the queries */
-    double quantize_kernels; /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
+    bool single_head_kernel; /* a decode kernel of its own where no heads share keys */
+    double quantize_kernels; /* kernels that turn a product's input into FP8 */
+    double quantize_bytes;   /* ... and what they move for each of its elements */
+    bool quantize_rows;      /* ... with a thread block for each row */
+    bool split_fp8;          /* FP8 products may split the sum over K */
 
     double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
 
@@ -36,8 +40,10 @@ typedef struct runtime_profile {
 
     /* An operator by itself, over and over (op: models): microseconds to issue it; 0: as in a model. Such loops were timed from
      * Python, on hosts of all ages. */
-    double lone_pointwise_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
-    double lone_copies; /* copies of its weights that such loops use in turn; 0: one; -1: as many as fill L2 */
+    double lone_unary_us, lone_binary_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
+    double lone_first;  /* share of that time after which the kernel starts */
+    double lone_copies; /* copies of its weights that such loops use in turn; 0: one */
+    bool lone_fill;     /* ... but no more than fill L2 */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */
@@ -45,7 +51,8 @@ typedef struct runtime_profile {
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
-    double conv_speed, depthwise_speed, gemm_speed, attention_speed, pointwise_speed;
+    double conv_speed, depthwise_speed, gemm_speed, fp8_speed, fp4_speed, attention_speed, decode_speed,
+        pointwise_speed;
 
     double train_pointwise_speed; /* pointwise_speed of a training step */
 

@@ -99,6 +99,60 @@ static void test_sequence_never_faster(void **state)
     }
 }
 
+/* ---- one operator by itself ---- */
+
+static pg_prediction lone(const char *op, const char *gpu, const char *precision, const char *runtime, bool device_time)
+{
+    pg_model *m;
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = {.precision = precision, .runtime = runtime, .device_time = device_time};
+    if (pg_model_open(&m, op, NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e) ||
+        pg_plan_predict(plan, pg_catalog_find(gpus, gpu, &e), &p, &e))
+        fail_msg("%s: %s", op, e.text);
+    pg_plan_free(plan);
+    pg_model_free(m);
+    return p;
+}
+
+/* A loop of small operators from Python takes the host's time, whatever the GPU, and nothing of a whole model's step. */
+static void test_lone_operators_wait_for_the_host(void **state)
+{
+    (void)state;
+    pg_prediction a = lone("op:add:rows=64:cols=64", "a100", "fp32", "pytorch", false);
+    pg_prediction b = lone("op:add:rows=128:cols=128", "p4", "fp32", "pytorch", false);
+    assert_true(a.latency_ms > 0.015 && a.latency_ms < 0.045 && a.latency_ms == b.latency_ms);
+    assert_string_equal(a.bottleneck, "host");
+    assert_true(lone("op:add:rows=64:cols=64", "a100", "fp32", "pytorch", true).latency_ms < 0.5 * a.latency_ms);
+    pg_prediction large = lone("op:add:rows=8192:cols=8192", "a100", "fp32", "pytorch", false);
+    assert_true(large.latency_ms > large.gpu_ms && large.latency_ms < large.gpu_ms + a.latency_ms);
+}
+
+/* fp32 of a lone kernel is what was asked for, not a framework's TF32. */
+static void test_lone_fp32_is_fp32(void **state)
+{
+    (void)state;
+    double ms = lone("op:conv2d:batch=64:in=512:out=512:kernel=1:size=28", "a100", "fp32", "pytorch", true).latency_ms;
+    assert_true(2.0 * 64 * 512 * 512 * 28 * 28 / (ms * 1e-3) < 19.5e12);
+}
+
+/* What serving runtimes run around a kernel is in its time. */
+static void test_serving_runtimes_run_more_than_the_kernel(void **state)
+{
+    (void)state;
+    const char *product = "op:gemm:m=16:n=1024:k=1024";
+    double bf16 = lone(product, "h100", "bf16", "tensorrt-llm", true).latency_ms;
+    double fp8 = lone(product, "h100", "fp8", "tensorrt-llm", true).latency_ms;
+    double one_pass = lone(product, "h100", "fp8", "vllm", true).latency_ms;
+    assert_true(fp8 > one_pass && one_pass > bf16);
+    const char *prompt = "op:attention:batch=8:q_len=1024:kv_len=1024:heads=32:kv_heads=8:head_dim=128:causal=1";
+    assert_true(lone(prompt, "h100", "bf16", "vllm", true).dram_bytes <
+                lone(prompt, "h100", "bf16", "tensorrt-llm", true).dram_bytes);
+    assert_true(lone("op:gemm:m=8192:n=8192:k=8192", "b200", "nvfp4", "vllm", true).latency_ms <
+                lone("op:gemm:m=8192:n=8192:k=8192", "b200", "fp8", "vllm", true).latency_ms);
+}
+
 /* ---- the profile's fields ---- */
 
 enum { FASTER = -1, NO_EFFECT = 0 };
@@ -616,6 +670,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_never_faster),
+        cmocka_unit_test(test_lone_operators_wait_for_the_host),
+        cmocka_unit_test(test_lone_fp32_is_fp32),
+        cmocka_unit_test(test_serving_runtimes_run_more_than_the_kernel),
         cmocka_unit_test(test_sequence_never_faster),
         cmocka_unit_test(test_each_field_moves_as_documented),
         cmocka_unit_test(test_power_fields),
