@@ -29,7 +29,8 @@ def constants():
     pattern = r'COST_CONSTANT\((\w+),\s*(\w+),\s*"([^"]*)",\s*[\d.]+,\s*[\d.]+,\s*((?:"[^"]*"\s*)+)\)'
     out = ['| constant | value | unit | meaning |', '| --- | --- | --- | --- |']
     for table, name, unit, meaning in re.findall(pattern, text):
-        out.append(f"| {table}.{name} | {values[table, name]} | {unit} | {' '.join(re.findall(r'\"([^\"]*)\"', meaning))} |")
+        words = ' '.join(re.findall(r'"([^"]*)"', meaning))
+        out.append(f'| {table}.{name} | {values[table, name]} | {unit} | {words} |')
     return out
 
 

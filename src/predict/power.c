@@ -22,6 +22,15 @@ static double board_idle(const gpu_spec *spec, const predict_constants *pc)
     return within(spec->idle_w > 0 ? spec->idle_w : pc->idle_power_share * tdp, 0, tdp);
 }
 
+/* What a chip at work draws above idle whatever its kernels do: with idle power no less than what a kernel's own power limit (cost/)
+ * leaves to all but arithmetic, so that a kernel at that limit is a board at TDP. */
+static double busy_watts(const predict_gpu *g, const predict_constants *pc)
+{
+    double idle = board_idle(g->spec, pc), share = pc->busy_power_share * (board_tdp(g->spec) - idle);
+    double rest = g->cost.c->power_static_w - idle;
+    return share > rest ? share : rest;
+}
+
 /* Watts that a cooler takes away for ever: the temperature above the air's goes with the power. */
 static double sustained_power(const gpu_spec *spec)
 {
@@ -50,8 +59,7 @@ double power_of_step(const step_energy *e, const predict_gpu *g, const predict_c
 {
     double tdp = board_tdp(g->spec), idle = board_idle(g->spec, pc);
     if (!(seconds > 0)) return idle;
-    double busy = within(e->gpu_s / seconds, 0, 1) * pc->busy_power_share * (tdp - idle) *
-                  energy_share(g, g->clock_share);
+    double busy = within(e->gpu_s / seconds, 0, 1) * busy_watts(g, pc) * energy_share(g, g->clock_share);
     return within(idle + busy + (e->core_j * energy_share(g, g->clock_share) + e->memory_j) / seconds, idle, tdp);
 }
 
@@ -60,7 +68,7 @@ double power_of_step(const step_energy *e, const predict_gpu *g, const predict_c
 static double power_share(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double watts)
 {
     double idle = board_idle(g->spec, pc), budget = watts - idle, low = 0.1, high = 1;
-    double busy = e->gpu_s * pc->busy_power_share * (board_tdp(g->spec) - idle), rest = e->gpu_s - e->core_s;
+    double busy = e->gpu_s * busy_watts(g, pc), rest = e->gpu_s - e->core_s;
     if (e->core_j + busy + e->memory_j <= budget * e->gpu_s) return 1;
     for (int i = 0; i < HALVINGS; i++) {
         double f = 0.5 * (low + high), joules = (e->core_j + busy) * energy_share(g, f) + e->memory_j;
