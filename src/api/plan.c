@@ -261,7 +261,7 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
                      .weights = p->plan.memory.weights * s->weight_share,
                      .activations = p->plan.memory.activations * s->activation_share,
                      .workspace = p->plan.memory.workspace,
-                     .gradients = p->plan.memory.gradients * s->weight_share,
+                     .gradients = p->plan.memory.gradients * s->gradient_copies * s->weight_share,
                      .optimizer = p->plan.memory.optimizer * s->weight_share,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};

@@ -156,6 +156,7 @@ void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, c
 {
     double data = larger(opt->data, 1), stages = larger(opt->pipeline, 1);
     s->weight_share = s->activation_share = 1;
+    s->gradient_copies = p->opt.training && data > 1 ? 2 : 1;
     s->rate = s->seconds > 0 ? data / s->seconds : 0;
     bool train = p->opt.training && (data > 1 || stages > 1 || opt->micro > 1);
     if ((stages <= 1 && !train) || !p->n_steps) return;

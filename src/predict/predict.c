@@ -195,7 +195,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     s.power_w = power_of_step(&energy, g, pc, each);
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
-    s.total_bytes = (p->memory.weights + p->memory.gradients + p->memory.optimizer) * s.weight_share +
+    s.total_bytes = (p->memory.weights + p->memory.gradients * s.gradient_copies + p->memory.optimizer) *
+                        s.weight_share +
                     p->memory.activations * s.activation_share + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;

@@ -42,6 +42,7 @@ typedef struct step_prediction {
     double bound_s[BOUND_COUNT];
     double busy_share;       /* of the time that a GPU has work */
     double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
+    double gradient_copies;  /* data parallelism: the buckets that are exchanged hold them once more */
     double weight_share;     /* of the weights that the fullest pipeline stage holds */
     double runtime_bytes;    /* context and framework */
     double context_bytes;    /* of them: the CUDA context */
