@@ -12,6 +12,7 @@
 # 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
 # 8. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
 #    check that on other GPUs.
+# 9. Training on 8 to 64 GPUs, as a share of one GPU's speed.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -33,6 +34,7 @@ tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
 for suite in timm timm-compile timm-train mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
 python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
+python3 "$here/tools/power_benchmarks.py" "$data/data/bench/mlperf_inference.csv.gz" "$work/power.json"
 python3 "$here/tools/train_benchmarks.py" small "$data/data/bench/misc.csv.gz" "$work/small.json"
 # Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
 python3 - "$work/mlperf.json" <<'PY'
@@ -50,7 +52,7 @@ models --rounds 3 --fit compiled "$work/timm-compile.json"
 models --rounds 3 --fit host "$work/host.json"
 models --rounds 3 --fit training "$work/timm-train.json"
 models --rounds 3 --fit predict.host_backward "$work/small.json"
-models --rounds 3 --fit engines "$work/mlperf.json"
+models --rounds 3 --fit engines "$work/power.json" "$work/mlperf.json"
 models --rounds 3 --fit recurrent "$work/recurrent.json"
 models --fit levels "$work/timm.json"
 models --fit levels-compiled "$work/timm-compile.json"
@@ -58,3 +60,5 @@ python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/t
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
 for key in tensorflow tensorflow-xla; do models --fit "$key" "$work/tensorflow.json"; done
+python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
+ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"

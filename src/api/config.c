@@ -88,6 +88,7 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, measured_gpu_carry, 0, 1),
     REAL(predict_constants, measured_host_carry, 0, 1), REAL(predict_constants, measured_interval, 0.05, 1),
     REAL(predict_constants, interval_again, 0, 1),      REAL(predict_constants, host_backward, 0, 5),
+    REAL(predict_constants, straggle_share, 0, 0.5),    REAL(predict_constants, hidden_share, 0, 1),
     REAL(predict_constants, host_optimizer, 0, 5),      REAL(predict_constants, measured_interval_strange, 0.05, 1),
 };
 

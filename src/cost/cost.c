@@ -82,11 +82,13 @@ static bool name_has(str name, const char *word)
 static void gpu_power(cost_gpu *g, const gpu_spec *spec)
 {
     const cost_constants *c = g->c;
-    double newer = exp(-0.6931471805599453 * (cost_silicon_year(spec) - 2020) / c->power_half_years) * 1e-12;
+    double years = 0.6931471805599453 * (cost_silicon_year(spec) - 2020);
+    double newer = exp(-years / c->power_half_years) * 1e-12,
+           newer_tensor = exp(-years / c->power_tensor_half_years) * 1e-12;
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
     for (int p = 0; p < PREC_COUNT; p++) {
-        double joule = newer * (g->tensor[p] ? c->power_tensor_pj * voltage : c->power_vector_pj);
+        double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage : newer * c->power_vector_pj;
         double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
         g->joule[p] = joule * rate / g->peak[p];
         g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;
@@ -205,7 +207,10 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     default: cost_elementwise(g, k, t, &out); break;
     }
     double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
-    out.core_j = k->flops * g->joule[k->math] + moved * g->chip_joule;
+    /* A kernel whose own arithmetic passes the limit runs at the clock at which it does not, and each operation takes less. */
+    double limit = g->headroom[k->math] * g->peak[k->math] * out.compute_s;
+    double own = k->flops > limit ? limit / k->flops : 1;
+    out.core_j = k->flops * g->joule[k->math] * own + moved * g->chip_joule;
     out.memory_j = out.dram_bytes * g->dram_joule;
     return out;
 }

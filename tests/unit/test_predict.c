@@ -646,6 +646,7 @@ static void test_data_parallel_training(void **state)
             assert_true(p.latency_ms >= before.latency_ms); /* gradients have farther to go */
             assert_true(p.throughput <= r.gpu_count * one.throughput * (1 + 1e-9));
             assert_true(p.throughput > before.throughput);
+            assert_true(p.memory.gradients == 2 * one.memory.gradients); /* and the buckets */
             before = p;
         }
     }
