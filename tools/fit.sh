@@ -30,7 +30,7 @@ PY
 
 "$build/fit_kernels" "$data/data/kernels" "$data/facts/gpus.csv" "$here/data/cost_constants.start" \
     --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
-models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.depthwise_share,conv.depthwise_taps,conv.depthwise_nhwc,conv.layout_bytes,conv.layout_pointwise,vector.serial_clocks,attention.masked,memory.gddr_share,memory.gddr7_share,pytorch.gemm_speed,pytorch.attention_speed "$work/timm.json"
+models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.depthwise_share,conv.depthwise_taps,conv.depthwise_nhwc,conv.layout_bytes,conv.layout_pointwise,vector.serial_clocks,attention.masked,memory.gddr_share,memory.gddr7_share,power.display_boost,pytorch.gemm_speed,pytorch.attention_speed "$work/timm.json"
 models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
 models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
 models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/mlperf.json"

@@ -20,6 +20,7 @@ enum { COST_TILES = 10 };
 typedef struct cost_gpu {
     const cost_constants *c;
     double sms, clock, tick; /* clock in Hz, its inverse in seconds */
+    double boost;            /* clock and peaks below, over the advertised ones */
     double floor;            /* seconds of the smallest kernel */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
     double quantum;          /* share of a partly filled last wave that is felt */

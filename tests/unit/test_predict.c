@@ -294,8 +294,8 @@ static void test_fast_mode_is_a_bound(void **state)
                     double full = predict_on(gpus, boards[g], models[m], &r).latency_ms;
                     double bound = predict_on(gpus, boards[g], models[m], &fast).latency_ms;
                     bool vectors = fp32 || !strcmp(boards[g], "gtx1080ti"); /* Winograd needs fewer operations there */
-                    /* and what stays in a large L2 from one kernel to the next never comes from memory */
-                    double below = vectors ? 2.25 : !strcmp(boards[g], "rtx4090") ? 1.1 : 1 + 1e-9;
+                    /* what stays in a large L2 never comes from memory, and clocks are above the advertised ones */
+                    double below = vectors ? 2.25 : !strcmp(boards[g], "rtx4090") ? 1.2 : 1 + 1e-9;
                     if (full >= 0 && bound > full * below)
                         fail_msg("%s %s on %s at %d: roofline %g ms, full model %g", models[m], r.precision, boards[g],
                                  (int)batch, bound, full);
