@@ -13,6 +13,7 @@ for r in csv.DictReader(gzip.open(sys.argv[1], 'rt')):
     if metric == 'latency_ms' and r['metric'] not in ('latency', 'latency_avg', 'latency_mean'): continue
     row = dict(model=r['model'], gpu=r['gpu'], batch=int(r['batch']), precision=r['precision'].replace('mixed_', ''),
                autocast=r['precision'].startswith('mixed'), runtime='pytorch', metric=metric, value=float(r['value']), family=r['model'])
+    row['runtime_version'] = '1.11'  # containers of 2020 and 2021
     if row['autocast']: row['layout'] = 'nhwc'  # these repositories run mixed precision channels last
     if r['input_len'].isdigit() and int(r['input_len']): row['seq_len'] = int(r['input_len'])
     if row['value'] > 0: rows.append(row)

@@ -402,6 +402,7 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
         for (uint32_t n = 0; n < u->n_out; n++) {
             uint32_t t = plan_out(p, n);
             if (t == NO_TENSOR) continue;
+            if (p->halved[t] && width > 2) width = 2; /* the cast for what reads it is fused, too */
             p->v[t].width = plan_is_float(p, t) ? width : p->v[t].width;
             bool hidden = p->inside[t] == p->us->uses[t];
             p->v[t].virtual = true; /* members read it from registers */
@@ -446,12 +447,16 @@ static kernel_kind cluster_kind(planner *p, uint32_t c, double *span)
     return kind;
 }
 
+/* Inductor keeps rows up to this length in registers, several to a block: a pass over the data, nothing more. */
+enum { INDUCTOR_ROW = 4096 };
+
 void lower_cluster(planner *p, uint32_t c)
 {
     const cluster *cl = &p->clusters[c];
     op_kind tail;
     double n = cl->elements > 0 ? cl->elements : 0, span = 1;
     kernel_kind kind = cluster_kind(p, c, &span);
+    if (p->rt->strided_views && kind != KERNEL_ELEMENTWISE && span <= INDUCTOR_ROW) kind = KERNEL_ELEMENTWISE;
     p->u = &p->us->u[cl->last];
     kernel k = plan_kernel_rows(p, kind, n / span, span, 0);
     cluster_traffic(p, c, &k, UINT32_MAX, &tail);

@@ -188,7 +188,7 @@ static void after_conv(planner *p, uint32_t out, bool norm)
 /* PyTorch convolves channels last where the data or the weights are; what is not gets copied first. */
 static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
 {
-    if (p->rt->channels_last) return true;
+    if (p->rt->channels_last) return p->opt.channels_last;
     bool weights = p->opt.channels_last && p->rt->strided_views && plan_shape(p, x)->rank == 4 &&
                    p->g->tensors[w].role == ROLE_WEIGHT && dim(p, x, 1) > 1;
     if (!weights && !view_is_channels_last(p, x)) return false;
@@ -199,6 +199,30 @@ static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
     }
     view_set_channels_last(p, x);
     return true;
+}
+
+/* Inductor turns all images of a model to channels last unless grouped convolutions, which it expects to be slower for it,
+ * outweigh the others: torch/_inductor/graph.py, decide_layout_opt, for inference, with its measured ratios of time. */
+bool convs_want_channels_last(planner *p)
+{
+    static const double grouped = 1.358, small = 0.783, narrowing = 0.725, other = 0.823;
+    double all = 0, last = 0;
+    for (uint32_t i = 0; i < p->us->n; i++) {
+        p->u = &p->us->u[i];
+        uint32_t x, w, out = plan_out(p, 0);
+        if (op_work_class((op_kind)p->u->kind) != WORK_CONV) continue;
+        operands(p, &x, &w);
+        if (x == NO_TENSOR || w == NO_TENSOR || out == NO_TENSOR) continue;
+        conv_shape s = conv_of(p, x, w, out);
+        double in = s.in / s.groups, flops = s.batch * s.oh * s.ow * s.out * in * s.kh * s.kw * p->u->trips;
+        double ratio = s.groups > 1 && in > 1         ? grouped
+                     : s.out <= 64 && in <= 64        ? small
+                     : s.out * 2 <= in && s.kh > 1    ? narrowing
+                                                      : other;
+        all += flops;
+        last += flops * ratio;
+    }
+    return last <= all;
 }
 
 void lower_conv(planner *p)

@@ -362,10 +362,11 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     p.v = ARENA_ARRAY(a, value, us->g->n_tensors);
     p.maker = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
     p.inside = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
+    p.halved = ARENA_ARRAY(a, uint8_t, us->g->n_tensors);
     p.cluster_of = ARENA_ARRAY(a, uint32_t, us->n);
     p.clusters = ARENA_ARRAY(a, cluster, us->n);
-    if (!p.v || !p.maker || !p.inside || !p.cluster_of || !p.clusters) return error_nomem(e, a);
-    if (runtime->channels_last) p.opt.channels_last = true;
+    if (!p.v || !p.maker || !p.inside || !p.halved || !p.cluster_of || !p.clusters) return error_nomem(e, a);
+    if (runtime->channels_last) p.opt.channels_last = !runtime->strided_views || convs_want_channels_last(&p);
     for (uint32_t t = 0; t < us->g->n_tensors; t++) value_init(&p, t);
     for (uint32_t i = 0; i < us->n; i++)
         for (uint32_t k = 0; k < us->u[i].n_out; k++) {
@@ -373,6 +374,7 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
             if (t != NO_TENSOR) p.maker[t] = i + 1;
         }
     cluster_units(&p);
+    if (runtime->fuse_pointwise && opt->autocast) cluster_halves(&p);
     walk(&p);
     if (p.failed) return error_nomem(e, a);
     out->footprint = p.clock;

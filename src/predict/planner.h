@@ -41,6 +41,7 @@ typedef struct planner {
     value *v;             /* per tensor */
     uint32_t *maker;      /* per tensor: unit + 1 */
     uint32_t *cluster_of; /* per unit: cluster + 1; 0: on its own */
+    uint8_t *halved;      /* per tensor: all that reads it are products, which take it in half */
     uint32_t *inside;     /* per tensor: uses within the cluster that is being lowered */
     cluster *clusters;
     uint32_t n_clusters;
@@ -107,11 +108,15 @@ bool view_batchable(const planner *p, uint32_t t);
 
 /* ---- cluster.c ---- */
 void cluster_units(planner *p);
+/* Fills p->halved. */
+void cluster_halves(planner *p);
 bool unit_is_pointwise(const unit *u);
 
 /* ---- lower_math.c, lower_data.c ---- */
 void lower_gemm(planner *p);
 void lower_conv(planner *p);
+/* Whether a compiler that may choose keeps the images of this model channels last. */
+bool convs_want_channels_last(planner *p);
 void lower_attention(planner *p);
 void lower_recurrent(planner *p);
 void lower_einsum(planner *p);
