@@ -6,7 +6,8 @@
 #
 # 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
-# 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
+# 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs, and BERT under
+# TensorRT and ONNX Runtime.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,6 +21,9 @@ mkdir "$work/timm"
 tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
 for suite in timm timm-compile mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
+for runtime in onnxruntime tensorrt; do
+    python3 "$here/tools/engine_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" $runtime "$work/$runtime.json"
+done
 # Language models are left out there: the table does not give their lengths.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
@@ -34,3 +38,5 @@ models --rounds 3 --fit conv.tensor_share,conv.tensor_k0,conv.tensor_n0,conv.dep
 models --rounds 3 --fit pytorch-compile.conv_speed,pytorch-compile.depthwise_speed,pytorch-compile.gemm_speed,pytorch-compile.pointwise_speed,pytorch-compile.attention_speed "$work/timm-compile.json"
 models --rounds 3 --fit pytorch.host_us,predict.host_half_years "$work/host.json"
 models --rounds 3 --fit tensorrt.conv_speed,tensorrt.depthwise_speed "$work/mlperf.json"
+models --rounds 3 --fit tensorrt.gemm_speed "$work/tensorrt.json"
+models --rounds 3 --fit onnxruntime.gemm_speed,onnxruntime.pointwise_speed "$work/onnxruntime.json"

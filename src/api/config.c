@@ -41,6 +41,7 @@ static const schema_field runtime_fields[] = {
     FLAG(channels_last),
     FLAG(quantized_io),
     FLAG(skip_quantize),
+    FLAG(spelled_attention),
     {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
     {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
     REAL(runtime_profile, host_us, 0, 1000),

@@ -336,18 +336,19 @@ static void attention_product(planner *p, precision math, gemm_shape shape, doub
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
 }
 
-/* PyTorch fuses attention from 2.0 on, and only where queries, keys and values have four dimensions. */
+/* Runtimes fuse attention from some version on, PyTorch only where queries, keys and values have four dimensions. */
 static bool attention_is_fused(const planner *p)
 {
-    if (!p->rt->strided_views) return true;
+    bool own = p->u->kind != OP_ScaledDotProductAttention; /* an operator for it in the file */
     bool since = !(p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since);
+    if (!p->rt->strided_views) return own || (since && !p->rt->spelled_attention);
     return since && (!(p->u->flags & UNIT_RECOMPOSED) || plan_shape(p, plan_in(p, 0))->rank == 4);
 }
 
 /* Attention as products and a softmax: what a model's own code does, and what PyTorch's fused call falls back to. */
 static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t out)
 {
-    bool own = p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since;
+    bool own = !p->rt->strided_views || (p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since);
     bool wide = !own && !(p->opt.version > 0 && p->opt.version < p->rt->wide_attention_since);
     precision math = wide ? p->rt->gemm_tf32 ? PREC_TF32 : PREC_FP32 : math_of(p, p->rt->gemm_tf32);
     double w = wide ? 4 : half_width(p), soft = own && p->opt.autocast ? 4 : w;

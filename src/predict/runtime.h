@@ -21,6 +21,7 @@ typedef struct runtime_profile {
     bool conv_tf32, gemm_tf32; /* fp32 convolutions, matrix products use TF32 units by default */
     bool channels_last;        /* keeps images channels-last whatever the file says */
     bool quantized_io;         /* int8: activations stay int8 between layers */
+    bool spelled_attention;    /* attention is fused only where the file has an operator for it */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
     /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */

@@ -322,6 +322,19 @@ static void test_attention_follows_the_version(void **state)
     }
 }
 
+/* Engines need plugins for it before 8.6; ONNX Runtime runs what the file spells out. */
+static void test_engines_spell_attention_out(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 16, .sequence = 384, .precision = "fp16", .runtime = "tensorrt"};
+    double newest = predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms;
+    r.runtime_version = "8.2.1";
+    double old = predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms;
+    assert_true(old > newest * 1.1);
+    r.runtime = "onnxruntime";
+    assert_true(predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms > old);
+}
+
 static void test_layouts_of_convolutions(void **state)
 {
     (void)state;
@@ -466,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_fast_mode_is_a_bound),
         cmocka_unit_test(test_attention_follows_the_version),
+        cmocka_unit_test(test_engines_spell_attention_out),
         cmocka_unit_test(test_layouts_of_convolutions),
         cmocka_unit_test(test_half_norms_are_faster),
         cmocka_unit_test(test_real_hardware_is_not_faster),
