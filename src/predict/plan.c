@@ -179,6 +179,24 @@ kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double 
     return k;
 }
 
+/* A cast or a contiguous copy of an activation is the reader's own: others read the value as it was. */
+static void lend(planner *p, uint32_t t)
+{
+    for (uint32_t i = 0; i < p->n_lent; i++)
+        if (p->lent[i].t == t) return;
+    if (p->n_lent == LENT || p->g->tensors[t].role == ROLE_WEIGHT) return;
+    p->lent[p->n_lent].t = t;
+    p->lent[p->n_lent++].v = p->v[t];
+}
+
+static void take_back(planner *p)
+{
+    while (p->n_lent) {
+        p->n_lent--;
+        p->v[p->lent[p->n_lent].t] = p->lent[p->n_lent].v;
+    }
+}
+
 void plan_cast(planner *p, uint32_t t, double width)
 {
     if (t == NO_TENSOR || !plan_is_float(p, t)) return;
@@ -192,6 +210,7 @@ void plan_cast(planner *p, uint32_t t, double width)
         if (weight) v->width = width < v->width ? width : v->width;
         return;
     }
+    lend(p, t);
     if (weight || !p->rt->fuse_pointwise) { /* compilers cast activations inside the kernel that makes them */
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored, 1, v->stored);
         plan_read(p, &k, t);
@@ -207,6 +226,7 @@ void plan_contiguous(planner *p, uint32_t t)
 {
     if (t == NO_TENSOR || !p->v[t].strided) return;
     value *v = &p->v[t];
+    lend(p, t);
     if (!p->rt->fuse_pointwise) {
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements, 1, v->elements);
         plan_read(p, &k, t);
@@ -311,6 +331,12 @@ static void lower_unit(planner *p)
     }
 }
 
+static void lower_whole(planner *p)
+{
+    lower_unit(p);
+    take_back(p);
+}
+
 static void count_unknown(planner *p)
 {
     bool bad = p->u->kind == OP_Unknown;
@@ -336,7 +362,7 @@ static void walk(planner *p)
         if (p->rt->fold_constants && (p->u->flags & UNIT_CONSTANT)) continue;
         if (is_index_arithmetic(p)) continue;
         uint32_t c = p->cluster_of[p->ui];
-        if (!c) lower_unit(p);
+        if (!c) lower_whole(p);
         else if (p->clusters[c - 1].last == p->ui) {
             if (p->clusters[c - 1].anchor == UINT32_MAX) {
                 lower_cluster(p, c - 1);
@@ -344,7 +370,7 @@ static void walk(planner *p)
                 uint32_t at = p->ui;
                 p->ui = p->clusters[c - 1].anchor;
                 p->u = &p->us->u[p->ui];
-                lower_unit(p);
+                lower_whole(p);
                 p->ui = at;
             }
         }

@@ -5,7 +5,7 @@
 #include "graph/num.h"
 #include "predict/plan.h"
 
-enum { VIEW_RANK = 8 };
+enum { VIEW_RANK = 8, LENT = 16 };
 
 /* A tensor at run time. */
 typedef struct value {
@@ -50,6 +50,11 @@ typedef struct planner {
     uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;
     double peak;   /* activation bytes */
+    struct {
+        uint32_t t;
+        value v;
+    } lent[LENT]; /* values that the unit being lowered reads through a copy of its own, as they were */
+    uint32_t n_lent;
     const unit *u; /* the unit being lowered */
     uint32_t ui;
     bool failed;      /* out of memory */
