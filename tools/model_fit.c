@@ -346,9 +346,9 @@ static void dump_steps(const char *path)
             default: memcpy(x, &kn->shape.rows, sizeof kn->shape.rows); break;
             }
             fprintf(f, "%zu,%s,%d,%d,%d,%g,%.4g,%.4g,%.4g,%g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g", i,
-                    op_kind_name((op_kind)s->kind), s->role, kn->kind, kn->channels_last, s->trips, c.seconds, c.compute_s,
-                    c.memory_s, c.launches, kn->flops, kn->read_bytes, kn->weight_bytes, kn->write_bytes, kn->hot_bytes,
-                    kn->hot_distance, c.dram_bytes);
+                    op_kind_name((op_kind)s->kind), s->role, kn->kind, kn->channels_last, s->trips, c.seconds,
+                    c.compute_s, c.memory_s, c.launches, kn->flops, kn->read_bytes, kn->weight_bytes, kn->write_bytes,
+                    kn->hot_bytes, kn->hot_distance, c.dram_bytes);
             for (int j = 0; j < 8; j++) fprintf(f, ",%g", x[j]);
             fputc('\n', f);
         }

@@ -99,7 +99,8 @@ static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a
 }
 
 /* Kernel factors that a runtime does not give are those of the runtime that it names in `like`, which stands before it; else 1. */
-static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source, pg_error *e)
+static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const toml_node *n, const char *source,
+                              pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
     p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
@@ -113,10 +114,12 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
         p->pointwise_speed = o->pointwise_speed;
         return PG_E_OK;
     }
-    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one") : PG_E_OK;
+    return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one")
+                : PG_E_OK;
 }
 
-static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source, pg_error *e)
+static pg_code read_runtime(runtime_profile *out, const api_config *c, const toml_node *n, arena *a, const char *source,
+                            pg_error *e)
 {
     static const schema s = {runtime_fields, COUNT(runtime_fields)};
     char section[64];

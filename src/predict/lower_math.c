@@ -215,10 +215,10 @@ bool convs_want_channels_last(planner *p)
         if (x == NO_TENSOR || w == NO_TENSOR || out == NO_TENSOR) continue;
         conv_shape s = conv_of(p, x, w, out);
         double in = s.in / s.groups, flops = s.batch * s.oh * s.ow * s.out * in * s.kh * s.kw * p->u->trips;
-        double ratio = s.groups > 1 && in > 1         ? grouped
-                     : s.out <= 64 && in <= 64        ? small
-                     : s.out * 2 <= in && s.kh > 1    ? narrowing
-                                                      : other;
+        double ratio = s.groups > 1 && in > 1      ? grouped
+                     : s.out <= 64 && in <= 64     ? small
+                     : s.out * 2 <= in && s.kh > 1 ? narrowing
+                                                   : other;
         all += flops;
         last += flops * ratio;
     }
@@ -318,7 +318,8 @@ static void lower_projection(planner *p, double width)
 }
 
 /* One of the steps of attention that is not fused: reads `in` and writes `written` bytes. */
-static void attention_step(planner *p, kernel_kind kind, double rows, double cols, double flops, double in, double written)
+static void attention_step(planner *p, kernel_kind kind, double rows, double cols, double flops, double in,
+                           double written)
 {
     kernel k = plan_kernel_rows(p, kind, rows, cols, flops);
     plan_read_bytes(p, &k, in, p->clock);
@@ -358,7 +359,8 @@ static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t
     bool eager = !p->rt->fuse_pointwise; /* a compiler does what is pointwise inside the kernels around it */
     for (uint32_t i = 0; wide && i < 3; i++) plan_cast(p, plan_in(p, i), 4);
     if (eager || wide) attention_step(p, KERNEL_ELEMENTWISE, q, 1, q, q * w, q * w);
-    if (!own && (eager || wide)) attention_step(p, KERNEL_ELEMENTWISE, k, 1, k, k * w, k * w); /* half of the scale each */
+    if (!own && (eager || wide))
+        attention_step(p, KERNEL_ELEMENTWISE, k, 1, k, k * w, k * w); /* half of the scale each */
     attention_product(p, math, (gemm_shape){s->q_len, s->kv_len, s->head_dim, s->batch * s->heads}, (q + k) * w, n * w);
     if (s->bias && eager) attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, 2 * n * w, n * w);
     attention_step(p, KERNEL_SOFTMAX, rows, s->kv_len, n * op_flops_per_element(OP_Softmax), n * w, n * soft);

@@ -12,7 +12,7 @@ typedef struct plan_options {
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
     bool half_norms; /* autocast: normalisations of images stay in half, as pytorch-image-models' fast norm has it */
-    double version; /* of the runtime, as in runtime_profile; 0: the newest */
+    double version;  /* of the runtime, as in runtime_profile; 0: the newest */
 } plan_options;
 
 /* One launch in execution order. */

@@ -49,7 +49,7 @@ typedef struct planner {
     uint32_t cap_kernels, cap_steps;
     uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;
-    double peak;   /* activation bytes */
+    double peak; /* activation bytes */
     struct {
         uint32_t t;
         value v;
