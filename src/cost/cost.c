@@ -98,16 +98,22 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
     g->dram_joule = (gddr ? c->power_gddr_pj : c->power_hbm_pj) * 1e-12;
 }
 
-/* HBM has room for its check bits; GDDR gives up capacity and bandwidth. Off by default on boards with a display. */
-static bool gpu_inline_ecc(const gpu_spec *spec)
+/* Boards for people's desks: their clock is advertised with a margin, and ECC is off by default. */
+static bool gpu_has_display(const gpu_spec *spec)
 {
     static const char *const display[] = {"GeForce", "RTX", "TITAN", "Titan", "Quadro", "GTX", "Radeon", "Arc"};
     for (size_t i = 0; i < sizeof display / sizeof display[0]; i++) {
         if (name_has(spec->name, display[i])) {
-            return false;
+            return true;
         }
     }
-    return name_has(spec->memory_type, "GDDR");
+    return false;
+}
+
+/* HBM has room for its check bits; GDDR gives up capacity and bandwidth. */
+static bool gpu_inline_ecc(const gpu_spec *spec)
+{
+    return !gpu_has_display(spec) && name_has(spec->memory_type, "GDDR");
 }
 
 static bool gpu_halved_l2(const gpu_spec *spec)
@@ -134,6 +140,9 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     double cores = spec->cuda_cores > 0 ? spec->cuda_cores : g->sms * 128;
     double derived = g->peak[PREC_FP32] / (2 * cores);
     g->clock = spec->boost_mhz > 0 ? spec->boost_mhz * 1e6 : derived;
+    g->boost = gpu_has_display(spec) ? c->power_display_boost : 1;
+    g->clock *= g->boost;
+    for (int p = 0; p < PREC_COUNT; p++) g->peak[p] *= g->boost;
     g->tick = 1 / g->clock;
     g->floor = c->launch_floor_us * 1e-6 + c->launch_floor_clocks * g->tick;
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
@@ -193,7 +202,7 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
 {
     kernel_cost out = {.launches = 1};
     cost_traffic t = cost_traffic_of(g, k);
-    out.ideal_s = cost_max(k->flops / g->peak[k->math], t.total / g->dram_peak);
+    out.ideal_s = cost_max(k->flops * g->boost / g->peak[k->math], t.total / g->dram_peak);
     switch (k->kind) {
     case KERNEL_GEMM: cost_gemm(g, k, t, &out); break;
     case KERNEL_CONV: cost_conv(g, k, t, &out); break;

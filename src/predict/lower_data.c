@@ -64,7 +64,8 @@ static double result_width(const planner *p, const unit *u)
 static void keep_layout(planner *p, uint32_t out)
 {
     uint32_t first = plan_in(p, 0);
-    if (first != NO_TENSOR && p->rt->strided_views && plan_shape(p, out)->rank == 4 && view_is_channels_last(p, first)) {
+    if (first != NO_TENSOR && p->rt->strided_views && plan_shape(p, out)->rank == 4 &&
+        view_is_channels_last(p, first)) {
         view_set_channels_last(p, out);
         return;
     }
@@ -213,7 +214,6 @@ void lower_rows(planner *p, kernel_kind kind)
         for (uint32_t i = 0; i < dims; i++) cols *= (double)(window[i] > 0 ? window[i] : 1);
     }
     double width = result_width(p, p->u), work = kind == KERNEL_POOL ? n_out * cols : n_in > n_out ? n_in : n_out;
-    if (runs_in_fp32(p, p->u) && p->opt.autocast && p->u->kind == OP_ReduceL2) plan_cast(p, x, 4);
     kernel k = plan_kernel_rows(p, kind, n_out, cols, work * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
@@ -349,7 +349,8 @@ void lower_gather(planner *p)
     double n = elements(p, out), width = p->v[x].width;
     double rows = elements(p, plan_in(p, 1));
     bool scatter = op_work_class((op_kind)p->u->kind) == WORK_SCATTER;
-    if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] && p->rt->strided_views) { /* x[a:b] = y as exported */
+    if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] &&
+        p->rt->strided_views) { /* x[a:b] = y as exported */
         view_same(p, x, out);
         kernel k = plan_kernel_rows(p, KERNEL_COPY, elements(p, plan_in(p, 2)), 1, 0);
         plan_read(p, &k, plan_in(p, 2));
@@ -431,6 +432,7 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
         for (uint32_t n = 0; n < u->n_out; n++) {
             uint32_t t = plan_out(p, n);
             if (t == NO_TENSOR) continue;
+            if (p->halved[t] && width > 2) width = 2; /* the cast for what reads it is fused, too */
             p->v[t].width = plan_is_float(p, t) ? width : p->v[t].width;
             bool hidden = p->inside[t] == p->us->uses[t];
             p->v[t].virtual = true; /* members read it from registers */
@@ -475,6 +477,9 @@ static kernel_kind cluster_kind(planner *p, uint32_t c, double *span)
     return kind;
 }
 
+/* Inductor keeps rows up to this length in registers, several to a block: a pass over the data, nothing more. */
+enum { INDUCTOR_ROW = 4096 };
+
 /* Batch normalisation's sums over the batch come before whatever applies them. */
 static void cluster_statistics(planner *p, uint32_t c)
 {
@@ -492,6 +497,7 @@ void lower_cluster(planner *p, uint32_t c)
     double n = cl->elements > 0 ? cl->elements : 0, span = 1;
     kernel_kind kind = cluster_kind(p, c, &span);
     cluster_statistics(p, c);
+    if (p->rt->strided_views && kind != KERNEL_ELEMENTWISE && span <= INDUCTOR_ROW) kind = KERNEL_ELEMENTWISE;
     p->u = &p->us->u[cl->last];
     kernel k = plan_kernel_rows(p, kind, n / span, span, 0);
     cluster_traffic(p, c, &k, UINT32_MAX, &tail);

@@ -357,8 +357,9 @@ static void test_fast_mode_is_a_bound(void **state)
                     double full = predict_on(gpus, boards[g], models[m], &r).latency_ms;
                     double bound = predict_on(gpus, boards[g], models[m], &fast).latency_ms;
                     bool vectors = fp32 || !strcmp(boards[g], "gtx1080ti"); /* Winograd needs fewer operations there */
-                    /* 1.1: what is still in L2 need not come from DRAM */
-                    if (full >= 0 && bound > full * (vectors ? 2.25 : 1.1))
+                    /* what stays in a large L2 never comes from memory, and clocks are above the advertised ones */
+                    double below = vectors ? 2.25 : !strcmp(boards[g], "rtx4090") ? 1.25 : 1.1;
+                    if (full >= 0 && bound > full * below)
                         fail_msg("%s %s on %s at %d: roofline %g ms, full model %g", models[m], r.precision, boards[g],
                                  (int)batch, bound, full);
                 }
@@ -382,6 +383,19 @@ static void test_attention_follows_the_version(void **state)
             if (same_ms != newest) fail_msg("%s %s: %g, newest %g", names[i], same[k], same_ms, newest);
         }
     }
+}
+
+/* Engines need plugins for it before 8.6; ONNX Runtime runs what the file spells out. */
+static void test_engines_spell_attention_out(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 16, .sequence = 384, .precision = "fp16", .runtime = "tensorrt"};
+    double newest = predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms;
+    r.runtime_version = "8.2.1";
+    double old = predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms;
+    assert_true(old > newest * 1.1);
+    r.runtime = "onnxruntime";
+    assert_true(predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms > old);
 }
 
 static void test_layouts_of_convolutions(void **state)
@@ -737,6 +751,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_fast_mode_is_a_bound),
         cmocka_unit_test(test_attention_follows_the_version),
+        cmocka_unit_test(test_engines_spell_attention_out),
         cmocka_unit_test(test_layouts_of_convolutions),
         cmocka_unit_test(test_half_norms_are_faster),
         cmocka_unit_test(test_real_hardware_is_not_faster),
