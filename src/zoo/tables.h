@@ -11,7 +11,7 @@ typedef struct zoo_table {
 
 extern const zoo_table zoo_resnet, zoo_mobile, zoo_shufflenet, zoo_convnext, zoo_efficientnet, zoo_classic,
     zoo_inception, zoo_vit, zoo_swin, zoo_bert, zoo_gpt2, zoo_llama, zoo_rnn, zoo_vision_tasks, zoo_diffusion,
-    zoo_decoders, zoo_seq2seq, zoo_recommender, zoo_speech, zoo_tts, zoo_tft, zoo_gnmt, zoo_relative;
+    zoo_decoders, zoo_seq2seq, zoo_recommender, zoo_speech, zoo_tts, zoo_tft, zoo_gnmt, zoo_relative, zoo_deberta;
 
 #define ZOO_TABLE(rows)                       \
     {                                         \

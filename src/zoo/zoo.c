@@ -1,10 +1,10 @@
 #include "zoo/tables.h"
 
 static const zoo_table *const tables[] = {
-    &zoo_resnet,    &zoo_mobile,      &zoo_shufflenet, &zoo_efficientnet, &zoo_convnext,  &zoo_classic,
-    &zoo_inception, &zoo_vit,         &zoo_swin,       &zoo_bert,         &zoo_gpt2,      &zoo_llama,
-    &zoo_decoders,  &zoo_seq2seq,     &zoo_relative,   &zoo_rnn,          &zoo_gnmt,      &zoo_speech,
-    &zoo_tts,       &zoo_recommender, &zoo_tft,        &zoo_vision_tasks, &zoo_diffusion,
+    &zoo_resnet,    &zoo_mobile,  &zoo_shufflenet,  &zoo_efficientnet, &zoo_convnext,     &zoo_classic,
+    &zoo_inception, &zoo_vit,     &zoo_swin,        &zoo_bert,         &zoo_gpt2,         &zoo_llama,
+    &zoo_decoders,  &zoo_seq2seq, &zoo_deberta,     &zoo_relative,     &zoo_rnn,          &zoo_gnmt,
+    &zoo_speech,    &zoo_tts,     &zoo_recommender, &zoo_tft,          &zoo_vision_tasks, &zoo_diffusion,
 };
 enum { TABLES = sizeof tables / sizeof *tables, NAME_MAX_FOLDED = 64 };
 

@@ -237,6 +237,9 @@ static const struct published {
     {"flan-t5-large", 783150080, 0},
     {"flan-t5-xl", 2849757184, 0},
     {"flan-t5-xxl", 11135332352, 0},
+    {"deberta-v3-small", 141304320, 0},
+    {"deberta-v3-base", 183831552, 0},
+    {"deberta-v3-large", 434012160, 0},
     {"bart-base", 139420416, 0},
     {"bart-large", 406291456, 0},
     {"whisper-tiny", 37760640, 0},
@@ -280,6 +283,7 @@ static const struct published {
     {"hifi-gan", 13.92e6, 0},
     /* What NVIDIA and MLPerf give: 4.2 B, 24 B, 192 M */
     {"transformer-xl-base", 192e6, 0},
+    {"transformer-xl-large", 285e6, 0},
     {"dlrm", 4.2e9, 0},
     {"dlrm-mlperf", 24e9, 0},
     /* No count is published: from the dimensions in the code of NVIDIA's DeepLearningExamples and of MLPerf */
@@ -293,6 +297,7 @@ static const struct published {
     {"dlrm-dcnv2", 4202814209, 0},
     {"dlrm-dcnv2-mlperf", 24050271617, 0},
     {"ncf", 31832577, 0},
+    {"switch-base-8", 619e6, 0},
     {"wide_and_deep", 91777245, 0},
     {"vae-cf", 24511308, 0},
     {"tft", 1617449, 0},
@@ -475,6 +480,9 @@ static void test_outputs(void **state)
     expect_output("openai/whisper-tiny", 0, 0, 3, (int64_t[]){4, 64, 51865});
     expect_output("xlnet", 0, 0, 3, (int64_t[]){4, 128, 768});
     expect_output("transformer-xl-base", 0, 0, 3, (int64_t[]){4, 192, 19997});
+    expect_output("transformer-xl-large", 0, 0, 3, (int64_t[]){4, 384, 19997});
+    expect_output("switch-base-8", 0, 0, 3, (int64_t[]){4, 128, 32128});
+    expect_output("deberta-v3-base", 0, 0, 3, (int64_t[]){4, 128, 768});
     expect_output("gnmt", 0, 0, 3, (int64_t[]){4, 32, 32320});
     expect_output("jasper", 0, 0, 3, (int64_t[]){4, 350, 29});     /* of 7 s: a letter each 20 ms */
     expect_output("rnnt", 0, 0, 3, (int64_t[]){4, 240, 29});       /* frames of 60 ms, and as many letters */
