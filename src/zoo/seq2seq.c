@@ -1,4 +1,5 @@
-/* Encoder and decoder: T5 (Raffel 2019), Switch (Fedus 2021), BART (Lewis 2019), Whisper (Radford 2022). Both read whole sequences, as in
+/* Encoder and decoder: T5 (Raffel 2019), Switch (Fedus 2021), BART (Lewis 2019), Whisper (Radford 2022), and the
+ * Transformer that all of them come from (Vaswani 2017). Both sides read whole sequences, as in
  * training and in scoring a given answer: `sequence` tokens in the decoder and, of text, as many in the encoder. */
 #include "zoo/nn_seq.h"
 #include "zoo/tables.h"
@@ -151,13 +152,13 @@ static void build_t5(nn *n, const void *dims)
     nn_output(n, x, "logits");
 }
 
-/* ---- BART: post-norm; Whisper: pre-norm behind two convolutions over the spectrogram ---- */
+/* ---- BART and the first Transformer: post-norm; Whisper: pre-norm behind two convolutions over the spectrogram ---- */
 
 typedef struct pair_dims {
     int64_t vocabulary, width, heads;
-    int layers; /* of the encoder and of the decoder */
-    int64_t positions, mels;
-    int decoder_layers; /* 0: as many */
+    int layers;              /* of the encoder and of the decoder */
+    int64_t positions, mels; /* 0 positions: sines instead of a table, and ReLU (Vaswani's) */
+    int decoder_layers;      /* 0: as many */
 } pair_dims;
 
 static nn_val attention(nn *n, nn_val x, nn_val from, bool causal, const pair_dims *d)
@@ -174,7 +175,7 @@ static nn_val part(nn *n, nn_val x, nn_val from, bool causal, const char *name, 
     size_t mark = nn_push(n, "%s", name);
     bool pre = d->mels > 0, self = from.t == x.t;
     nn_val y = pre ? nn_layer_norm(n, x, "layer_norm") : x;
-    if (from.t == NO_TENSOR) y = nn_mlp(n, y, "fc1", "fc2", 4 * d->width, OP_Gelu);
+    if (from.t == NO_TENSOR) y = nn_mlp(n, y, "fc1", "fc2", 4 * d->width, d->positions ? OP_Gelu : OP_Relu);
     else y = attention(n, y, self ? y : from, causal, d);
     y = nn_add(n, x, y, "add");
     if (!pre) y = nn_layer_norm(n, y, "layer_norm");
@@ -195,9 +196,28 @@ static nn_val stack(nn *n, nn_val x, nn_val encoded, int layers, const pair_dims
     return d->mels ? nn_layer_norm(n, x, "layer_norm") : x;
 }
 
+/* [1, sequence, width] */
+static nn_val sines(nn *n, nn_val ids, int64_t width)
+{
+    double frequency[512];
+    uint32_t half = width < 1024 ? (uint32_t)width / 2 : 512;
+    for (uint32_t i = 0; i < half; i++) frequency[i] = pow(1e4, -(double)i / half);
+    size_t mark = nn_push(n, "embed_positions");
+    nn_val at = nn_op1(n, OP_Cast, "cast", nn_positions(n, ids));
+    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+    at = nn_unsqueeze(n, at, "unsqueeze", 2, (int64_t[]){0, 2});
+    at = nn_op2(n, OP_Mul, "angles", at, nn_floats(n, "inv_freq", frequency, half));
+    at = nn_concat(n, (nn_val[]){nn_op1(n, OP_Sin, "sin", at), nn_op1(n, OP_Cos, "cos", at)}, 2, 2, "concat");
+    at.c = width;
+    nn_pop(n, mark);
+    return at;
+}
+
 static nn_val embedded(nn *n, nn_val ids, uint32_t table, const pair_dims *d)
 {
     nn_val x = lookup(n, "embed_tokens", table, ids, d->width);
+    if (!d->positions)
+        return nn_add(n, nn_scale(n, x, "scale", sqrt((double)d->width)), sines(n, ids, d->width), "add_positions");
     nn_val at = nn_embedding(n, nn_positions(n, ids), "embed_positions", d->positions, d->width, NULL);
     x = nn_add(n, x, at, "add_positions");
     return d->mels ? x : nn_layer_norm(n, x, "layernorm_embedding");
@@ -242,6 +262,12 @@ static void build_pair(nn *n, const void *dims)
         .source = ZOO_HUGGING_FACE("facebook/" nm), .sequence = 128, .max_sequence = 1024, .build = build_pair,    \
         .dims = ZOO_DIMS(pair_dims, __VA_ARGS__)                                                                   \
     }
+#define VASWANI(nm, alias, text, params, ...)                                                             \
+    {                                                                                                     \
+        .name = nm, .aliases = alias, .family = "transformer", .description = text, .parameters = params, \
+        .source = "https://arxiv.org/abs/1706.03762, table 3", .sequence = 32, .build = build_pair,       \
+        .dims = ZOO_DIMS(pair_dims, __VA_ARGS__)                                                          \
+    }
 #define WHISPER(size, params, ...)                                                                                    \
     {                                                                                                                 \
         .name = "whisper-" size, .aliases = "openai/whisper-" size, .family = "speech",                               \
@@ -264,6 +290,11 @@ static const zoo_entry rows[] = {
     T5("switch-base-8", "google/switch-base-8", "Switch base, 8 experts", 619339008, {768, 3072, 12, 64, 12, false, 8}),
     BART("bart-base", "BART base", 139420416, {50265, 768, 12, 6, 1026, 0, 0}),
     BART("bart-large", "BART large", 406291456, {50265, 1024, 16, 12, 1026, 0, 0}),
+    /* 32768 joint words, as fairseq's wmt16.en-de has them */
+    VASWANI("transformer-base", "transformer transformer-wmt-en-de", "Transformer base, translation (Vaswani 2017)",
+            60915712, {32768, 512, 8, 6, 0, 0, 0}),
+    VASWANI("transformer-big", "transformer-wmt-en-de-big transformer-large",
+            "Transformer big, translation (Vaswani 2017)", 209911808, {32768, 1024, 16, 6, 0, 0, 0}),
     WHISPER("tiny", 37760640, {51865, 384, 6, 4, 448, 80, 0}),
     WHISPER("base", 72593920, {51865, 512, 8, 6, 448, 80, 0}),
     WHISPER("small", 241734912, {51865, 768, 12, 12, 448, 80, 0}),

@@ -241,6 +241,8 @@ static const struct published {
     {"deberta-v3-base", 183831552, 0},
     {"deberta-v3-large", 434012160, 0},
     {"bart-base", 139420416, 0},
+    {"transformer-base", 60915712, 0},
+    {"transformer-big", 209911808, 0}, /* as fairseq prints it; the paper has 213 M with 37000 words */
     {"bart-large", 406291456, 0},
     {"whisper-tiny", 37760640, 0},
     {"whisper-base", 72593920, 0},
@@ -293,7 +295,8 @@ static const struct published {
     {"waveglow-256", 87731816, 0},
     {"tacotron2/waveglow", 296193001, 0},
     {"fastpitch", 45261395, 0},
-    {"fastspeech", 45458641, 0},
+    {"fastspeech", 133190457, 0},
+    {"fastspeech-mel", 45458641, 0},
     {"dlrm-dcnv2", 4202814209, 0},
     {"dlrm-dcnv2-mlperf", 24050271617, 0},
     {"ncf", 31832577, 0},
@@ -481,6 +484,7 @@ static void test_outputs(void **state)
     expect_output("xlnet", 0, 0, 3, (int64_t[]){4, 128, 768});
     expect_output("transformer-xl-base", 0, 0, 3, (int64_t[]){4, 192, 19997});
     expect_output("transformer-xl-large", 0, 0, 3, (int64_t[]){4, 384, 19997});
+    expect_output("transformer-big", 0, 0, 3, (int64_t[]){4, 32, 32768});
     expect_output("switch-base-8", 0, 0, 3, (int64_t[]){4, 128, 32128});
     expect_output("deberta-v3-base", 0, 0, 3, (int64_t[]){4, 128, 768});
     expect_output("gnmt", 0, 0, 3, (int64_t[]){4, 32, 32320});
@@ -491,6 +495,7 @@ static void test_outputs(void **state)
     expect_output("waveglow", 0, 0, 2, (int64_t[]){4, 600 * 256}); /* samples */
     expect_output("tacotron2/waveglow", 0, 0, 2, (int64_t[]){4, 602 * 256});
     expect_output("hifi-gan", 0, 0, 3, (int64_t[]){4, 1, 600 * 256});
+    expect_output("fastspeech", 0, 0, 2, (int64_t[]){4, 602 * 256});
     expect_output("fastpitch", 0, 0, 3, (int64_t[]){4, 602, 80});
     expect_output("dlrm", 0, 0, 2, (int64_t[]){4, 1});
     expect_output("ncf", 0, 0, 2, (int64_t[]){4, 1});
