@@ -291,6 +291,7 @@ static const struct published {
     /* No count is published: from the dimensions in the code of NVIDIA's DeepLearningExamples and of MLPerf */
     {"bert-distilled-4l-288d", 12937538, 0},
     {"gnmt", 160671297, 0},
+    {"gnmt-pairs", 160671297, 0},
     {"rnnt", 45323037, 0},
     {"waveglow-256", 87731816, 0},
     {"tacotron2/waveglow", 296193001, 0},
@@ -488,6 +489,7 @@ static void test_outputs(void **state)
     expect_output("switch-base-8", 0, 0, 3, (int64_t[]){4, 128, 32128});
     expect_output("deberta-v3-base", 0, 0, 3, (int64_t[]){4, 128, 768});
     expect_output("gnmt", 0, 0, 3, (int64_t[]){4, 32, 32320});
+    expect_output("gnmt-pairs", 0, 0, 3, (int64_t[]){4, 32, 32320});
     expect_output("jasper", 0, 0, 3, (int64_t[]){4, 350, 29});     /* of 7 s: a letter each 20 ms */
     expect_output("rnnt", 0, 0, 3, (int64_t[]){4, 240, 29});       /* frames of 60 ms, and as many letters */
     expect_output("wav2vec2", 0, 0, 3, (int64_t[]){4, 500, 768});  /* 10 s */
@@ -528,6 +530,7 @@ static void test_steps(void **state)
     expect_steps("tacotron2", 128, 602);
     expect_steps("tacotron2", 10, 48);
     expect_steps("rnnt", 120, 240);
+    expect_steps("gnmt", 21, 21);
 }
 
 /* Layers that share their weights have them once, and each layer's work all the same. */
