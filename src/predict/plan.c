@@ -157,7 +157,7 @@ void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
         }
     }
     if (p->failed) return;
-    double trips = p->u->trips;
+    double trips = p->once ? 1 : p->u->trips;
     out->steps[out->n_steps++] = (plan_step){
         index, p->u->op, role == STEP_MAIN ? p->u->n_ops : 0, p->u->kind, (uint16_t)tail, (uint16_t)role, trips};
     out->kernels[index].count += trips;
@@ -196,7 +196,9 @@ void plan_cast(planner *p, uint32_t t, double width)
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored, 1, v->stored);
         plan_read(p, &k, t);
         k.write_bytes = v->stored * width;
+        p->once = weight; /* autocast keeps the copies of weights until the step ends */
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
+        p->once = false;
         v->born = p->clock;
     }
     v->width = width;

@@ -51,6 +51,7 @@ typedef struct planner {
     double peak;   /* activation bytes */
     const unit *u; /* the unit being lowered */
     uint32_t ui;
+    bool once;        /* what is emitted now runs once a step, also within a loop */
     bool failed;      /* out of memory */
     uint32_t unknown; /* units that could not be costed */
 } planner;
