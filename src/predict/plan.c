@@ -157,9 +157,10 @@ void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
         }
     }
     if (p->failed) return;
-    double trips = like->trips;
+    double trips = p->once ? 1 : like->trips;
     plan_step *step = &out->steps[out->n_steps++];
     *step = *like;
+    step->trips = trips;
     step->kernel = index;
     step->role = (uint16_t)role;
     out->kernels[index].count += trips;
@@ -244,7 +245,9 @@ void plan_cast(planner *p, uint32_t t, double width)
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored / v->shards, 1, v->stored / v->shards);
         plan_read(p, &k, t);
         k.write_bytes = v->stored * width / v->shards;
+        p->once = weight; /* autocast keeps the copies of weights until the step ends */
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
+        p->once = false;
         v->born = p->clock;
         if (!weight) plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
     }

@@ -552,6 +552,26 @@ static void test_explanation_adds_up(void **state)
     }
 }
 
+/* Autocast keeps the half copies of weights until the step ends: a loop's body casts them once, not in every round. */
+static void test_weights_are_cast_once(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m;
+    assert_int_equal(pg_model_open(&m, "gnmt", NULL, &e), PG_E_OK);
+    pg_prediction p[2];
+    for (int i = 0; i < 2; i++) {
+        pg_plan *plan;
+        pg_request r = {.batch = 1, .sequence = 64, .precision = "fp16", .autocast = i == 1};
+        assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+        assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "a100", &e), &p[i], &e), PG_E_OK);
+        pg_plan_free(plan);
+    }
+    assert_true(p[1].dram_bytes > p[0].dram_bytes);
+    assert_true(p[1].dram_bytes < 2 * p[0].dram_bytes);
+    pg_model_free(m);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -769,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_micro_batches_and_stages),
         cmocka_unit_test(test_tensor_parallel_training),
         cmocka_unit_test(test_parallel_requests_are_checked),
+        cmocka_unit_test(test_weights_are_cast_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
