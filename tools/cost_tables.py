@@ -25,12 +25,12 @@ def constants():
         table = m[1] if m else table
         m = re.match(r'(\w+) = (\S+)', line)
         if m: values[table, m[1]] = m[2]
-    text = open(HERE + '/src/cost/constants.def').read()
+    source = open(HERE + '/src/cost/constants.def').read()
     pattern = r'COST_CONSTANT\((\w+),\s*(\w+),\s*"([^"]*)",\s*[\d.]+,\s*[\d.]+,\s*((?:"[^"]*"\s*)+)\)'
     out = ['| constant | value | unit | meaning |', '| --- | --- | --- | --- |']
-    for table, name, unit, meaning in re.findall(pattern, text):
-        words = ' '.join(re.findall(r'"([^"]*)"', meaning))
-        out.append(f'| {table}.{name} | {values[table, name]} | {unit} | {words} |')
+    for table, name, unit, meaning in re.findall(pattern, source):
+        text = ' '.join(re.findall(r'"([^"]*)"', meaning))
+        out.append(f'| {table}.{name} | {values[table, name]} | {unit} | {text} |')
     return out
 
 

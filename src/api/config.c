@@ -58,6 +58,8 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, lone_gemm_us, 0, 1000),
     REAL(runtime_profile, lone_bmm_us, 0, 1000),
     REAL(runtime_profile, lone_conv_us, 0, 1000),
+    REAL(runtime_profile, lone_interval, 0, 2),
+    REAL(runtime_profile, lone_launch_us, 0, 1000),
     REAL(runtime_profile, lone_first, 0, 1),
     REAL(runtime_profile, lone_copies, 0, 64),
     FLAG(lone_fill),

@@ -44,7 +44,7 @@ static bool is_decode(const kernel *k)
     return k->shape.attention.q_len <= 16 && k->shape.attention.kv_len > k->shape.attention.q_len;
 }
 
-static double speed_of(const runtime_profile *rt, const kernel *k, bool lone, bool training)
+static double speed_of(const runtime_profile *rt, const kernel *k, bool lone, bool training, const gpu_spec *s)
 {
     if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
     switch (k->kind) {
@@ -52,8 +52,8 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool lone, bo
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
     case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
-        if (rt->fp8_speed > 0 && k->math == PREC_FP8) return rt->fp8_speed;
-        if (rt->fp4_speed > 0 && k->math == PREC_FP4) return rt->fp4_speed;
+        if (rt->fp8_speed > 0 && k->math == PREC_FP8 && s->tflops[PREC_FP8] > 0) return rt->fp8_speed;
+        if (rt->fp4_speed > 0 && k->math == PREC_FP4 && s->tflops[PREC_FP4] > 0) return rt->fp4_speed;
         return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
     case KERNEL_COMM: return 1;
@@ -71,7 +71,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, &p->kernels[i].k, p->lone, p->opt.training) * g->family_speed;
+               speed = speed_of(p->runtime, &p->kernels[i].k, p->lone, p->opt.training, g->spec) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -101,19 +101,23 @@ static double interval_of(const kernel_plan *p, const predict_constants *pc, con
                                                : pc->interval_specification;
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
     if (host_bound && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
-    if (opt->fast_mode) w = 1.0;                                    /* a roofline is a bound, not an estimate */
+    if (p->lone && p->runtime->lone_interval > 0 && opt->basis != BASIS_SPECIFICATION) {
+        kernel_kind k = p->n_kernels ? p->kernels[p->n_kernels - 1].k.kind : KERNEL_OTHER;
+        w = p->runtime->lone_interval * (k == KERNEL_GEMM || k == KERNEL_CONV || k == KERNEL_ATTENTION ? 1 : 0.5);
+    }
+    if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     return w + p->unknown_share * 2;
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
-static double lone_host_us(const kernel_plan *p)
+static double lone_host_us(const kernel_plan *p, double launches)
 {
     const runtime_profile *rt = p->runtime;
     if (!p->lone || !p->n_kernels) return 0;
     const kernel *k = &p->kernels[p->n_kernels - 1].k;
     switch (k->kind) {
     case KERNEL_CONV:
-    case KERNEL_DEPTHWISE: return rt->lone_conv_us;
+    case KERNEL_DEPTHWISE: return rt->lone_conv_us + (launches - 1) * rt->lone_launch_us;
     case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
     case KERNEL_NORM: return rt->lone_norm_us;
     case KERNEL_SOFTMAX: return rt->lone_softmax_us;
@@ -135,6 +139,7 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
         s->backward_s += p->kernels[i].backward * c.seconds;
         s->dram_bytes += n * c.dram_bytes;
         s->bound_s[c.limit] += n * c.seconds;
+        s->launches = c.launches;
         double peak = g->cost.peak[k->math];
         if (peak > 0) ideal_compute += n * k->flops / peak;
     }
@@ -160,7 +165,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
-    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
+    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p, s.launches), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
         first = s.host_s * rt->lone_first;

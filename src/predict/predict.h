@@ -40,6 +40,7 @@ typedef struct step_prediction {
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
+    double launches;         /* GPU kernels of the last operation */
     double busy_share;       /* of the time that a GPU has work */
     double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
     double gradient_copies;  /* data parallelism: the buckets that are exchanged hold them once more */

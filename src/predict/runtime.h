@@ -41,9 +41,12 @@ typedef struct runtime_profile {
     /* An operator by itself, over and over (op: models): microseconds to issue it; 0: as in a model. Such loops were timed from
      * Python, on hosts of all ages. */
     double lone_unary_us, lone_binary_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
-    double lone_first;  /* share of that time after which the kernel starts */
-    double lone_copies; /* copies of its weights that such loops use in turn; 0: one */
-    bool lone_fill;     /* ... but no more than fill L2 */
+    double
+        lone_interval; /* the 80 % interval of products, convolutions and attention in such loops; half of it for streams */
+    double lone_launch_us; /* more for each further kernel that it launches */
+    double lone_first;     /* share of that time after which the kernel starts */
+    double lone_copies;    /* copies of its weights that such loops use in turn; 0: one */
+    bool lone_fill;        /* ... but no more than fill L2 */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */
