@@ -73,11 +73,11 @@ static cost_matmul conv_wgrad(const cost_gpu *g, const conv_shape *s, int tiles)
 static void conv_winograd_wgrad(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const conv_shape *s = &k->shape.conv;
-    cost_matmul w = conv_winograd(g, s, 4);
+    cost_matmul w = conv_winograd(g, s, 4, g->tiles_staged);
     kernel_cost other = *out;
     double bytes = g->c->conv_transform_bytes * 2 * 36 * 4 * (s->in * s->out + w.m * (s->in + s->out));
     cost_traffic more = {t.total + bytes, t.dram + bytes * (1 - cost_resident(g, bytes))};
-    w = conv_product(g, s->out, s->in, w.m, w.batch);
+    w = conv_product(g, s->out, s->in, w.m, w.batch, g->tiles_staged);
     w.splits = COST_WGRAD_SPLITS;
     other.launches = 4;
     conv_timed(g, k, &w, more, &other);

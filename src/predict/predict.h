@@ -79,13 +79,13 @@ typedef struct step_prediction {
     interval_parts parts;      /* what the interval rests on */
     double rate;               /* steps a second of all GPUs together */
     double gpu_s, host_s;
-    double launches;   /* of the last kernel */
     double backward_s; /* of gpu_s: the backward pass, beside which gradients may be exchanged (plan.gradient_bytes) */
     double flops, dram_bytes;
     double compute_utilization, memory_efficiency; /* shares of the peaks over the step */
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
+    double launches;         /* GPU kernels of the last operation */
     double busy_share;       /* of the time that a GPU has work */
     double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
     double gradient_copies;  /* data parallelism: the buckets that are exchanged hold them once more */
