@@ -10,6 +10,7 @@
  *   --tables TEXT   only tables whose path contains TEXT
  *   --only TEXT     only groups whose "gpu kind table" contains TEXT;   --dump TEXT: print the rows of such groups
  *   --freeze TEXT   keep constants whose name TEXT contains;   --out FILE: the fitted constants
+ *   --runtimes FILE the runtimes.toml whose fitted figures are replaced
  * Deterministic: rows are thinned by a fixed stride and the optimiser (NLopt Sbplx) has no random part. */
 #include "fit_rows.h"
 
@@ -18,21 +19,76 @@
 #include <stdlib.h>
 
 typedef struct options {
-    const char *folder, *tables, *start, *out, *only, *dump, *freeze;
+    const char *folder, *tables, *start, *out, *runtimes, *only, *dump, *freeze;
     int fit, loo;
     long thin;
     double ridge;
 } options;
 
+/* Constants of runtimes.toml that kernel tables show, with where their fit starts. */
+static const struct extra {
+    const char *runtime, *name;
+    size_t at;
+    double lower, upper, start;
+} extras[] = {
+#define EXTRA(runtime, name, lower, upper, start)                            \
+    {                                                                        \
+        runtime, #name, offsetof(runtime_profile, name), lower, upper, start \
+    }
+    EXTRA("pytorch", lone_unary_us, 1, 200, 32),
+    EXTRA("pytorch", lone_binary_us, 1, 200, 28),
+    EXTRA("pytorch", lone_softmax_us, 1, 200, 34),
+    EXTRA("pytorch", lone_norm_us, 1, 200, 48),
+    EXTRA("pytorch", lone_gemm_us, 1, 200, 57),
+    EXTRA("pytorch", lone_bmm_us, 1, 200, 35),
+    EXTRA("pytorch", lone_conv_us, 1, 200, 70),
+    EXTRA("pytorch", lone_first, 0, 1, 0.45),
+    EXTRA("vllm", fp8_speed, 0.5, 2, 0.9),
+    EXTRA("vllm", fp4_speed, 0.5, 2, 0.9),
+    EXTRA("tensorrt-llm", fp8_speed, 0.5, 2, 1),
+    EXTRA("tensorrt-llm", fp4_speed, 0.5, 2, 0.9),
+    EXTRA("vllm", attention_speed, 0.5, 2, 1.1),
+    EXTRA("vllm", decode_speed, 0.5, 2, 1),
+    EXTRA("tensorrt-llm", attention_speed, 0.5, 2, 0.9),
+    EXTRA("tensorrt-llm", decode_speed, 0.5, 2, 1),
+#undef EXTRA
+};
+
+enum { EXTRAS = sizeof extras / sizeof extras[0], CONSTANTS = COST_CONSTANTS + EXTRAS };
+
+typedef struct values {
+    double v[CONSTANTS]; /* cost_constants, then extras */
+} values;
+
 typedef struct problem {
-    cost_constants c;
-    int free[COST_CONSTANTS], count; /* which constants this block moves */
-    const char *kinds;               /* which rows it looks at */
-    int left_out;                    /* GPU */
-    cost_constants start;
+    values c, start;
+    int free[CONSTANTS], count; /* which constants this block moves */
+    const char *kinds;          /* which rows it looks at */
+    int left_out;               /* GPU */
     double ridge;
     const char *only;
 } problem;
+
+static double lower_of(int i)
+{
+    return i < COST_CONSTANTS ? cost_constant_table[i].lower : extras[i - COST_CONSTANTS].lower;
+}
+
+static double upper_of(int i)
+{
+    return i < COST_CONSTANTS ? cost_constant_table[i].upper : extras[i - COST_CONSTANTS].upper;
+}
+
+static const char *name_of(int i)
+{
+    static char name[80];
+    if (i < COST_CONSTANTS) {
+        snprintf(name, sizeof name, "%s.%s", cost_constant_table[i].table, cost_constant_table[i].name);
+    } else {
+        snprintf(name, sizeof name, "%s.%s", extras[i - COST_CONSTANTS].runtime, extras[i - COST_CONSTANTS].name);
+    }
+    return name;
+}
 
 static const char *group_name(const fit_group *g)
 {
@@ -45,6 +101,7 @@ static bool same_silicon(int a, int b)
 {
     /* Boards of one chip count as one GPU when it is left out. */
     return a == b || (!strncmp(fit_groups[a].gpu, "a100", 4) && !strncmp(fit_groups[b].gpu, "a100", 4)) ||
+           (!strncmp(fit_groups[a].gpu, "h100", 4) && !strncmp(fit_groups[b].gpu, "h100", 4)) ||
            !strcmp(fit_groups[a].gpu, fit_groups[b].gpu);
 }
 
@@ -61,11 +118,22 @@ static double row_predict(const predict_gpu *g, const fit_row *r)
     return predict_step(&r->plan, g, &catalog->config.predict, &o).seconds * 1e6;
 }
 
-static void gpus_init(predict_gpu *g, const cost_constants *c)
+static void gpus_init(predict_gpu *g, const values *v)
 {
+    static cost_constants c;
     predict_options o = options_of(true);
+    for (int i = 0; i < COST_CONSTANTS; i++) {
+        *cost_constant_at(&c, i) = v->v[i];
+    }
+    for (int i = 0; i < EXTRAS; i++) {
+        for (uint32_t r = 0; r < catalog->config.n_runtimes; r++) {
+            if (str_is(catalog->config.runtimes[r].key, extras[i].runtime)) {
+                *(double *)(void *)((char *)&catalog->config.runtimes[r] + extras[i].at) = v->v[COST_CONSTANTS + i];
+            }
+        }
+    }
     for (int i = 0; i < fit_spec_count; i++) {
-        predict_gpu_init(&g[i], fit_specs[i], c, &o);
+        predict_gpu_init(&g[i], fit_specs[i], &c, &o);
     }
 }
 
@@ -109,10 +177,10 @@ static double objective(unsigned n, const double *x, double *gradient, void *dat
     double pull = 0;
     (void)gradient;
     for (unsigned i = 0; i < n; i++) {
-        const cost_constant_info *info = &cost_constant_table[p->free[i]];
-        double range = info->upper - info->lower;
-        double v = info->lower + x[i] * range, away = (v - *cost_constant_at(&p->start, p->free[i])) / range;
-        *cost_constant_at(&p->c, p->free[i]) = v;
+        int k = p->free[i];
+        double range = upper_of(k) - lower_of(k);
+        double v = lower_of(k) + x[i] * range, away = (v - p->start.v[k]) / range;
+        p->c.v[k] = v;
         pull += away * away;
     }
     return loss(p) + p->ridge * pull;
@@ -120,10 +188,10 @@ static double objective(unsigned n, const double *x, double *gradient, void *dat
 
 static double block_fit(problem *p, int evaluations)
 {
-    double x[COST_CONSTANTS], least = 0;
+    double x[CONSTANTS], least = 0;
     for (int i = 0; i < p->count; i++) {
-        const cost_constant_info *info = &cost_constant_table[p->free[i]];
-        double v = (*cost_constant_at(&p->c, p->free[i]) - info->lower) / (info->upper - info->lower);
+        int k = p->free[i];
+        double v = (p->c.v[k] - lower_of(k)) / (upper_of(k) - lower_of(k));
         x[i] = v < 0 ? 0 : v > 1 ? 1 : v;
     }
     nlopt_opt o = nlopt_create(NLOPT_LN_SBPLX, (unsigned)p->count);
@@ -144,25 +212,35 @@ static double block_fit(problem *p, int evaluations)
 static const struct step {
     const char *kinds, *names;
     int evaluations;
+    double ridge; /* relative to --ridge */
 } steps[] = {
-    {"gemm.bf16 vector.fp32 ",
+    {"gemm.bf16 gemm.fp16 ",
      "launch.floor_us launch.floor_clocks memory.dram_share memory.ecc_share memory.l2_bytes memory.ramp_clocks "
      "memory.ramp_mb memory.l2_keep memory.l2_fade memory.overlap gemm.tensor_share gemm.load_bytes gemm.async_load "
      "gemm.k_clocks gemm.feed_clocks gemm.depth gemm.tile_clocks gemm.quantum gemm.async_quantum gemm.split_clocks "
      "power.tensor_pj ",
-     4000},
-    {"gemm.bf16 gemm.fp32 bmm.fp32 ",
-     "power.vector_pj power.tensor_pj power.half_years power.clock_power power.static_w gemm.vector_share "
-     "gemm.vector_tile gemm.vector_depth gemm.tensor_share ",
-     1000},
-    {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60},
-    {"ln.fp32 softmax.fp32 vector.fp32 ",
-     "vector.rows_clocks vector.rows_share vector.row_clocks vector.warp_clocks vector.flop_share ", 300},
-    {"conv.fp32 ", "conv.fused_share conv.transform_bytes ", 500},
+     4000, 1},
+    {"gemm.bf16 gemm.fp16 gemm.fp32 bmm.fp32 ",
+     "power.vector_pj power.tensor_pj power.half_years power.clock_power power.droop power.static_w gemm.vector_share "
+     "gemm.vector_tile gemm.vector_depth gemm.vector_quantum gemm.tensor_share ",
+     1000, 1},
+    {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60, 1},
+    {"gemm.fp8 gemm.fp4 ", "vllm.fp8_speed vllm.fp4_speed tensorrt-llm.fp8_speed tensorrt-llm.fp4_speed ", 100, 0},
+    {"layernorm.fp32 softmax.fp32 vector.fp32 ",
+     "vector.rows_clocks vector.rows_share vector.row_clocks vector.warp_clocks vector.flop_share memory.gp100_share "
+     "pytorch.lone_unary_us pytorch.lone_binary_us pytorch.lone_softmax_us pytorch.lone_norm_us pytorch.lone_first ",
+     3000, 0.1},
+    {"gemm.fp32 bmm.fp32 conv.fp32 ", "pytorch.lone_gemm_us pytorch.lone_bmm_us pytorch.lone_conv_us ", 100, 0},
+    {"conv.fp32 ", "conv.fused_share conv.transform_bytes conv.filter_bytes ", 500, 0.1},
     {"prefill.bf16 prefill.fp8 decode.bf16 encoder.bf16 short.bf16 ",
-     "attention.tensor_share attention.exp_clock attention.start_clocks attention.quantum "
-     "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv ",
-     1500},
+     "attention.tensor_share attention.async_share attention.decode_tile_us attention.persistent attention.exp_clock attention.start_clocks attention.quantum "
+     "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv "
+     "vllm.attention_speed vllm.decode_speed tensorrt-llm.attention_speed tensorrt-llm.decode_speed ",
+     1500, 1},
+    {"comm.allreduce comm.allgather comm.reducescatter comm.alltoall comm.send comm.own ",
+     "comm.base_clocks comm.step_clocks comm.slice_clocks comm.two_dies comm.link_share comm.flag_share comm.partial "
+     "comm.switch_share comm.pcie_share comm.host_power comm.kernel_clocks comm.barrier_clocks comm.read_share ",
+     3000, 1},
 };
 
 static void fit_all(problem *p, const options *o, int rounds)
@@ -171,9 +249,9 @@ static void fit_all(problem *p, const options *o, int rounds)
         for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
             p->count = 0;
             p->kinds = steps[s].kinds;
-            for (int i = 0; i < COST_CONSTANTS; i++) {
-                char name[64];
-                snprintf(name, sizeof name, "%s.%s", cost_constant_table[i].table, cost_constant_table[i].name);
+            p->ridge = o->ridge * steps[s].ridge;
+            for (int i = 0; i < CONSTANTS; i++) {
+                const char *name = name_of(i);
                 if (listed(steps[s].names, name) && !(o->freeze && strstr(o->freeze, name))) {
                     p->free[p->count++] = i;
                 }
@@ -192,7 +270,7 @@ static int by_value(const void *a, const void *b)
     return d < 0 ? -1 : d > 0;
 }
 
-static void report(const cost_constants *c, const char *only, int left_out)
+static void report(const values *c, const char *only, int left_out)
 {
     static predict_gpu g[FIT_MAX_GPUS];
     double *error = malloc((size_t)fit_row_count * sizeof *error);
@@ -218,7 +296,7 @@ static void report(const cost_constants *c, const char *only, int left_out)
     free(error);
 }
 
-static void dump(const cost_constants *c, const char *which)
+static void dump(const values *c, const char *which)
 {
     static predict_gpu g[FIT_MAX_GPUS];
     gpus_init(g, c);
@@ -238,10 +316,13 @@ static void dump(const cost_constants *c, const char *which)
 
 /* ---- constants file: [table] and name = value lines ---- */
 
-static bool constants_read(cost_constants *c, const char *path)
+static bool constants_read(values *c, const char *path)
 {
     for (int i = 0; i < COST_CONSTANTS; i++) {
-        *cost_constant_at(c, i) = 0.5 * (cost_constant_table[i].lower + cost_constant_table[i].upper);
+        c->v[i] = 0.5 * (cost_constant_table[i].lower + cost_constant_table[i].upper);
+    }
+    for (int i = 0; i < EXTRAS; i++) {
+        c->v[COST_CONSTANTS + i] = extras[i].start;
     }
     FILE *f = strcmp(path, "-") ? fopen(path, "r") : NULL;
     if (!f) {
@@ -253,7 +334,7 @@ static bool constants_read(cost_constants *c, const char *path)
         if (sscanf(line, " [%511[^]]]", head) != 1 && sscanf(line, " %511[a-z0-9_] = %lf", name, &value) == 2) {
             for (int i = 0; i < COST_CONSTANTS; i++) {
                 if (!strcmp(cost_constant_table[i].table, head) && !strcmp(cost_constant_table[i].name, name)) {
-                    *cost_constant_at(c, i) = value;
+                    c->v[i] = value;
                 }
             }
         }
@@ -262,7 +343,7 @@ static bool constants_read(cost_constants *c, const char *path)
     return true;
 }
 
-static bool constants_write(const cost_constants *c, const char *path)
+static bool constants_write(const values *c, const char *path)
 {
     FILE *f = fopen(path, "w");
     if (!f) {
@@ -278,10 +359,38 @@ static bool constants_write(const cost_constants *c, const char *path)
             fprintf(f, "\n[%s]\n", info->table);
         }
         head = info->table;
-        fprintf(f, "%s = %.5g  # %s: %s\n", info->name, ((const double *)(const void *)c)[i], info->unit,
-                info->meaning);
+        fprintf(f, "%s = %.5g  # %s: %s\n", info->name, c->v[i], info->unit, info->meaning);
     }
     return fclose(f) == 0;
+}
+
+/* Replaces the numbers behind "name =" in the tables of runtimes.toml, keeping everything else of the file. */
+static bool runtimes_write(const values *c, const char *path)
+{
+    char temporary[4200], line[1024], current[128] = "", table[128];
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    FILE *in = fopen(path, "r"), *out = in ? fopen(temporary, "w") : NULL;
+    if (!out) {
+        return false;
+    }
+    while (fgets(line, sizeof line, in)) {
+        sscanf(line, "[%127[^]]", current);
+        int found = -1;
+        for (int i = 0; i < EXTRAS; i++) {
+            size_t length = strlen(extras[i].name);
+            snprintf(table, sizeof table, "runtimes.%s", extras[i].runtime);
+            if (!strcmp(current, table) && !strncmp(line, extras[i].name, length) && line[length] == ' ') {
+                found = i;
+            }
+        }
+        if (found < 0) {
+            fputs(line, out);
+        } else {
+            fprintf(out, "%s = %.5g\n", extras[found].name, c->v[COST_CONSTANTS + found]);
+        }
+    }
+    fclose(in);
+    return fclose(out) == 0 && rename(temporary, path) == 0;
 }
 
 static bool arguments(int argc, char **argv, options *o)
@@ -311,6 +420,8 @@ static bool arguments(int argc, char **argv, options *o)
             o->freeze = value;
         } else if (!strcmp(argv[i], "--out")) {
             o->out = value;
+        } else if (!strcmp(argv[i], "--runtimes")) {
+            o->runtimes = value;
         } else {
             return false;
         }
@@ -322,9 +433,10 @@ int main(int argc, char **argv)
 {
     options o = {.only = "", .tables = "", .thin = 400, .ridge = 0.4};
     if (!arguments(argc, argv, &o)) {
-        fprintf(stderr,
-                "usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
-                "                   [--tables TEXT] [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE]\n");
+        fprintf(
+            stderr,
+            "usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
+            "                   [--tables TEXT] [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE] [--runtimes FILE]\n");
         return 2;
     }
     static problem p;
@@ -334,14 +446,25 @@ int main(int argc, char **argv)
         fprintf(stderr, "fit_kernels: cannot read the inputs\n");
         return 1;
     }
+    for (int i = 0; i < EXTRAS && !o.fit; i++) { /* a report alone: what is shipped */
+        for (uint32_t r = 0; r < catalog->config.n_runtimes; r++) {
+            if (str_is(catalog->config.runtimes[r].key, extras[i].runtime)) {
+                p.c.v[COST_CONSTANTS + i] = *(const double *)(const void *)((const char *)&catalog->config.runtimes[r] +
+                                                                            extras[i].at);
+            }
+        }
+    }
     p.left_out = -1;
     p.only = o.only;
-    p.ridge = o.ridge;
     p.start = p.c;
     fit_all(&p, &o, o.fit);
-    cost_constants whole = p.c;
+    values whole = p.c;
     if (o.out && !constants_write(&whole, o.out)) {
         fprintf(stderr, "fit_kernels: cannot write %s\n", o.out);
+        return 1;
+    }
+    if (o.runtimes && !runtimes_write(&whole, o.runtimes)) {
+        fprintf(stderr, "fit_kernels: cannot write %s\n", o.runtimes);
         return 1;
     }
     if (o.dump) {

@@ -134,12 +134,12 @@ typedef struct wanted {
 } wanted;
 
 /* One operator through the planner; its kernels are kept, the rest is not. */
-static void row_new(int gpu, const wanted *w, double us, const char *operator)
+static void row_among(int gpus, int gpu, const wanted *w, double us, const char *operator)
 {
     pg_error e = PG_ERROR_INIT;
     pg_model *m = NULL;
     pg_plan *p = NULL;
-    pg_request r = {.precision = w->precision, .runtime = w->runtime, .device_time = w->device_time};
+    pg_request r = {.precision = w->precision, .runtime = w->runtime, .device_time = w->device_time, .gpu_count = gpus};
     if (gpu < 0 || !(us > 0)) {
         return;
     }
@@ -176,6 +176,11 @@ static void row_new(int gpu, const wanted *w, double us, const char *operator)
     snprintf(row->text, sizeof row->text, "%s", operator+ 3);
     pg_plan_free(p);
     pg_model_free(m);
+}
+
+static void row_new(int gpu, const wanted *w, double us, const char *operator)
+{
+    row_among(1, gpu, w, us, operator);
 }
 
 /* ---- rows to operators ---- */
@@ -249,8 +254,10 @@ static void fp32_gemm_row(const table *t)
 {
     char operator[160];
     wanted w = {strcmp(text(t, "op"), "bmm") ? "gemm.fp32" : "bmm.fp32", "pytorch", "fp32", "pytorch", 1, 0, false};
-    snprintf(operator, sizeof operator, "op:gemm:batch=%s:m=%s:n=%s:k=%s", text(t, "b"), text(t, "m"), text(t, "n"),
-             text(t, "k"));
+    bool bmm = true;
+    if (getenv("ASIS")) bmm = false;
+    snprintf(operator, sizeof operator, "op:gemm:batch=%s:m=%s:n=%s:k=%s", text(t, "b"), text(t, "m"),
+             text(t, bmm ? "k" : "n"), text(t, bmm ? "n" : "k"));
     row_new(gpu_of(text(t, "gpu")), &w, number(t, "latency_ms") * 1e3, operator);
 }
 
@@ -329,6 +336,87 @@ static void layer_rows(table *t, int gpu)
     }
 }
 
+/* ---- between GPUs ---- */
+
+static void comm_row(int gpu, int gpus, const char *operator, double bytes, const wanted *w, double us)
+{
+    char name[120];
+    snprintf(name, sizeof name, "op:%s:bytes=%.0f", operator, bytes);
+    row_among(gpus, gpu, w, us, name);
+    if (fit_row_count > 0) {
+        snprintf(fit_rows[fit_row_count - 1].text, sizeof fit_rows[0].text, "%s gpus=%d", name + 3, gpus);
+    }
+}
+
+/* The communication library by itself. Sizes are in elements. */
+static void nccl_rows(table *t, int gpu, const char *origin)
+{
+    static const char *const names[][2] = {{"all_reduce", "allreduce"},
+                                           {"all_gather", "allgather"},
+                                           {"reduce_scatter", "reducescatter"},
+                                           {"alltoall", "alltoall"}};
+    while (table_next(t)) {
+        double bytes = number(t, "message_size") * (strcmp(text(t, "nccl_dtype"), "int8") ? 2 : 1);
+        for (int i = 0; i < 4; i++) {
+            char kind[24];
+            snprintf(kind, sizeof kind, "comm.%s", names[i][1]);
+            wanted w = {kind, origin, "fp16", "pytorch", i ? 0.5 : 1, 0, true};
+            if (!strcmp(text(t, "op_name"), names[i][0])) {
+                comm_row(gpu, (int)number(t, "num_gpus"), names[i][1], bytes, &w, number(t, "latency_ms") * 1e3);
+            }
+        }
+    }
+}
+
+/* Serving runtimes' all-reduces; those issued one by one hold the host's time. */
+static void own_rows(table *t, int gpu, const char *origin)
+{
+    while (table_next(t)) {
+        wanted w = {"comm.own", origin, "bf16", runtime_of(origin), 1, 0, true};
+        if (!strstr(text(t, "kernel_source"), "eager")) {
+            comm_row(gpu, (int)number(t, "num_gpus"), "allreduce", number(t, "message_size") * 2, &w,
+                     number(t, "latency_ms") * 1e3);
+        }
+    }
+}
+
+/* Whole microseconds, three runs of each size: rows from 50 us on. Rows between nodes tell of that cluster's network, not of the
+ * GPU; A40s "joined by NVLink" were not (slower than PCIe), and the sends of paired H100s repeat those of paired A100s. */
+static void vidur_rows(const char *folder, const char *only)
+{
+    static const struct {
+        const char *file, *gpu, *name;
+    } tables[] = {
+        {"a100_dgx__all_reduce", "a100_sxm_80gb", "allreduce"},
+        {"a100_dgx__send_recv", "a100_sxm_80gb", "send"},
+        {"a100_pairwise_nvlink__all_reduce", "a100", "allreduce"},
+        {"a100_pairwise_nvlink__send_recv", "a100", "send"},
+        {"h100_dgx__all_reduce", "h100", "allreduce"},
+        {"h100_dgx__send_recv", "h100", "send"},
+        {"h100_pairwise_nvlink__all_reduce", "h100_pcie", "allreduce"},
+    };
+    enum { SHORTEST_US = 50 };
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        bool send = !strcmp(tables[i].name, "send");
+        char path[1024], kind[24];
+        table t;
+        snprintf(path, sizeof path, "%s/vidur/network__%s.csv.gz", folder, tables[i].file);
+        snprintf(kind, sizeof kind, "comm.%s", tables[i].name);
+        int gpu = gpu_of(tables[i].gpu);
+        if (!strstr(path, only) || gpu < 0 || !table_open(&t, path)) {
+            continue;
+        }
+        while (table_next(&t)) {
+            double gpus = number(&t, "num_workers"),
+                   us = number(&t, send ? "time_stats.send_recv.median" : "time_stats.all_reduce.median") * 1e3;
+            wanted w = {kind, "vidur", "fp16", "pytorch", 0.5, 0, true};
+            if (number(&t, "devices_per_node") == gpus && us >= SHORTEST_US && number(&t, "rank") == 0) {
+                comm_row(gpu, (int)gpus, tables[i].name, number(&t, "size"), &w, us);
+            }
+        }
+    }
+}
+
 static void each_file(const char *folder, const char *operator, const char * only)
 {
     char pattern[1024];
@@ -355,6 +443,10 @@ static void each_file(const char *folder, const char *operator, const char * onl
         }
         if (layers) {
             layer_rows(&t, gpu_of(gpu));
+        } else if (!strcmp(operator, "nccl")) {
+            nccl_rows(&t, gpu_of(gpu), origin);
+        } else if (!strcmp(operator, "custom_allreduce")) {
+            own_rows(&t, gpu_of(gpu), origin);
         } else if (!strcmp(operator, "gemm")) {
             gemm_rows(&t, gpu_of(gpu), origin);
         } else {
@@ -366,8 +458,8 @@ static void each_file(const char *folder, const char *operator, const char * onl
 
 bool fit_rows_read(pg_catalog *c, const char *folder, const char *only, long thin)
 {
-    static const char *const ops[] = {"gemm", "vidur", "context_attention", "generation_attention",
-                                      "encoder_attention"};
+    static const char *const ops[] = {
+        "gemm", "vidur", "context_attention", "generation_attention", "encoder_attention", "nccl", "custom_allreduce"};
     catalog = c;
     fit_rows = calloc(FIT_MAX_ROWS, sizeof *fit_rows);
     for (size_t o = 0; fit_rows && o < sizeof ops / sizeof ops[0]; o++) {
@@ -375,6 +467,7 @@ bool fit_rows_read(pg_catalog *c, const char *folder, const char *only, long thi
     }
     if (fit_rows) {
         fp32_rows(folder, only);
+        vidur_rows(folder, only);
     }
     long seen[FIT_MAX_GROUPS] = {0};
     for (long i = 0; i < fit_row_count; i++) {

@@ -117,6 +117,10 @@ UNITS = {'images/s': 'throughput', 'sequences/s': 'throughput', 'samples/s': 'th
          'img/s': 'throughput'}
 
 
+# Detection and segmentation tables hold pre- and post-processing on the CPU, or volumes that are cut into tiles.
+OTHER_THAN_A_STEP = re.compile('ssd|mask|retina|efficientdet|unet|vnet|yolo')
+
+
 def deeplearningexamples():
     seen = set()
     for r in rows('bench/deeplearningexamples.csv.gz'):
@@ -127,7 +131,7 @@ def deeplearningexamples():
         per_s = not triton and UNITS.get(r['unit']) and r['metric'] in ('throughput', 'throughput_avg')
         if not runtime or not (ms or per_s) or r['task'] != 'inference' or 'unit inferred' in r['notes'] and not per_s: continue
         x = named(r, runtime, 'latency_ms' if ms else 'throughput', float(r['value']), **({'autocast': False} if triton else {}))
-        if not x: continue
+        if not x or OTHER_THAN_A_STEP.search(x['model']): continue
         k = tuple(x.get(n) for n in ('model', 'gpu', 'batch', 'precision', 'autocast', 'runtime', 'seq_len')) + (triton,)
         if k in seen: continue  # latency and throughput of one run say the same
         seen.add(k)
@@ -139,7 +143,7 @@ def mlperf():
     seen = set()
     for r in rows('bench/mlperf_inference.csv.gz'):
         n = r['notes'].lower()
-        if 'TensorRT' not in r['framework'] or 'mig' in n or 'maxq' in n or 'bert' in r['model']: continue
+        if 'TensorRT' not in r['framework'] or 'mig' in n or 'maxq' in n or re.search('bert|unet', r['model']): continue  # no lengths; volumes
         m = dict(r, model={'ssd-mobilenet-v1': 'ssd_mobilenet_v1'}.get(r['model'], r['model'].replace('-', '_') if
                            r['model'].replace('-', '_') in MODELS else r['model']))
         if r['metric'] == 'offline_throughput': metric, value = 'throughput', float(r['value'])

@@ -183,13 +183,20 @@ typedef struct pg_request {
     pg_optimizer optimizer; /* training; default adamw */
     pg_layout layout;       /* default: nchw */
     bool autocast;          /* fp32 weights cast on every step, as torch.autocast does */
+    bool gradient_checkpointing; /* training: keeps the inputs of blocks alone and runs each forward again */
+    bool half_norms;        /* autocast leaves normalisations of images in half (pytorch-image-models: fast norm) */
     bool fast_mode;         /* the plain roofline */
     bool real_hardware;     /* sustained clocks under thermal and power limits */
     bool device_time;       /* GPU time only, no host */
+    bool any_memory;        /* speed and power also where `fits` is false: for what was measured and so did fit */
     const char *measured_gpu; /* a GPU on which this very model was measured: predictions on all GPUs are scaled by what that
                                * shows; NULL: none. Copied. */
     double measured_ms;     /* the time of a step there; with measured_gpu only */
     int64_t measured_batch; /* the batch of that measurement; 0: the same as above */
+    /* Several GPUs, the product of the three below (docs/cli.md); 0: 1, or what is left of gpu_count. The batch is each data-parallel
+     * group's own. PG_E_USAGE when they don't go together. */
+    int gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel;
+    int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */
 } pg_request;
 
 typedef struct pg_memory {
@@ -199,19 +206,19 @@ typedef struct pg_memory {
 
 typedef struct pg_prediction {
     const char *gpu, *gpu_name;
-    int gpu_count;
+    int gpu_count, data_parallel, tensor_parallel, pipeline_parallel;
     int64_t batch;
     const char *task, *precision, *runtime; /* precision: as asked for; what a GPU lacks is in note */
     bool fits;
     double latency_ms, latency_low_ms, latency_high_ms; /* one step; an 80 % interval; negative when it doesn't fit */
-    double throughput;            /* samples/s */
+    double throughput;            /* samples/s of all GPUs together */
     const char *throughput_unit;
-    pg_memory memory;
+    pg_memory memory;             /* of one GPU, the fullest */
     double memory_capacity;
     double memory_efficiency;     /* share of peak DRAM bandwidth over the step */
     double compute_utilization;   /* share of the dense peak of the precision over the step */
-    const char *bottleneck;       /* "compute" "memory" "cache" "launch" "host" */
-    double power_w;               /* mean board power over the step */
+    const char *bottleneck;       /* "compute" "memory" "cache" "launch" "host" "interconnect" */
+    double power_w;               /* mean power of all boards together over the step */
     double gpu_ms, host_ms;       /* the two clocks of a step */
     double flops, dram_bytes;
     const char *basis;            /* "calibrated" "transferred" "specification" */

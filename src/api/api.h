@@ -42,6 +42,11 @@ struct pg_model {
     int32_t max_sequence; /* positions that a built-in model was made for; 0: no limit known */
 };
 
+/* How a request spreads over GPUs; all at least 1. */
+typedef struct api_split {
+    int gpus, data, tensor, pipeline, micro;
+} api_split;
+
 struct pg_plan {
     arena a;
     const pg_model *model;
@@ -49,6 +54,7 @@ struct pg_plan {
     pg_request request;
     precision math;
     const runtime_profile *runtime;
+    api_split split;
     shapes shapes;
     units units;
     kernel_plan plan;
@@ -61,6 +67,8 @@ struct pg_plan {
     const char **measured_notes; /* by place in the catalog */
 };
 
+/* "2.4.0" as 2004: major * 1000 + minor. 0: not a version. */
+double api_version_number(str text);
 allocator api_allocator(const pg_allocator *a);
 /* A handle's memory: the struct itself from the allocator, zeroed. */
 void *api_new(allocator alloc, size_t size, pg_error *e);
@@ -77,6 +85,10 @@ pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e);
 /* plan.c: how this plan is predicted on this GPU, and what its user should know of it (NULL: nothing). */
 predict_options api_predict_options(const pg_plan *p, const gpu_spec *s);
 const char *api_plan_note(const pg_plan *p, const api_gpu *g);
+/* parallel.c: checks what the request says about several GPUs and fills in what it leaves open ... */
+pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e);
+/* ... and whether the plan that was made of it can be spread so. */
+pg_code api_split_check(pg_plan *p, pg_error *e);
 precision api_precision(const char *name, bool *ok);
 const char *api_precision_name(precision p);
 

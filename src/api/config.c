@@ -19,6 +19,7 @@
 
 typedef struct runtime_read {
     runtime_profile p;
+    str fused_attention_since, wide_attention_since;
     str like;
     const toml_node *measured_on;
 } runtime_read;
@@ -43,16 +44,25 @@ static const schema_field runtime_fields[] = {
     FLAG(paged_cache),
     FLAG(pack_queries),
     REAL(runtime_profile, quantize_kernels, 0, 16),
+    REAL(runtime_profile, own_allreduce, 0, 2),
+    REAL(runtime_profile, quantize_bytes, 0, 64),
+    FLAG(quantize_rows),
+    FLAG(split_fp8),
+    {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
+    {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
     REAL(runtime_profile, host_us, 0, 1000),
     REAL(runtime_profile, host_view_us, 0, 1000),
     REAL(runtime_profile, host_step_us, 0, 1e6),
-    REAL(runtime_profile, lone_pointwise_us, 0, 1000),
+    REAL(runtime_profile, lone_unary_us, 0, 1000),
+    REAL(runtime_profile, lone_binary_us, 0, 1000),
     REAL(runtime_profile, lone_softmax_us, 0, 1000),
     REAL(runtime_profile, lone_norm_us, 0, 1000),
     REAL(runtime_profile, lone_gemm_us, 0, 1000),
     REAL(runtime_profile, lone_bmm_us, 0, 1000),
     REAL(runtime_profile, lone_conv_us, 0, 1000),
-    REAL(runtime_profile, lone_copies, -1, 64),
+    REAL(runtime_profile, lone_first, 0, 1),
+    REAL(runtime_profile, lone_copies, 0, 64),
+    FLAG(lone_fill),
     REAL(runtime_profile, framework_mb, 0, 1e5),
     REAL(runtime_profile, workspace_mb, 0, 1e5),
     REAL(runtime_profile, allocator_round, 1, 4),
@@ -60,28 +70,42 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, conv_speed, 0.1, 10),
     REAL(runtime_profile, depthwise_speed, 0.1, 20),
     REAL(runtime_profile, gemm_speed, 0.1, 10),
+    REAL(runtime_profile, fp8_speed, 0, 10),
+    REAL(runtime_profile, fp4_speed, 0, 10),
     REAL(runtime_profile, attention_speed, 0.1, 10),
+    REAL(runtime_profile, decode_speed, 0, 10),
     REAL(runtime_profile, pointwise_speed, 0.1, 10),
+    REAL(runtime_profile, train_pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
 };
 
 static const schema_field predict_fields[] = {
-    REAL(predict_constants, context_mb, 0, 10000),
-    REAL(predict_constants, context_mb_per_sm, 0, 100),
-    REAL(predict_constants, idle_power_share, 0, 1),
-    REAL(predict_constants, compute_power_share, 0, 2),
-    REAL(predict_constants, memory_power_share, 0, 2),
-    REAL(predict_constants, busy_power_share, 0, 1),
-    REAL(predict_constants, host_half_years, 0.5, 100),
-    REAL(predict_constants, interval_calibrated, 0, 2),
-    REAL(predict_constants, interval_transferred, 0, 2),
-    REAL(predict_constants, interval_specification, 0, 2),
-    REAL(predict_constants, interval_host, 0, 2),
-    REAL(predict_constants, measured_gpu_carry, 0, 1),
-    REAL(predict_constants, measured_host_carry, 0, 1),
-    REAL(predict_constants, measured_interval, 0.05, 1),
-    REAL(predict_constants, measured_interval_strange, 0.05, 1),
-    REAL(predict_constants, interval_again, 0, 1),
+    REAL(predict_constants, context_mb, 0, 10000),      REAL(predict_constants, context_mb_per_sm, 0, 100),
+    REAL(predict_constants, idle_power_share, 0, 1),    REAL(predict_constants, busy_power_share, 0, 1),
+    REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, measured_gpu_carry, 0, 1),
+    REAL(predict_constants, measured_host_carry, 0, 1), REAL(predict_constants, measured_interval, 0.05, 1),
+    REAL(predict_constants, interval_again, 0, 1),      REAL(predict_constants, host_backward, 0, 5),
+    REAL(predict_constants, host_optimizer, 0, 5),      REAL(predict_constants, measured_interval_strange, 0.05, 1),
+};
+
+#define WIDTH(name, class)                                                                                    \
+    {                                                                                                         \
+        "", name, SCHEMA_REAL, offsetof(interval_constants, width) + sizeof(double) * (class), 0, 2, false, 0 \
+    }
+
+static const schema_field interval_fields[] = {
+    WIDTH("conv", INTERVAL_CONV),
+    WIDTH("depthwise", INTERVAL_DEPTHWISE),
+    WIDTH("product", INTERVAL_PRODUCT),
+    WIDTH("narrow", INTERVAL_NARROW),
+    WIDTH("attention", INTERVAL_ATTENTION),
+    WIDTH("rows", INTERVAL_ROWS),
+    WIDTH("stream", INTERVAL_STREAM),
+    WIDTH("other", INTERVAL_OTHER),
+    REAL(interval_constants, lone, 0, 2),
+    REAL(interval_constants, host, 0, 2),
+    REAL(interval_constants, transferred, 1, 5),
+    REAL(interval_constants, specification, 1, 5),
 };
 
 static const schema_field level_fields[] = {
@@ -90,6 +114,20 @@ static const schema_field level_fields[] = {
 };
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+double api_version_number(str text)
+{
+    double part[2] = {0, 0};
+    size_t i = 0;
+    for (int k = 0; k < 2; k++) {
+        size_t from = i;
+        for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9' && i - from < 3; i++)
+            part[k] = part[k] * 10 + (text.ptr[i] - '0');
+        if (i == from) return 0;
+        if (k == 0 && (i >= text.len || text.ptr[i++] != '.')) return 0;
+    }
+    return part[0] * 1000 + part[1];
+}
 
 static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a, pg_error *e)
 {
@@ -110,7 +148,8 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
                               pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
-    p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed = 1;
+    p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed =
+        p->train_pointwise_speed = 1;
     for (uint32_t i = 0; like && like->kind == TOML_TEXT && i < c->n_runtimes; i++) {
         const runtime_profile *o = &c->runtimes[i];
         if (!str_eq(o->key, like->is.text)) continue;
@@ -119,6 +158,7 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
         p->gemm_speed = o->gemm_speed;
         p->attention_speed = o->attention_speed;
         p->pointwise_speed = o->pointwise_speed;
+        p->train_pointwise_speed = o->train_pointwise_speed;
         return PG_E_OK;
     }
     return like ? schema_error_value(e, PG_E_CONFIG, source, like, "no runtime of that name stands before this one")
@@ -137,6 +177,8 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     if (!code) code = schema_read(&s, n, &at, &r, NULL, e);
     if (code) return code;
     *out = r.p;
+    out->fused_attention_since = api_version_number(r.fused_attention_since);
+    out->wide_attention_since = api_version_number(r.wide_attention_since);
     out->key = str_copy(a, n->key);
     return out->key.ptr ? read_measured(out, r.measured_on, a, e) : error_nomem(e, a);
 }
@@ -165,16 +207,18 @@ static pg_code read_levels(api_config *c, const toml_node *list, arena *a, const
 
 static pg_code read_runtimes(api_config *c, arena *a, pg_error *e)
 {
-    static const schema s = {predict_fields, COUNT(predict_fields)};
+    static const schema s = {predict_fields, COUNT(predict_fields)}, widths = {interval_fields, COUNT(interval_fields)};
     const char *source = "runtimes.toml";
     toml_node *root;
     pg_code code = toml_parse(a, (str){data_runtimes_toml, data_runtimes_toml_len}, source, &root, e);
     if (code) return code;
-    const toml_node *predict = toml_child(root, "predict"), *list = toml_child(root, "runtimes");
-    if (!predict || !list || list->kind != TOML_TABLE)
-        return error_set(e, PG_E_CONFIG, "%s needs the tables [predict] and [runtimes.NAME]", source);
-    schema_context at = {a, source, "predict"};
+    const toml_node *predict = toml_child(root, "predict"), *interval = toml_child(root, "interval"),
+                    *list = toml_child(root, "runtimes");
+    if (!predict || !interval || !list || list->kind != TOML_TABLE)
+        return error_set(e, PG_E_CONFIG, "%s needs the tables [predict], [interval] and [runtimes.NAME]", source);
+    schema_context at = {a, source, "predict"}, in = {a, source, "interval"};
     code = schema_read(&s, predict, &at, &c->predict, NULL, e);
+    if (!code) code = schema_read(&widths, interval, &in, &c->predict.interval, NULL, e);
     c->runtimes = ARENA_ARRAY(a, runtime_profile, list->count);
     if (!code && !c->runtimes) return error_nomem(e, a);
     for (const toml_node *n = list->is.first; !code && n; n = n->next) {

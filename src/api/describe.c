@@ -209,7 +209,7 @@ static pg_code count_macs(pg_model *m, const shapes *s, arena *a, pg_error *e)
     static const runtime_profile counting = {.strided_views = true, .allocator_round = 1};
     units us;
     kernel_plan p;
-    pg_code code = units_build(&us, &m->g, s, &(unit_options){true}, a, e);
+    pg_code code = units_build(&us, &m->g, s, &(unit_options){.fuse_explicit_attention = true}, a, e);
     if (!code) code = plan_build(&p, &us, &counting, &(plan_options){.math = PREC_FP32}, a, e);
     if (code) return code;
     double conv = 0, recurrent = 0, products = 0, attention = 0;

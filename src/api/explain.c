@@ -21,6 +21,7 @@ static const char *const kernel_names[KERNEL_KIND_COUNT] = {
     [KERNEL_COPY] = "copy",
     [KERNEL_RECURRENT] = "recurrent",
     [KERNEL_SORT] = "sort",
+    [KERNEL_COMM] = "communication",
     [KERNEL_OTHER] = "other",
 };
 
@@ -53,6 +54,11 @@ static void shape_text(char *out, size_t cap, const kernel *k)
         format_text(out, cap, "%g steps x %g, %g -> %g", s->steps, s->batch, s->input, s->hidden);
         break;
     }
+    case KERNEL_COMM: {
+        const comm_shape *s = &k->shape.comm;
+        format_text(out, cap, "%.0f bytes, %g GPUs", s->bytes, s->gpus);
+        break;
+    }
     default:
         if (k->shape.rows.cols > 1) format_text(out, cap, "%.0f x %.0f", k->shape.rows.rows, k->shape.rows.cols);
         else format_text(out, cap, "%.0f", k->shape.rows.rows);
@@ -61,9 +67,23 @@ static void shape_text(char *out, size_t cap, const kernel *k)
 
 static void op_text(char *out, size_t cap, const plan_step *s)
 {
-    static const char *const roles[STEP_ROLES] = {"", " (cast)", " (copy)", " (bias)", " (batch norm)"};
+    static const char *const roles[STEP_ROLES] = {"",
+                                                  " (cast)",
+                                                  " (copy)",
+                                                  " (bias)",
+                                                  " (batch norm)",
+                                                  " (between GPUs)",
+                                                  " (batch norm statistics)",
+                                                  "loss",
+                                                  "loss (backward)",
+                                                  " (again)",
+                                                  " (backward)",
+                                                  " (weight gradient)",
+                                                  " (gradient sum)",
+                                                  "optimizer"};
     const char *role = s->role == STEP_NORM && s->kind == OP_BatchNormalization ? "" : roles[s->role];
-    if (s->tail != OP_KIND_COUNT)
+    if (s->op == NO_TENSOR) format_text(out, cap, "%s", role);
+    else if (s->tail != OP_KIND_COUNT)
         format_text(out, cap, "%s+%s%s", op_kind_name((op_kind)s->kind), op_kind_name((op_kind)s->tail), role);
     else format_text(out, cap, "%s%s", op_kind_name((op_kind)s->kind), role);
 }
@@ -71,12 +91,12 @@ static void op_text(char *out, size_t cap, const plan_step *s)
 static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s,
                         const kernel_cost *c, pg_kernel_row *row, pg_error *e)
 {
-    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host"};
+    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     const kernel *k = &plan->plan.kernels[s->kernel].k;
     char shape[128], op_name[96];
     shape_text(shape, sizeof shape, k);
     op_text(op_name, sizeof op_name, s);
-    row->name = api_text(&x->a, plan->model->g.ops[s->op].name);
+    row->name = s->op == NO_TENSOR ? "" : api_text(&x->a, plan->model->g.ops[s->op].name);
     row->op = api_text(&x->a, str_c(op_name));
     row->shape = api_text(&x->a, str_c(shape));
     if (!row->name || !row->op || !row->shape) return error_nomem(e, &x->a);
@@ -109,6 +129,7 @@ pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu 
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
+    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
     double total = 0;
     for (size_t i = 0; !code && i < x->count; i++) {
         kernel_cost c = predict_kernel(&plan->plan, steps[i].kernel, &g, &o);

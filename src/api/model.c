@@ -91,12 +91,13 @@ static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o
     if (!name[0])
         return error_set(e, PG_E_USAGE,
                          "the model's name is empty; give a file or a built-in name (phantom-gpu list-models)");
-    if (stat(name, &st) == 0 || looks_like_path(name)) {
+    bool path = looks_like_path(name); /* so do names of the Hugging Face Hub: "google/vit-base-patch16-224" */
+    const zoo_entry *z = stat(name, &st) == 0 ? NULL : zoo_find(str_c(name), path ? NULL : e);
+    if (!z && (path || stat(name, &st) == 0)) {
         pg_code code = load_path(m, name, o, e);
         if (code) error_source(e, name);
         return code;
     }
-    const zoo_entry *z = zoo_find(str_c(name), e);
     if (!z) return PG_E_NOT_FOUND;
     if (o->format) return error_set(e, PG_E_USAGE, "'%s' is a built-in model; --format is for files", name);
     pg_code code = zoo_build(&m->g, z, &(zoo_options){o->image_size}, e);

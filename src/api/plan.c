@@ -59,6 +59,35 @@ static pg_code check_measured(pg_plan *p, pg_error *e)
     return p->measured_gpu ? PG_E_OK : PG_E_NOT_FOUND;
 }
 
+static pg_code check_training(const pg_plan *p, pg_error *e)
+{
+    const pg_request *r = &p->request;
+    if (r->task != PG_TASK_TRAINING) return PG_E_OK;
+    if (p->math == PREC_INT8 || p->math == PREC_FP8)
+        return error_set(e, PG_E_UNSUPPORTED, "training in %s is not known; use fp32, tf32, fp16 or bf16",
+                         r->precision);
+    if (p->runtime->fold_batch_norm)
+        return error_set(e, PG_E_UNSUPPORTED,
+                         "the runtime '%.*s' runs inference only; train with pytorch or pytorch-compile",
+                         STR_ARG(p->runtime->key));
+    return PG_E_OK;
+}
+
+/* The first number of a version: 1 of "1.12". 0: newest. */
+static int major_of(const char *version)
+{
+    int n = 0;
+    for (const char *c = version; c && *c >= '0' && *c <= '9' && n < 10000; c++) n = n * 10 + (*c - '0');
+    return n;
+}
+
+static plan_optimizer optimizer_of(const pg_request *r)
+{
+    return r->optimizer == PG_OPTIMIZER_NONE ? OPTIMIZER_NONE
+         : r->optimizer == PG_OPTIMIZER_SGD  ? OPTIMIZER_SGD
+                                             : OPTIMIZER_ADAMW;
+}
+
 static pg_code check_request(pg_plan *p, pg_error *e)
 {
     const pg_request *r = &p->request;
@@ -73,13 +102,14 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     if (r->sequence < 0 || r->sequence > 1 << 24)
         return error_set(e, PG_E_USAGE, "sequence length %lld is not between 1 and %d", (long long)r->sequence,
                          1 << 24);
-    if (r->task != PG_TASK_INFERENCE) return error_set(e, PG_E_UNSUPPORTED, "this version predicts inference only");
     if (r->batch > 1 && !p->model->info.has_batch)
         return error_set(e, PG_E_USAGE, "the model's inputs have no batch dimension; use batch size 1");
     if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
         return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
     pg_code code = check_measured(p, e);
-    return code ? code : find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    if (!code) code = find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    if (!code) code = api_split_read(&p->split, r, e);
+    return code ? code : check_training(p, e);
 }
 
 static pg_code collect_warnings(pg_plan *p, pg_error *e)
@@ -97,6 +127,10 @@ static pg_code collect_warnings(pg_plan *p, pg_error *e)
         p->warnings[p->n_warnings++] = api_text(&p->a, str_c(text));
         if (!p->warnings[p->n_warnings - 1]) return error_nomem(e, &p->a);
     }
+    if (p->split.tensor > 1 && p->plan.divided < 0.5)
+        p->warnings[p->n_warnings++] =
+            "tensor parallelism divides less than half of this model's arithmetic: every GPU "
+            "does the rest in full";
     if (p->plan.unknown_share > 0)
         p->warnings[p->n_warnings++] =
             "some operators are unknown or have no known shape: the interval is wider for it";
@@ -122,15 +156,31 @@ static pg_code build(pg_plan *p, pg_error *e)
 {
     const graph *g = &p->model->g;
     const pg_request *r = &p->request;
-    int64_t *binding = api_binding(g, r->batch, r->sequence, &p->a);
+    bool training = r->task == PG_TASK_TRAINING;
+    bool old = p->runtime->strided_views &&
+               major_of(r->runtime_version) == 1; /* before fused attention and multi-tensor optimizers */
+    int64_t *binding = api_binding(g, r->batch / p->split.micro, r->sequence, &p->a);
     if (!binding) return error_nomem(e, &p->a);
     pg_code code = shapes_infer(&p->shapes, g, &(shape_options){.binding = binding}, &p->a, e);
-    if (!code) code = units_build(&p->units, g, &p->shapes, &(unit_options){!p->runtime->strided_views}, &p->a, e);
-    plan_options o = {.math = p->math,
+    if (!code)
+        code = units_build(&p->units, g, &p->shapes,
+                           &(unit_options){.fuse_explicit_attention = !p->runtime->strided_views,
+                                           .spell_out_attention = training && old},
+                           &p->a, e);
+    plan_options o = {.tensor = p->split.tensor,
+                      .group = p->split.gpus,
+                      .math = p->math,
                       .autocast = r->autocast && (p->math == PREC_FP16 || p->math == PREC_BF16),
                       .channels_last = r->layout == PG_LAYOUT_NHWC,
-                      .lone = !strcmp(p->model->info.family, "kernel")};
+                      .lone = !training && !strcmp(p->model->info.family, "kernel"),
+                      .training = training,
+                      .checkpointing = training && r->gradient_checkpointing,
+                      .legacy = old,
+                      .optimizer = optimizer_of(r),
+                      .half_norms = r->half_norms,
+                      .version = r->runtime_version ? api_version_number(str_c(r->runtime_version)) : 0};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
+    if (!code) code = api_split_check(p, e);
     p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);
 }
@@ -226,6 +276,9 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .device_time = p->request.device_time,
                              .family = p->model->family,
                              .batch = (double)p->request.batch,
+                             .data = p->split.data,
+                             .pipeline = p->split.pipeline,
+                             .micro = p->split.micro,
                              .basis = basis_of(p, s),
                              .interval = is_calibrated(p, s) ? s->performance[p->model->family].interval : 0,
                              .host_known = s->host_factor > 0,
@@ -265,16 +318,18 @@ const char *api_plan_note(const pg_plan *p, const api_gpu *g)
 static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
-                     .weights = p->plan.memory.weights,
-                     .activations = p->plan.memory.activations,
+                     .weights = p->plan.memory.weights * s->weight_share,
+                     .activations = p->plan.memory.activations * s->activation_share,
                      .workspace = p->plan.memory.workspace,
+                     .gradients = p->plan.memory.gradients * s->weight_share,
+                     .optimizer = p->plan.memory.optimizer * s->weight_share,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};
 }
 
 pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error)
 {
-    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host"};
+    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     static const char *const bases[] = {"calibrated", "transferred", "specification"};
     if (!gpu) return error_set(error, PG_E_USAGE, "no GPU was given");
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
@@ -282,27 +337,32 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
+    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
     step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
     memset(out, 0, sizeof *out);
     out->gpu = gpu->key;
     out->gpu_name = gpu->name;
-    out->gpu_count = 1;
+    out->gpu_count = plan->split.gpus;
+    out->data_parallel = plan->split.data;
+    out->tensor_parallel = plan->split.tensor;
+    out->pipeline_parallel = plan->split.pipeline;
     out->batch = plan->request.batch;
-    out->task = "inference";
+    out->task = plan->request.task == PG_TASK_TRAINING ? "training" : "inference";
     out->precision = api_precision_name(plan->math);
     out->runtime = plan->runtime->key.ptr;
     out->fits = s.fits;
     out->throughput_unit = !strcmp(plan->model->info.family, "kernel") ? "runs/s" : "samples/s";
     put_memory(plan, &s, &out->memory);
     out->memory_capacity = spec->memory_bytes;
-    out->latency_ms = s.fits ? s.seconds * 1e3 : -1;
-    out->latency_low_ms = s.fits ? s.low * 1e3 : -1;
-    out->latency_high_ms = s.fits ? s.high * 1e3 : -1;
-    out->throughput = s.fits && s.seconds > 0 ? (double)plan->request.batch / s.seconds : -1;
-    out->memory_efficiency = s.fits ? s.memory_efficiency : -1;
-    out->compute_utilization = s.fits ? s.compute_utilization : -1;
-    out->bottleneck = s.fits ? limits[s.limit] : NULL;
-    out->power_w = s.fits ? s.power_w : -1;
+    bool timed = s.fits || plan->request.any_memory;
+    out->latency_ms = timed ? s.seconds * 1e3 : -1;
+    out->latency_low_ms = timed ? s.low * 1e3 : -1;
+    out->latency_high_ms = timed ? s.high * 1e3 : -1;
+    out->throughput = timed && s.rate > 0 ? (double)plan->request.batch * s.rate : -1;
+    out->memory_efficiency = timed ? s.memory_efficiency : -1;
+    out->compute_utilization = timed ? s.compute_utilization : -1;
+    out->bottleneck = timed ? limits[s.limit] : NULL;
+    out->power_w = timed ? s.power_w * plan->split.gpus : -1;
     out->gpu_ms = s.gpu_s * 1e3;
     out->host_ms = s.host_s * 1e3;
     out->flops = s.flops;

@@ -48,12 +48,21 @@ double bench_value(const bench_row *row, const pg_prediction *p, double *low, do
     }
 }
 
+/* GPUs that work on batches of their own: the batch of a row is each one's, its throughput that of all. */
+static double replicas(const bench_row *row)
+{
+    double gpus = row->gpu_count > 0 ? (double)row->gpu_count : 1;
+    if (row->data_parallel > 0) return (double)row->data_parallel;
+    if (row->tensor_parallel > 0) gpus /= (double)row->tensor_parallel;
+    if (row->pipeline_parallel > 0) gpus /= (double)row->pipeline_parallel;
+    return gpus > 1 ? gpus : 1;
+}
+
 double bench_seconds(const bench_row *row)
 {
-    double batch = row->batch > 0 ? (double)row->batch : 1,
-           gpus = row->data_parallel > 0 ? (double)row->data_parallel : 1;
+    double batch = row->batch > 0 ? (double)row->batch : 1;
     if (row->metric == METRIC_LATENCY_MS) return row->value * 1e-3;
-    if (row->metric == METRIC_THROUGHPUT) return batch * gpus / row->value;
+    if (row->metric == METRIC_THROUGHPUT) return batch * replicas(row) / row->value;
     return -1;
 }
 
@@ -80,7 +89,9 @@ void bench_family(char *out, size_t cap, const char *model)
         return;
     }
     const char *name = slash ? slash + 1 : model;
-    size_t n = word_end(name, 0);
+    size_t n = 0;
+    while (is_digit(name[n])) n++; /* "3d-unet" */
+    n = word_end(name, n);
     /* two letters are too few to tell builds apart: "t5" of "t5-small", "se-resnext" of "se-resnext101" */
     if (n < 3 && is_digit(name[n])) {
         while (is_digit(name[n])) n++;
@@ -164,30 +175,33 @@ static pg_code find_optimizer(const bench_row *row, pg_optimizer *out, pg_error 
 }
 
 /* What the library is asked for; what it has no words for yet is said instead of left out. */
-static pg_code request_of(const bench_row *row, const pg_model_info *info, const bench_options *o, pg_request *r,
-                          pg_error *e)
+static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_info *info, const bench_options *o,
+                          pg_request *r, pg_error *e)
 {
     static const char *const later[] = {[METRIC_TOKENS_PER_S] = "tokens a second",
                                         [METRIC_TTFT_MS] = "the time to the first token",
                                         [METRIC_TPOT_MS] = "the time per token",
                                         [METRIC_COUNT] = NULL};
     *r = (pg_request){.batch = row->batch,
-                      .precision = row->precision,
-                      .runtime = row->runtime,
+                      .precision = bench_precision(row),
+                      .runtime = bench_runtime(row),
                       .runtime_version = row->runtime_version,
                       .task = row->task == TASK_TRAINING ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
-                      .layout = row->layout == LAYOUT_NHWC ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
+                      .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = row->autocast,
+                      .half_norms = row->autocast && bench_half_norms(row, gpu),
                       .device_time = row->device_time,
+                      .any_memory = true,
+                      .gpu_count = (int)row->gpu_count,
+                      .data_parallel = (int)row->data_parallel,
+                      .tensor_parallel = (int)row->tensor_parallel,
+                      .pipeline_parallel = (int)row->pipeline_parallel,
+                      .expert_parallel = (int)row->expert_parallel,
                       .fast_mode = o->fast_mode};
     if (later[row->metric])
         return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", later[row->metric]);
     if (row->task > TASK_TRAINING)
         return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", bench_task_name(row->task));
-    int64_t parallel[] = {row->gpu_count, row->tensor_parallel, row->pipeline_parallel, row->data_parallel,
-                          row->expert_parallel};
-    for (size_t i = 0; i < sizeof parallel / sizeof parallel[0]; i++)
-        if (parallel[i] > 1) return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict several GPUs");
     if (row->quantization && strcmp(row->quantization, "none") != 0)
         return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict the quantization '%.40s'",
                          row->quantization);
@@ -196,18 +210,19 @@ static pg_code request_of(const bench_row *row, const pg_model_info *info, const
     return find_optimizer(row, &r->optimizer, e);
 }
 
-static pg_plan *plan_of(bench *b, const bench_row *row, const pg_model *m, uint32_t model, const char **why)
+static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const pg_model *m, uint32_t model, const char **why)
 {
     pg_error e = PG_ERROR_INIT;
     pg_request r;
     bool added = false;
     char key[320];
-    if (request_of(row, pg_model_describe(m), &b->options, &r, &e)) {
+    if (request_of(row, gpu, pg_model_describe(m), &b->options, &r, &e)) {
         *why = keep_error(b, &e);
         return NULL;
     }
-    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %.60s|%.60s|%.60s", model, (long long)r.batch,
-                (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.device_time,
+    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %.60s|%.60s|%.60s", model,
+                (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.half_norms,
+                r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel, r.expert_parallel,
                 r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;
@@ -242,16 +257,6 @@ static const pg_gpu *gpu_of(bench *b, const char *name, const char **why)
 
 /* ---- points ---- */
 
-const char *bench_runtime(const bench_row *row)
-{
-    return row->runtime && row->runtime[0] ? row->runtime : "pytorch";
-}
-
-const char *bench_precision(const bench_row *row)
-{
-    return row->precision && row->precision[0] ? row->precision : "fp16";
-}
-
 static void predict_roofline(bench_point *p)
 {
     pg_prediction f;
@@ -272,8 +277,7 @@ void bench_predict_point(bench_point *p)
         return;
     }
     p->predicted = bench_value(p->row, &p->p, &p->low, &p->high);
-    if (p->row->metric != METRIC_MEMORY_BYTES && !p->p.fits) p->skipped = "doesn't fit into the GPU's memory";
-    else if (!(p->predicted > 0)) p->skipped = "the prediction has no such figure";
+    if (!(p->predicted > 0)) p->skipped = "the prediction has no such figure";
     p->error = p->skipped ? 0 : p->predicted / p->row->value - 1;
 }
 
@@ -287,7 +291,7 @@ static void fill_point(bench *b, bench_point *p)
     const char *why = NULL;
     uint32_t model = 0;
     pg_model *m = p->gpu ? model_of(b, p->row, &model, &why) : NULL;
-    p->plan = m ? plan_of(b, p->row, m, model, &why) : NULL;
+    p->plan = m ? plan_of(b, p->row, p->gpu->key, m, model, &why) : NULL;
     if (!p->plan && !p->skipped) p->skipped = why ? why : "out of memory";
     if (p->skipped) return;
     bench_predict_point(p);

@@ -45,16 +45,22 @@ void bench_predict(bench *b);
  * point's model family. The other GPU is the one with the most such configurations. */
 pg_code bench_scalars(bench_point *points, size_t count, allocator alloc, pg_error *e);
 
-/* One point anew. A point that no longer fits into the GPU's memory gets `skipped`. */
+/* One point anew. What was measured did fit: memory is no reason to skip it. */
 void bench_predict_point(bench_point *p);
 /* A prediction in the unit of the row's metric; *low and *high (not NULL) its 80 % interval, or negative where there is none. */
 double bench_value(const bench_row *row, const pg_prediction *p, double *low, double *high);
 /* Seconds of a step that the row's measurement means; negative for what is no time. */
 double bench_seconds(const bench_row *row);
 
-/* What a row leaves open is what the library takes instead. */
+/* A row that doesn't give its runtime: the one that its source names ("TensorFlow/...", "..._TRT/..."), with a precision that ends in
+ * "+xla" the compiled one, else tensorrt for 8 bits and pytorch. Of a precision in parts ("fp16+xla", "int8,fp16") the first
+ * counts; without one it is what the library takes. */
 const char *bench_runtime(const bench_row *row);
+/* pytorch-image-models measured some boards with its fast norm switched on: group normalisation is faster there than fp32 traffic can
+ * be at the peak of the bandwidth. Nothing in its tables says so but the figures. `gpu`: the key. */
+bool bench_half_norms(const bench_row *row, const char *gpu);
 const char *bench_precision(const bench_row *row);
+bool bench_channels_last(const bench_row *row);
 
 /* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
 void bench_family(char *out, size_t cap, const char *model);

@@ -9,7 +9,7 @@
  * logarithms: together they say how much a row may move the profile. Rows of one group are alike: each after the first counts less. */
 static const double ROW_SPREAD = 0.12, SPEED_SPREAD = 0.07, SHARE_SPREAD = 0.07, HOST_SPREAD = 0.20, ALIKE = 0.9;
 /* What the shipped interval counts for beside the held-out errors, in rows. */
-static const double PRIOR_ROWS = 10;
+static const double CERTAIN_ROWS = 10;
 
 enum { FOLDS = 5, PARAMETERS = 3 * CALIBRATE_FAMILIES + 1, HOST_LEAST = 3, RUNTIMES_TEXT = 160, ROWS_MOST = 1000 };
 
@@ -223,7 +223,7 @@ static pg_code find_interval(calibration *c, size_t family, pg_error *e)
     }
     qsort(d, n, sizeof *d, by_value);
     size_t rank = (size_t)(0.8 * (double)(n + 1));
-    double own = d[rank < n ? rank : n - 1], w = (double)n / ((double)n + PRIOR_ROWS);
+    double own = d[rank < n ? rank : n - 1], w = (double)n / ((double)n + CERTAIN_ROWS);
     c->families[family].interval = rounded(exp(w * own + (1 - w) * prior / (double)n) - 1);
     return PG_E_OK;
 }

@@ -13,11 +13,23 @@ static const struct {
     {                                                     \
 #name, offsetof(runtime_profile, name), low, high \
     }
-    FIELD(host_us, 0.5, 80),        FIELD(host_view_us, 0, 20),       FIELD(host_step_us, 0, 500),
-    FIELD(conv_speed, 0.3, 2.5),    FIELD(depthwise_speed, 0.3, 8),   FIELD(gemm_speed, 0.3, 2.5),
-    FIELD(attention_speed, 0.3, 4), FIELD(pointwise_speed, 0.3, 1.3), FIELD(lone_pointwise_us, 0, 200),
-    FIELD(lone_softmax_us, 0, 200), FIELD(lone_norm_us, 0, 200),      FIELD(lone_gemm_us, 0, 200),
-    FIELD(lone_bmm_us, 0, 200),     FIELD(lone_conv_us, 0, 200),
+    FIELD(host_us, 0.5, 80),
+    FIELD(host_view_us, 0, 20),
+    FIELD(host_step_us, 0, 500),
+    FIELD(conv_speed, 0.3, 2.5),
+    FIELD(depthwise_speed, 0.3, 8),
+    FIELD(gemm_speed, 0.3, 2.5),
+    FIELD(attention_speed, 0.3, 4),
+    FIELD(pointwise_speed, 0.3, 1.3),
+    FIELD(lone_unary_us, 0, 200),
+    FIELD(lone_binary_us, 0, 200),
+    FIELD(lone_softmax_us, 0, 200),
+    FIELD(lone_norm_us, 0, 200),
+    FIELD(lone_gemm_us, 0, 200),
+    FIELD(lone_bmm_us, 0, 200),
+    FIELD(lone_conv_us, 0, 200),
+    FIELD(lone_first, 0, 1),
+    FIELD(train_pointwise_speed, 0.3, 1.3),
 #undef FIELD
 };
 
@@ -50,19 +62,19 @@ static bool find_runtime(fit_constant *out, api_config *c, const char *name)
     return false;
 }
 
-/* "levels.pytorch.rtx4090.memory" */
 static bool find_level(fit_constant *out, api_config *c, const char *name)
 {
     for (uint32_t i = 0; i < c->n_levels; i++)
-        for (int memory = 0; memory < 2; memory++) {
-            char full[160];
+        for (int k = 0; k < 2; k++) {
             gpu_level *l = &c->levels[i];
+            char full[120];
             format_text(full, sizeof full, "levels.%.*s.%.*s.%s", STR_ARG(l->runtime), STR_ARG(l->gpu),
-                        memory ? "memory" : "compute");
+                        k ? "memory" : "compute");
             if (strcmp(full, name) != 0) continue;
-            out->at = memory ? &l->memory : &l->compute;
+            out->at = k ? &l->memory : &l->compute;
             out->low = 0.5;
             out->high = 1.5;
+            out->start = 1; /* a GPU that nobody measured has none */
             return true;
         }
     return false;
@@ -198,12 +210,12 @@ fit_snapshot *fit_save(const pg_catalog *catalog, arena *a)
     s->cost = c->cost;
     s->predict = c->predict;
     s->runtimes = ARENA_ARRAY(a, runtime_profile, c->n_runtimes);
-    s->levels = ARENA_ARRAY(a, gpu_level, c->n_levels);
+    s->levels = ARENA_ARRAY(a, gpu_level, c->n_levels + 1);
     if (!s->runtimes || !s->levels) return NULL;
-    s->n_levels = c->n_levels;
-    if (c->n_levels) memcpy(s->levels, c->levels, c->n_levels * sizeof *s->levels);
     s->n_runtimes = c->n_runtimes;
+    s->n_levels = c->n_levels;
     memcpy(s->runtimes, c->runtimes, c->n_runtimes * sizeof *s->runtimes);
+    if (c->n_levels) memcpy(s->levels, c->levels, c->n_levels * sizeof *s->levels);
     return s;
 }
 
@@ -218,8 +230,8 @@ void fit_restore(pg_catalog *catalog, const fit_snapshot *s)
 
 bool fit_same(const fit_snapshot *a, const fit_snapshot *b)
 {
-    return a->n_runtimes == b->n_runtimes && !memcmp(&a->cost, &b->cost, sizeof a->cost) &&
-           !memcmp(&a->predict, &b->predict, sizeof a->predict) &&
+    return a->n_runtimes == b->n_runtimes && a->n_levels == b->n_levels &&
+           !memcmp(&a->cost, &b->cost, sizeof a->cost) && !memcmp(&a->predict, &b->predict, sizeof a->predict) &&
            !memcmp(a->runtimes, b->runtimes, a->n_runtimes * sizeof *a->runtimes) &&
            (!a->n_levels || !memcmp(a->levels, b->levels, a->n_levels * sizeof *a->levels));
 }

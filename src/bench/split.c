@@ -5,7 +5,7 @@
 #include "api/api.h"
 #include "base/map.h"
 
-enum { GROUPS = 5, ROWS_MOST = 3000 }; /* rows of a step: more of a kind don't change a fit */
+enum { GROUPS = 5 };
 
 /* djb2 as ever: the same groups on every machine, and with every file. */
 static unsigned group_of(const char *text)
@@ -142,6 +142,11 @@ static bool forget_gpu(work *w, const char *chip)
         r->measured_on = kept;
         r->n_measured_on = n;
     }
+    for (uint32_t i = 0; i < c->n_levels; i++) {
+        gpu_level *l = &c->levels[i];
+        bool same = strlen(chip) == chip_length(l->gpu.ptr) && !strncmp(l->gpu.ptr, chip, strlen(chip));
+        if (same) l->compute = l->memory = 1;
+    }
     return true;
 }
 
@@ -156,10 +161,10 @@ static size_t choose_rows(work *w, const fit_step *s, int fold, bool *whole)
         w->use[i] = takes && !out;
         n += w->use[i];
     }
-    if (n <= ROWS_MOST) return n;
+    if (n <= s->rows) return n;
     for (size_t i = 0; i < w->count; i++) {
         if (!w->use[i]) continue;
-        w->use[i] = at * ROWS_MOST / n != (at + 1) * ROWS_MOST / n;
+        w->use[i] = at * s->rows / n != (at + 1) * s->rows / n;
         kept += w->use[i];
         at++;
     }

@@ -6,9 +6,9 @@
 
 typedef struct step_read {
     str name;
-    double rounds, evaluations, pull, batch_least, batch_most;
+    double rounds, evaluations, rows, pull, batch_least, batch_most;
     bool grouped, kernels;
-    const toml_node *operators, *precisions, *runtimes, *tasks, *constants;
+    const toml_node *operators, *precisions, *runtimes, *tasks, *families, *constants;
 } step_read;
 
 #define REAL(field, low, high)                                                   \
@@ -28,6 +28,7 @@ static const schema_field fields[] = {
     {"", "name", SCHEMA_TEXT, offsetof(step_read, name), 0, 0, false, 0},
     REAL(rounds, 1, 10),
     REAL(evaluations, 10, 1000),
+    REAL(rows, 10, 1e5),
     REAL(pull, 0, 10),
     REAL(batch_least, 0, 1e6),
     REAL(batch_most, 0, 1e7),
@@ -37,10 +38,11 @@ static const schema_field fields[] = {
     TEXTS(precisions),
     TEXTS(runtimes),
     TEXTS(tasks),
+    TEXTS(families),
     TEXTS(constants),
 };
 
-enum { FIELDS = sizeof fields / sizeof fields[0], KERNELS_FIELD = 7 };
+enum { FIELDS = sizeof fields / sizeof fields[0], KERNELS_FIELD = 8 };
 
 /* The texts of an array as terminated strings, NULL at the end. */
 static const char **texts(const toml_node *list, arena *a)
@@ -77,7 +79,7 @@ static pg_code read_constants(fit_step *s, const step_read *r, pg_catalog *catal
         fit_constant *c = &s->constants[s->count];
         pg_code code = fit_find(c, catalog, names[s->count], e);
         if (code) return code;
-        c->start = start_of(c->name, root, cost);
+        if (isnan(c->start)) c->start = start_of(c->name, root, cost);
         if (isnan(c->start) || c->start < c->low || c->start > c->high)
             return error_set(e, PG_E_CONFIG, "%s has no start value between %g and %g", c->name, c->low, c->high);
     }
@@ -89,13 +91,14 @@ static pg_code read_step(fit_step *s, const toml_node *n, pg_catalog *catalog, c
 {
     static const schema rules = {fields, FIELDS};
     schema_context at = {a, "fit.toml", "step"};
-    step_read r = {.rounds = 1, .evaluations = 100, .batch_most = 1e7};
+    step_read r = {.rounds = 1, .evaluations = 100, .rows = 3000, .batch_most = 1e7};
     bool given[FIELDS] = {false};
     pg_code code = schema_read(&rules, n, &at, &r, given, e);
     if (code) return code;
     *s = (fit_step){.name = api_text(a, r.name),
                     .rounds = (int)r.rounds,
                     .evaluations = (int)r.evaluations,
+                    .rows = (size_t)r.rows,
                     .pull = r.pull,
                     .grouped = r.grouped,
                     .kernels = given[KERNELS_FIELD] ? r.kernels : -1,
@@ -103,6 +106,7 @@ static pg_code read_step(fit_step *s, const toml_node *n, pg_catalog *catalog, c
                     .precisions = texts(r.precisions, a),
                     .runtimes = texts(r.runtimes, a),
                     .tasks = texts(r.tasks, a),
+                    .families = texts(r.families, a),
                     .batch_least = (int64_t)r.batch_least,
                     .batch_most = (int64_t)r.batch_most};
     if (!s->name || a->failed) return error_nomem(e, a);
@@ -139,6 +143,13 @@ static bool listed(const char *const *list, const char *name)
     return !list;
 }
 
+static bool begins(const char *const *list, const char *family)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        if (str_starts(str_c(family), list[i])) return true;
+    return !list;
+}
+
 bool fit_step_takes(const fit_step *s, const bench_point *p)
 {
     const bench_row *r = p->row;
@@ -152,6 +163,7 @@ bool fit_step_takes(const fit_step *s, const bench_point *p)
         format_text(operator, sizeof operator, "%.*s", (int)(n - 3), r->model + 3);
     }
     if (lone ? !listed(s->operators, operator) : batch < s->batch_least || batch > s->batch_most) return false;
+    if (!lone && !begins(s->families, p->family)) return false;
     return listed(s->precisions, bench_precision(r)) && listed(s->runtimes, bench_runtime(r)) &&
            listed(s->tasks, bench_task_name(r->task));
 }

@@ -75,8 +75,8 @@ typedef struct cli_shapes {
 
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
-    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware, force;
-    const char *model, *format, *gpu, *precision, *runtime, *task, *layout, *sort;
+    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware, gradient_checkpointing, force;
+    const char *model, *format, *gpu, *precision, *runtime, *task, *optimizer, *layout, *sort;
     const char *trace, *profiles, *output, *out, *split, *plot, *write;
     cli_list files; /* --benchmark-data */
     cli_reals max_error;
@@ -86,6 +86,7 @@ typedef struct cli_args {
     const char *measured_on;
     cli_reals measured_ms;
     int64_t measured_batch;
+    int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel, micro_batches;
     cli_shapes shapes;
     cli_list rest; /* arguments that are no options */
 } cli_args;
@@ -158,7 +159,7 @@ void cli_man(buffer *out);
 int cli_generate(const char *what);
 
 /* shared.c: what load-model and compare-models have in common. */
-extern const option_group group_model, group_workload, group_measured, group_hardware, group_output;
+extern const option_group group_model, group_workload, group_parallel, group_measured, group_hardware, group_output;
 extern const char *const cli_precisions[];
 int cli_open_catalog(cli *c);
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many);

@@ -138,8 +138,9 @@ static const option explain_options[] = {
 };
 static const option_group group_what = GROUP("What runs where", options);
 static const option_group group_explain = GROUP("Explanation", explain_options);
-static const option_group *const groups[] = {&group_what,    &group_model,    &group_workload, &group_measured,
-                                             &group_explain, &group_hardware, &group_output,   NULL};
+static const option_group *const groups[] = {&group_what,     &group_model,    &group_workload,
+                                             &group_parallel, &group_measured, &group_explain,
+                                             &group_hardware, &group_output,   NULL};
 static const char *const examples[] = {
     "load-model resnet50",
     "What ResNet-50 is and how it runs on the default GPU, others beside it.",
@@ -147,6 +148,8 @@ static const char *const examples[] = {
     "Where the time of a step of 32 goes on an H100.",
     "load-model model.onnx --input-shape image=1x3x512x512 --json",
     "For programs.",
+    "load-model llama-7b --gpu a100 --tensor-parallel 4",
+    "On four GPUs that divide each layer.",
     "load-model bert-base-uncased --seq-len 384 --trace step.json",
     "A step to look at in Perfetto.",
     "load-model model.onnx --gpu h100 --batch-size 32 --measured-on rtx3090 --measured-ms 12.3",

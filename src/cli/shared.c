@@ -1,14 +1,21 @@
 /* What load-model and compare-models have in common: options, and the way from them to a plan. */
 #include "cli/cli.h"
 
-enum { BATCH_MOST = 1 << 20, SEQUENCE_MOST = 1 << 24, IMAGE_MOST = 1 << 16, MEASURED_MOST = 100000000 };
+enum {
+    BATCH_MOST = 1 << 20,
+    SEQUENCE_MOST = 1 << 24,
+    IMAGE_MOST = 1 << 16,
+    MEASURED_MOST = 100000000,
+    GPUS_MOST = 4096
+};
 
 const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "int8",
                                       "fp4",  "nvfp4", "mxfp4", "int4", NULL};
 const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL};
 
 static const char *const formats[] = {"onnx", NULL};
-static const char *const tasks[] = {"inference", NULL};
+static const char *const tasks[] = {"inference", "training", NULL};
+static const char *const optimizers[] = {"none", "sgd", "adamw", NULL};
 static const char *const layouts[] = {"nchw", "nhwc", NULL};
 static const char *const outputs[] = {"table", "json", "csv", "markdown", NULL};
 
@@ -28,7 +35,14 @@ static const option model_options[] = {
 const option_group group_model = GROUP("Model", model_options);
 
 static const option workload_options[] = {
-    {"task", 0, "TASK", OPTION_CHOICE, AT(task), 0, 0, tasks, "inference: one forward pass over the batch."},
+    {"task", 0, "TASK", OPTION_CHOICE, AT(task), 0, 0, tasks,
+     "inference (the default): one forward pass over the batch; training: a full step of forward pass, loss, backward "
+     "pass and optimizer."},
+    {"optimizer", 0, "O", OPTION_CHOICE, AT(optimizer), 0, 0, optimizers,
+     "The optimizer of a training step: adamw (the default), sgd (with momentum) or none (gradients only)."},
+    {"gradient-checkpointing", 0, NULL, OPTION_FLAG, AT(gradient_checkpointing), 0, 0, NULL,
+     "Training that keeps what goes into each block of the model and runs the block again for the backward pass: slower, "
+     "and less memory for activations."},
     {"layout", 0, "L", OPTION_CHOICE, AT(layout), 0, 0, layouts,
      "Memory layout of images: nchw (the default) or nhwc."},
     {"autocast", 0, NULL, OPTION_FLAG, AT(autocast), 0, 0, NULL,
@@ -45,6 +59,21 @@ static const option measured_options[] = {
      "The batch size of that measurement, where it is not the one that is asked for."},
 };
 const option_group group_measured = GROUP("One measurement of yours", measured_options);
+static const option parallel_options[] = {
+    {"gpu-count", 0, "N", OPTION_NUMBER, AT(gpu_count), 1, GPUS_MOST, NULL,
+     "GPUs in all. What the options below leave is data parallelism."},
+    {"data-parallel", 0, "N", OPTION_NUMBER, AT(data_parallel), 1, GPUS_MOST, NULL,
+     "Copies of the model, each with a batch of its own."},
+    {"tensor-parallel", 0, "N", OPTION_NUMBER, AT(tensor_parallel), 1, GPUS_MOST, NULL,
+     "GPUs that linear layers and attention heads are divided among."},
+    {"pipeline-parallel", 0, "N", OPTION_NUMBER, AT(pipeline_parallel), 1, GPUS_MOST, NULL,
+     "Stages that layers are put into, one after the other."},
+    {"micro-batches", 0, "N", OPTION_NUMBER, AT(micro_batches), 1, GPUS_MOST, NULL,
+     "Training: parts that a batch is run in, whose gradients are added up before the optimizer runs."},
+    {"expert-parallel", 0, "N", OPTION_NUMBER, AT(expert_parallel), 1, GPUS_MOST, NULL,
+     "GPUs that a mixture's experts are spread over, of those above."},
+};
+const option_group group_parallel = GROUP("Several GPUs", parallel_options);
 
 static const option hardware_options[] = {
     {"fast-mode", 0, NULL, OPTION_FLAG, AT(fast_mode), 0, 0, NULL,
@@ -97,10 +126,18 @@ static bool opens_without_images(pg_model **out, const char *name, pg_model_opti
     return false;
 }
 
+static bool is_training(const cli_args *a)
+{
+    return a->task && strcmp(a->task, "training") == 0;
+}
+
 /* Options that don't apply to this model, but perhaps to another one. */
 static void warn_inapplicable(cli *c, const pg_model_info *info)
 {
     const cli_args *a = &c->args;
+    if (a->optimizer && !is_training(a)) cli_warn(c, NULL, "--optimizer has no effect without --task training");
+    if (a->gradient_checkpointing && !is_training(a))
+        cli_warn(c, NULL, "--gradient-checkpointing has no effect without --task training");
     if (a->sequence && !info->sequence_symbol)
         cli_warn(c, info->name, "--seq-len has no effect: this model has no sequence of free length");
     if (a->image_size && !has_images(info))
@@ -189,18 +226,28 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
 {
     const cli_args *a = &c->args;
     static const pg_layout of_layout[] = {PG_LAYOUT_NCHW, PG_LAYOUT_NHWC};
-    int layout = place_of(layouts, a->layout);
+    static const pg_optimizer of_optimizer[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
+    int layout = place_of(layouts, a->layout), optimizer = place_of(optimizers, a->optimizer);
     return (pg_request){.batch = a->batch,
                         .sequence = info->sequence_symbol ? a->sequence : 0,
                         .precision = a->precision,
                         .runtime = a->runtime,
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
+                        .task = is_training(a) ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
+                        .optimizer = optimizer < 0 ? PG_OPTIMIZER_DEFAULT : of_optimizer[optimizer],
                         .autocast = a->autocast,
+                        .gradient_checkpointing = a->gradient_checkpointing,
                         .fast_mode = a->fast_mode,
                         .real_hardware = a->real_hardware,
                         .measured_gpu = a->measured_on,
                         .measured_ms = model < a->measured_ms.count ? a->measured_ms.items[model] : 0,
-                        .measured_batch = a->measured_batch};
+                        .measured_batch = a->measured_batch,
+                        .gpu_count = (int)a->gpu_count,
+                        .data_parallel = (int)a->data_parallel,
+                        .tensor_parallel = (int)a->tensor_parallel,
+                        .pipeline_parallel = (int)a->pipeline_parallel,
+                        .micro_batches = (int)a->micro_batches,
+                        .expert_parallel = (int)a->expert_parallel};
 }
 
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about)

@@ -51,17 +51,12 @@ static bool is_wanted(const cli *c, const pg_gpu *gpu)
 static int predict(cli *c, session *s)
 {
     pg_error e = PG_ERROR_INIT;
-    /* a split needs the other GPUs' rows too, to fit on */
-    bool filter = !c->args.split;
-    bench_options o = {.gpus = c->args.gpus.items,
-                       .gpu_count = filter ? c->args.gpus.count : 0,
-                       .fast_mode = c->args.fast_mode,
-                       .keep = c->args.split != NULL};
+    /* rows of all GPUs: splits are fitted on the others, and the scalars need their measurements */
+    bench_options o = {.fast_mode = c->args.fast_mode, .keep = c->args.split != NULL};
     for (size_t i = 0; i < c->args.gpus.count; i++)
         if (!pg_catalog_find(c->catalog, c->args.gpus.items[i], &e)) return cli_error(&e, "--gpu");
     if (bench_open(&s->b, &s->rows, c->catalog, &o, &e) != PG_E_OK) return cli_error(&e, NULL);
     s->points = bench_points(s->b, &s->count);
-    if (!s->count) return cli_fail("no row is of the GPUs that --gpu names");
     return EXIT_OK;
 }
 
@@ -148,9 +143,11 @@ static int show(cli *c, session *s)
                            .warnings = cli_warnings(c)};
     render_validation_report(&c->report, &v);
     if (c->args.plot) {
-        double mape = s->summary.all.ours.mape;
-        format_text(title, sizeof title, "%zu points, mean error %.1f %%", s->summary.all.ours.count,
-                    mape < 0 ? 0 : 100 * mape);
+        const char *what = !c->args.files.count     ? "Built-in points"
+                         : c->args.files.count == 1 ? c->args.files.items[0]
+                                                    : "Benchmark files";
+        format_text(title, sizeof title, "%s%s%s", what, c->args.split ? ", held out by " : "",
+                    c->args.split ? c->args.split : "");
         render_plot(&c->trace, s->points, s->count, title);
     }
     return cli_finish_output(c);

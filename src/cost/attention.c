@@ -41,12 +41,13 @@ static attention_work attention_prefill(const cost_gpu *g, const attention_shape
     return w;
 }
 
-/* Seconds per FLOP of one SM. What keeps the products from their peak is other work in the same loop, which takes its clocks
- * whatever the tensor cores can do: with half the rate they are kept waiting half as much. */
+/* Seconds per FLOP of one SM. What keeps synchronous units from their peak is other work in the same loop, which takes its clocks
+ * whatever they can do: with half the rate they are kept waiting half as much. */
 static double attention_flop_time(const cost_gpu *g, precision p)
 {
     double rate = g->peak[p] / g->sms;
     if (!g->tensor[p]) return 1 / (rate * g->c->gemm_vector_share);
+    if (g->async) return 1 / (rate * g->c->attention_async_share);
     return 1 / rate + (1 / g->c->attention_tensor_share - 1) / cost_max(rate, COST_FULL_RATE * g->clock);
 }
 
@@ -60,17 +61,25 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     attention_work w = decode ? attention_decode(g, s, kv_heads) : attention_prefill(g, s);
     double per_key = 2 * w.rows * dims * attention_flop_time(g, p) + w.rows / c->attention_exp_clock * g->tick;
     /* A prompt's tile loads its queries and stores its result; a decode tile waits for its split keys. */
-    double start = c->attention_start_clocks * g->tick * (decode ? 1 : w.rows / 128);
+    double start = decode ? c->attention_decode_tile_us * 1e-6 * (g->persistent ? c->attention_persistent : 1)
+                          : c->attention_start_clocks * g->tick * (w.rows / 128);
     double waves = cost_max(w.tiles, 1) / g->sms;
     double parts = cost_max(1, cost_min(w.parts, 1 / waves));
-    double whole = waves + c->attention_quantum * (attention_ceil(waves) - waves);
+    double spread = waves * parts,
+           whole = spread <= 1 ? 1 : spread + c->attention_quantum * (attention_ceil(spread) - spread);
     if (s->bias) { /* another kernel than the plain one: it reads the bias tile by tile and keeps fewer tiles in flight */
         per_key /= c->attention_masked;
         start /= c->attention_masked;
     }
-    double busy = whole * (start + w.keys * per_key);
+    double busy = whole * (start + w.keys / parts * per_key);
     double longest = start + w.most / parts * per_key;
     double flops = 2 * s->batch * s->heads * s->q_len * w.keys * dims;
+    if (k->pass != PASS_FORWARD) { /* scores once more, and four gradients of products: five products for two */
+        double longer = 2.5 / c->train_attention_share;
+        busy *= longer;
+        longest *= longer;
+        flops *= 2.5;
+    }
     out->compute_s = cost_power_limited(g, p, cost_max(busy, longest), flops);
     double keys = s->batch * kv_heads * s->kv_len * dims * precision_bytes[p];
     double stream = g->async ? c->gemm_async_load : c->attention_pull_bytes;

@@ -65,6 +65,17 @@ double cost_silicon_year(const gpu_spec *spec)
     return spec->release_year > 0 ? spec->release_year : 2022;
 }
 
+static bool name_has(str name, const char *word)
+{
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= name.len; i++) {
+        if (memcmp(name.ptr + i, word, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Utilisation at which the board's power is used up at boost clock: (TDP - static) / (energy per FLOP * peak). A
  * narrower operation takes as much less energy as its unit is faster, so the rate of 16-bit (or FP32 vector)
  * operations stands for all. */
@@ -77,19 +88,12 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
     for (int p = 0; p < PREC_COUNT; p++) {
         double joule = newer * (g->tensor[p] ? c->power_tensor_pj * voltage : c->power_vector_pj);
         double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
+        g->joule[p] = joule * rate / g->peak[p];
         g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;
     }
-}
-
-static bool name_has(str name, const char *word)
-{
-    size_t n = strlen(word);
-    for (size_t i = 0; i + n <= name.len; i++) {
-        if (memcmp(name.ptr + i, word, n) == 0) {
-            return true;
-        }
-    }
-    return false;
+    g->chip_joule = c->power_chip_pj * newer;
+    bool gddr = name_has(spec->memory_type, "GDDR");
+    g->dram_joule = (gddr ? c->power_gddr_pj : c->power_hbm_pj) * 1e-12;
 }
 
 /* HBM has room for its check bits; GDDR gives up capacity and bandwidth. Off by default on boards with a display. */
@@ -110,6 +114,16 @@ static bool gpu_halved_l2(const gpu_spec *spec)
     return (cc >= 8 && cc < 8.05) || (cc >= 9 && cc < 12);
 }
 
+/* HBM loses more of its peak to its many short rows than GDDR does; of GDDR7, long streams reach less again. */
+static double gpu_dram_share(const gpu_spec *spec, const cost_constants *c)
+{
+    bool gddr = name_has(spec->memory_type, "GDDR"), ecc = gpu_inline_ecc(spec);
+    double share = gddr && !ecc ? c->memory_gddr_share : c->memory_dram_share;
+    if (name_has(spec->memory_type, "GDDR7")) share = c->memory_gddr7_share;
+    if (spec->coalescing_efficiency > 0) share = cost_min(spec->coalescing_efficiency, 1);
+    return share * (ecc ? c->memory_ecc_share : 1);
+}
+
 void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
 {
     *g = (cost_gpu){.c = c};
@@ -121,8 +135,8 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->tick = 1 / g->clock;
     g->floor = c->launch_floor_us * 1e-6 + c->launch_floor_clocks * g->tick;
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
-    double share = spec->coalescing_efficiency > 0 ? cost_min(spec->coalescing_efficiency, 1) : c->memory_dram_share;
-    g->dram = g->dram_peak * share * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
+    g->dram = g->dram_peak * gpu_dram_share(spec, c);
+    if (spec->compute_capability >= 6 && spec->compute_capability < 6.05) g->dram *= c->memory_gp100_share;
     double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;
     g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);
     /* L2 is never slower than the memory behind it. */
@@ -135,24 +149,26 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * whole;
     /* Data-centre Hopper and Blackwell; the Blackwell of cards (12.x) has the older synchronous units. */
     g->async = spec->compute_capability >= 9 && spec->compute_capability < 12;
+    g->persistent = spec->compute_capability >= 10 && spec->compute_capability < 12;
     g->quantum = g->async ? c->gemm_async_quantum : c->gemm_quantum;
     gpu_power(g, spec);
+    cost_tile_sets(g, spec->compute_capability);
     cost_tiles_init(g);
+    cost_comm_init(g, spec);
 }
 
 double cost_clock_share(const cost_gpu *g, precision p, double utilisation)
 {
     double h = g->headroom[p];
-    return utilisation <= h ? 1 : sqrt(h / utilisation);
+    return utilisation <= h ? 1 : pow(h / utilisation, g->c->power_droop);
 }
 
-/* Near the limit power goes with about the square of the clock (the voltage falls with it), so the clock settles at
- * sqrt(headroom / utilisation). In seconds that is a geometric mean, which grows with both of its parts. */
+/* Power goes with the clock and the voltage, which falls with it, so the clock settles at (headroom / utilisation)^droop. In
+ * seconds that is a geometric mean, which grows with both of its parts. */
 double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops)
 {
-    /* sqrt(seconds^2 * utilisation / headroom) */
-    double limited = seconds * (flops / g->peak[p]) / g->headroom[p];
-    return limited > seconds * seconds ? sqrt(limited) : seconds;
+    double limited = flops / g->peak[p] / g->headroom[p];
+    return limited > seconds ? seconds * pow(limited / seconds, g->c->power_droop) : seconds;
 }
 
 void cost_finish(const cost_gpu *g, kernel_cost *out, cost_traffic t)
@@ -185,7 +201,11 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     case KERNEL_SOFTMAX:
     case KERNEL_REDUCE: cost_rows(g, k, t, &out); break;
     case KERNEL_RECURRENT: cost_recurrent(g, k, t, &out); break;
+    case KERNEL_COMM: cost_comm(g, k, &out); break;
     default: cost_elementwise(g, k, t, &out); break;
     }
+    double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
+    out.core_j = k->flops * g->joule[k->math] + moved * g->chip_joule;
+    out.memory_j = out.dram_bytes * g->dram_joule;
     return out;
 }

@@ -13,7 +13,16 @@
 #include "cost/constants.h"
 #include "cost/kernel.h"
 
-enum { COST_TILES = 10 };
+enum { COST_TILES = 13 };
+
+/* How GPUs of this kind are joined in the systems that they are sold in. */
+typedef struct cost_links {
+    double nvlink, pcie, network; /* bytes/s in one direction; nvlink 0: none */
+    double domain;                /* GPUs that NVLink joins, all to all */
+    double tick;                  /* seconds of a clock cycle, more where messages cross dies */
+    bool in_switch;               /* the switch adds up and multicasts */
+    bool direct;                  /* cards reach each other's memory across PCIe */
+} cost_links;
 
 /* Derived once per (GPU, constants) so that a kernel's cost needs no division by specification fields. Keeps a pointer
  * to the constants, which must outlive it. No field is for callers. */
@@ -22,6 +31,7 @@ typedef struct cost_gpu {
     double sms, clock, tick; /* clock in Hz, its inverse in seconds */
     double floor;            /* seconds of the smallest kernel */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
+    bool persistent;         /* ... with attention kernels whose thread blocks stay for many tiles */
     double quantum;          /* share of a partly filled last wave that is felt */
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */
     double l1_miss;          /* share of a window's repeated reads that L1 does not find */
@@ -29,15 +39,23 @@ typedef struct cost_gpu {
     double l2_bytes;                     /* its size */
     double peak[PREC_COUNT];             /* FLOP/s of the unit that does this precision here, after fallbacks */
     double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
+    double joule[PREC_COUNT];            /* energy of an operation at boost clock */
+    double chip_joule, dram_joule;       /* of a byte that crosses the chip, that DRAM reads or writes */
     double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
-    bool tensor[PREC_COUNT];             /* `peak` is a matrix unit's */
+    int tiles_tensor, tiles_vector,
+        tiles_staged;        /* bits: tiles that libraries have here: products, Winograd in stages */
+    bool tensor[PREC_COUNT]; /* `peak` is a matrix unit's */
+    cost_links links;
 } cost_gpu;
 
 /* Fills `g`. Fields that a specification leaves empty (0) fall back to other fields; see docs/cost-model.md. */
 void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c);
 
 kernel_cost cost_kernel(const cost_gpu *g, const kernel *k);
+
+/* Seconds of one collective operation; 0 among one GPU. */
+double cost_comm_seconds(const cost_gpu *g, const comm_shape *s);
 
 /* The year in which the GPU's kind of chip came out, by its compute capability; else the board's release. */
 double cost_silicon_year(const gpu_spec *spec);

@@ -21,5 +21,6 @@ void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel
     out->compute_s = cost_max(out->compute_s, k->serial_turns * waves * c->vector_serial_clocks * g->tick);
     if (k->kind == KERNEL_POOL) t.total += k->read_bytes * cost_max(k->shape.rows.cols - 1, 0) * g->l1_miss;
     out->memory_s = cost_memory_time(g, t, share);
+    if (k->pass == PASS_STATISTICS) out->memory_s = cost_max(out->memory_s, cost_channels_time(g, k, t));
     cost_finish(g, out, t);
 }

@@ -12,9 +12,25 @@ typedef struct tile {
     }
 /* Largest first: it is most often the best, and the best so far prunes the rest. */
 static const tile tiles[COST_TILES] = {
-    TILE(256, 128), TILE(128, 256), TILE(128, 128), TILE(64, 256), TILE(128, 64),
-    TILE(64, 128),  TILE(64, 64),   TILE(64, 32),   TILE(32, 64),  TILE(16, 64),
+    TILE(256, 128), TILE(128, 256), TILE(128, 128), TILE(64, 256), TILE(128, 64), TILE(64, 128), TILE(64, 64),
+    TILE(64, 32),   TILE(32, 64),   TILE(16, 64),   TILE(128, 32), TILE(32, 128), TILE(32, 32),
 };
+
+/* Which tiles the libraries have: on tensor cores all but the narrow ones, whose place a split of K takes. cuBLAS's FP32 kernels
+ * are smaller, fewest on Pascal; for the products of
+ * a Winograd convolution in stages it takes one size from Ampere on. */
+void cost_tile_sets(cost_gpu *g, double capability)
+{
+    bool known = capability >= 5;
+    g->tiles_tensor = (1 << COST_TENSOR_TILES) - 1;
+    g->tiles_vector = known && capability < 7
+                        ? T_64x64 | T_128x32 | T_32x128
+                        : T_128x128 | T_128x64 | T_64x128 | T_64x64 | T_64x32 | T_32x64 | T_128x32 | T_32x128 | T_32x32;
+    g->tiles_staged = !known           ? g->tiles_vector
+                    : capability < 7   ? T_64x64 | T_128x32 | T_32x128
+                    : capability < 7.9 ? T_64x64 | T_128x64 | T_64x128 | T_128x32 | T_32x128
+                                       : T_128x128;
+}
 
 static const double element_bytes[PREC_COUNT] = {4, 4, 2, 2, 1, 1, 0.5, 0.5};
 
@@ -42,7 +58,9 @@ void cost_tiles_init(cost_gpu *g)
              * rate wait half as much. */
             if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
             double move = edge * element_bytes[p] / load;
-            g->tile[p][i] = cost_max(cost_max(math, move), c->gemm_k_clocks * g->tick);
+            double wait = c->gemm_k_clocks *
+                          cost_min(element_bytes[p] / 2, 1); /* narrow elements come several at once */
+            g->tile[p][i] = cost_max(cost_max(math, move), wait * g->tick);
             /* What a tile costs before and after its main loop is loads and stores: no slower where the units are. */
             double full = cost_max(rate, COST_FULL_RATE * g->clock);
             g->edge[p][i] = g->tensor[p] ? cost_min(g->tile[p][i], 2 * area / full) : g->tile[p][i];
@@ -51,25 +69,28 @@ void cost_tiles_init(cost_gpu *g)
 }
 
 /* A last wave that is partly empty still takes part of a wave's time: other tiles share its SMs' units meanwhile. */
-static inline double gemm_waves(const cost_gpu *g, double full)
+static inline double gemm_waves(double quantum, double full)
 {
-    return full <= 1 ? 1 : full + g->quantum * (gemm_ceil(full) - full);
+    return full <= 1 ? 1 : full + quantum * (gemm_ceil(full) - full);
 }
 
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w)
 {
     const cost_constants *c = g->c;
-    const double *step = g->tile[p], *edge = g->edge[p];
+    const double *step = g->tile[p], *edge = g->edge[p], quantum = g->tensor[p] ? g->quantum : c->gemm_vector_quantum;
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
            depth = w->depth * w->slow;
     cost_matmul_time best = {INFINITY, 1};
-    for (int i = 0; i < w->tiles; i++) {
+    for (int i = 0; i < COST_TILES; i++) {
+        if (!(w->tiles >> i & 1)) {
+            continue;
+        }
         double across = w->n * tiles[i].inv_n;
         double full = gemm_ceil(w->m * tiles[i].inv_m) * (w->fine ? across : gemm_ceil(across)) * w->batch * inv_sms;
         if (full * k * step[i] >= best.seconds) {
             continue;
         }
-        double split = 1, cost = gemm_waves(g, full) * (k * step[i] + depth * edge[i] + w->setup);
+        double split = 1, cost = gemm_waves(quantum, full) * (k * step[i] + depth * edge[i] + w->setup);
         for (;;) {
             if (cost < best.seconds) {
                 best = (cost_matmul_time){cost, split};
@@ -78,7 +99,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
             if (split > w->splits || full * split > 2) {
                 break;
             }
-            cost = gemm_waves(g, full * split) * (k / split * step[i] + depth * edge[i] + w->setup) +
+            cost = gemm_waves(quantum, full * split) * (k / split * step[i] + depth * edge[i] + w->setup) +
                    c->gemm_split_clocks * g->tick + split * sum;
         }
     }
@@ -100,8 +121,8 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         .depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : c->gemm_vector_depth,
         .slow = 1,
         .setup = c->gemm_tile_clocks * g->tick,
-        .splits = COST_SPLITS,
-        .tiles = COST_TILES,
+        .splits = k->whole_k ? 1 : COST_SPLITS,
+        .tiles = g->tensor[p] ? g->tiles_tensor : g->tiles_vector,
     };
     cost_matmul_time best = cost_matmul_best(g, p, &w);
     double weights = s->n * s->k * s->batch;

@@ -19,9 +19,20 @@ typedef enum kernel_kind {
     KERNEL_COPY,        /* transposes, concatenations, casts, layout changes: only bytes */
     KERNEL_RECURRENT,   /* shape.recurrent: a whole LSTM, GRU or RNN layer */
     KERNEL_SORT,        /* top-k, sort, non-maximum suppression: several passes over the bytes */
+    KERNEL_COMM,        /* shape.comm: between GPUs */
     KERNEL_OTHER,       /* unknown operators: bytes only, wider interval */
     KERNEL_KIND_COUNT
 } kernel_kind;
+
+/* What a kernel does in a training step, where that is not what it does in inference. */
+typedef enum kernel_pass {
+    PASS_FORWARD,
+    PASS_DGRAD, /* gradient of the input: a convolution is described with input and output exchanged; attention: all of its
+                   gradients, with the forward shape */
+    PASS_WGRAD,       /* gradient of the weights: the forward shape; sums over batch and pixels */
+    PASS_WGRAD_WHOLE, /* the same by a kernel of the vector units that does not split its sum over SMs */
+    PASS_STATISTICS   /* batch normalisation in training: its sums over the batch, and what is applied with them */
+} kernel_pass;
 
 /* C[m,n] = A[m,k] B[k,n], `batch` of them. B is the weight where there is one. */
 typedef struct gemm_shape {
@@ -47,10 +58,33 @@ typedef struct recurrent_shape {
     double steps, batch, input, hidden, gates, directions; /* gates: 4 LSTM, 3 GRU, 1 RNN */
 } recurrent_shape;
 
+typedef enum comm_kind {
+    COMM_ALL_REDUCE,
+    COMM_ALL_GATHER,
+    COMM_REDUCE_SCATTER,
+    COMM_ALL_TO_ALL,
+    COMM_BROADCAST,
+    COMM_SEND, /* from one GPU to another */
+    COMM_KINDS
+} comm_kind;
+
+/* What serving runtimes use for small all-reduces instead of the communication library: kernels that wait for each other before
+ * and after, or that find in the data itself whether it has arrived. */
+typedef enum comm_own { COMM_OWN_NONE, COMM_OWN_BARRIERS, COMM_OWN_FLAGS } comm_own;
+
+typedef struct comm_shape {
+    double
+        bytes; /* of the whole message: what each GPU has before an all-reduce or reduce-scatter, or after an all-gather */
+    double gpus;
+    comm_kind what;
+    comm_own own;
+} comm_shape;
+
 typedef struct kernel {
     kernel_kind kind;
     precision math;      /* which unit does the arithmetic */
     bool channels_last;  /* convolutions and pools: NHWC data */
+    uint8_t pass;        /* kernel_pass */
     double flops;        /* 2 per multiply-accumulate; elementwise: 1 per operation */
     double read_bytes;   /* compulsory reads other than weights */
     double weight_bytes; /* compulsory reads of parameters as stored for this kernel */
@@ -58,9 +92,10 @@ typedef struct kernel {
     double hot_bytes;       /* of read_bytes: written recently by an earlier kernel of the same step ... */
     double hot_distance;    /* ... with this many bytes touched since then: in L2 only if that fits */
     double weight_distance; /* bytes touched since the weights were last used (a step's working set); INFINITY: cold */
-    bool weight_rotated;    /* instead: copies of the weights that together fill L2 are used in turn */
+    bool weight_rotated;    /* ... or, if that is less, copies of the weights that together just fill L2 */
     double write_distance;  /* bytes touched until the output is written again in place: stays in L2 if that fits;
                                0 (the usual case in a model's step): all written bytes reach DRAM */
+    bool whole_k;           /* products: no kernel splits the sum over K */
     double serial_turns;    /* turns of a loop that every thread makes one after the other, ... */
     double
         serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */
@@ -70,6 +105,7 @@ typedef struct kernel {
         attention_shape attention;
         rows_shape rows;
         recurrent_shape recurrent;
+        comm_shape comm;
     } shape;
 } kernel;
 
@@ -79,6 +115,7 @@ typedef enum bound {
     BOUND_CACHE,  /* L2 */
     BOUND_LAUNCH, /* the kernel's fixed time */
     BOUND_HOST,   /* the CPU's issue time (set by predict/, not by cost/) */
+    BOUND_LINK,   /* between GPUs */
     BOUND_COUNT
 } bound;
 
@@ -88,6 +125,8 @@ typedef struct kernel_cost {
     double memory_s;   /* at the memory roof as far as it can be reached */
     double ideal_s;    /* plain roofline: max(flops / dense peak, compulsory bytes / DRAM peak) */
     double dram_bytes; /* bytes that really come from or go to DRAM */
+    double core_j;     /* joules at boost clock: operations, and bytes across the chip */
+    double memory_j;   /* joules of DRAM */
     double launches;   /* GPU kernels that this one takes (split-K reduction, Winograd stages, ... count) */
     bound limit;
 } kernel_cost;

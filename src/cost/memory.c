@@ -20,10 +20,12 @@ cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k)
     if (hot > 0) {
         t.dram -= hot * cost_resident(g, cost_max(k->hot_distance, hot));
     }
-    if (k->weight_bytes > 0 && (k->weight_rotated || k->weight_distance > 0)) {
-        /* As many copies as fill L2: the last one ends somewhere in the next L2's worth. */
-        double distance = k->weight_rotated ? cost_max(g->l2_bytes + 0.5 * k->weight_bytes, k->weight_bytes)
-                                            : cost_max(k->weight_distance, k->weight_bytes);
+    if (k->weight_bytes > 0 && k->weight_distance > 0) {
+        double distance = cost_max(k->weight_distance, k->weight_bytes);
+        if (k->weight_rotated) {
+            double copies = g->l2_bytes / k->weight_bytes, whole = (double)(int64_t)cost_min(copies, 1e9);
+            distance = cost_min(distance, (whole + (whole < copies ? 1 : 0)) * k->weight_bytes);
+        }
         t.dram -= k->weight_bytes * cost_resident(g, distance);
     }
     if (k->write_bytes > 0 && k->write_distance > 0) {
@@ -31,6 +33,13 @@ cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k)
     }
     t.dram = cost_max(t.dram, 0);
     return t;
+}
+
+/* Batch normalisation gives a channel of NCHW data one thread block: few channels can't fill the GPU. */
+double cost_channels_time(const cost_gpu *g, const kernel *k, cost_traffic t)
+{
+    if (k->channels_last) return 0;
+    return t.total / (k->shape.rows.rows * g->c->train_channel_bytes * g->clock);
 }
 
 double cost_memory_time(const cost_gpu *g, cost_traffic t, double share)

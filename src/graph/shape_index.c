@@ -121,6 +121,24 @@ pg_code shape_non_max_suppression(infer *x, const op *o)
     return out_dims(x, o, 0, DT_INT64, 2, out);
 }
 
+/* TensorRT's plugins: counts, boxes, scores and classes of the best boxes, padded to the most that there may be. */
+pg_code shape_padded_suppression(infer *x, const op *o)
+{
+    const tensor_shape *boxes = ranked(x, o, 0);
+    attr_key key = o->kind == OP_EfficientNMS_TRT ? ATTR_max_output_boxes : ATTR_keepTopK;
+    int64_t most = op_attr_int(x->g, o, key, -1);
+    dtype d = dtype_of(in_at(x, o, 0));
+    num out[3] = {num_unknown(), num_unknown(), num_int(4)};
+    if (boxes && boxes->rank < 3)
+        return shape_fail(x, o, "the boxes %s should be [batch, boxes, 4]", SHAPE_S(x, boxes));
+    if (boxes) out[0] = boxes->dims[0];
+    if (most >= 0) out[1] = num_int(most);
+    pg_code code = out_dims(x, o, 0, DT_INT32, 2, (num[]){out[0], num_int(1)});
+    if (!code) code = out_dims(x, o, 1, d, 3, out);
+    if (!code) code = out_dims(x, o, 2, d, 2, out);
+    return code ? code : out_dims(x, o, 3, DT_INT32, 2, out);
+}
+
 pg_code shape_unique(infer *x, const op *o)
 {
     const tensor_shape *t = ranked(x, o, 0);

@@ -256,7 +256,8 @@ pg_code units_build(units *out, const graph *g, const shapes *s, const unit_opti
     recompose_norms(&ls);
     recompose_activations(&ls);
     recompose_linears(&ls);
-    recompose_attention(&ls, opt->fuse_explicit_attention);
+    if (opt->spell_out_attention) spell_out_attention(&ls);
+    else recompose_attention(&ls, opt->fuse_explicit_attention);
 
     uint32_t n_units = 0;
     size_t n_operands = 0;

@@ -52,6 +52,7 @@ void lines_lead(line *leader, op_kind kind, uint16_t flags, uint32_t out);
 void recompose_norms(lines *ls);
 void recompose_activations(lines *ls);
 void recompose_linears(lines *ls);
+void spell_out_attention(lines *ls);
 void recompose_attention(lines *ls, bool explicit_too);
 
 #endif

@@ -72,7 +72,7 @@ void plan_read(planner *p, kernel *k, uint32_t t)
 {
     if (t == NO_TENSOR) return;
     const value *v = &p->v[t];
-    double bytes = v->stored * v->width;
+    double bytes = value_bytes(v);
     if (p->g->tensors[t].role == ROLE_WEIGHT) k->weight_bytes += bytes;
     else plan_read_bytes(p, k, bytes, v->born);
 }
@@ -85,7 +85,7 @@ void plan_write(planner *p, kernel *k, uint32_t t, double width)
     v->base = t;
     v->strided = false;
     v->stored = v->elements < 0 ? 0 : v->elements;
-    k->write_bytes += v->stored * v->width;
+    k->write_bytes += value_bytes(v);
     v->born =
         p->clock; /* moved to the end of the kernel by plan_emit's clock: the distance then starts behind its own traffic */
 }
@@ -140,7 +140,7 @@ static uint32_t kernel_index(planner *p, const kernel *k)
     return out->n_kernels++;
 }
 
-void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
+void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
 {
     kernel_plan *out = p->out;
     double traffic = k->read_bytes + k->weight_bytes + k->write_bytes;
@@ -157,13 +157,33 @@ void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
         }
     }
     if (p->failed) return;
-    double trips = p->u->trips;
-    out->steps[out->n_steps++] = (plan_step){
-        index, p->u->op, role == STEP_MAIN ? p->u->n_ops : 0, p->u->kind, (uint16_t)tail, (uint16_t)role, trips};
+    double trips = like->trips;
+    plan_step *step = &out->steps[out->n_steps++];
+    *step = *like;
+    step->kernel = index;
+    step->role = (uint16_t)role;
     out->kernels[index].count += trips;
-    out->launches += trips;
     out->flops += k->flops * trips;
     p->clock += traffic;
+    if (p->train && p->train->silent) p->train->silent = false;
+    else if (role == STEP_OPTIMIZER) out->launches_optimizer += trips;
+    else if (role >= STEP_LOSS_BACKWARD && role != STEP_RECOMPUTE) out->launches_backward += trips;
+    else out->launches += trips;
+    if (role >= STEP_LOSS_BACKWARD && role < STEP_OPTIMIZER) out->kernels[index].backward += trips;
+}
+
+void plan_emit(planner *p, kernel *k, step_role role, op_kind tail)
+{
+    bool loss = role == STEP_LOSS || role == STEP_LOSS_BACKWARD;
+    if (role == STEP_MAIN) parallel_kernel(p, k);
+    plan_step like = {.unit = p->at,
+                      .op = loss ? NO_TENSOR : p->u->op,
+                      .count_ops = role == STEP_MAIN ? p->u->n_ops : 0,
+                      .kind = p->u->kind,
+                      .tail = (uint16_t)tail,
+                      .trips = loss ? 1 : p->u->trips};
+    plan_again(p, k, &like, role);
+    if (p->train && role == STEP_MAIN && !p->train->backward) p->train->trace[p->ui].step = p->out->n_steps;
 }
 
 kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double cols, double flops)
@@ -177,6 +197,15 @@ kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double 
     k.shape.rows.rows = rows > 0 ? rows : 1;
     k.shape.rows.cols = cols > 0 ? cols : 1;
     return k;
+}
+
+void plan_mirror(planner *p, uint32_t t, double bytes, double kept)
+{
+    if (!p->train || !p->train->needs[t]) return;
+    unit_trace *trace = &p->train->trace[p->ui];
+    trace->mirror += bytes;
+    trace->kept += kept;
+    trace->mirrors++;
 }
 
 void plan_cast(planner *p, uint32_t t, double width)
@@ -193,11 +222,12 @@ void plan_cast(planner *p, uint32_t t, double width)
         return;
     }
     if (weight || !p->rt->fuse_pointwise) { /* compilers cast activations inside the kernel that makes them */
-        kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored, 1, v->stored);
+        kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored / v->shards, 1, v->stored / v->shards);
         plan_read(p, &k, t);
-        k.write_bytes = v->stored * width;
+        k.write_bytes = v->stored * width / v->shards;
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
         v->born = p->clock;
+        if (!weight) plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
     }
     v->width = width;
     v->cast = true;
@@ -208,13 +238,26 @@ void plan_contiguous(planner *p, uint32_t t)
     if (t == NO_TENSOR || !p->v[t].strided) return;
     value *v = &p->v[t];
     if (!p->rt->fuse_pointwise) {
-        kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements, 1, v->elements);
+        kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements / v->shards, 1, v->elements / v->shards);
         plan_read(p, &k, t);
-        k.write_bytes = v->elements * v->width;
+        k.write_bytes = v->elements * v->width / v->shards;
         plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
         v->born = p->clock;
+        plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
     }
     v->strided = false;
+}
+
+/* A copy of t in another layout, whose strides don't matter to anyone else. */
+void plan_relayout(planner *p, uint32_t t)
+{
+    value *v = &p->v[t];
+    kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements, 1, v->elements);
+    plan_read(p, &k, t);
+    k.write_bytes = v->elements * v->width;
+    plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
+    v->born = p->clock;
+    plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
 }
 
 /* ---- memory ---- */
@@ -246,7 +289,7 @@ static pg_code peak_memory(planner *p, pg_error *e)
     for (uint32_t t = 0; t < p->g->n_tensors; t++) {
         bool input = p->g->tensors[t].role == ROLE_INPUT;
         if ((!written[t] && !input) || p->v[t].virtual || p->v[t].base != t || p->v[t].elements < 0) continue;
-        double bytes = p->v[t].stored * p->v[t].width;
+        double bytes = value_bytes(&p->v[t]);
         uint32_t from = input ? 0 : written[t] - 1, to = input && p->rt->strided_views ? us->n + 1 : last[t];
         delta[from] += bytes;
         if (to < us->n + 2 && to >= from) delta[to] -= bytes;
@@ -267,9 +310,9 @@ static void weight_memory(planner *p)
         dtype d = (dtype)p->g->tensors[t].dtype;
         bool narrow = dtype_get(d)->bits && dtype_get(d)->bits < 16;
         double width = plan_width(p, t);
-        bytes += narrow ? p->g->tensors[t].weight_bytes : p->v[t].elements * width;
+        bytes += (narrow ? p->g->tensors[t].weight_bytes : p->v[t].elements * width) / p->v[t].shards;
         if (p->opt.autocast && p->v[t].cast)
-            bytes += p->v[t].elements * 2; /* the half copies live until the step ends */
+            bytes += p->v[t].elements * 2 / p->v[t].shards; /* the half copies live until the step ends */
     }
     p->out->memory.weights = bytes;
 }
@@ -305,6 +348,7 @@ static void lower_unit(planner *p)
     case WORK_SCATTER: lower_gather(p); break;
     case WORK_COPY:
     case WORK_FILL: lower_copy(p); break;
+    case WORK_COMM: lower_collective(p); break;
     case WORK_FREE:
     case WORK_CONTROL: break;
     default: lower_rows(p, KERNEL_OTHER); break;
@@ -321,15 +365,27 @@ static void count_unknown(planner *p)
     p->unknown += bad;
 }
 
+/* Exporters write out the positions that a framework's slices and assignments go to; no framework computes them. */
+static bool is_index_arithmetic(const planner *p)
+{
+    uint32_t out = p->u->n_out ? plan_out(p, 0) : NO_TENSOR;
+    return p->rt->strided_views && (p->u->flags & UNIT_CONSTANT) && out != NO_TENSOR && !plan_is_float(p, out);
+}
+
 static void walk(planner *p)
 {
     for (p->ui = 0; p->ui < p->us->n && !p->failed; p->ui++) {
         p->u = &p->us->u[p->ui];
+        p->at = p->ui;
         count_unknown(p);
+        if (p->train) p->train->trace[p->ui].first = p->out->n_steps;
         if (p->rt->fold_constants && (p->u->flags & UNIT_CONSTANT)) continue;
+        if (is_index_arithmetic(p)) continue;
         uint32_t c = p->cluster_of[p->ui];
-        if (!c) lower_unit(p);
-        else if (p->clusters[c - 1].last == p->ui) {
+        if (!c) {
+            lower_unit(p);
+            parallel_after(p, p->ui);
+        } else if (p->clusters[c - 1].last == p->ui) {
             if (p->clusters[c - 1].anchor == UINT32_MAX) {
                 lower_cluster(p, c - 1);
             } else {
@@ -337,6 +393,7 @@ static void walk(planner *p)
                 p->ui = p->clusters[c - 1].anchor;
                 p->u = &p->us->u[p->ui];
                 lower_unit(p);
+                parallel_after(p, p->ui);
                 p->ui = at;
             }
         }
@@ -349,7 +406,7 @@ static void lone_distances(kernel *k, const runtime_profile *rt, double footprin
     k->hot_bytes = k->read_bytes;
     k->hot_distance = k->write_distance = footprint;
     if (rt->lone_copies > 0) k->weight_distance = rt->lone_copies * k->weight_bytes;
-    k->weight_rotated = rt->lone_copies < 0;
+    k->weight_rotated = rt->lone_fill;
 }
 
 pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *runtime, const plan_options *opt, arena *a,
@@ -374,16 +431,21 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
             uint32_t t = unit_out(us, &us->u[i])[k];
             if (t != NO_TENSOR) p.maker[t] = i + 1;
         }
+    pg_code code = parallel_units(&p, e);
+    if (code) return code;
     cluster_units(&p);
+    if (opt->training && !train_begin(&p)) return error_nomem(e, a);
     walk(&p);
     if (p.failed) return error_nomem(e, a);
+    out->divided = p.whole_flops > 0 ? p.divided_flops / p.whole_flops : 0;
+    code = p.train ? train_finish(&p, e) : peak_memory(&p, e);
+    if (!code) code = parallel_cuts(&p, e);
+    if (code) return code;
     out->footprint = p.clock;
     for (uint32_t i = 0; i < out->n_kernels; i++) {
         out->kernels[i].k.weight_distance = p.clock;
         if (opt->lone) lone_distances(&out->kernels[i].k, runtime, p.clock);
     }
-    pg_code code = peak_memory(&p, e);
-    if (code) return code;
     weight_memory(&p);
     out->memory.activations = p.peak * runtime->allocator_round;
     out->memory.workspace = runtime->workspace_mb * 1e6;

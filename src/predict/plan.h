@@ -7,17 +7,36 @@
 #include "graph/unit.h"
 #include "predict/runtime.h"
 
+/* A place behind a unit where a pipeline can be cut. */
+typedef struct plan_cut {
+    double weights; /* bytes that the unit is the first to use */
+    double live;    /* bytes of values that later units use */
+} plan_cut;
+
+typedef enum plan_optimizer { OPTIMIZER_NONE, OPTIMIZER_SGD, OPTIMIZER_ADAMW } plan_optimizer;
+
 typedef struct plan_options {
+    double tensor;  /* GPUs that linear layers are divided among; 0: one */
+    double group;   /* GPUs that collective operations of the model itself are between; 0: one */
     precision math; /* PREC_FP32 ... */
     bool autocast;  /* fp32 weights and sums, half products, as torch.autocast does it */
     bool channels_last;
-    bool lone; /* one operator by itself, over and over, as kernels are measured */
+    bool lone;          /* one operator by itself, over and over, as kernels are measured */
+    bool training;      /* a whole training step: forward, loss, backward, optimizer */
+    bool checkpointing; /* ... that keeps the inputs of blocks alone and runs each block forward again */
+    bool
+        legacy; /* PyTorch before 2.0 and its cuDNN 8: optimizers and the zeroing of gradients go parameter by parameter, and some
+                    channels-last weight gradients take a slow kernel */
+    plan_optimizer optimizer;
+    bool half_norms; /* autocast: normalisations of images stay in half, as pytorch-image-models' fast norm has it */
+    double version; /* of the runtime, as in runtime_profile; 0: the newest */
 } plan_options;
 
 /* One launch in execution order. */
 typedef struct plan_step {
     uint32_t kernel;    /* index into plan.kernels */
-    uint32_t op;        /* the operator that names it */
+    uint32_t unit;      /* the last one that it runs for */
+    uint32_t op;        /* the operator that names it; NO_TENSOR: none does (loss, optimizer) */
     uint32_t count_ops; /* operators of the file in it */
     uint16_t kind;      /* op_kind of its main operation */
     uint16_t tail;      /* op_kind of a fused activation; OP_KIND_COUNT: none */
@@ -25,16 +44,34 @@ typedef struct plan_step {
     double trips;
 } plan_step;
 
-typedef enum step_role { STEP_MAIN, STEP_CAST, STEP_COPY, STEP_BIAS, STEP_NORM, STEP_ROLES } step_role;
+typedef enum step_role {
+    STEP_MAIN,
+    STEP_CAST,
+    STEP_COPY,
+    STEP_BIAS,
+    STEP_NORM,
+    STEP_COMM, /* what tensor parallelism exchanges */
+    /* training only; all from STEP_LOSS_BACKWARD to STEP_SUM are the backward pass */
+    STEP_STATISTICS, /* batch normalisation's sums */
+    STEP_LOSS,
+    STEP_LOSS_BACKWARD,
+    STEP_RECOMPUTE, /* forward again, for gradient checkpointing */
+    STEP_BACKWARD,  /* gradient of an input */
+    STEP_WGRAD,     /* gradient of a weight */
+    STEP_SUM,       /* of the gradients that reach a value on several ways */
+    STEP_OPTIMIZER,
+    STEP_ROLES
+} step_role;
 
 /* Kernels that are alike are costed once. */
 typedef struct plan_kernel {
     kernel k;
-    double count; /* executions in a step */
+    double count;    /* executions in a step */
+    double backward; /* of them in the backward pass */
 } plan_kernel;
 
 typedef struct plan_memory {
-    double weights, activations, workspace; /* bytes */
+    double weights, activations, workspace, gradients, optimizer; /* bytes */
 } plan_memory;
 
 typedef struct kernel_plan {
@@ -45,12 +82,18 @@ typedef struct kernel_plan {
     uint32_t n_kernels;
     plan_step *steps;
     uint32_t n_steps;
-    double launches;      /* operations that launch something, in a step */
-    double views;         /* operations that only make a view */
-    bool lone;            /* plan_options.lone */
-    double flops;         /* of a step */
-    double footprint;     /* bytes that a step touches, for the question what stays in L2 from step to step */
-    double unknown_share; /* of operators without a shape or of unknown kind */
+    plan_cut *cuts; /* per unit */
+    uint32_t n_cuts;
+    bool lone;       /* plan_options.lone */
+    double launches; /* operations that launch something, in a step: forward and loss */
+    double launches_backward, launches_optimizer;
+    double gradient_bytes; /* of all parameters, as data parallelism exchanges them */
+    double views;          /* operations that only make a view */
+    bool collective;       /* holds collective operations of its own */
+    double divided;        /* share of the operations that tensor parallelism divides */
+    double flops;          /* of a step */
+    double footprint;      /* bytes that a step touches, for the question what stays in L2 from step to step */
+    double unknown_share;  /* of operators without a shape or of unknown kind */
     plan_memory memory;
 } kernel_plan;
 

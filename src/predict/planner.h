@@ -12,6 +12,7 @@ typedef struct value {
     double elements;           /* -1: unknown */
     double stored;             /* elements that exist in memory: fewer where an expansion repeats them */
     double width;              /* bytes per element */
+    double shards;             /* GPUs that its elements are divided among */
     double born;               /* planner.clock when it was written; negative: before the step */
     int64_t stride[VIEW_RANK]; /* elements; meaningful when `strided` */
     uint32_t base;             /* the tensor whose memory it is */
@@ -41,16 +42,20 @@ typedef struct planner {
     value *v;             /* per tensor */
     uint32_t *maker;      /* per tensor: unit + 1 */
     uint32_t *cluster_of; /* per unit: cluster + 1; 0: on its own */
-    uint32_t *inside;     /* per tensor: uses within the cluster that is being lowered */
+    uint8_t *part;        /* per unit: what of it is divided (parallel.c); NULL: nothing */
+    double whole_flops, divided_flops;
+    uint32_t *inside; /* per tensor: uses within the cluster that is being lowered */
     cluster *clusters;
     uint32_t n_clusters;
     double clock; /* bytes touched so far in the step */
     uint32_t cap_kernels, cap_steps;
     uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;
-    double peak;   /* activation bytes */
-    const unit *u; /* the unit being lowered */
+    double peak;         /* activation bytes */
+    struct train *train; /* what the backward pass needs to know of the forward pass; NULL: inference */
+    const unit *u;       /* the unit being lowered */
     uint32_t ui;
+    uint32_t at;      /* unit that the walk is at: the last of a cluster, whose anchor `ui` may be */
     bool failed;      /* out of memory */
     uint32_t unknown; /* units that could not be costed */
 } planner;
@@ -64,12 +69,17 @@ void plan_read_bytes(planner *p, kernel *k, double bytes, double born);
 /* Declares that the kernel writes `t`, contiguous, `width` bytes an element. */
 void plan_write(planner *p, kernel *k, uint32_t t, double width);
 void plan_emit(planner *p, kernel *k, step_role role, op_kind tail);
+/* Emits a kernel once more, for the unit that `like` was emitted for. */
+void plan_again(planner *p, kernel *k, const plan_step *like, step_role role);
 /* Elementwise-like kernel over n elements. */
 kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double cols, double flops);
 /* The runtime width of a value after the unit casts it for its arithmetic; emits the cast kernel where the runtime needs one. */
 void plan_cast(planner *p, uint32_t t, double width);
 /* Makes t contiguous (or channels-last) with a copy kernel when it is strided. */
 void plan_contiguous(planner *p, uint32_t t);
+/* Training: the copy or cast of t that the unit made is made back in the backward pass; `kept` bytes of it are needed there. */
+void plan_mirror(planner *p, uint32_t t, double bytes, double kept);
+void plan_relayout(planner *p, uint32_t t);
 bool plan_is_float(const planner *p, uint32_t t);
 
 /* Operand i of the unit being lowered; NO_TENSOR: not given. */
@@ -98,8 +108,62 @@ void view_slice(planner *p, uint32_t in, uint32_t out);
 void view_expand(planner *p, uint32_t in, uint32_t out);
 /* True when the reshape is a view; else the caller copies. */
 bool view_reshape(planner *p, uint32_t in, uint32_t out);
+/* Images whose channels lie next to each other, and whether nothing lies between the pixels. */
+bool view_is_channels_last(const planner *p, uint32_t t);
+bool view_is_packed_last(const planner *p, uint32_t t);
+void view_set_channels_last(planner *p, uint32_t out);
 /* True when the leading dims of a matrix operand can be walked as one (no copy for a batched product). */
 bool view_batchable(const planner *p, uint32_t t);
+
+/* ---- parallel.c ---- */
+/* Which units and values are divided among GPUs. */
+pg_code parallel_units(planner *p, pg_error *e);
+void parallel_kernel(planner *p, kernel *k);
+void parallel_after(planner *p, uint32_t i);
+void parallel_backward(planner *p);
+void lower_collective(planner *p);
+pg_code parallel_cuts(planner *p, pg_error *e);
+
+/* Bytes of a value in this GPU's memory. */
+static inline double value_bytes(const value *v)
+{
+    return v->stored * v->width / v->shards;
+}
+
+/* ---- train.c: a training step around the forward pass ---- */
+/* What the forward pass leaves behind for the backward pass, per unit. */
+typedef struct unit_trace {
+    uint32_t first; /* plan.n_steps when it began */
+    uint32_t step;  /* its main kernel: index into plan.steps + 1; 0: none */
+    double mirror;  /* bytes that it moved in copies and casts of activations, which the backward pass moves back ... */
+    double kept;    /* ... and of them those that it keeps: casts of its operands */
+    uint32_t mirrors; /* kernels */
+} unit_trace;
+
+typedef struct train {
+    unit_trace *trace; /* per unit */
+    double *born;      /* per tensor: planner.clock when its gradient was last written */
+    uint16_t *parts;   /* per tensor: gradients that reached it so far */
+    uint8_t *needs;    /* per tensor: a gradient is wanted */
+    uint32_t *keeper;  /* per tensor: the first unit that keeps it for the backward pass, + 1 */
+    bool backward;     /* the walk back has begun */
+    bool silent;       /* the next kernel is launched by the same call as the last */
+} train;
+
+bool train_begin(planner *p);
+rows_shape train_channels(const planner *p, uint32_t t);
+void train_statistics(planner *p, uint32_t t, bool apply); /* batch normalisation's forward pass over t */
+pg_code train_finish(planner *p, pg_error *e);             /* loss, backward pass, optimizer, memory */
+/* The optimizer's kernels over all parameters. */
+void optimizer_lower(planner *p, double elements, double parameters);
+/* backward.c: the kernels that compute the gradients of p->u's inputs, given that of its output. */
+void backward_unit(planner *p);
+/* Which inputs and outputs of a unit its backward pass reads: bit i for input i, KEEPS_OUTPUT for the output. */
+enum { KEEPS_OUTPUT = 1 << 16 };
+uint32_t backward_keeps(const planner *p, const unit *u);
+/* A gradient of t has been written; sums it up with those that were there. */
+void backward_give(planner *p, uint32_t t);
+double backward_width(const planner *p, uint32_t t);
 
 /* ---- cluster.c ---- */
 void cluster_units(planner *p);

@@ -19,24 +19,12 @@ static double curve_share(const double *curve, double batch)
     return (curve[i] + (curve[i + 1] - curve[i]) * (at - i)) / best;
 }
 
-/* With --real-hardware: the profile's own factor, else what the throttle temperature leaves: a board that throttles at
- * 90 degrees or more keeps its boost clock, one that throttles at 70 loses a tenth. */
-static double sustained_clock(const gpu_spec *spec)
-{
-    double share = spec->thermal_factor_sustained > 0 ? clamp(spec->thermal_factor_sustained, 0.1, 1) : 0.97;
-    if (spec->throttle_temp_c > 0 && spec->throttle_temp_c < 90)
-        share *= clamp(1 - (90 - spec->throttle_temp_c) * 0.005, 0.5, 1);
-    if (spec->base_mhz > 0 && spec->boost_mhz > spec->base_mhz && share < spec->base_mhz / spec->boost_mhz)
-        share = spec->base_mhz / spec->boost_mhz; /* the base clock is what the vendor guarantees */
-    return share;
-}
-
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt)
 {
     const gpu_performance *perf = &spec->performance[opt->family];
     gpu_spec s = *spec;
     g->spec = spec;
-    g->clock_share = opt->real_hardware ? sustained_clock(spec) : 1;
+    g->clock_share = 1;
     g->family_speed = perf->architecture_multiplier > 0 ? perf->architecture_multiplier : 1;
     g->family_speed *= curve_share(perf->batch_scaling_curve, opt->batch);
     for (int p = 0; p < PREC_COUNT; p++)
@@ -56,27 +44,39 @@ void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants
     cost_gpu_init(&g->cost, &s, c);
 }
 
-static double speed_of(const runtime_profile *rt, kernel_kind k)
+/* Attention of a few query positions over many keys is a kernel of its own. */
+static bool is_decode(const kernel *k)
 {
-    switch (k) {
+    return k->shape.attention.q_len <= 16 && k->shape.attention.kv_len > k->shape.attention.q_len;
+}
+
+static double speed_of(const runtime_profile *rt, const kernel *k, bool training)
+{
+    switch (k->kind) {
     case KERNEL_CONV: return rt->conv_speed;
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
-    case KERNEL_ATTENTION: return rt->attention_speed;
+    case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
+        if (rt->fp8_speed > 0 && k->math == PREC_FP8) return rt->fp8_speed;
+        if (rt->fp4_speed > 0 && k->math == PREC_FP4) return rt->fp4_speed;
+        return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
-    default: return rt->pointwise_speed;
+    case KERNEL_COMM: return 1;
+    default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
     }
 }
 
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt)
 {
     kernel_cost c = cost_kernel(&g->cost, &p->kernels[i].k);
-    if (opt->fast_mode) {
+    if (p->kernels[i].k.kind == KERNEL_COMM) {
+        if (opt->fast_mode) c.seconds = c.ideal_s;
+    } else if (opt->fast_mode) {
         c.seconds = c.ideal_s;
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, p->kernels[i].k.kind) * g->family_speed;
+               speed = speed_of(p->runtime, &p->kernels[i].k, p->opt.training) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -100,21 +100,20 @@ static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
 }
 
-static double interval_of(const kernel_plan *p, const predict_constants *pc, const predict_options *opt,
-                          bool host_bound)
+static double interval_of(const kernel_plan *p, const step_prediction *s, const predict_constants *pc,
+                          const predict_options *opt)
 {
-    double w = opt->basis == BASIS_CALIBRATED  ? pc->interval_calibrated
-             : opt->basis == BASIS_TRANSFERRED ? pc->interval_transferred
-                                               : pc->interval_specification;
+    double w = interval_width(&pc->interval, &s->parts, opt->basis);
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
-    if (opt->interval > 0) w = opt->interval;
-    bool unknown_host = host_bound && !(opt->interval > 0 && opt->host_known);
-    if (unknown_host && w < pc->interval_host) w = pc->interval_host; /* nobody told us the CPU */
-    if (opt->fast_mode) w = 1.0;                                      /* a roofline is a bound, not an estimate */
+    if (opt->interval > 0) {
+        w = opt->interval;
+        if (!opt->host_known) w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
+    }
+    if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     w += p->unknown_share * 2;
     if (!opt->measured) return w;
     if (opt->measured->again) return pc->interval_again;
-    double known = host_bound ? opt->measured->host_known : opt->measured->gpu_known;
+    double known = opt->measured->gpu_known + s->parts.host * (opt->measured->host_known - opt->measured->gpu_known);
     return w * (1 - known * (1 - (opt->strange ? pc->measured_interval_strange : pc->measured_interval)));
 }
 
@@ -139,14 +138,12 @@ measured_scale predict_measured(const step_prediction *there, double seconds, co
     return m;
 }
 
-static double power_of(const step_prediction *s, const gpu_spec *spec, const predict_constants *pc)
+/* The host matters from where it takes half of the step's time. */
+static void finish_parts(interval_parts *parts, const step_prediction *s)
 {
-    double tdp = spec->tdp_w > 0 ? spec->tdp_w : 250;
-    double idle = spec->idle_w > 0 ? spec->idle_w : pc->idle_power_share * tdp;
-    double busy = s->seconds > 0 ? clamp(s->gpu_s / s->seconds, 0, 1) : 0;
-    double active = busy * pc->busy_power_share + s->compute_utilization * pc->compute_power_share +
-                    s->memory_efficiency * pc->memory_power_share;
-    return idle + (tdp - idle) * clamp(active, 0, 1);
+    for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= s->gpu_s > 0 ? s->gpu_s : 1;
+    parts->lone = s->gpu_s > 0 ? sqrt(parts->lone) / s->gpu_s : 0;
+    parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
@@ -161,7 +158,7 @@ static double lone_host_us(const kernel_plan *p)
     case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
     case KERNEL_NORM: return rt->lone_norm_us;
     case KERNEL_SOFTMAX: return rt->lone_softmax_us;
-    default: return rt->lone_pointwise_us;
+    default: return k->read_bytes > 1.5 * k->write_bytes ? rt->lone_binary_us : rt->lone_unary_us;
     }
 }
 
@@ -171,11 +168,16 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     step_prediction s;
     memset(&s, 0, sizeof s);
     double ideal_compute = 0;
+    step_energy energy = {0, 0, 0, 0};
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         double n = p->kernels[i].count;
         kernel_cost c = predict_kernel(p, i, g, opt);
         const kernel *k = &p->kernels[i].k;
+        power_add(&energy, g, &c, n);
         s.gpu_s += n * c.seconds;
+        s.parts.share[interval_class_of(k)] += n * c.seconds;
+        s.parts.lone += n * n * c.seconds * c.seconds;
+        s.backward_s += p->kernels[i].backward * c.seconds;
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
@@ -187,8 +189,13 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
            lone = lone_host_us(p), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
+        first = s.host_s * rt->lone_first;
     } else if (!opt->fast_mode && !opt->device_time) {
-        s.host_s = 1e-6 * slow * (rt->host_step_us + rt->host_us * p->launches + rt->host_view_us * p->views);
+        s.host_s = 1e-6 * slow *
+                   (rt->host_step_us +
+                    rt->host_us * (p->launches + pc->host_backward * p->launches_backward +
+                                   pc->host_optimizer * p->launches_optimizer) +
+                    rt->host_view_us * p->views);
         first = 1e-6 * slow * rt->host_us; /* the GPU waits for the first launch */
     }
     if (opt->measured) {
@@ -200,17 +207,27 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.limit = BOUND_HOST;
     for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
-    if (s.seconds > 0) {
-        s.compute_utilization = clamp(ideal_compute / s.seconds, 0, 1);
-        s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / s.seconds, 0, 1);
+    double micro = opt->micro > 1 ? opt->micro : 1;
+    multi_gpu(&s, p, g, pc, opt);
+    double stages = opt->pipeline > 1 ? opt->pipeline : 1, data = opt->data > 1 ? opt->data : 1;
+    double each = s.rate > 0 ? data * stages / s.rate : 0; /* seconds of one GPU's time that a step takes */
+    if (each > 0) {
+        s.compute_utilization = clamp(ideal_compute * micro / each, 0, 1);
+        s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / each, 0, 1);
+        s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
-    double w = interval_of(p, pc, opt, host_bound);
+    finish_parts(&s.parts, &s);
+    double w = interval_of(p, &s, pc, opt);
     s.low = s.seconds / (1 + w);
     s.high = s.seconds * (1 + w);
-    s.power_w = power_of(&s, g->spec, pc);
+    energy.core_j *= micro;
+    energy.memory_j *= micro;
+    energy.gpu_s *= micro;
+    s.power_w = power_of_step(&energy, g, pc, each);
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
-    s.total_bytes = p->memory.weights + p->memory.activations + p->memory.workspace + s.runtime_bytes;
+    s.total_bytes = (p->memory.weights + p->memory.gradients + p->memory.optimizer) * s.weight_share +
+                    p->memory.activations * s.activation_share + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;
 }

@@ -4,12 +4,41 @@
 
 #include "predict/plan.h"
 
+/* What a step's time consists of, as far as it matters to how sure it is. */
+typedef enum interval_class {
+    INTERVAL_CONV,
+    INTERVAL_DEPTHWISE,
+    INTERVAL_PRODUCT, /* matrix products */
+    INTERVAL_NARROW,  /* ... in 8 bits and fewer */
+    INTERVAL_ATTENTION,
+    INTERVAL_ROWS,   /* normalisation, softmax, reduction */
+    INTERVAL_STREAM, /* elementwise, copies, pooling */
+    INTERVAL_OTHER,  /* gather, sort, resize, recurrent layers, unknown operators */
+    INTERVAL_CLASSES
+} interval_class;
+
+/* Half widths of the 80 % interval as shares of the latency: runtimes.toml [interval]. Fitted on held-out points. */
+typedef struct interval_constants {
+    double width[INTERVAL_CLASSES];    /* of a step that consists of many kernels of this class alone */
+    double lone;                       /* added for a step of one kernel: the errors of many average out */
+    double host;                       /* of a step that the host bounds: nobody told us the CPU */
+    double transferred, specification; /* factors where only other GPUs were measured, where nothing was */
+} interval_constants;
+
+/* A step's composition: shares of its GPU time, how much of it one kernel has, how far the host bounds it. */
+typedef struct interval_parts {
+    double share[INTERVAL_CLASSES];
+    double lone; /* root of the sum of the squared shares of kernels: 1 for one kernel, small for many */
+    double host; /* 0: GPU-bound by far, 1: host-bound */
+} interval_parts;
+
 /* Fitted or sourced constants of whole steps: data/runtimes.toml [predict]. */
 typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
-    double idle_power_share, compute_power_share, memory_power_share, busy_power_share;
+    double idle_power_share, busy_power_share;
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
-    double interval_calibrated, interval_transferred, interval_specification, interval_host;
+    double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
+    interval_constants interval;
     /* one measurement of the model on a GPU that the user owns: the power of measured / predicted that carries over to other
      * GPUs, for GPU time and for the host's, and the share of the interval that is left then */
     double measured_gpu_carry, measured_host_carry, measured_interval, measured_interval_strange;
@@ -32,6 +61,8 @@ typedef struct predict_options {
     bool device_time;   /* no host */
     gpu_family family;  /* which of a profile's model_performance tables speaks */
     double batch;
+    double micro;          /* batches of the plan's size that make up a training step; 0: 1 */
+    double data, pipeline; /* groups of GPUs that do the same with other samples; stages of each; 0: 1 */
     basis basis;
     double interval;                /* of a calibration; 0: as the basis has it */
     bool host_known;                /* ... which had steps that the host bounds */
@@ -42,14 +73,20 @@ typedef struct predict_options {
 
 typedef struct step_prediction {
     double seconds, low, high; /* one step, with its 80 % interval */
+    interval_parts parts;      /* what the interval rests on */
+    double rate;               /* steps a second of all GPUs together */
     double gpu_s, host_s;
+    double backward_s; /* of gpu_s: the backward pass, beside which gradients may be exchanged (plan.gradient_bytes) */
     double flops, dram_bytes;
     double compute_utilization, memory_efficiency; /* shares of the peaks over the step */
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
-    double runtime_bytes; /* context and framework */
-    double context_bytes; /* of them: the CUDA context */
+    double busy_share;       /* of the time that a GPU has work */
+    double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
+    double weight_share;     /* of the weights that the fullest pipeline stage holds */
+    double runtime_bytes;    /* context and framework */
+    double context_bytes;    /* of them: the CUDA context */
     double total_bytes;
     bool fits;
 } step_prediction;
@@ -63,9 +100,27 @@ typedef struct predict_gpu {
     double family_speed;                /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
+/* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
+double interval_width(const interval_constants *c, const interval_parts *p, basis b);
+interval_class interval_class_of(const kernel *k);
+/* What kernels of a step take at boost clock. */
+typedef struct step_energy {
+    double core_j, memory_j; /* joules: operations and bytes across the chip; DRAM */
+    double core_s, gpu_s;    /* seconds that go with the core's clock; all */
+} step_energy;
+
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
+/* multi.c: rate, and what pipeline stages change. */
+void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
+               const predict_options *opt);
+/* power.c */
+void power_add(step_energy *e, const predict_gpu *g, const kernel_cost *c, double count);
+/* Mean watts of a board over a step that takes so long on it: from idle power to TDP. */
+double power_of_step(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double seconds);
+/* With real_hardware: sets the clock that the board keeps up under this plan. Call it before the plan is predicted or explained. */
+void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
 /* From a step's prediction on the GPU on which it was measured; `seconds` > 0. A longer measurement never gives a smaller factor.

@@ -32,7 +32,15 @@ typedef struct runtime_profile {
 
     bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
     bool pack_queries;       /* ... and copies the queries */
-    double quantize_kernels; /* kernels that turn a product's input into FP8, FP4 or INT8, each a pass over it */
+    double quantize_kernels; /* kernels that turn a product's input into FP8 */
+    double quantize_bytes;   /* ... and what they move for each of its elements */
+    bool quantize_rows;      /* ... with a thread block for each row */
+    bool split_fp8;          /* FP8 products may split the sum over K */
+
+    double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
+    /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */
+    double fused_attention_since; /* attention is one kernel, given four dimensions; before: products and a softmax */
+    double wide_attention_since;  /* attention that can't be one kernel runs in fp32 whatever comes in */
 
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */
@@ -41,8 +49,10 @@ typedef struct runtime_profile {
 
     /* An operator by itself, over and over (op: models): microseconds to issue it; 0: as in a model. Such loops were timed from
      * Python, on hosts of all ages. */
-    double lone_pointwise_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
-    double lone_copies; /* copies of its weights that such loops use in turn; 0: one; -1: as many as fill L2 */
+    double lone_unary_us, lone_binary_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
+    double lone_first;  /* share of that time after which the kernel starts */
+    double lone_copies; /* copies of its weights that such loops use in turn; 0: one */
+    bool lone_fill;     /* ... but no more than fill L2 */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */
@@ -50,7 +60,10 @@ typedef struct runtime_profile {
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
-    double conv_speed, depthwise_speed, gemm_speed, attention_speed, pointwise_speed;
+    double conv_speed, depthwise_speed, gemm_speed, fp8_speed, fp4_speed, attention_speed, decode_speed,
+        pointwise_speed;
+
+    double train_pointwise_speed; /* pointwise_speed of a training step */
 
     double interval_least;  /* the 80 % interval is at least this wide: what is known of this runtime allows no less */
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */

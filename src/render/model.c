@@ -191,6 +191,7 @@ static const char *bound_text(const char *bound)
         {"cache", "cache: on-chip bandwidth is the limit"},
         {"launch", "launch: the kernels are too small to fill the GPU"},
         {"host", "host: the CPU issues kernels slower than the GPU runs them"},
+        {"interconnect", "interconnect: the links between GPUs are the limit"},
     };
     for (size_t i = 0; bound && i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(bound, texts[i].bound) == 0) return texts[i].text;
@@ -226,7 +227,8 @@ static void speed_pairs(report *r, const render_row *row)
                 p->precision ? p->precision : "arithmetic", b);
     number_watts(a, sizeof a, p->power_w);
     if (row->gpu && row->gpu->tdp_w > 0)
-        report_pair(r, "Power", TONE_PLAIN, "%s of %s", a, number_watts(b, sizeof b, row->gpu->tdp_w));
+        report_pair(r, "Power", TONE_PLAIN, "%s of %s", a,
+                    number_watts(b, sizeof b, row->gpu->tdp_w * (p->gpu_count > 1 ? p->gpu_count : 1)));
     else report_pair(r, "Power", TONE_PLAIN, "%s", a);
 }
 
@@ -280,13 +282,18 @@ static void run_report(report *r, const render_row *row, render_warnings warning
     const pg_prediction *p = &row->p;
     char title[200], detail[200], need[NUMBER_SIZE], have[NUMBER_SIZE];
     const char *dot = render_dot(r);
-    format_text(title, sizeof title, "On %s", p->gpu_name ? p->gpu_name : p->gpu);
+    const char *name = p->gpu_name ? p->gpu_name : p->gpu;
+    if (p->gpu_count > 1) format_text(title, sizeof title, "On %d x %s", p->gpu_count, name);
+    else format_text(title, sizeof title, "On %s", name);
     format_text(detail, sizeof detail, "%s%s%s%s%s%s%s%sbatch %lld", p->gpu, dot, p->task ? p->task : "-", dot,
                 p->precision ? p->precision : "-", dot, p->runtime ? p->runtime : "-", dot, (long long)p->batch);
     report_heading(r, 1, title, detail);
     if (!r->markdown) report_gap(r);
     number_bytes(need, sizeof need, p->memory.total);
     number_bytes(have, sizeof have, p->memory_capacity);
+    if (p->gpu_count > 1)
+        report_pair(r, "Spread", TONE_PLAIN, "data parallel %d%stensor parallel %d%spipeline stages %d",
+                    p->data_parallel, render_dot(r), p->tensor_parallel, render_dot(r), p->pipeline_parallel);
     if (p->fits) speed_pairs(r, row);
     else report_pair(r, "Too big", TONE_BAD, "needs %s of memory, the GPU has %s", need, have);
     report_pair(r, "Rests on", TONE_PLAIN, "%s", basis_text(p->basis));

@@ -224,6 +224,21 @@ static void put_legend(const plot *p)
                   LEGEND, y - 4, LEGEND + 32, y);
 }
 
+/* What is drawn may be less than what was validated: memory and power stand on axes of their own. */
+static void put_title(const plot *p, const char *title)
+{
+    size_t n = 0;
+    double sum = 0;
+    for (size_t s = 0; s < p->list_count; s++) {
+        n += p->list[s].count;
+        sum += p->list[s].sum;
+    }
+    buffer_format(p->out, "<text x=\"%d\" y=\"30\" font-size=\"18\">", LEFT);
+    escape(p->out, title);
+    if (n) buffer_format(p->out, ": %zu points, mean error %.1f %%", n, 100 * sum / (double)n);
+    buffer_text(p->out, "</text>\n");
+}
+
 void render_plot(buffer *out, const bench_point *points, size_t count, const char *title)
 {
     plot p = {.out = out, .points = points, .count = count};
@@ -241,9 +256,7 @@ void render_plot(buffer *out, const bench_point *points, size_t count, const cha
         out, "<style>text{fill:#222}.small{font-size:13px}path{fill:none}.p{stroke-linecap:round;stroke-opacity:.55}"
              ".grid{stroke:#ddd}.minor{stroke:#888}.same{stroke:#222;stroke-width:1.5}"
              ".band{stroke:#222;stroke-dasharray:6 4}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
-    buffer_format(out, "<text x=\"%d\" y=\"30\" font-size=\"18\">", LEFT);
-    escape(out, title);
-    buffer_text(out, "</text>\n");
+    put_title(&p, title);
     if (any) {
         choose_range(&p);
         put_axes(&p);

@@ -38,6 +38,9 @@ static const field row_fields[] = {
     ROW("dram_bytes", FIELD_BYTES, p.dram_bytes, true),
     ROW("basis", FIELD_TEXT, p.basis, false),
     ROW("note", FIELD_TEXT, p.note, false),
+    ROW("data_parallel", FIELD_INT, p.data_parallel, false),
+    ROW("tensor_parallel", FIELD_INT, p.tensor_parallel, false),
+    ROW("pipeline_parallel", FIELD_INT, p.pipeline_parallel, false),
 };
 
 static const field memory_fields[] = {

@@ -179,6 +179,7 @@ static const zoo_entry rows[] = {
     ROW("mobilenet_v3_small", "mobilenetv3_small_100", "MobileNet v3 Small", 2542856, ZOO_TORCHVISION, build_v3,
         &v3_small),
     STAGED("mnasnet0_5", "mnasnet_050", "MnasNet 0.5", 2218512, {0.5, OP_Relu, MNASNET_STAGES}),
+    STAGED("mnasnet0_75", "mnasnet_075", "MnasNet 0.75", 3170208, {0.75, OP_Relu, MNASNET_STAGES}),
     STAGED("mnasnet1_0", "mnasnet mnasnet_100 mnasnet_b1", "MnasNet 1.0", 4383312, {1.0, OP_Relu, MNASNET_STAGES}),
     STAGED("mnasnet1_3", "", "MnasNet 1.3", 6282256, {1.3, OP_Relu, MNASNET_STAGES}),
 };

@@ -1,13 +1,7 @@
 /* ResNet (He 2015; v1.5: the stride is on the 3x3 convolution), ResNeXt (Xie 2016), Wide ResNet (Zagoruyko 2016) and
  * SE-ResNeXt (Hu 2017). */
+#include "zoo/nn_vision.h"
 #include "zoo/tables.h"
-
-typedef struct resnet_dims {
-    int blocks[4];
-    bool bottleneck;
-    int64_t groups, group_width; /* of the 3x3 convolutions; 0: 1 and 64 */
-    int64_t se_reduction;        /* 0: no squeeze and excitation */
-} resnet_dims;
 
 static nn_val conv_bn(nn *n, nn_val x, int i, nn_conv2d s, bool relu)
 {
@@ -17,50 +11,66 @@ static nn_val conv_bn(nn *n, nn_val x, int i, nn_conv2d s, bool relu)
     return relu ? nn_op1(n, OP_Relu, act[i], x) : x;
 }
 
-static nn_val block(nn *n, nn_val x, const resnet_dims *d, int64_t planes, int stride)
+typedef struct placement {
+    int stride, dilation;
+} placement;
+
+static nn_val block(nn *n, nn_val x, const nn_resnet *d, int64_t planes, placement at)
 {
     int64_t groups = d->groups ? d->groups : 1, width = planes * (d->group_width ? d->group_width : 64) / 64 * groups;
     int64_t out = d->bottleneck ? planes * 4 : planes;
+    nn_conv2d first = {.k = 3, .stride = at.stride, .pad = at.dilation, .dilation = at.dilation};
     nn_val y = x;
     if (d->bottleneck) {
+        first.out = width;
+        first.groups = groups;
         y = conv_bn(n, y, 0, (nn_conv2d){.out = width, .k = 1}, true);
-        y = conv_bn(n, y, 1, (nn_conv2d){.out = width, .k = 3, .stride = stride, .pad = 1, .groups = groups}, true);
+        y = conv_bn(n, y, 1, first, true);
         y = conv_bn(n, y, 2, (nn_conv2d){.out = out, .k = 1}, false);
     } else {
-        y = conv_bn(n, y, 0, (nn_conv2d){.out = out, .k = 3, .stride = stride, .pad = 1}, true);
+        first.out = out;
+        y = conv_bn(n, y, 0, first, true);
         y = conv_bn(n, y, 1, (nn_conv2d){.out = out, .k = 3, .pad = 1}, false);
     }
     if (d->se_reduction) y = nn_squeeze_excite(n, y, out / d->se_reduction, OP_Relu, OP_Sigmoid);
-    if (stride != 1 || x.c != out) {
-        x = nn_conv(n, x, "downsample.0", (nn_conv2d){.out = out, .k = 1, .stride = stride});
+    if (at.stride != 1 || x.c != out) {
+        x = nn_conv(n, x, "downsample.0", (nn_conv2d){.out = out, .k = 1, .stride = at.stride});
         x = nn_batch_norm(n, x, "downsample.1");
     }
     return nn_op1(n, OP_Relu, "relu", nn_add(n, y, x, "add"));
 }
 
-static void build(nn *n, const void *dims)
+void nn_resnet_features(nn *n, nn_val x, const nn_resnet *d, nn_resnet_cut cut, nn_val out[4])
 {
-    const resnet_dims *d = dims;
-    nn_val x = nn_image_input(n, "input", 3);
+    int dilation = 1;
     x = conv_bn(n, x, 0, (nn_conv2d){.out = 64, .k = 7, .stride = 2, .pad = 3}, true);
     x = nn_pool(n, x, OP_MaxPool, "maxpool", 3, 2, 1);
-    for (int stage = 0; stage < 4; stage++)
-        for (int b = 0; b < d->blocks[stage]; b++) {
-            size_t mark = nn_push(n, "layer%d.%d", stage + 1, b);
-            x = block(n, x, d, (int64_t)64 << stage, b == 0 && stage > 0 ? 2 : 1);
+    for (int stage = 1; stage <= cut.stages; stage++) {
+        bool flat = stage == 1 || (cut.flat_from && stage >= cut.flat_from);
+        for (int b = 0; b < d->blocks[stage - 1]; b++) {
+            size_t mark = nn_push(n, "layer%d.%d", stage, b);
+            x = block(n, x, d, (int64_t)32 << stage, (placement){b || flat ? 1 : 2, dilation});
+            if (b == 0 && flat && stage > 1 && cut.dilate) dilation *= 2; /* the first block keeps the last stage's */
             nn_pop(n, mark);
         }
-    x = nn_global_pool(n, x, "avgpool");
+        out[stage - 1] = x;
+    }
+}
+
+static void build(nn *n, const void *dims)
+{
+    nn_val stages[4];
+    nn_resnet_features(n, nn_image_input(n, "input", 3), dims, (nn_resnet_cut){.stages = 4}, stages);
+    nn_val x = nn_global_pool(n, stages[3], "avgpool");
     nn_output(n, nn_fc(n, x, "fc", 1000), "output");
 }
 
 #define CADENE "https://github.com/Cadene/pretrained-models.pytorch"
 #define TIMM "https://github.com/huggingface/pytorch-image-models/blob/main/results/results-imagenet.csv"
-#define ROW(nm, alias, text, params, src, ...)                                                                   \
-    {                                                                                                            \
-        .name = nm, .aliases = alias, .family = "cnn", .description = text, .parameters = params, .source = src, \
-        .image_size = 224, .image_min = 32, .image_step = 1, .build = build,                                     \
-        .dims = ZOO_DIMS(resnet_dims, __VA_ARGS__)                                                               \
+#define ROW(nm, alias, text, params, src, ...)                                                                        \
+    {                                                                                                                 \
+        .name = nm, .aliases = alias, .family = "cnn", .description = text, .parameters = params, .source = src,      \
+        .image_size = 224, .image_min = 32, .image_step = 1, .build = build, .dims = ZOO_DIMS(nn_resnet, __VA_ARGS__) \
     }
 
 static const zoo_entry rows[] = {

@@ -15,8 +15,9 @@ typedef struct request {
     pg_error *e;
 } request;
 
-static const char how[] = "write op:gemm:m=M:n=N:k=K, op:conv2d:batch=B:in=I:out=O:kernel=K:size=S, "
-                          "op:attention:batch=B:q_len=Q:kv_len=L:heads=H:head_dim=D, or op:softmax:rows=R:cols=C";
+static const char how[] =
+    "write op:gemm:m=M:n=N:k=K, op:conv2d:batch=B:in=I:out=O:kernel=K:size=S, "
+    "op:attention:batch=B:q_len=Q:kv_len=L:heads=H:head_dim=D, op:allreduce:bytes=N, or op:softmax:rows=R:cols=C";
 
 static pg_code bad(request *r, const char *what, str name)
 {
@@ -139,6 +140,25 @@ static void build_attention(request *r)
     if (!graph_attr_int(r->g, ATTR_is_causal, causal != 0)) error_nomem(r->e, r->g->a);
 }
 
+/* A message of so many bytes between GPUs; how many, says the request. */
+static bool build_collective(request *r)
+{
+    static const char *const names[] = {"allreduce", "allgather", "reducescatter", "alltoall", "broadcast", "send"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!str_is(r->kind, names[i])) continue;
+        int64_t bytes = get(r, "bytes", -1);
+        uint32_t in = graph_add_tensor(r->g, STR("message"), DT_INT8);
+        uint32_t out = graph_add_tensor(r->g, STR("output"), DT_INT8);
+        bool ok = in != NO_TENSOR && out != NO_TENSOR && graph_set_dims_int(r->g, in, 1, &bytes) &&
+                  graph_add_input(r->g, 0, in) &&
+                  graph_add_op(r->g, 0, i ? OP_Collective : OP_AllReduce, r->kind, &in, 1, &out, 1) != NO_TENSOR &&
+                  graph_attr_string(r->g, ATTR_mode, str_c(names[i])) && graph_add_output(r->g, 0, out);
+        if (!ok) error_nomem(r->e, r->g->a);
+        return true;
+    }
+    return false;
+}
+
 static pg_code build_rows(request *r)
 {
     static const struct {
@@ -162,9 +182,7 @@ static pg_code build_rows(request *r)
         finish(r, ops[i].kind, in, n);
         return PG_E_OK;
     }
-    return str_is(r->kind, "allreduce")
-             ? error_set(r->e, PG_E_UNSUPPORTED, "op:allreduce needs several GPUs; this version predicts one")
-             : bad(r, "unknown operator", r->kind);
+    return bad(r, "unknown operator", r->kind);
 }
 
 pg_code zoo_build_op(graph *g, str text, pg_error *e)
@@ -179,7 +197,7 @@ pg_code zoo_build_op(graph *g, str text, pg_error *e)
     if (str_is(r.kind, "gemm")) build_gemm(&r);
     else if (str_is(r.kind, "conv2d")) build_conv(&r);
     else if (str_is(r.kind, "attention")) build_attention(&r);
-    else code = build_rows(&r);
+    else if (!build_collective(&r)) code = build_rows(&r);
     for (uint32_t i = 0; !code && !error_is_set(r.e) && i < r.n; i++)
         if (!(r.used >> i & 1)) code = bad(&r, "unknown field", r.f[i].key);
     return code ? code : r.e->code;

@@ -67,10 +67,12 @@ void nn_output(nn *n, nn_val x, const char *name)
 
 uint32_t nn_weight(nn *n, const char *layer, const char *suffix, int rank, const int64_t *dims)
 {
+    nn_shared *s = n->shared;
     if (n->failed) return NO_TENSOR;
+    if (s && s->again) return must(n, s->at < s->n) ? s->t[s->at++] : NO_TENSOR;
     str name = name_of(n, layer, suffix);
     uint32_t t = n->failed ? NO_TENSOR : graph_add_weight(n->g, name, n->weights, rank, dims);
-    must(n, t != NO_TENSOR);
+    if (must(n, t != NO_TENSOR) && s && must(n, s->n < sizeof s->t / sizeof *s->t)) s->t[s->n++] = t;
     return t;
 }
 
@@ -86,6 +88,15 @@ static uint32_t ints(nn *n, const char *layer, const char *suffix, int rank, con
 uint32_t nn_ints(nn *n, const char *layer, const char *suffix, const int64_t *v, uint32_t count)
 {
     return ints(n, layer, suffix, 1, v, count);
+}
+
+uint32_t nn_indices(nn *n, const char *layer, int64_t count)
+{
+    if (n->failed) return NO_TENSOR;
+    str name = name_of(n, layer, "");
+    uint32_t t = n->failed ? NO_TENSOR : graph_add_weight(n->g, name, DT_INT64, 1, &count);
+    must(n, t != NO_TENSOR);
+    return t;
 }
 
 uint32_t nn_scalar(nn *n, const char *layer, const char *suffix, int64_t v)
@@ -112,7 +123,7 @@ bool nn_emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_
         out[i] = graph_add_tensor(n->g, i ? name_of(n, layer, suffix) : name, DT_UNKNOWN);
         must(n, out[i] != NO_TENSOR);
     }
-    return !n->failed && must(n, graph_add_op(n->g, 0, kind, name, in, n_in, out, n_out) != NO_TENSOR);
+    return !n->failed && must(n, graph_add_op(n->g, n->region, kind, name, in, n_in, out, n_out) != NO_TENSOR);
 }
 
 static nn_val emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, int64_t c)
@@ -141,6 +152,11 @@ void nn_attr_ints(nn *n, attr_key key, uint32_t count, const int64_t *v)
     if (!n->failed) must(n, graph_attr_ints(n->g, key, v, count));
 }
 
+void nn_attr_text(nn *n, attr_key key, const char *v)
+{
+    if (!n->failed) must(n, graph_attr_string(n->g, key, str_c(v)));
+}
+
 /* ---- images ---- */
 
 static void window_attrs(nn *n, const nn_conv2d *s)
@@ -161,6 +177,7 @@ static nn_val conv(nn *n, op_kind kind, nn_val x, const char *layer, const nn_co
     nn_val y = emit(n, kind, layer, in, s->bias ? 3 : 2, s->out);
     window_attrs(n, s);
     if (groups > 1) nn_attr(n, ATTR_group, groups);
+    if (s->dilation > 1) nn_attr_ints(n, ATTR_dilations, 2, (int64_t[]){s->dilation, s->dilation});
     return y;
 }
 
@@ -242,7 +259,7 @@ nn_val nn_upsample2(nn *n, nn_val x, const char *layer)
     size_t mark = nn_push(n, "%s", layer);
     uint32_t scales = nn_floats(n, "scales", (double[]){1, 1, 2, 2}, 4);
     nn_val y = emit(n, OP_Resize, "resize", (uint32_t[]){x.t, NO_TENSOR, scales}, 3, x.c);
-    if (!n->failed) must(n, graph_attr_string(n->g, ATTR_mode, STR("nearest")));
+    nn_attr_text(n, ATTR_mode, "nearest");
     nn_pop(n, mark);
     return y;
 }
@@ -369,6 +386,42 @@ nn_val nn_pick(nn *n, nn_val x, const char *layer, int64_t axis, int64_t index)
     nn_val y = nn_op2(n, OP_Gather, layer, x, nn_scalar(n, layer, ".index", index));
     nn_attr(n, ATTR_axis, axis);
     return y;
+}
+
+/* ---- loops ---- */
+
+static uint32_t body_input(nn *n, const nn_loop *l, const char *suffix, dtype d, int rank)
+{
+    if (n->failed) return NO_TENSOR;
+    uint32_t t = graph_add_tensor(n->g, name_of(n, l->layer, suffix), d);
+    if (!must(n,
+              t != NO_TENSOR && (rank < 0 || graph_set_dims(n->g, t, rank, NULL)) && graph_add_input(n->g, l->body, t)))
+        return NO_TENSOR;
+    return t;
+}
+
+nn_loop nn_loop_begin(nn *n, const char *layer, int64_t times, nn_val state)
+{
+    nn_loop l = {.layer = layer, .outer = n->region, .times = times, .first = state.t};
+    if (n->failed) return l;
+    l.body = graph_add_region(n->g);
+    must(n, l.body != NO_TENSOR);
+    l.index = (nn_val){body_input(n, &l, ".index", DT_INT64, 0), 1};
+    l.going = body_input(n, &l, ".going", DT_BOOL, 0);
+    l.state = (nn_val){body_input(n, &l, ".state", n->weights, -1), state.c};
+    n->region = l.body;
+    return l;
+}
+
+void nn_loop_end(nn *n, nn_loop *l, nn_val state)
+{
+    nn_val on = nn_op1(n, OP_Identity, "loop.going", (nn_val){l->going, 1});
+    n->region = l->outer;
+    if (n->failed) return;
+    must(n, graph_add_output(n->g, l->body, on.t) && graph_add_output(n->g, l->body, state.t));
+    uint32_t in[3] = {nn_scalar(n, l->layer, ".times", l->times), NO_TENSOR, l->first}, out;
+    if (nn_emit(n, OP_Loop, l->layer, in, 3, &out, 1)) must(n, graph_attr_index(n->g, ATTR_body, ATTR_REGION, l->body));
+    l->state.t = out;
 }
 
 /* ---- text ---- */

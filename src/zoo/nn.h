@@ -7,6 +7,12 @@
 
 #include "zoo/zoo.h"
 
+/* Weights that several layers share: taken down in the first of them, given out again in the others. */
+typedef struct nn_shared {
+    uint32_t t[64], n, at;
+    bool again;
+} nn_shared;
+
 typedef struct nn {
     graph *g;
     const zoo_entry *entry;
@@ -14,7 +20,9 @@ typedef struct nn {
     dtype weights;
     int32_t batch, sequence; /* symbols; sequence is -1 without tokens */
     bool failed;
+    uint32_t region;    /* where operators go: 0 is the model, others are bodies of loops */
     uint32_t zero, six; /* limits of ReLU6, shared by the whole model */
+    nn_shared *shared;  /* NULL: every weight is its layer's own */
     char scope[160];
     size_t scope_len;
 } nn;
@@ -28,13 +36,14 @@ typedef struct nn_val {
 #define NN_ABSENT ((nn_val){NO_TENSOR, 0})
 #define NN_NO_ACT OP_KIND_COUNT
 
-/* Zeros mean: kernel square, stride 1, no padding, one group, no bias. */
+/* Zeros mean: kernel square, stride 1, no padding, one group, no bias, no dilation. */
 typedef struct nn_conv2d {
     int64_t out;
     int k, kw;
     int stride, pad, pad_w; /* pad_w only counts together with kw */
     int64_t groups;
     bool bias;
+    int dilation;
 } nn_conv2d;
 
 typedef struct nn_attend {
@@ -63,6 +72,7 @@ nn_val nn_token_input(nn *n, const char *name); /* int64 [batch, sequence] */
 void nn_output(nn *n, nn_val x, const char *name);
 uint32_t nn_weight(nn *n, const char *layer, const char *suffix, int rank, const int64_t *dims);
 uint32_t nn_ints(nn *n, const char *layer, const char *suffix, const int64_t *v, uint32_t count);
+uint32_t nn_indices(nn *n, const char *layer, int64_t count); /* int64, of contents that nothing depends on */
 uint32_t nn_scalar(nn *n, const char *layer, const char *suffix, int64_t v);
 uint32_t nn_floats(nn *n, const char *layer, const double *v, uint32_t count); /* a Constant node: not a parameter */
 bool nn_emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, uint32_t *out, uint32_t n_out);
@@ -70,6 +80,7 @@ nn_val nn_op1(nn *n, op_kind kind, const char *layer, nn_val x);
 nn_val nn_op2(nn *n, op_kind kind, const char *layer, nn_val a, uint32_t b);
 void nn_attr(nn *n, attr_key key, int64_t v); /* of the node emitted last */
 void nn_attr_ints(nn *n, attr_key key, uint32_t count, const int64_t *v);
+void nn_attr_text(nn *n, attr_key key, const char *v);
 
 /* ---- layers ---- */
 
@@ -99,6 +110,20 @@ nn_val nn_reshape(nn *n, nn_val x, const char *layer, int rank, const int64_t *d
 nn_val nn_transpose(nn *n, nn_val x, const char *layer, int rank, const int64_t *perm);
 nn_val nn_unsqueeze(nn *n, nn_val x, const char *layer, uint32_t count, const int64_t *axes);
 nn_val nn_pick(nn *n, nn_val x, const char *layer, int64_t axis, int64_t index); /* drops the axis */
+
+/* ---- loops ---- */
+
+/* What is emitted between the two runs `times` times; `state` goes in and comes out. */
+typedef struct nn_loop {
+    const char *layer;
+    uint32_t outer, body; /* regions */
+    int64_t times;
+    nn_val index, state; /* in the body: the round (int64 scalar), and the state; after the end: the last state */
+    uint32_t first, going;
+} nn_loop;
+
+nn_loop nn_loop_begin(nn *n, const char *layer, int64_t times, nn_val state);
+void nn_loop_end(nn *n, nn_loop *l, nn_val state);
 
 /* ---- text ---- */
 

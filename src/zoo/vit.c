@@ -71,6 +71,8 @@ static const zoo_entry rows[] = {
     ROW("vit_l_16", "vit-large vit_large_patch16_224 google/vit-large-patch16-224", "ViT-L/16", 304326632,
         ZOO_TORCHVISION, 224, 16, {1024, 4096, 16, 24, 16}),
     ROW("vit_l_32", "vit_large_patch32_224", "ViT-L/32", 306535400, ZOO_TORCHVISION, 224, 32, {1024, 4096, 16, 24, 32}),
+    ROW("vit_h_14", "vit-huge vit_huge_patch14_224 google/vit-huge-patch14-224-in21k", "ViT-H/14", 632045800,
+        ZOO_TORCHVISION, 224, 14, {1280, 5120, 16, 32, 14}),
     ROW("vit_base_patch16_384", "deit_base_patch16_384 google/vit-base-patch16-384", "ViT-B/16 at 384 pixels", 86859496,
         TIMM, 384, 16, {768, 3072, 12, 12, 16}),
     ROW("vit_large_patch16_384", "google/vit-large-patch16-384", "ViT-L/16 at 384 pixels", 304715752, TIMM, 384, 16,

@@ -1,10 +1,16 @@
 #include "zoo/tables.h"
 
 static const zoo_table *const tables[] = {
-    &zoo_resnet,  &zoo_mobile,    &zoo_shufflenet, &zoo_efficientnet, &zoo_convnext,
-    &zoo_classic, &zoo_inception, &zoo_vit,        &zoo_swin,         &zoo_bert,
-    &zoo_gpt2,    &zoo_llama,     &zoo_rnn,        &zoo_vision_tasks, &zoo_diffusion,
-};
+    /* classification */
+    &zoo_resnet, &zoo_mobile, &zoo_shufflenet, &zoo_efficientnet, &zoo_efficientnet_v2, &zoo_convnext, &zoo_regnet,
+    &zoo_classic, &zoo_inception, &zoo_gpunet, &zoo_vit, &zoo_swin,
+    /* text */
+    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_decoders, &zoo_seq2seq, &zoo_relative, &zoo_rnn, &zoo_gnmt,
+    /* speech, recommendation, forecasting */
+    &zoo_speech, &zoo_tts, &zoo_recommender, &zoo_tft,
+    /* detection, segmentation, pictures from text */
+    &zoo_vision_tasks, &zoo_detect_ssd, &zoo_detect_fpn, &zoo_detect_efficientdet, &zoo_detect_yolo, &zoo_segment_unet,
+    &zoo_segment_dilated, &zoo_diffusion, &zoo_diffusion_xl, &zoo_moflow};
 enum { TABLES = sizeof tables / sizeof *tables, NAME_MAX_FOLDED = 64 };
 
 size_t zoo_count(void)
@@ -23,34 +29,50 @@ const zoo_entry *zoo_at(size_t i)
     return NULL;
 }
 
-/* The entry's names one after the other, folded: first its own, then the aliases. */
-static bool next_name(const zoo_entry *m, const char **rest, char *out, size_t cap, size_t *len)
+/* The entry's names one after the other: first its own, then the aliases. */
+static bool next_name(const zoo_entry *m, const char **rest, str *out)
 {
     if (!*rest) {
         *rest = m->aliases;
-        *len = str_fold(out, cap, str_c(m->name));
+        *out = str_c(m->name);
         return true;
     }
     size_t n = 0;
     while (**rest == ' ') (*rest)++;
     while ((*rest)[n] && (*rest)[n] != ' ') n++;
-    *len = str_fold(out, cap, (str){*rest, n});
+    *out = (str){*rest, n};
     *rest += n;
     return n > 0;
+}
+
+static char plain(char c)
+{
+    return c == '-' || c == ' ' ? '_' : (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+/* But for case, and for '-' and ' ' instead of '_': regnet_x_1_6gf and regnet_x_16gf are two models. */
+static bool same_name(str a, str b)
+{
+    if (a.len != b.len) return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (plain(a.ptr[i]) != plain(b.ptr[i])) return false;
+    return true;
 }
 
 const zoo_entry *zoo_find(str name, pg_error *e)
 {
     char wanted[NAME_MAX_FOLDED], known[NAME_MAX_FOLDED];
-    const zoo_entry *m, *near = NULL;
+    const zoo_entry *m, *near = NULL, *folded = NULL;
     str w = {wanted, str_fold(wanted, sizeof wanted, name)};
     unsigned best = w.len / 3 < 3 ? (unsigned)(w.len / 3) : 3; /* how far off a name may be to be suggested */
     bool cut = w.len + 1 == sizeof wanted;
     for (size_t i = 0; w.len && !cut && (m = zoo_at(i)) != NULL; i++) {
         const char *rest = NULL;
-        str k = {known, 0};
-        while (next_name(m, &rest, known, sizeof known, &k.len)) {
-            if (str_eq(w, k)) return m;
+        str full;
+        while (next_name(m, &rest, &full)) {
+            if (same_name(name, full)) return m;
+            str k = {known, str_fold(known, sizeof known, full)};
+            if (!folded && str_eq(w, k)) folded = m;
             unsigned d = best ? str_distance(w, k, best) : 1;
             if (d < best || (d == best && best && !near)) {
                 best = d;
@@ -58,6 +80,7 @@ const zoo_entry *zoo_find(str name, pg_error *e)
             }
         }
     }
+    if (folded) return folded;
     if (near)
         error_set(e, PG_E_NOT_FOUND, "there is no built-in model '%.*s' (did you mean '%s'?)", STR_ARG(name),
                   near->name);

@@ -151,9 +151,11 @@ static str domain_of(const op *o)
     }
 }
 
-static void put_attr(bytes *node, const attr *a)
+static void put_region(bytes *out, const graph *g, uint32_t index);
+
+static void put_attr(bytes *node, const graph *g, const attr *a)
 {
-    enum { FLOAT = 1, INT = 2, STRING = 3, FLOATS = 6, INTS = 7 };
+    enum { FLOAT = 1, INT = 2, STRING = 3, GRAPH = 5, FLOATS = 6, INTS = 7 };
     bytes m = {0};
     put_text(&m, 1, key_name(a->key));
     switch ((attr_type)a->type) {
@@ -177,8 +179,14 @@ static void put_attr(bytes *node, const attr *a)
         put_text(&m, 4, a->v.s);
         put_int(&m, 20, STRING);
         break;
-    case ATTR_TENSOR:
-    case ATTR_REGION: m.failed = true; break;
+    case ATTR_REGION: {
+        bytes body = {0};
+        put_region(&body, g, a->v.index);
+        put_message(&m, 6, &body);
+        put_int(&m, 20, GRAPH);
+        break;
+    }
+    case ATTR_TENSOR: m.failed = true; break;
     }
     put_message(node, 5, &m);
 }
@@ -196,7 +204,7 @@ static void put_node(bytes *out, const graph *g, const op *o)
     put_text(&m, 3, o->name);
     put_text(&m, 4,
              o->kind == OP_ScaledDotProductAttention ? STR("Attention") : o->type); /* ONNX's name since opset 23 */
-    for (uint32_t i = 0; i < o->n_attr; i++) put_attr(&m, &g->attrs[o->first_attr + i]);
+    for (uint32_t i = 0; i < o->n_attr; i++) put_attr(&m, g, &g->attrs[o->first_attr + i]);
     if (domain_of(o).len) put_text(&m, 7, domain_of(o));
     put_message(out, 1, &m);
 }
@@ -248,14 +256,21 @@ static void put_padding(bytes *out, uint32_t index, uint64_t size)
     put_tensor(out, &t, true);
 }
 
+/* Operators, inputs and outputs; all weights are the model's. */
+static void put_region(bytes *out, const graph *g, uint32_t index)
+{
+    const region *r = &g->regions[index];
+    for (uint32_t i = 0; i < r->n_ops; i++) put_node(out, g, &g->ops[r->ops[i]]);
+    put_text(out, 2, g->name.len ? g->name : STR("graph"));
+    for (uint32_t i = 0; i < r->n_inputs; i++) put_value_info(out, 11, g, &g->tensors[r->inputs[i]]);
+    for (uint32_t i = 0; i < r->n_outputs; i++) put_value_info(out, 12, g, &g->tensors[r->outputs[i]]);
+}
+
 static void put_graph(bytes *out, const graph *g, const onnx_write_options *o)
 {
-    const region *model = &g->regions[0];
     uint64_t weights = 0, padded = 0, left = o->size;
     for (uint32_t i = 0; i < g->n_tensors; i++) weights += g->tensors[i].role == ROLE_WEIGHT;
-    out->failed |= g->n_regions != 1;
-    for (uint32_t i = 0; i < model->n_ops; i++) put_node(out, g, &g->ops[model->ops[i]]);
-    put_text(out, 2, g->name.len ? g->name : STR("graph"));
+    put_region(out, g, 0);
     for (uint32_t i = 0; i < g->n_tensors; i++) {
         const tensor *t = &g->tensors[i];
         if (t->role != ROLE_WEIGHT) continue;
@@ -266,8 +281,6 @@ static void put_graph(bytes *out, const graph *g, const onnx_write_options *o)
         left -= share;
         padded++;
     }
-    for (uint32_t i = 0; i < model->n_inputs; i++) put_value_info(out, 11, g, &g->tensors[model->inputs[i]]);
-    for (uint32_t i = 0; i < model->n_outputs; i++) put_value_info(out, 12, g, &g->tensors[model->outputs[i]]);
 }
 
 static void put_opset(bytes *out, str domain, int64_t version)

@@ -222,12 +222,13 @@ static void rows_are_predicted_or_skipped(void **state)
         "\"metric\": \"throughput\", \"value\": 1000}, {\"model\": \"resnet50\", \"gpu\": \"none\", \"metric\": "
         "\"power_w\", \"value\": 9}, {\"model\": \"nonet\", \"gpu\": \"t4\", \"metric\": \"power_w\", \"value\": 9}, "
         "{\"model\": \"resnet50\", \"gpu\": \"t4\", \"metric\": \"ttft_ms\", \"value\": 9}, {" ROW
-        ", \"precision\": \"int3\"}, {" ROW ", \"runtime\": \"x\"}, {" ROW ", \"gpu_count\": 8}, {" ROW
+        ", \"precision\": \"int3\"}, {" ROW ", \"runtime\": \"x\"}, {" ROW
+        ", \"gpu_count\": 8, \"tensor_parallel\": 3}, {" ROW
         ", \"task\": \"decode\"}, {\"model\": \"op:gemm:m=64:n=64:k=64\", \"gpu\": \"t4\", \"image_size\": 224, \"metric\": "
         "\"memory_bytes\", \"value\": 9e8}, {" ROW ", \"batch\": 1048576}]}";
     static const char *const skips[] = {
-        NULL,           NULL,     "none", "nonet", "first token", "int3", "unknown runtime",
-        "several GPUs", "decode", NULL,   "memory"};
+        NULL,     NULL, "none", "nonet", "first token", "int3", "unknown runtime", "can't be divided",
+        "decode", NULL, NULL /* it was measured, so it did fit */};
     bench_rows r;
     pg_error e = PG_ERROR_INIT;
     pg_catalog *c;
@@ -264,6 +265,30 @@ static void rows_are_predicted_or_skipped(void **state)
     bench_rows_free(&r);
 }
 
+static void what_a_row_leaves_open_comes_from_its_source(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *runtime, *precision, *source, *want_runtime, *want_precision;
+    } cases[] = {
+        {NULL, NULL, NULL, "pytorch", "fp16"},
+        {"vllm", "int8", "closed/x/results/T4x1_TRT/y", "vllm", "int8"},
+        {NULL, "int8", "closed/x/results/T4x1_TRT/y", "tensorrt", "int8"},
+        {NULL, "int8,fp16", "a list", "tensorrt", "int8"},
+        {NULL, "fp16", "PyTorch/Classification/ConvNets/resnet50v1.5/README.md", "pytorch", "fp16"},
+        {NULL, "fp16", "PyTorch/Classification/ConvNets/triton/resnet50/README.md", "tensorrt", "fp16"},
+        {NULL, "fp16", "TensorFlow2/LanguageModeling/BERT/README.md", "tensorflow", "fp16"},
+        {NULL, "tf32+xla", "TensorFlow/Classification/ConvNets/README.md", "tensorflow-xla", "tf32"},
+        {NULL, "fp16+xla", NULL, "pytorch-compile", "fp16"},
+        {NULL, "fp32|fp16", NULL, "pytorch", "fp32|fp16"}, /* which of them is not said */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_row row = {.runtime = cases[i].runtime, .precision = cases[i].precision, .source = cases[i].source};
+        assert_string_equal(bench_runtime(&row), cases[i].want_runtime);
+        assert_string_equal(bench_precision(&row), cases[i].want_precision);
+    }
+}
+
 static void families_come_from_names(void **state)
 {
     (void)state;
@@ -274,6 +299,7 @@ static void families_come_from_names(void **state)
         {"se-resnext101", "se-resnext"},
         {"t5-small", "t5"},
         {"gpt2", "gpt"},
+        {"3d-unet", "3d-unet"},
         {"/a/b/resnet50_224.onnx", "resnet"},
         {"x", "x"},
         {"op:gemm:m=1", "op:gemm"},
@@ -636,6 +662,7 @@ int main(void)
         cmocka_unit_test(nothing_leaks_when_memory_ends),
         cmocka_unit_test(paths_are_relative_to_the_file),
         cmocka_unit_test(rows_are_predicted_or_skipped),
+        cmocka_unit_test(what_a_row_leaves_open_comes_from_its_source),
         cmocka_unit_test(families_come_from_names),
         cmocka_unit_test(statistics_are_as_by_hand),
         cmocka_unit_test(summaries_group),

@@ -333,17 +333,22 @@ static void full_wave_by_hand(void **state)
     assert_true(fabs(cost_kernel(&g, &k).compute_s / expected - 2) < 1e-9);
 }
 
-/* Utilisation 4 times the headroom: half the clock. */
+/* Utilisation 4 times the headroom: half the clock, where it goes with the square root. */
 static void power_limit_by_hand(void **state)
 {
     (void)state;
+    cost_constants root = constants;
     cost_gpu g = a100;
+    root.power_droop = 0.5;
+    g.c = &root;
     g.headroom[PREC_FP16] = 0.25;
     assert_true(cost_clock_share(&g, PREC_FP16, 0.2) == 1);
     assert_true(fabs(cost_clock_share(&g, PREC_FP16, 1) - 0.5) < 1e-12);
     assert_true(cost_clock_share(&a100, PREC_FP16, 1e-6) == 1);
     kernel k = gemm(PREC_FP16, 8192, 8192, 8192, 1);
     NOT_FASTER(seconds(&g, k), seconds(&a100, k));
+    root.power_droop = 1;
+    assert_true(fabs(cost_clock_share(&g, PREC_FP16, 1) - 0.25) < 1e-12);
 }
 
 static void residency_belongs_to_the_situation(void **state)
@@ -358,6 +363,48 @@ static void residency_belongs_to_the_situation(void **state)
     kernel large = gemm(PREC_BF16, 1, 32768, 32768, 1);
     large.weight_distance = large.weight_bytes;
     assert_true(cost_kernel(&l40s, &large).dram_bytes > 0.99 * large.weight_bytes);
+}
+
+/* Five copies in turn of 16 MB stay in 96 MB of L2, two of 58 MB don't; a data-centre L2 keeps what all SMs read twice. */
+static void copies_of_weights_fill_the_cache(void **state)
+{
+    (void)state;
+    kernel k = gemm(PREC_BF16, 1, 4096, 2048, 1), large = gemm(PREC_BF16, 1, 5120, 5734, 1);
+    k.weight_rotated = large.weight_rotated = true;
+    k.weight_distance = 5 * k.weight_bytes;
+    large.weight_distance = 5 * large.weight_bytes;
+    cost_constants sharp = constants;
+    sharp.memory_l2_fade = 0.05;
+    gpu_spec spec = spec_l40s();
+    cost_gpu g;
+    cost_gpu_init(&g, &spec, &sharp);
+    assert_true(cost_kernel(&g, &k).dram_bytes < 0.01 * k.weight_bytes);
+    assert_true(cost_kernel(&g, &large).dram_bytes > 0.99 * large.weight_bytes);
+    kernel most = gemm(PREC_BF16, 1, 4096, 4000, 1); /* 33 MB: of 40 MB in an A100 */
+    most.weight_distance = most.weight_bytes;
+    assert_true(cost_kernel(&a100, &most).dram_bytes > 0.5 * most.weight_bytes);
+}
+
+static void splitting_a_product_only_helps(void **state)
+{
+    (void)state;
+    kernel k = gemm(PREC_BF16, 16, 512, 65536, 1), whole = k;
+    whole.whole_k = true;
+    NOT_FASTER(seconds(&h100, whole), seconds(&h100, k));
+    assert_true(seconds(&h100, whole) > 1.5 * seconds(&h100, k));
+}
+
+/* A fused Winograd kernel works on 8 x 16 pixels of one image at a time; what a small image leaves of them is lost. */
+static void small_images_waste_winograd(void **state)
+{
+    (void)state;
+    kernel k = {.kind = KERNEL_CONV, .math = PREC_FP32, .read_bytes = 1e6, .write_bytes = 1e6, .weight_bytes = 1e6};
+    k.shape.conv = (conv_shape){64, 256, 256, 5, 5, 5, 5, 3, 3, 1, 1, 1};
+    kernel wide = k;
+    wide.shape.conv = (conv_shape){64, 256, 256, 8, 16, 8, 16, 3, 3, 1, 1, 1};
+    k.flops = 2.0 * 64 * 256 * 256 * 25 * 9;
+    wide.flops = 2.0 * 64 * 256 * 256 * 128 * 9;
+    assert_true(seconds(&p4, k) / k.flops > 1.2 * seconds(&p4, wide) / wide.flops);
 }
 
 static void skinny_products_stream_their_weights(void **state)
@@ -410,6 +457,23 @@ static void empty_kernels_cost_a_launch(void **state)
     assert_true(seconds(&a100, longer) > 1.8 * seconds(&a100, r));
 }
 
+/* A large batch: every step's product, and then its gates and states, which no L2 holds. */
+static void recurrent_steps_pass_their_states_on(void **state)
+{
+    (void)state;
+    enum { BATCH = 4096, HIDDEN = 1024, STEPS = 100 };
+    kernel r = {.kind = KERNEL_RECURRENT, .math = PREC_FP16, .weight_bytes = 2.0 * 4 * HIDDEN * 2 * HIDDEN};
+    r.shape.recurrent = (recurrent_shape){STEPS, BATCH, HIDDEN, HIDDEN, 4, 1};
+    r.read_bytes = r.write_bytes = 2.0 * STEPS * BATCH * HIDDEN;
+    double products = 2 * 2.0 * STEPS * BATCH * 4 * HIDDEN * HIDDEN / 312e12;
+    double passed = 2.0 * STEPS * BATCH * HIDDEN * (3 * 4 + 4) / 2e12;
+    assert_true(seconds(&a100, r) > products + passed);
+    assert_true(seconds(&a100, r) < 3 * (products + passed));
+    kernel more = r;
+    more.shape.recurrent.batch *= 1.5;
+    NOT_FASTER(seconds(&a100, more), seconds(&a100, r));
+}
+
 static void constants_are_checked(void **state)
 {
     (void)state;
@@ -436,10 +500,14 @@ int main(void)
         cmocka_unit_test(full_wave_by_hand),
         cmocka_unit_test(power_limit_by_hand),
         cmocka_unit_test(residency_belongs_to_the_situation),
+        cmocka_unit_test(copies_of_weights_fill_the_cache),
+        cmocka_unit_test(splitting_a_product_only_helps),
+        cmocka_unit_test(small_images_waste_winograd),
         cmocka_unit_test(skinny_products_stream_their_weights),
         cmocka_unit_test(missing_units_fall_back),
         cmocka_unit_test(bare_specification_is_sane),
         cmocka_unit_test(empty_kernels_cost_a_launch),
+        cmocka_unit_test(recurrent_steps_pass_their_states_on),
         cmocka_unit_test(constants_are_checked),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,0 +1,61 @@
+/* What a row leaves open about who ran the model: taken from what it says of its source and precision. */
+#include "bench/bench.h"
+
+#include <string.h>
+
+#include "base/format.h"
+
+/* A source that names its framework or engine, by its folders: the first that fits. */
+static const struct {
+    const char *word, *runtime;
+} sources[] = {
+    {"_TRT", "tensorrt"},         {"TensorRT", "tensorrt"},
+    {"triton", "tensorrt"}, /* a server's tables are of its fastest backend */
+    {"TensorFlow", "tensorflow"}, {"onnxruntime", "onnxruntime"},
+};
+
+static const char *const precisions[] = {"fp32", "tf32", "fp16",  "bf16",  "fp8",
+                                         "int8", "fp4",  "nvfp4", "mxfp4", "int4"};
+
+static size_t plain_length(const char *precision)
+{
+    return strcspn(precision, "+,");
+}
+
+const char *bench_precision(const bench_row *row)
+{
+    if (!row->precision || !row->precision[0]) return "fp16";
+    size_t n = plain_length(row->precision);
+    for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++)
+        if (strlen(precisions[i]) == n && !strncmp(precisions[i], row->precision, n)) return precisions[i];
+    return row->precision;
+}
+
+const char *bench_runtime(const bench_row *row)
+{
+    if (row->runtime && row->runtime[0]) return row->runtime;
+    bool xla = row->precision && strstr(row->precision, "+xla");
+    const char *precision = bench_precision(row), *runtime = NULL;
+    for (size_t i = 0; !runtime && row->source && i < sizeof sources / sizeof sources[0]; i++)
+        if (strstr(row->source, sources[i].word)) runtime = sources[i].runtime;
+    if (xla) return runtime && !strcmp(runtime, "tensorflow") ? "tensorflow-xla" : "pytorch-compile";
+    if (runtime) return runtime;
+    /* Eager frameworks have no products in 8 bits: it was an engine. */
+    return !strcmp(precision, "int8") || !strcmp(precision, "fp8") ? "tensorrt" : "pytorch";
+}
+
+bool bench_half_norms(const bench_row *row, const char *gpu)
+{
+    static const char *const boards[] = {"rtx3090", "rtx4090"};
+    if (!row->source || !strstr(row->source, "pytorch-image-models")) return false;
+    for (size_t i = 0; gpu && i < sizeof boards / sizeof boards[0]; i++)
+        if (!strcmp(gpu, boards[i])) return true;
+    return false;
+}
+
+bool bench_channels_last(const bench_row *row)
+{
+    if (row->given & 1u << BENCH_KEY_layout) return row->layout == LAYOUT_NHWC;
+    /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
+    return row->autocast && row->source && strstr(row->source, "PyTorch/Classification/ConvNets");
+}

@@ -1,0 +1,29 @@
+/* How sure a prediction is: from what its time consists of and on what it rests. */
+#include "predict/predict.h"
+
+interval_class interval_class_of(const kernel *k)
+{
+    switch (k->kind) {
+    case KERNEL_CONV: return INTERVAL_CONV;
+    case KERNEL_DEPTHWISE: return INTERVAL_DEPTHWISE;
+    case KERNEL_GEMM: return k->math >= PREC_FP8 ? INTERVAL_NARROW : INTERVAL_PRODUCT;
+    case KERNEL_ATTENTION: return INTERVAL_ATTENTION;
+    case KERNEL_NORM:
+    case KERNEL_SOFTMAX:
+    case KERNEL_REDUCE: return INTERVAL_ROWS;
+    case KERNEL_ELEMENTWISE:
+    case KERNEL_COPY:
+    case KERNEL_POOL: return INTERVAL_STREAM;
+    default: return INTERVAL_OTHER;
+    }
+}
+
+double interval_width(const interval_constants *c, const interval_parts *p, basis b)
+{
+    double w = c->lone * p->lone;
+    for (int i = 0; i < INTERVAL_CLASSES; i++) w += c->width[i] * p->share[i];
+    w += (c->host - w) * p->host;
+    if (b == BASIS_TRANSFERRED) w *= c->transferred;
+    if (b == BASIS_SPECIFICATION) w *= c->specification;
+    return w;
+}

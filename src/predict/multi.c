@@ -1,0 +1,172 @@
+/* A step on several GPUs: copies of the model that work on other samples, and stages of it that work one after the other. What tensor
+ * parallelism does stands in the plan already (parallel.c). Makes no allocation. */
+#include "predict/predict.h"
+
+enum { HALVINGS = 24 };
+
+/* What PyTorch's DistributedDataParallel collects before it sends. */
+static const double BUCKET_BYTES = 25 * 1048576.0;
+
+typedef struct split {
+    double stages;  /* used */
+    double latency; /* of a sample's way through all of them */
+    double longest; /* stage, with sending its results on */
+    double weights; /* bytes of the stage that has most, as a share of all */
+} split;
+
+typedef struct stage {
+    double gpu_s, steps, weights;
+} stage;
+
+typedef struct walk {
+    const kernel_plan *p;
+    const predict_gpu *g;
+    const predict_options *opt;
+    double gpus;        /* that messages cross */
+    double host_a_step; /* seconds to issue a kernel: each stage has a host process of its own */
+    double all_weights;
+    double opt_share;   /* of the gradients that a stage has */
+    uint32_t n_forward; /* steps of the forward pass, which the stages are cut by */
+} walk;
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double send_seconds(const walk *w, double bytes)
+{
+    comm_shape s = {bytes, w->gpus, COMM_SEND, COMM_OWN_NONE};
+    return w->opt->fast_mode ? 0 : cost_comm_seconds(&w->g->cost, &s);
+}
+
+static void close_stage(const walk *w, split *out, const stage *st, double sent)
+{
+    double t = larger(st->gpu_s, st->steps * w->host_a_step) + sent;
+    out->stages++;
+    out->latency += t;
+    out->longest = larger(out->longest, t);
+    out->weights = larger(out->weights, w->all_weights > 0 ? st->weights / w->all_weights : 0);
+}
+
+/* Fills stages in order, each until its GPU time would pass `limit`. */
+static split fill(const walk *w, double limit)
+{
+    split out = {0, 0, 0, 0};
+    stage st = {0, 0, 0};
+    uint32_t first = 0; /* the first that no stage holds yet */
+    const kernel_plan *p = w->p;
+    for (uint32_t i = 0; i < w->n_forward;) {
+        stage next = {0, 0, 0};
+        uint32_t at = p->steps[i].unit, until = first;
+        for (; i < w->n_forward && p->steps[i].unit == at; i++) {
+            next.gpu_s += predict_kernel(p, p->steps[i].kernel, w->g, w->opt).seconds * p->steps[i].trips;
+            next.steps += p->steps[i].trips;
+        }
+        for (; until <= at && until < p->n_cuts; until++) next.weights += p->cuts[until].weights;
+        if (st.steps > 0 && st.gpu_s + next.gpu_s > limit) {
+            close_stage(w, &out, &st, send_seconds(w, first ? p->cuts[first - 1].live : 0));
+            st = (stage){0, 0, 0};
+        }
+        first = until;
+        st.gpu_s += next.gpu_s;
+        st.steps += next.steps;
+        st.weights += next.weights;
+    }
+    if (st.steps > 0) close_stage(w, &out, &st, 0);
+    return out;
+}
+
+/* Stages of nearly the same time: the least limit with which so many are enough. */
+static split balance(const walk *w, double gpu_s, double stages)
+{
+    double low = gpu_s / stages, high = gpu_s;
+    for (int i = 0; i < HALVINGS; i++) {
+        double middle = 0.5 * (low + high);
+        if (fill(w, middle).stages > stages) low = middle;
+        else high = middle;
+    }
+    return fill(w, high);
+}
+
+/* ---- training ---- */
+
+static double optimizer_seconds(const kernel_plan *p, const predict_gpu *g, const predict_options *opt)
+{
+    double seconds = 0;
+    for (uint32_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].role == STEP_OPTIMIZER)
+            seconds += predict_kernel(p, p->steps[i].kernel, g, opt).seconds * p->steps[i].trips;
+    return seconds;
+}
+
+/* How much longer a step takes for the gradients' all-reduces among `data` copies of the model. Gradients go in buckets as soon as the
+ * backward pass has made them, one after the other, beside what is left of it; the last one is made when it ends. */
+static double exposed_seconds(const walk *w, double data, double backward_s)
+{
+    double bytes = w->p->gradient_bytes * w->opt_share, buckets = ceil(bytes / BUCKET_BYTES);
+    if (data <= 1 || bytes <= 0) return 0;
+    comm_shape s = {bytes / buckets, data, COMM_ALL_REDUCE, COMM_OWN_NONE};
+    double one = cost_comm_seconds(&w->g->cost, &s);
+    if (w->opt->fast_mode)
+        one = 2 * (data - 1) / data * s.bytes / larger(w->g->cost.links.nvlink, w->g->cost.links.pcie);
+    double queued = backward_s / buckets + buckets * one; /* when the links are never idle from the first bucket on */
+    return larger(queued - backward_s, one);
+}
+
+/* A step of the whole batch: micro-batches, through the stages in turn (one forward, one backward: stages - 1 of them pass before
+ * all stages have work and after the first has none), then the optimizer. */
+static void training(step_prediction *s, walk *w, double data, double stages, double host_optimizer)
+{
+    const predict_options *o = w->opt;
+    double micro = larger(o->micro, 1), last = optimizer_seconds(w->p, w->g, o);
+    double body = larger(s->gpu_s - last, s->host_s - host_optimizer), share = 1;
+    double backward = s->gpu_s > last ? body * s->backward_s / (s->gpu_s - last) : 0;
+    if (stages > 1) {
+        double forward = 0;
+        for (uint32_t i = 0; i < w->n_forward; i++)
+            forward += predict_kernel(w->p, w->p->steps[i].kernel, w->g, o).seconds * w->p->steps[i].trips;
+        split best = balance(w, forward, stages);
+        share = forward > 0 ? best.longest / forward : 1;
+        s->weight_share = best.weights > 0 ? best.weights : 1;
+        s->activation_share = (micro < stages ? micro : stages) / stages;
+        s->seconds = larger(last, host_optimizer) * s->weight_share;
+        s->seconds += (micro + stages - 1) * body * share;
+    } else s->seconds += (micro - 1) * body;
+    w->opt_share = s->weight_share;
+    double exposed = exposed_seconds(w, data, backward * share);
+    s->seconds += exposed;
+    s->gpu_s = (s->gpu_s - last) * micro + last;
+    s->host_s = (s->host_s - host_optimizer) * micro + host_optimizer;
+    s->dram_bytes *= micro;
+    s->flops *= micro;
+    if (exposed > 0.5 * s->seconds) s->limit = BOUND_LINK;
+    s->rate = s->seconds > 0 ? data / s->seconds : 0;
+}
+
+/* ---- both ---- */
+
+void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
+               const predict_options *opt)
+{
+    double data = larger(opt->data, 1), stages = larger(opt->pipeline, 1);
+    s->weight_share = s->activation_share = 1;
+    s->rate = s->seconds > 0 ? data / s->seconds : 0;
+    bool train = p->opt.training && (data > 1 || stages > 1 || opt->micro > 1);
+    if ((stages <= 1 && !train) || !p->n_steps) return;
+    walk w = {.p = p, .g = g, .opt = opt, .gpus = data * stages * larger(p->opt.tensor, 1), .n_forward = p->n_steps};
+    for (uint32_t i = 0; i < p->n_cuts; i++) w.all_weights += p->cuts[i].weights;
+    if (train) {
+        while (w.n_forward > 0 && p->steps[w.n_forward - 1].role >= STEP_LOSS) w.n_forward--;
+        double launches = p->launches + pc->host_backward * p->launches_backward +
+                          pc->host_optimizer * p->launches_optimizer;
+        double share = launches > 0 ? pc->host_optimizer * p->launches_optimizer / launches : 0;
+        training(s, &w, data, stages, s->host_s * share);
+        return;
+    }
+    w.host_a_step = s->host_s / p->n_steps;
+    split best = balance(&w, s->gpu_s, stages);
+    s->seconds = larger(best.latency, s->seconds);
+    s->rate = best.longest > 0 ? data / best.longest : 0;
+    s->weight_share = best.weights > 0 ? best.weights : 1;
+}

@@ -1,0 +1,285 @@
+/* Training steps: the work of the backward pass, what more of anything does, and what has to stay in memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "phantom/phantom.h"
+
+static const char *const models[] = {"resnet18",      "mobilenet_v2", "densenet121", "efficientnet_b0",
+                                     "convnext_tiny", "vit_b_16",     "swin_t",      "bert-base-uncased",
+                                     "gpt2",          "lstm-medium"};
+enum { MODELS = sizeof models / sizeof models[0] };
+
+static pg_catalog *gpus;
+static pg_model *loaded[MODELS];
+
+static pg_plan *plan_of(size_t m, const pg_request *r)
+{
+    pg_error e = PG_ERROR_INIT;
+    pg_plan *plan;
+    if (!loaded[m] && pg_model_open(&loaded[m], models[m], NULL, &e)) fail_msg("%s: %s", models[m], e.text);
+    if (pg_plan_open(&plan, loaded[m], gpus, r, &e)) fail_msg("%s: %s", models[m], e.text);
+    return plan;
+}
+
+static pg_prediction predict(size_t m, const char *gpu, const pg_request *r)
+{
+    pg_error e = PG_ERROR_INIT;
+    pg_prediction p;
+    pg_plan *plan = plan_of(m, r);
+    if (pg_plan_predict(plan, pg_catalog_find(gpus, gpu, &e), &p, &e)) fail_msg("%s: %s", gpu, e.text);
+    pg_plan_free(plan);
+    return p;
+}
+
+static pg_request training(int64_t batch, const char *precision)
+{
+    return (pg_request){
+        .batch = batch, .precision = precision, .task = PG_TASK_TRAINING, .autocast = strcmp(precision, "fp32") != 0};
+}
+
+/* ---- the backward pass ---- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n >= k && !strcmp(text + n - k, end);
+}
+
+/* Operations of the rows of a kind and role, "" for the forward pass; *count rows. */
+static double flops_of(const pg_explanation *x, const char *kernel, const char *role, size_t *count)
+{
+    double sum = 0;
+    *count = 0;
+    for (size_t i = 0; i < pg_explanation_count(x); i++) {
+        const pg_kernel_row *k = pg_explanation_at(x, i);
+        if (strcmp(k->kernel, kernel) != 0) continue;
+        if (role[0] ? !ends_with(k->op, role) : ends_with(k->op, ")")) continue;
+        sum += k->flops;
+        ++*count;
+    }
+    return sum;
+}
+
+static void test_backward_of_convolutions(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = training(4, "fp32");
+    pg_plan *plan = plan_of(0, &r);
+    pg_explanation *x;
+    size_t forward, dgrad, wgrad;
+    assert_int_equal(pg_plan_explain(&x, plan, pg_catalog_find(gpus, "a100", &e), &e), PG_E_OK);
+    double work = flops_of(x, "conv", "", &forward);
+    double back = flops_of(x, "conv", " (backward)", &dgrad),
+           weights = flops_of(x, "conv", " (weight gradient)", &wgrad);
+    /* ResNet-18: 20 convolutions; nobody asks for the images' gradient */
+    assert_int_equal(forward, 20);
+    assert_int_equal(wgrad, 20);
+    assert_int_equal(dgrad, 19);
+    double first = 2.0 * 4 * 112 * 112 * 64 * 3 * 49;
+    assert_true(fabs(weights / work - 1) < 1e-9);
+    assert_true(fabs((work - back) / first - 1) < 1e-9);
+    /* the classifier */
+    work = flops_of(x, "gemm", "", &forward);
+    back = flops_of(x, "gemm", " (backward)", &dgrad);
+    weights = flops_of(x, "gemm", " (weight gradient)", &wgrad);
+    assert_true(forward == 1 && dgrad == 1 && wgrad == 1 && work == back && work == weights);
+    pg_explanation_free(x);
+    pg_plan_free(plan);
+}
+
+static void test_backward_takes_twice_the_work(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++) {
+        pg_request r = training(8, "fp16"), inference = r;
+        inference.task = PG_TASK_INFERENCE;
+        double ratio = predict(m, "h100", &r).flops / predict(m, "h100", &inference).flops;
+        if (ratio < 2.7 || ratio > 3.6) fail_msg("%s: a step has %g times the work of inference", models[m], ratio);
+    }
+}
+
+static void test_explanation_names_the_backward_pass(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = training(2, "fp16");
+    pg_plan *plan = plan_of(5, &r);
+    pg_explanation *x;
+    bool attention = false, optimizer = false, loss = false;
+    assert_int_equal(pg_plan_explain(&x, plan, pg_catalog_find(gpus, "a100", &e), &e), PG_E_OK);
+    for (size_t i = 0; i < pg_explanation_count(x); i++) {
+        const pg_kernel_row *k = pg_explanation_at(x, i);
+        attention |= !strcmp(k->kernel, "attention") && ends_with(k->op, " (backward)");
+        optimizer |= !strcmp(k->op, "optimizer");
+        loss |= !strcmp(k->op, "loss");
+    }
+    assert_true(attention && optimizer && loss);
+    pg_explanation_free(x);
+    pg_plan_free(plan);
+}
+
+/* ---- which way it moves ---- */
+
+static void not_less(const char *what, size_t m, const pg_prediction *less, const pg_prediction *more)
+{
+    if (less->fits && more->fits && more->latency_ms < less->latency_ms * (1 - 1e-9))
+        fail_msg("%s, %s on %s: %g ms, then %g", what, models[m], less->gpu, less->latency_ms, more->latency_ms);
+}
+
+static void test_training_is_not_faster_than_inference(void **state)
+{
+    (void)state;
+    static const char *const boards[] = {"a100", "rtx3090", "t4", "gtx1080ti"};
+    static const char *const runtimes[] = {"pytorch", "pytorch-compile"};
+    for (size_t m = 0; m < MODELS; m++)
+        for (size_t i = 0; i < 16; i++) {
+            pg_request t = training(1 << (i / 4 * 2), i & 1 ? "fp16" : "fp32"), inference;
+            t.runtime = runtimes[i / 2 % 2];
+            t.optimizer = PG_OPTIMIZER_NONE;
+            inference = t;
+            inference.task = PG_TASK_INFERENCE;
+            for (size_t g = 0; g < 4; g++) {
+                pg_prediction a = predict(m, boards[g], &inference), b = predict(m, boards[g], &t);
+                not_less("inference, training", m, &a, &b);
+                assert_true(b.memory.activations >= a.memory.activations && b.memory.gradients > 0);
+            }
+        }
+}
+
+static void test_optimizers_in_order(void **state)
+{
+    (void)state;
+    static const pg_optimizer order[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW, PG_OPTIMIZER_DEFAULT};
+    for (size_t m = 0; m < MODELS; m++) {
+        pg_prediction last = {0};
+        for (size_t o = 0; o < 4; o++) {
+            pg_request r = training(4, "fp16");
+            r.optimizer = order[o];
+            pg_prediction p = predict(m, "rtx4090", &r);
+            if (o) not_less("optimizers", m, &last, &p);
+            if (o < 3) assert_true(fabs(p.memory.optimizer - (double)o * p.memory.gradients) < 1);
+            else assert_true(p.memory.optimizer == last.memory.optimizer && p.latency_ms == last.latency_ms);
+            last = p;
+        }
+    }
+}
+
+static void test_batch_never_faster(void **state)
+{
+    (void)state;
+    static const char *const boards[] = {"a100", "rtx4090", "v100"};
+    for (size_t m = 0; m < MODELS; m++)
+        for (int half = 0; half < 2; half++)
+            for (int nhwc = 0; nhwc < 2; nhwc++)
+                for (size_t g = 0; g < 3; g++)
+                    for (int64_t batch = 1; batch <= 64; batch *= 2) {
+                        pg_request r = training(batch, half ? "fp16" : "fp32"), twice;
+                        r.layout = nhwc ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW;
+                        twice = r;
+                        twice.batch *= 2;
+                        pg_prediction a = predict(m, boards[g], &r), b = predict(m, boards[g], &twice);
+                        not_less("batch", m, &a, &b);
+                        assert_true(b.memory.activations >= a.memory.activations);
+                    }
+}
+
+static void test_older_versions_run(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++) {
+        pg_request r = training(8, "fp16");
+        r.runtime_version = "1.12";
+        r.layout = PG_LAYOUT_NHWC;
+        assert_true(predict(m, "rtx3090", &r).latency_ms > 0);
+    }
+}
+
+static void test_checkpointing(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++) {
+        pg_request r = training(8, "fp16"), less = r;
+        less.gradient_checkpointing = true;
+        pg_prediction a = predict(m, "a100", &r), b = predict(m, "a100", &less);
+        not_less("checkpointing", m, &a, &b);
+        assert_true(b.memory.activations <= a.memory.activations);
+        assert_true(b.flops >= a.flops);
+    }
+    pg_request r = training(8, "fp16"), less = r;
+    less.gradient_checkpointing = true;
+    assert_true(predict(7, "a100", &less).memory.activations < 0.4 * predict(7, "a100", &r).memory.activations);
+}
+
+/* A residual block of BERT keeps at least what autograd's products and normalisations read; 12 layers of 768. */
+static void test_activation_memory(void **state)
+{
+    (void)state;
+    pg_request r = training(8, "fp32");
+    r.sequence = 128;
+    pg_prediction p = predict(7, "a100", &r);
+    double token = 4.0 * 768 * 12 * 8 * 128;
+    assert_true(p.memory.activations > 13 * token && p.memory.activations < 26 * token);
+    assert_true(fabs(p.memory.gradients - p.memory.weights) < 0.01 * p.memory.weights);
+    double parts = p.memory.weights + p.memory.activations + p.memory.workspace + p.memory.runtime +
+                   p.memory.gradients + p.memory.optimizer;
+    assert_true(fabs(parts - p.memory.total) < 1);
+    assert_string_equal(p.task, "training");
+}
+
+static void test_engines_do_not_train(void **state)
+{
+    (void)state;
+    static const char *const runtimes[] = {"tensorrt", "onnxruntime"};
+    pg_plan *plan;
+    for (size_t i = 0; i < 2; i++) {
+        pg_error e = PG_ERROR_INIT;
+        pg_request r = training(8, "fp16");
+        r.runtime = runtimes[i];
+        assert_int_equal(pg_plan_open(&plan, loaded[0], gpus, &r, &e), PG_E_UNSUPPORTED);
+        assert_non_null(strstr(e.text, "pytorch-compile"));
+    }
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = training(8, "int8");
+    assert_int_equal(pg_plan_open(&plan, loaded[0], gpus, &r, &e), PG_E_UNSUPPORTED);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MODELS; i++) pg_model_free(loaded[i]);
+    pg_catalog_free(gpus);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_backward_of_convolutions),
+        cmocka_unit_test(test_backward_takes_twice_the_work),
+        cmocka_unit_test(test_explanation_names_the_backward_pass),
+        cmocka_unit_test(test_training_is_not_faster_than_inference),
+        cmocka_unit_test(test_optimizers_in_order),
+        cmocka_unit_test(test_batch_never_faster),
+        cmocka_unit_test(test_older_versions_run),
+        cmocka_unit_test(test_checkpointing),
+        cmocka_unit_test(test_activation_memory),
+        cmocka_unit_test(test_engines_do_not_train),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
