@@ -10,6 +10,8 @@
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
 # 6. The levels of GPUs that were measured, and what one measurement of a model says about other GPUs.
 # 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
+# 8. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
+#    check that on other GPUs.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -31,6 +33,7 @@ tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
 for suite in timm timm-compile timm-train mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
 python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
+python3 "$here/tools/train_benchmarks.py" small "$data/data/bench/misc.csv.gz" "$work/small.json"
 # Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
@@ -46,6 +49,7 @@ models --rounds 3 --fit images "$work/timm.json"
 models --rounds 3 --fit compiled "$work/timm-compile.json"
 models --rounds 3 --fit host "$work/host.json"
 models --rounds 3 --fit training "$work/timm-train.json"
+models --rounds 3 --fit predict.host_backward "$work/small.json"
 models --rounds 3 --fit engines "$work/mlperf.json"
 models --rounds 3 --fit recurrent "$work/recurrent.json"
 models --fit levels "$work/timm.json"

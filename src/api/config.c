@@ -21,7 +21,7 @@ typedef struct runtime_read {
     runtime_profile p;
     str fused_attention_since, wide_attention_since;
     str like;
-    const toml_node *measured_on;
+    const toml_node *measured_on, *trained_on;
 } runtime_read;
 
 static const schema_field runtime_fields[] = {
@@ -77,6 +77,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, pointwise_speed, 0.1, 10),
     REAL(runtime_profile, train_pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
+    {"", "trained_on", SCHEMA_TEXTS, offsetof(runtime_read, trained_on), 0, 0, false, 0},
 };
 
 static const schema_field predict_fields[] = {
@@ -129,17 +130,19 @@ double api_version_number(str text)
     return part[0] * 1000 + part[1];
 }
 
-static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a, pg_error *e)
+static pg_code read_keys(const str **out, uint32_t *n_out, const toml_node *list, arena *a, pg_error *e)
 {
+    uint32_t count = 0;
     if (!list) return PG_E_OK;
     str *keys = ARENA_ARRAY(a, str, list->count);
     if (!keys) return error_nomem(e, a);
     for (const toml_node *n = list->is.first; n; n = n->next) {
-        keys[p->n_measured_on] = str_copy(a, n->is.text);
-        if (!keys[p->n_measured_on].ptr) return error_nomem(e, a);
-        p->n_measured_on++;
+        keys[count] = str_copy(a, n->is.text);
+        if (!keys[count].ptr) return error_nomem(e, a);
+        count++;
     }
-    p->measured_on = keys;
+    *out = keys;
+    *n_out = count;
     return PG_E_OK;
 }
 
@@ -180,7 +183,9 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     out->fused_attention_since = api_version_number(r.fused_attention_since);
     out->wide_attention_since = api_version_number(r.wide_attention_since);
     out->key = str_copy(a, n->key);
-    return out->key.ptr ? read_measured(out, r.measured_on, a, e) : error_nomem(e, a);
+    if (!out->key.ptr) return error_nomem(e, a);
+    code = read_keys(&out->measured_on, &out->n_measured_on, r.measured_on, a, e);
+    return code ? code : read_keys(&out->trained_on, &out->n_trained_on, r.trained_on, a, e);
 }
 
 /* [levels.RUNTIME.GPU] */

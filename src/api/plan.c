@@ -252,11 +252,14 @@ static bool is_changed(const gpu_spec *s)
 static basis basis_of(const pg_plan *p, const gpu_spec *s)
 {
     if (is_calibrated(p, s)) return BASIS_CALIBRATED;
-    if (!p->runtime->n_measured_on) return BASIS_SPECIFICATION;
+    bool training = p->plan.opt.training;
+    const str *keys = training ? p->runtime->trained_on : p->runtime->measured_on;
+    uint32_t n = training ? p->runtime->n_trained_on : p->runtime->n_measured_on;
+    if (!n) return BASIS_SPECIFICATION;
     if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
-    for (uint32_t i = 0; i < p->runtime->n_measured_on; i++)
-        if (str_eq(p->runtime->measured_on[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
+    for (uint32_t i = 0; i < n; i++)
+        if (str_eq(keys[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
 }
 

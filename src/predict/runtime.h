@@ -68,6 +68,8 @@ typedef struct runtime_profile {
     double interval_least;  /* the 80 % interval is at least this wide: what is known of this runtime allows no less */
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */
     uint32_t n_measured_on;
+    const str *trained_on; /* the same for training steps */
+    uint32_t n_trained_on;
 } runtime_profile;
 
 #endif
