@@ -104,8 +104,8 @@ static void test_sequence_never_faster(void **state)
 static pg_prediction lone(const char *op, const char *gpu, const char *precision, const char *runtime, bool device_time)
 {
     pg_model *m;
-    pg_plan *plan;
-    pg_prediction p;
+    pg_plan *plan = NULL;
+    pg_prediction p = {0};
     pg_error e = PG_ERROR_INIT;
     pg_request r = {.precision = precision, .runtime = runtime, .device_time = device_time};
     if (pg_model_open(&m, op, NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e) ||
