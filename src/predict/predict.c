@@ -108,7 +108,7 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
     if (opt->interval > 0) {
         w = opt->interval;
-        if (!opt->host_known) w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
+        if (!opt->host_known && pc->interval.host > w) w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
     }
     if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     w += p->unknown_share * 2;
