@@ -9,6 +9,7 @@
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
 # 6. The levels of GPUs that were measured, and what one measurement of a model says about other GPUs.
+# 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -27,8 +28,9 @@ models() { ninja -C "$build" fit_models >/dev/null && "$build/fit_models" --writ
 
 mkdir "$work/timm"
 tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
-for suite in timm timm-compile mlperf; do bench "$suite"; done
+for suite in timm timm-compile timm-train mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
+python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
 # Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
@@ -39,20 +41,16 @@ PY
 
 "$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
     --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
+# The pooled constants are fitted without the levels of single GPUs, which come last.
+awk '/^\[/ { level = /^\[levels\./ } level && /^(compute|memory) = / { $3 = "1.0" } { print }' "$here/data/runtimes.toml" >"$work/runtimes.toml"
+cp "$work/runtimes.toml" "$here/data/runtimes.toml"
 models --rounds 3 --fit images "$work/timm.json"
 models --rounds 3 --fit compiled "$work/timm-compile.json"
 models --rounds 3 --fit host "$work/host.json"
+models --rounds 3 --fit training "$work/timm-train.json"
 models --rounds 3 --fit engines "$work/mlperf.json"
+models --rounds 3 --fit recurrent "$work/recurrent.json"
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
-for key in tensorflow tensorflow-xla; do
-    # Detection and segmentation are left out: their tables hold pre- and post-processing on the CPU.
-    python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
-    python3 - "$work/tensorflow.json" "$key" <<'PY'
-import json, sys
-j = json.load(open(sys.argv[1]))
-j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == sys.argv[2] and not r['model'].startswith(('ssd', 'unet', 'vnet'))]
-json.dump(j, open(sys.argv[1], 'w'))
-PY
-    models --rounds 2 --fit "$key" "$work/tensorflow.json"
-done
+python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
+for key in tensorflow tensorflow-xla; do models --fit "$key" "$work/tensorflow.json"; done

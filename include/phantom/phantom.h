@@ -184,6 +184,7 @@ typedef struct pg_request {
     pg_layout layout;       /* default: nchw */
     bool autocast;          /* fp32 weights cast on every step, as torch.autocast does */
     bool gradient_checkpointing; /* training: keeps the inputs of blocks alone and runs each forward again */
+    bool half_norms;        /* autocast leaves normalisations of images in half (pytorch-image-models: fast norm) */
     bool fast_mode;         /* the plain roofline */
     bool real_hardware;     /* sustained clocks under thermal and power limits */
     bool device_time;       /* GPU time only, no host */

@@ -67,6 +67,8 @@ struct pg_plan {
     const char **measured_notes; /* by place in the catalog */
 };
 
+/* "2.4.0" as 2004: major * 1000 + minor. 0: not a version. */
+double api_version_number(str text);
 allocator api_allocator(const pg_allocator *a);
 /* A handle's memory: the struct itself from the allocator, zeroed. */
 void *api_new(allocator alloc, size_t size, pg_error *e);

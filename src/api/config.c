@@ -19,6 +19,7 @@
 
 typedef struct runtime_read {
     runtime_profile p;
+    str fused_attention_since, wide_attention_since;
     str like;
     const toml_node *measured_on;
 } runtime_read;
@@ -47,6 +48,8 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, quantize_bytes, 0, 64),
     FLAG(quantize_rows),
     FLAG(split_fp8),
+    {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
+    {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
     REAL(runtime_profile, host_us, 0, 1000),
     REAL(runtime_profile, host_view_us, 0, 1000),
     REAL(runtime_profile, host_step_us, 0, 1e6),
@@ -112,6 +115,20 @@ static const schema_field level_fields[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
+double api_version_number(str text)
+{
+    double part[2] = {0, 0};
+    size_t i = 0;
+    for (int k = 0; k < 2; k++) {
+        size_t from = i;
+        for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9' && i - from < 3; i++)
+            part[k] = part[k] * 10 + (text.ptr[i] - '0');
+        if (i == from) return 0;
+        if (k == 0 && (i >= text.len || text.ptr[i++] != '.')) return 0;
+    }
+    return part[0] * 1000 + part[1];
+}
+
 static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a, pg_error *e)
 {
     if (!list) return PG_E_OK;
@@ -160,6 +177,8 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     if (!code) code = schema_read(&s, n, &at, &r, NULL, e);
     if (code) return code;
     *out = r.p;
+    out->fused_attention_since = api_version_number(r.fused_attention_since);
+    out->wide_attention_since = api_version_number(r.wide_attention_since);
     out->key = str_copy(a, n->key);
     return out->key.ptr ? read_measured(out, r.measured_on, a, e) : error_nomem(e, a);
 }

@@ -176,7 +176,9 @@ static pg_code build(pg_plan *p, pg_error *e)
                       .training = training,
                       .checkpointing = training && r->gradient_checkpointing,
                       .legacy = old,
-                      .optimizer = optimizer_of(r)};
+                      .optimizer = optimizer_of(r),
+                      .half_norms = r->half_norms,
+                      .version = r->runtime_version ? api_version_number(str_c(r->runtime_version)) : 0};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
     if (!code) code = api_split_check(p, e);
     p->image = !code && is_like_measured(p);
@@ -226,21 +228,42 @@ const char *pg_plan_warning(const pg_plan *plan, size_t i)
     return i < plan->n_warnings ? plan->warnings[i] : NULL;
 }
 
+/* The user measured this GPU under this runtime, with models of this family, and `calibrate` put that into its profile. */
+static bool is_calibrated(const pg_plan *p, const gpu_spec *s)
+{
+    const str list = s->calibrated_runtimes;
+    if (s->performance[p->model->family].interval <= 0) return false;
+    for (size_t at = 0, end; at < list.len; at = end + 1) {
+        for (end = at; end < list.len && list.ptr[end] != ',';) end++;
+        str name = {list.ptr + at, end - at};
+        while (name.len && name.ptr[0] == ' ') name = (str){name.ptr + 1, name.len - 1};
+        while (name.len && name.ptr[name.len - 1] == ' ') name.len--;
+        if (str_eq(name, p->runtime->key)) return true;
+    }
+    return false;
+}
+
+/* A GPU that a user's file changes is no longer the one that was measured, unless what it says was measured on it. */
+static bool is_changed(const gpu_spec *s)
+{
+    return s->overridden && !s->calibrated_runtimes.len;
+}
+
 static basis basis_of(const pg_plan *p, const gpu_spec *s)
 {
+    if (is_calibrated(p, s)) return BASIS_CALIBRATED;
     if (!p->runtime->n_measured_on) return BASIS_SPECIFICATION;
-    if (s->derived || s->overridden || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
+    if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
     for (uint32_t i = 0; i < p->runtime->n_measured_on; i++)
         if (str_eq(p->runtime->measured_on[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
 }
 
-/* A GPU that a user's file changes is no longer the one that was measured. */
 static const gpu_level *level_of(const pg_plan *p, const gpu_spec *s)
 {
     const api_config *c = &p->catalog->config;
-    for (uint32_t i = 0; !s->overridden && i < c->n_levels; i++)
+    for (uint32_t i = 0; !is_changed(s) && i < c->n_levels; i++)
         if (str_eq(c->levels[i].gpu, s->key) && str_eq(c->levels[i].runtime, p->runtime->key)) return &c->levels[i];
     return NULL;
 }
@@ -257,6 +280,8 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .pipeline = p->split.pipeline,
                              .micro = p->split.micro,
                              .basis = basis_of(p, s),
+                             .interval = is_calibrated(p, s) ? s->performance[p->model->family].interval : 0,
+                             .host_known = s->host_factor > 0,
                              .level = level_of(p, s),
                              .measured = !measured ? NULL
                                        : there     ? &p->measured_again

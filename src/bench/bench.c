@@ -175,8 +175,8 @@ static pg_code find_optimizer(const bench_row *row, pg_optimizer *out, pg_error 
 }
 
 /* What the library is asked for; what it has no words for yet is said instead of left out. */
-static pg_code request_of(const bench_row *row, const pg_model_info *info, const bench_options *o, pg_request *r,
-                          pg_error *e)
+static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_info *info, const bench_options *o,
+                          pg_request *r, pg_error *e)
 {
     static const char *const later[] = {[METRIC_TOKENS_PER_S] = "tokens a second",
                                         [METRIC_TTFT_MS] = "the time to the first token",
@@ -187,8 +187,9 @@ static pg_code request_of(const bench_row *row, const pg_model_info *info, const
                       .runtime = bench_runtime(row),
                       .runtime_version = row->runtime_version,
                       .task = row->task == TASK_TRAINING ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
-                      .layout = row->layout == LAYOUT_NHWC ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
+                      .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = row->autocast,
+                      .half_norms = row->autocast && bench_half_norms(row, gpu),
                       .device_time = row->device_time,
                       .any_memory = true,
                       .gpu_count = (int)row->gpu_count,
@@ -209,19 +210,20 @@ static pg_code request_of(const bench_row *row, const pg_model_info *info, const
     return find_optimizer(row, &r->optimizer, e);
 }
 
-static pg_plan *plan_of(bench *b, const bench_row *row, const pg_model *m, uint32_t model, const char **why)
+static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const pg_model *m, uint32_t model, const char **why)
 {
     pg_error e = PG_ERROR_INIT;
     pg_request r;
     bool added = false;
     char key[320];
-    if (request_of(row, pg_model_describe(m), &b->options, &r, &e)) {
+    if (request_of(row, gpu, pg_model_describe(m), &b->options, &r, &e)) {
         *why = keep_error(b, &e);
         return NULL;
     }
-    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %.60s|%.60s|%.60s", model,
+    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %.60s|%.60s|%.60s", model,
                 (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast,
-                r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel, r.expert_parallel,
+                r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel,
+                r.expert_parallel,
                 r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;
@@ -290,7 +292,7 @@ static void fill_point(bench *b, bench_point *p)
     const char *why = NULL;
     uint32_t model = 0;
     pg_model *m = p->gpu ? model_of(b, p->row, &model, &why) : NULL;
-    p->plan = m ? plan_of(b, p->row, m, model, &why) : NULL;
+    p->plan = m ? plan_of(b, p->row, p->gpu->key, m, model, &why) : NULL;
     if (!p->plan && !p->skipped) p->skipped = why ? why : "out of memory";
     if (p->skipped) return;
     bench_predict_point(p);

@@ -56,7 +56,11 @@ double bench_seconds(const bench_row *row);
  * "+xla" the compiled one, else tensorrt for 8 bits and pytorch. Of a precision in parts ("fp16+xla", "int8,fp16") the first
  * counts; without one it is what the library takes. */
 const char *bench_runtime(const bench_row *row);
+/* pytorch-image-models measured some boards with its fast norm switched on: group normalisation is faster there than fp32 traffic can
+ * be at the peak of the bandwidth. Nothing in its tables says so but the figures. `gpu`: the key. */
+bool bench_half_norms(const bench_row *row, const char *gpu);
 const char *bench_precision(const bench_row *row);
+bool bench_channels_last(const bench_row *row);
 
 /* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
 void bench_family(char *out, size_t cap, const char *model);

@@ -43,3 +43,19 @@ const char *bench_runtime(const bench_row *row)
     /* Eager frameworks have no products in 8 bits: it was an engine. */
     return !strcmp(precision, "int8") || !strcmp(precision, "fp8") ? "tensorrt" : "pytorch";
 }
+
+bool bench_half_norms(const bench_row *row, const char *gpu)
+{
+    static const char *const boards[] = {"rtx3090", "rtx4090"};
+    if (!row->source || !strstr(row->source, "pytorch-image-models")) return false;
+    for (size_t i = 0; gpu && i < sizeof boards / sizeof boards[0]; i++)
+        if (!strcmp(gpu, boards[i])) return true;
+    return false;
+}
+
+bool bench_channels_last(const bench_row *row)
+{
+    if (row->given & 1u << BENCH_KEY_layout) return row->layout == LAYOUT_NHWC;
+    /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
+    return row->autocast && row->source && strstr(row->source, "PyTorch/Classification/ConvNets");
+}

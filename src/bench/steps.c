@@ -8,7 +8,7 @@ typedef struct step_read {
     str name;
     double rounds, evaluations, rows, pull, batch_least, batch_most;
     bool grouped, kernels;
-    const toml_node *operators, *precisions, *runtimes, *tasks, *constants;
+    const toml_node *operators, *precisions, *runtimes, *tasks, *families, *constants;
 } step_read;
 
 #define REAL(field, low, high)                                                   \
@@ -38,6 +38,7 @@ static const schema_field fields[] = {
     TEXTS(precisions),
     TEXTS(runtimes),
     TEXTS(tasks),
+    TEXTS(families),
     TEXTS(constants),
 };
 
@@ -105,6 +106,7 @@ static pg_code read_step(fit_step *s, const toml_node *n, pg_catalog *catalog, c
                     .precisions = texts(r.precisions, a),
                     .runtimes = texts(r.runtimes, a),
                     .tasks = texts(r.tasks, a),
+                    .families = texts(r.families, a),
                     .batch_least = (int64_t)r.batch_least,
                     .batch_most = (int64_t)r.batch_most};
     if (!s->name || a->failed) return error_nomem(e, a);
@@ -141,6 +143,13 @@ static bool listed(const char *const *list, const char *name)
     return !list;
 }
 
+static bool begins(const char *const *list, const char *family)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        if (str_starts(str_c(family), list[i])) return true;
+    return !list;
+}
+
 bool fit_step_takes(const fit_step *s, const bench_point *p)
 {
     const bench_row *r = p->row;
@@ -154,6 +163,7 @@ bool fit_step_takes(const fit_step *s, const bench_point *p)
         format_text(operator, sizeof operator, "%.*s", (int)(n - 3), r->model + 3);
     }
     if (lone ? !listed(s->operators, operator) : batch < s->batch_least || batch > s->batch_most) return false;
+    if (!lone && !begins(s->families, p->family)) return false;
     return listed(s->precisions, bench_precision(r)) && listed(s->runtimes, bench_runtime(r)) &&
            listed(s->tasks, bench_task_name(r->task));
 }

@@ -75,9 +75,9 @@ typedef struct cli_shapes {
 
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
-    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware, gradient_checkpointing;
+    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware, gradient_checkpointing, force;
     const char *model, *format, *gpu, *precision, *runtime, *task, *optimizer, *layout, *sort;
-    const char *trace, *profiles, *output, *out, *split, *plot;
+    const char *trace, *profiles, *output, *out, *split, *plot, *write;
     cli_list files; /* --benchmark-data */
     cli_reals max_error;
     cli_list models, gpus, precisions, runtimes;
@@ -106,7 +106,7 @@ typedef struct command {
 /* All commands in the order of --help; ends with NULL. */
 extern const command *const cli_commands[];
 extern const command command_list_gpus, command_list_hardware, command_list_models, command_load_model,
-    command_compare_models, command_validate;
+    command_compare_models, command_validate, command_calibrate;
 
 /* Everything of one run of the program. */
 struct cli {
@@ -114,7 +114,7 @@ struct cli {
     cli_args args;
     arena memory; /* arguments, cells, rows */
     buffer out;   /* what will be printed */
-    buffer trace; /* what will be written to --trace or --plot */
+    buffer trace; /* what will be written to --trace, --plot or --write */
     report report;
     pg_catalog *catalog;
     const char **warnings;
@@ -148,7 +148,7 @@ extern const allocator cli_allocator;
 render_style cli_style(int fd);
 /* Chooses format and style by the arguments. */
 int cli_begin_output(cli *c);
-/* Writes c->out (to --out, or stdout) and c->trace (to --trace or --plot), all or nothing. */
+/* Writes c->out (to --out, or stdout) and c->trace (to --trace, --plot or --write), all or nothing. */
 int cli_finish_output(cli *c);
 int cli_write_stdout(const buffer *b);
 

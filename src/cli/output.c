@@ -208,11 +208,17 @@ static int write_targets(target *targets, size_t count, const buffer *to_stdout)
     return status;
 }
 
+/* What is written beside the report; NULL: nothing. */
+static const char *second_file(const cli_args *a)
+{
+    return a->trace ? a->trace : a->plot ? a->plot : a->write;
+}
+
 /* Names that can't be meant. */
 static int check_names(const cli *c)
 {
     const cli_args *a = &c->args;
-    const char *second = a->trace ? a->trace : a->plot, *name = a->trace ? "trace" : "plot";
+    const char *second = second_file(a), *name = a->trace ? "trace" : a->plot ? "plot" : "write";
     if (second && strcmp(second, "-") == 0)
         return cli_usage(c->command, "--%s needs a file; standard output is for the report", name);
     if (a->out && strcmp(a->out, "-") == 0)
@@ -248,8 +254,7 @@ int cli_finish_output(cli *c)
     target targets[2];
     size_t count = 0;
     if (c->args.out) targets[count++] = (target){.name = c->args.out, .bytes = &c->out};
-    if (c->args.trace || c->args.plot)
-        targets[count++] = (target){.name = c->args.trace ? c->args.trace : c->args.plot, .bytes = &c->trace};
+    if (second_file(&c->args)) targets[count++] = (target){.name = second_file(&c->args), .bytes = &c->trace};
     if (c->out.failed) return cli_fail("out of memory");
     return write_targets(targets, count, c->args.out ? NULL : &c->out);
 }

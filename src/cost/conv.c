@@ -113,6 +113,23 @@ static void conv_wgrad_whole(const cost_gpu *g, const kernel *k, cost_traffic t,
     cost_finish(g, out, t);
 }
 
+/* Tensor cores want channels last: NCHW input is turned before the convolution and its result after it, by kernels of
+ * their own that nothing hides. A product of pixels and channels can be had from NCHW data directly. */
+static void conv_change_layout(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const conv_shape *s = &k->shape.conv;
+    bool pointwise = s->kh * s->kw <= 1 && s->stride <= 1 && s->groups <= 1;
+    double passes = pointwise ? g->c->conv_layout_pointwise : g->c->conv_layout_bytes;
+    double bytes = passes * (k->read_bytes + k->write_bytes), missed = t.total > 0 ? t.dram / t.total : 1;
+    if (!(bytes > 0)) return;
+    cost_traffic extra = {bytes, bytes * missed};
+    double seconds = cost_memory_time(g, extra, 1);
+    out->memory_s += seconds;
+    out->seconds += seconds + g->floor * (pointwise ? 0 : 2);
+    out->dram_bytes += extra.dram;
+    out->launches += pointwise ? 0 : 2;
+}
+
 static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
@@ -130,15 +147,15 @@ static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kern
     }
     if (k->pass != PASS_FORWARD) w.slow /= wgrad ? c->train_wgrad_share : c->train_dgrad_share;
     out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, &w).seconds, flops);
-    if (!k->channels_last) {
-        double extra = (k->pass == PASS_FORWARD ? c->conv_layout_bytes : c->train_layout_bytes) *
-                       (k->read_bytes + k->write_bytes);
+    if (!k->channels_last && k->pass != PASS_FORWARD) { /* turned as part of longer kernels */
+        double extra = c->train_layout_bytes * (k->read_bytes + k->write_bytes);
         t.total += extra;
         t.dram += extra * (t.dram / cost_max(t.total - extra, 1));
         out->launches += extra > 0 ? 1 : 0;
     }
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
+    if (!k->channels_last && k->pass == PASS_FORWARD) conv_change_layout(g, k, t, out);
 }
 
 void cost_conv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)

@@ -114,6 +114,16 @@ static bool gpu_halved_l2(const gpu_spec *spec)
     return (cc >= 8 && cc < 8.05) || (cc >= 9 && cc < 12);
 }
 
+/* HBM loses more of its peak to its many short rows than GDDR does; of GDDR7, long streams reach less again. */
+static double gpu_dram_share(const gpu_spec *spec, const cost_constants *c)
+{
+    bool gddr = name_has(spec->memory_type, "GDDR"), ecc = gpu_inline_ecc(spec);
+    double share = gddr && !ecc ? c->memory_gddr_share : c->memory_dram_share;
+    if (name_has(spec->memory_type, "GDDR7")) share = c->memory_gddr7_share;
+    if (spec->coalescing_efficiency > 0) share = cost_min(spec->coalescing_efficiency, 1);
+    return share * (ecc ? c->memory_ecc_share : 1);
+}
+
 void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
 {
     *g = (cost_gpu){.c = c};
@@ -125,8 +135,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->tick = 1 / g->clock;
     g->floor = c->launch_floor_us * 1e-6 + c->launch_floor_clocks * g->tick;
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
-    double share = spec->coalescing_efficiency > 0 ? cost_min(spec->coalescing_efficiency, 1) : c->memory_dram_share;
-    g->dram = g->dram_peak * share * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
+    g->dram = g->dram_peak * gpu_dram_share(spec, c);
     if (spec->compute_capability >= 6 && spec->compute_capability < 6.05) g->dram *= c->memory_gp100_share;
     double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;
     g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);

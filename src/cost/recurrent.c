@@ -23,7 +23,12 @@ void cost_recurrent(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     /* The weights of the recurrence are read in every step: from L2 if they fit there, else from DRAM. */
     double weights = k->weight_bytes * s->hidden / cost_max(s->hidden + s->input, 1) / directions;
     double read = weights <= g->l2_keep ? weights / g->l2 : weights / g->dram;
-    one = cost_max(one, read) + c->recurrent_step_clocks * g->tick;
+    /* So are, between two steps, the gates of the inputs' product, this step's own gates (written and read) and both states. */
+    double width = k->weight_bytes / cost_max(directions * s->gates * s->hidden * (s->hidden + s->input), 1);
+    double values = s->batch * s->hidden * (3 * s->gates + 4) * width;
+    double passed = values <= g->l2_keep ? values / g->l2 : values / g->dram;
+    double step_flops = 2 * step.m * step.n * step.k;
+    one = cost_max(cost_power_limited(g, p, one, step_flops), read) + passed + c->recurrent_step_clocks * g->tick;
     out->compute_s = cost_power_limited(g, p, all, flops) + one * steps * directions;
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);

@@ -60,7 +60,8 @@ static const schema_field gpus_rows[] = {
      BATCH_CURVE},                                                                                                     \
         POSITIVE(path, "memory_efficiency", spec.performance[family].memory_efficiency, 1),                            \
         POSITIVE(path, "tensor_core_utilization", spec.performance[family].tensor_core_utilization, 1),                \
-        POSITIVE(path, "architecture_multiplier", spec.performance[family].architecture_multiplier, 100)
+        POSITIVE(path, "architecture_multiplier", spec.performance[family].architecture_multiplier, 100),              \
+        POSITIVE(path, "interval", spec.performance[family].interval, 10)
 
 static const schema_field profile_rows[] = {
     TEXT("", "name", spec.name),
@@ -82,6 +83,8 @@ static const schema_field profile_rows[] = {
     FAMILY("model_performance.cnn", FAMILY_CNN),
     FAMILY("model_performance.transformer", FAMILY_TRANSFORMER),
     FAMILY("model_performance.rnn", FAMILY_RNN),
+    TEXT("calibration", "runtimes", spec.calibrated_runtimes),
+    POSITIVE("calibration", "host_factor", spec.host_factor, 100),
     POSITIVE("precision", "fp16_multiplier", spec.fp16_multiplier, 128),
     POSITIVE("precision", "int8_multiplier", spec.int8_multiplier, 256),
     POSITIVE("precision", "int4_multiplier", spec.int4_multiplier, 512),

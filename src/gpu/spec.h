@@ -27,6 +27,7 @@ typedef struct gpu_performance {
     double memory_efficiency;                /* share of peak bandwidth; 0: not given */
     double tensor_core_utilization;          /* share of tensor peak; 0: not given */
     double architecture_multiplier;          /* speed factor; 0: not given */
+    double interval;                         /* 80 %: held-out error of a calibration, as a ratio - 1; 0: not given */
 } gpu_performance;
 
 typedef struct gpu_spec {
@@ -58,6 +59,8 @@ typedef struct gpu_spec {
     double coalescing_efficiency; /* share of DRAM peak that well-formed streams reach */
     double fp16_multiplier, int8_multiplier, int4_multiplier; /* peak relative to FP32, where no tensor peak is given */
     gpu_performance performance[FAMILY_COUNT];
+    str calibrated_runtimes; /* "pytorch, tensorrt": under which the owner of this GPU measured; empty: not calibrated */
+    double host_factor;      /* times as long as predicted that its host takes to issue; 0: not given */
 
     bool profiled;   /* has an entry in hardware_profiles */
     bool derived;    /* something essential was derived from other fields; said once as a warning */

@@ -6,7 +6,7 @@
 enum { MAX_TAKEN = 16 };
 
 typedef struct found {
-    bool scaled_after;
+    bool scaled_after, windows; /* windows: the scores are taken apart for a mask */
     uint32_t biases;
     line *taken[MAX_TAKEN];
     uint32_t n;
@@ -52,6 +52,9 @@ static line *scores_of(lines *ls, found *f, uint32_t t)
             break;
         }
         case OP_Reshape: /* windows apart for their mask, and together again */
+            f->windows |= f->biases > 0;
+            t = a;
+            break;
         case OP_Cast:
         case OP_Identity: t = a; break;
         default: return NULL;
@@ -81,7 +84,18 @@ static bool is_last_axis(const lines *ls, const line *softmax)
     return rank >= 3 && (axis == -1 || axis == rank - 1);
 }
 
-static void try_attention(lines *ls, line *softmax, bool explicit_too)
+static bool swaps_last(const lines *ls, const line *transpose)
+{
+    const int64_t *perm = NULL;
+    uint32_t n = op_attr_ints(ls->g, line_op(ls, transpose), ATTR_perm, &perm);
+    for (uint32_t i = 0; i < n; i++)
+        if (perm[i] != (i + 2 < n ? i : i + 2 == n ? n - 1 : n - 2)) return false;
+    return n == 4; /* heads apart from the batch: others are not fused */
+}
+
+enum { FUSED_ONLY, FUSED_WITHOUT_BIAS, ALL_ATTENTION };
+
+static void try_attention(lines *ls, line *softmax, int which)
 {
     found f = {.n = 0, .bias = NO_TENSOR};
     uint32_t p = line_out(ls, softmax);
@@ -92,10 +106,17 @@ static void try_attention(lines *ls, line *softmax, bool explicit_too)
         p = line_out(ls, end);
         end = lines_reader(ls, p, OP_KIND_COUNT);
     }
-    if (!end || end->kind != OP_MatMul || line_in(ls, end, 0) != p) return;
+    bool turned = end && end->kind == OP_Transpose && swaps_last(ls, end);
+    if (turned) { /* V^T P^T */
+        if (!take(&f, end)) return;
+        p = line_out(ls, end);
+        end = lines_reader(ls, p, OP_MatMul);
+    }
+    if (!end || end->kind != OP_MatMul || line_in(ls, end, turned) != p) return;
     line *qk = scores_of(ls, &f, line_in(ls, softmax, 0));
-    if (!qk || qk->trips != end->trips || (f.scaled_after && !explicit_too)) return;
-    uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, 1);
+    if (!qk || qk->trips != end->trips || (f.scaled_after && which != ALL_ATTENTION)) return;
+    if (which == FUSED_WITHOUT_BIAS && f.bias != NO_TENSOR) return;
+    uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, !turned);
     if (ls->constant[q] || ls->constant[k] || ls->constant[v]) return; /* a learned query is a linear layer */
     uint32_t out = line_out(ls, end);
     q = unscaled(ls, &f, q);
@@ -103,7 +124,8 @@ static void try_attention(lines *ls, line *softmax, bool explicit_too)
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    lines_lead(end, OP_ScaledDotProductAttention, UNIT_K_TRANSPOSED, out);
+    lines_lead(end, OP_ScaledDotProductAttention,
+               (uint16_t)(UNIT_K_TRANSPOSED | (turned ? UNIT_V_TRANSPOSED : 0)), out);
     end->in[0] = q;
     end->in[1] = k;
     end->in[2] = v;
@@ -111,11 +133,24 @@ static void try_attention(lines *ls, line *softmax, bool explicit_too)
     if (f.bias != NO_TENSOR) end->in[end->n_in++] = f.bias;
 }
 
-void recompose_attention(lines *ls, bool explicit_too)
+static bool has_windows(lines *ls)
 {
     for (uint32_t i = 0; i < ls->n; i++) {
+        found f = {.n = 0, .bias = NO_TENSOR};
         line *l = &ls->l[i];
-        if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l, explicit_too);
+        if (!l->skip && !l->leader && l->kind == OP_Softmax && is_last_axis(ls, l) && scores_of(ls, &f, line_in(ls, l, 0)) &&
+            f.windows && f.biases == 2)
+            return true;
+    }
+    return false;
+}
+
+void recompose_attention(lines *ls, bool explicit_too)
+{
+    int which = explicit_too ? ALL_ATTENTION : has_windows(ls) ? FUSED_WITHOUT_BIAS : FUSED_ONLY;
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (!l->skip && !l->leader && l->kind == OP_Softmax) try_attention(ls, l, which);
     }
 }
 

@@ -14,6 +14,7 @@ enum unit_flags {
     UNIT_CAUSAL = 8,        /* attention under a causal mask */
     UNIT_K_TRANSPOSED = 16, /* attention: input 1 is K^T [.., head dim, kv length] */
     UNIT_SCALES = 64,       /* softmax of attention: multiplies its scores by a scalar first, in a kernel of its own */
+    UNIT_V_TRANSPOSED = 128, /* attention: input 2 is V^T, the result [.., head dim, length] */
     UNIT_RECOMPOSED = 32    /* made of several operators of the file */
 };
 
@@ -75,8 +76,9 @@ typedef struct units {
 
 typedef struct unit_options {
     /* Attention whose scale stands behind the product of Q and K is spelled out by the model's author; in front of it, or on both
-     * sides, it comes from a fused call (scaled_dot_product_attention) or from code that uses one where it can. True: recompose
-     * both, as optimising runtimes do; false: only the latter, as an eager framework runs it. */
+     * sides, it comes from a fused call (scaled_dot_product_attention) or from code that uses one where it can; not so where scores
+     * are taken apart by windows for a mask, which no fused call does: there all attention with a bias is spelled out. True: recompose
+     * all, as optimising runtimes do; false: only the latter, as an eager framework runs it. */
     bool fuse_explicit_attention;
     /* No fused attention at all: frameworks before they had it. A fused call's scale, which exporters put on Q and K, stands behind
      * the product then, as models spelled it out. */

@@ -304,6 +304,12 @@ static pg_code find_batch(onnx_reader *r)
         fixed = t->dims[0].v.i;
         break;
     }
+    for (uint32_t i = 0; i < model->n_inputs && !fixed; i++) { /* only ids: a recommender's users and items */
+        const tensor *t = &g->tensors[model->inputs[i]];
+        if (t->rank != 1 || t->dims[0].sym < 0) continue;
+        g->batch_symbol = t->dims[0].sym;
+        return PG_E_OK;
+    }
     if (!fixed) return PG_E_OK;
     g->batch_symbol = graph_add_symbol(g, STR("batch"), fixed);
     if (g->batch_symbol < 0) return onnx_nomem(r);

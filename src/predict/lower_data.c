@@ -6,9 +6,19 @@ static double elements(const planner *p, uint32_t t)
     return t == NO_TENSOR || p->v[t].elements < 0 ? 0 : p->v[t].elements;
 }
 
-/* torch.autocast's list of operations that run in fp32 whatever comes in. */
-static bool runs_in_fp32(const unit *u)
+/* Group normalisation, and layer normalisation over the channels of an image: its input is a transposed view. */
+static bool is_image_norm(const planner *p, const unit *u)
 {
+    if (u->kind == OP_GroupNorm || u->kind == OP_GroupNormalization || u->kind == OP_InstanceNormalization) return true;
+    if (u->kind != OP_LayerNormalization || !u->n_in) return false;
+    uint32_t x = unit_in(p->us, u)[0], maker = x == NO_TENSOR ? 0 : p->maker[x];
+    return maker && plan_shape(p, x)->rank == 4 && op_work_class((op_kind)p->us->u[maker - 1].kind) == WORK_TRANSPOSE;
+}
+
+/* torch.autocast's list of operations that run in fp32 whatever comes in. */
+static bool runs_in_fp32(const planner *p, const unit *u)
+{
+    if (p->opt.half_norms && is_image_norm(p, u)) return false;
     switch (u->kind) {
     case OP_LayerNormalization:
     case OP_SimplifiedLayerNormalization:
@@ -36,7 +46,7 @@ static bool runs_in_fp32(const unit *u)
 static double result_width(const planner *p, const unit *u)
 {
     if (!p->opt.autocast) return u->n_out ? plan_width(p, unit_out(p->us, u)[0]) : 4;
-    if (runs_in_fp32(u)) return 4;
+    if (runs_in_fp32(p, u)) return 4;
     double width = 0;
     uint32_t n_in = op_work_class((op_kind)u->kind) == WORK_BATCHNORM || op_work_class((op_kind)u->kind) == WORK_NORM
                       ? 1
@@ -49,9 +59,15 @@ static double result_width(const planner *p, const unit *u)
     return width > 0 ? width : 4;
 }
 
-/* The first full-size operand decides how a result is laid out: dense but permuted stays so. */
+/* The first full-size operand decides how a result is laid out: dense but permuted stays so. Images stay channels last, also
+ * when a window, a concatenation or a slice changes their size. */
 static void keep_layout(planner *p, uint32_t out)
 {
+    uint32_t first = plan_in(p, 0);
+    if (first != NO_TENSOR && p->rt->strided_views && plan_shape(p, out)->rank == 4 && view_is_channels_last(p, first)) {
+        view_set_channels_last(p, out);
+        return;
+    }
     for (uint32_t i = 0; i < p->u->n_in; i++) {
         uint32_t t = plan_in(p, i);
         if (t == NO_TENSOR || p->v[t].elements != p->v[out].elements) continue;
@@ -89,7 +105,7 @@ void lower_pointwise(planner *p)
     }
     double n = elements(p, out), width = result_width(p, p->u);
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
-    if (runs_in_fp32(p->u) && p->opt.autocast) plan_cast(p, plan_in(p, 0), 4);
+    if (runs_in_fp32(p, p->u) && p->opt.autocast) plan_cast(p, plan_in(p, 0), 4);
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     if (p->train && w == WORK_BATCHNORM) {
         train_statistics(p, plan_in(p, 0), false);
@@ -138,7 +154,7 @@ void lower_norm(planner *p)
     uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     double width = result_width(p, p->u);
-    if (p->opt.autocast && runs_in_fp32(p->u)) plan_cast(p, x, 4);
+    if (p->opt.autocast && runs_in_fp32(p, p->u)) plan_cast(p, x, 4);
     plan_contiguous(p, x);
     double n = elements(p, x), span = norm_span(p, x);
     kernel k = plan_kernel_rows(p, KERNEL_NORM, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
@@ -197,13 +213,13 @@ void lower_rows(planner *p, kernel_kind kind)
         for (uint32_t i = 0; i < dims; i++) cols *= (double)(window[i] > 0 ? window[i] : 1);
     }
     double width = result_width(p, p->u), work = kind == KERNEL_POOL ? n_out * cols : n_in > n_out ? n_in : n_out;
-    if (runs_in_fp32(p->u) && p->opt.autocast && p->u->kind == OP_ReduceL2) plan_cast(p, x, 4);
+    if (runs_in_fp32(p, p->u) && p->opt.autocast && p->u->kind == OP_ReduceL2) plan_cast(p, x, 4);
     kernel k = plan_kernel_rows(p, kind, n_out, cols, work * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
         if (plan_out(p, i) != NO_TENSOR && p->us->uses[plan_out(p, i)]) plan_write(p, &k, plan_out(p, i), width);
     if (kind == KERNEL_RESIZE) resize_turns(p, &k, out);
-    if (kind == KERNEL_POOL) keep_layout(p, out);
+    if (kind == KERNEL_POOL || kind == KERNEL_RESIZE) keep_layout(p, out);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     p->v[out].born = p->clock;
 }
@@ -333,6 +349,15 @@ void lower_gather(planner *p)
     double n = elements(p, out), width = p->v[x].width;
     double rows = elements(p, plan_in(p, 1));
     bool scatter = op_work_class((op_kind)p->u->kind) == WORK_SCATTER;
+    if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] && p->rt->strided_views) { /* x[a:b] = y as exported */
+        view_same(p, x, out);
+        kernel k = plan_kernel_rows(p, KERNEL_COPY, elements(p, plan_in(p, 2)), 1, 0);
+        plan_read(p, &k, plan_in(p, 2));
+        k.write_bytes = elements(p, plan_in(p, 2)) * width;
+        plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+        p->v[out].born = p->clock;
+        return;
+    }
     kernel k = plan_kernel_rows(p, KERNEL_GATHER, rows > 0 ? rows : 1, rows > 0 ? n / rows : n, 0);
     if (scatter) {
         for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));

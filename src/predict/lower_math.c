@@ -221,22 +221,20 @@ static void after_conv(planner *p, uint32_t out, bool norm)
     p->v[out].born = p->clock;
 }
 
-static void set_channels_last(planner *p, uint32_t out)
+/* PyTorch convolves channels last where the data or the weights are; what is not gets copied first. */
+static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
 {
-    const tensor_shape *ts = plan_shape(p, out);
-    if (ts->rank != 4 || !num_known(ts->dims[1]) || !num_known(ts->dims[2]) || !num_known(ts->dims[3])) return;
-    int64_t c = ts->dims[1].v.i, h = ts->dims[2].v.i, w = ts->dims[3].v.i;
-    int64_t s[4] = {stride_mul(stride_mul(c, h), w), 1, stride_mul(w, c), c};
-    memcpy(p->v[out].stride, s, sizeof s);
-    p->v[out].strided = true;
-}
-
-static bool is_channels_last(const planner *p, uint32_t t)
-{
-    const value *v = &p->v[t];
-    const tensor_shape *ts = plan_shape(p, t);
-    return v->strided && ts->rank == 4 && v->stride[1] == 1 && dim(p, t, 1) > 1 &&
-           (double)v->stride[3] == dim(p, t, 1) && (double)v->stride[2] == dim(p, t, 1) * dim(p, t, 3);
+    if (p->rt->channels_last) return true;
+    bool weights = p->opt.channels_last && p->rt->strided_views && plan_shape(p, x)->rank == 4 &&
+                   p->g->tensors[w].role == ROLE_WEIGHT && dim(p, x, 1) > 1;
+    if (!weights && !view_is_channels_last(p, x)) return false;
+    plan_cast(p, x, half_width(p));
+    if (dim(p, x, 2) * dim(p, x, 3) > 1 && !view_is_packed_last(p, x)) {
+        p->v[x].strided = true; /* whatever it was: it is copied */
+        plan_contiguous(p, x);
+    }
+    view_set_channels_last(p, x);
+    return true;
 }
 
 /* cuDNN pads channels-last data to eight channels with kernels of their own, as it changes the layout of NCHW data. */
@@ -252,7 +250,7 @@ void lower_conv(planner *p)
     operands(p, &x, &w);
     if (x == NO_TENSOR || w == NO_TENSOR || out == NO_TENSOR) return;
     kernel k = math_kernel(math_of(p, p->rt->conv_tf32), KERNEL_CONV);
-    bool last = p->rt->channels_last || is_channels_last(p, x);
+    bool last = conv_is_last(p, x, w);
     prepare(p, x, !last);
     if (p->train && !last && p->opt.channels_last &&
         plan_shape(p, x)->rank == 4) { /* PyTorch: channels-last weights decide */
@@ -271,7 +269,7 @@ void lower_conv(planner *p)
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_result(p, &k, out, half_width(p));
     if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
-    if (last && p->rt->strided_views) set_channels_last(p, out);
+    if (last && p->rt->strided_views) view_set_channels_last(p, out);
     if (norm && p->train) {
         train_statistics(p, out, !p->rt->fuse_pointwise);
         p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
@@ -303,7 +301,7 @@ static heads heads_of(const planner *p)
         s->q_len = dim(p, q, -2);
         s->kv_len = dim(p, k, kt ? -1 : -2);
         s->head_dim = dim(p, q, -1);
-        s->v_dim = dim(p, v, -1);
+        s->v_dim = dim(p, v, p->u->flags & UNIT_V_TRANSPOSED ? -2 : -1);
         s->bias = p->u->n_in > 3 && plan_in(p, 3) != NO_TENSOR;
         return h;
     }
@@ -359,6 +357,62 @@ static void fill_cache(planner *p, const attention_shape *s, double born)
     plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
 }
 
+/* One of the steps of attention that is not fused: reads `in` and writes `written` bytes. */
+static void attention_step(planner *p, kernel_kind kind, double rows, double cols, double flops, double in, double written)
+{
+    kernel k = plan_kernel_rows(p, kind, rows, cols, flops);
+    plan_read_bytes(p, &k, in, p->clock);
+    k.write_bytes = written;
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+}
+
+static void attention_product(planner *p, precision math, gemm_shape shape, double read, double written)
+{
+    kernel k = math_kernel(math, KERNEL_GEMM);
+    k.shape.gemm = shape;
+    k.flops = 2 * shape.m * shape.n * shape.k * shape.batch;
+    plan_read_bytes(p, &k, read, p->clock);
+    k.write_bytes = written;
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+}
+
+/* PyTorch fuses attention from 2.0 on, and only where queries, keys and values have four dimensions. */
+static bool attention_is_fused(const planner *p)
+{
+    if (!p->rt->strided_views) return true;
+    bool since = !(p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since);
+    return since && (!(p->u->flags & UNIT_RECOMPOSED) || plan_shape(p, plan_in(p, 0))->rank == 4);
+}
+
+/* Attention as products and a softmax: what a model's own code does, and what PyTorch's fused call falls back to. */
+static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t out)
+{
+    bool own = p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since;
+    bool wide = !own && !(p->opt.version > 0 && p->opt.version < p->rt->wide_attention_since);
+    precision math = wide ? p->rt->gemm_tf32 ? PREC_TF32 : PREC_FP32 : math_of(p, p->rt->gemm_tf32);
+    double w = wide ? 4 : half_width(p), soft = own && p->opt.autocast ? 4 : w;
+    double rows = s->batch * s->heads * s->q_len, n = rows * s->kv_len;
+    double q = rows * s->head_dim, k = s->batch * s->kv_heads * s->kv_len * s->head_dim,
+           v = s->batch * s->kv_heads * s->kv_len * s->v_dim, o = rows * s->v_dim;
+    bool eager = !p->rt->fuse_pointwise; /* a compiler does what is pointwise inside the kernels around it */
+    for (uint32_t i = 0; wide && i < 3; i++) plan_cast(p, plan_in(p, i), 4);
+    if (eager || wide) attention_step(p, KERNEL_ELEMENTWISE, q, 1, q, q * w, q * w);
+    if (!own && (eager || wide)) attention_step(p, KERNEL_ELEMENTWISE, k, 1, k, k * w, k * w); /* half of the scale each */
+    attention_product(p, math, (gemm_shape){s->q_len, s->kv_len, s->head_dim, s->batch * s->heads}, (q + k) * w, n * w);
+    if (s->bias && eager) attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, 2 * n * w, n * w);
+    attention_step(p, KERNEL_SOFTMAX, rows, s->kv_len, n * op_flops_per_element(OP_Softmax), n * w, n * soft);
+    if (wide && eager) { /* rows that a mask leaves empty become zero: a comparison, its reduction, a choice */
+        attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, n * w, n);
+        attention_step(p, KERNEL_REDUCE, rows, s->kv_len, n, n, rows);
+        attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, n * w, n * w);
+    }
+    if (soft != w && eager) attention_step(p, KERNEL_COPY, n, 1, n, n * soft, n * w);
+    attention_product(p, math, (gemm_shape){s->q_len, s->v_dim, s->kv_len, s->batch * s->heads}, (n + v) * w, o * w);
+    plan_write(p, &(kernel){.write_bytes = 0}, out, half_width(p));
+    if (wide && eager && half_width(p) < 4) attention_step(p, KERNEL_COPY, o, 1, o, o * w, o * half_width(p));
+    p->v[out].born = p->clock;
+}
+
 void lower_attention(planner *p)
 {
     uint32_t q = plan_in(p, 0), out = plan_out(p, 0);
@@ -368,6 +422,15 @@ void lower_attention(planner *p)
     else
         for (uint32_t i = 0; i < 3; i++) prepare(p, plan_in(p, i), false);
     if (h.projected <= 0) fill_cache(p, &h.s, p->v[q].born);
+    if (!attention_is_fused(p)) {
+        lower_attention_steps(p, &h.s, out);
+        return;
+    }
+    bool turned = p->u->flags & UNIT_V_TRANSPOSED;
+    for (uint32_t i = 0; turned && p->rt->strided_views && i < 3; i++) { /* fused kernels want rows of heads */
+        p->v[plan_in(p, i)].strided = true;
+        plan_contiguous(p, plan_in(p, i));
+    }
     kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
     if (p->opt.lone && k.math == PREC_FP8) /* a cache in 8 bits */
         p->v[plan_in(p, 1)].width = p->v[plan_in(p, 2)].width = 1;
@@ -383,8 +446,9 @@ void lower_attention(planner *p)
     /* fused kernels write [batch, length, heads, dim]: the transpose back to it, and the reshape after, cost nothing */
     const tensor_shape *ts = plan_shape(p, out);
     if (!p->rt->strided_views || ts->rank != 4) return;
-    int64_t heads_n = ts->dims[1].v.i, length = ts->dims[2].v.i, width = ts->dims[3].v.i;
-    int64_t row = stride_mul(heads_n, width), stride[4] = {stride_mul(length, row), width, row, 1};
+    int64_t heads_n = ts->dims[1].v.i, length = ts->dims[turned ? 3 : 2].v.i, width = ts->dims[turned ? 2 : 3].v.i;
+    int64_t row = stride_mul(heads_n, width);
+    int64_t stride[4] = {stride_mul(length, row), width, turned ? 1 : row, turned ? row : 1};
     memcpy(p->v[out].stride, stride, sizeof stride);
     p->v[out].strided = heads_n > 1 && length > 1;
 }

@@ -365,6 +365,13 @@ static void count_unknown(planner *p)
     p->unknown += bad;
 }
 
+/* Exporters write out the positions that a framework's slices and assignments go to; no framework computes them. */
+static bool is_index_arithmetic(const planner *p)
+{
+    uint32_t out = p->u->n_out ? plan_out(p, 0) : NO_TENSOR;
+    return p->rt->strided_views && (p->u->flags & UNIT_CONSTANT) && out != NO_TENSOR && !plan_is_float(p, out);
+}
+
 static void walk(planner *p)
 {
     for (p->ui = 0; p->ui < p->us->n && !p->failed; p->ui++) {
@@ -373,6 +380,7 @@ static void walk(planner *p)
         count_unknown(p);
         if (p->train) p->train->trace[p->ui].first = p->out->n_steps;
         if (p->rt->fold_constants && (p->u->flags & UNIT_CONSTANT)) continue;
+        if (is_index_arithmetic(p)) continue;
         uint32_t c = p->cluster_of[p->ui];
         if (!c) {
             lower_unit(p);

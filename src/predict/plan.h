@@ -28,6 +28,8 @@ typedef struct plan_options {
         legacy; /* PyTorch before 2.0 and its cuDNN 8: optimizers and the zeroing of gradients go parameter by parameter, and some
                     channels-last weight gradients take a slow kernel */
     plan_optimizer optimizer;
+    bool half_norms; /* autocast: normalisations of images stay in half, as pytorch-image-models' fast norm has it */
+    double version; /* of the runtime, as in runtime_profile; 0: the newest */
 } plan_options;
 
 /* One launch in execution order. */

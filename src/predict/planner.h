@@ -108,6 +108,10 @@ void view_slice(planner *p, uint32_t in, uint32_t out);
 void view_expand(planner *p, uint32_t in, uint32_t out);
 /* True when the reshape is a view; else the caller copies. */
 bool view_reshape(planner *p, uint32_t in, uint32_t out);
+/* Images whose channels lie next to each other, and whether nothing lies between the pixels. */
+bool view_is_channels_last(const planner *p, uint32_t t);
+bool view_is_packed_last(const planner *p, uint32_t t);
+void view_set_channels_last(planner *p, uint32_t out);
 /* True when the leading dims of a matrix operand can be walked as one (no copy for a batched product). */
 bool view_batchable(const planner *p, uint32_t t);
 

@@ -105,6 +105,10 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
 {
     double w = interval_width(&pc->interval, &s->parts, opt->basis);
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
+    if (opt->interval > 0) {
+        w = opt->interval;
+        if (!opt->host_known) w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
+    }
     if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     w += p->unknown_share * 2;
     if (!opt->measured) return w;
@@ -181,7 +185,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
-    double slow = host_slowness(g->spec, pc), lone = lone_host_us(p), first = 0;
+    double slow = host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
+           lone = lone_host_us(p), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
         first = s.host_s * rt->lone_first;

@@ -64,6 +64,8 @@ typedef struct predict_options {
     double micro;          /* batches of the plan's size that make up a training step; 0: 1 */
     double data, pipeline; /* groups of GPUs that do the same with other samples; stages of each; 0: 1 */
     basis basis;
+    double interval;                /* of a calibration; 0: as the basis has it */
+    bool host_known;                /* ... which had steps that the host bounds */
     const gpu_level *level;         /* NULL: the GPU was not measured under this runtime */
     const measured_scale *measured; /* NULL: nothing was measured */
 } predict_options;

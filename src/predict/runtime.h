@@ -38,6 +38,9 @@ typedef struct runtime_profile {
     bool split_fp8;          /* FP8 products may split the sum over K */
 
     double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
+    /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */
+    double fused_attention_since; /* attention is one kernel, given four dimensions; before: products and a softmax */
+    double wide_attention_since;  /* attention that can't be one kernel runs in fp32 whatever comes in */
 
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */

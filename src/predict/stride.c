@@ -152,6 +152,31 @@ bool view_reshape(planner *p, uint32_t in, uint32_t out)
     return true;
 }
 
+bool view_is_channels_last(const planner *p, uint32_t t)
+{
+    const tensor_shape *ts = plan_shape(p, t);
+    const int64_t *s = p->v[t].stride;
+    if (!p->v[t].strided || ts->rank != 4 || dim(ts, 1) == 1) return false;
+    return s[1] == 1 && s[3] >= dim(ts, 1) && s[2] >= stride_mul(s[3], dim(ts, 3)) && s[0] >= s[2];
+}
+
+bool view_is_packed_last(const planner *p, uint32_t t)
+{
+    const tensor_shape *ts = plan_shape(p, t);
+    const int64_t *s = p->v[t].stride;
+    return view_is_channels_last(p, t) && s[3] == dim(ts, 1) && s[2] == stride_mul(s[3], dim(ts, 3));
+}
+
+void view_set_channels_last(planner *p, uint32_t out)
+{
+    const tensor_shape *ts = plan_shape(p, out);
+    if (ts->rank != 4 || !num_known(ts->dims[1]) || !num_known(ts->dims[2]) || !num_known(ts->dims[3])) return;
+    int64_t c = dim(ts, 1), h = dim(ts, 2), w = dim(ts, 3);
+    int64_t s[4] = {stride_mul(stride_mul(c, h), w), 1, stride_mul(w, c), c};
+    memcpy(p->v[out].stride, s, sizeof s);
+    settle(p, out);
+}
+
 bool view_batchable(const planner *p, uint32_t t)
 {
     if (t == NO_TENSOR) return true;

@@ -1,11 +1,19 @@
-/* BERT (Devlin 2018), RoBERTa (Liu 2019), DistilBERT (Sanh 2019): post-norm encoders as in Hugging Face, without
- * a task's head. */
+/* BERT (Devlin 2018), RoBERTa (Liu 2019), DistilBERT (Sanh 2019), ELECTRA (Clark 2020), ALBERT (Lan 2019), MiniLM
+ * (Wang 2020): post-norm encoders as in Hugging Face, without a task's head. */
 #include "zoo/tables.h"
+
+enum {
+    POOLER = 1,
+    OFFSET = 2, /* RoBERTa counts positions of tokens that are not padding, from 2 */
+    SHARED = 4, /* all layers have the first one's weights (ALBERT) */
+    ANSWERS = 8 /* ends in the start and end logits of SQuAD */
+};
 
 typedef struct bert_dims {
     int64_t vocabulary, width, ffn, heads, positions, types;
     int layers;
-    bool pooler, offset_positions; /* RoBERTa counts positions of tokens that are not padding, from 2 */
+    int64_t embedding; /* width of the tables, where a layer takes it to `width`; 0: the same */
+    unsigned flags;
 } bert_dims;
 
 static nn_val position_ids(nn *n, nn_val ids, bool offset)
@@ -24,20 +32,21 @@ static nn_val position_ids(nn *n, nn_val ids, bool offset)
 static nn_val embeddings(nn *n, nn_val ids, const bert_dims *d)
 {
     size_t mark = nn_push(n, "embeddings");
-    nn_val x = nn_embedding(n, ids, "word_embeddings", d->vocabulary, d->width, NULL);
-    nn_val at = position_ids(n, ids, d->offset_positions);
+    int64_t width = d->embedding ? d->embedding : d->width;
+    nn_val x = nn_embedding(n, ids, "word_embeddings", d->vocabulary, width, NULL);
+    nn_val at = position_ids(n, ids, d->flags & OFFSET);
     if (d->types) {
         nn_val types = d->types > 1 ? nn_token_input(n, "token_type_ids") : ids;
         if (d->types == 1) { /* not an input: all zero */
             nn_val zero = {nn_scalar(n, "zero", "", 0), 0};
             types = nn_op2(n, OP_Expand, "token_type_ids", zero, nn_op1(n, OP_Shape, "shape", ids).t);
         }
-        x = nn_add(n, x, nn_embedding(n, types, "token_type_embeddings", d->types, d->width, NULL), "add_types");
+        x = nn_add(n, x, nn_embedding(n, types, "token_type_embeddings", d->types, width, NULL), "add_types");
     }
-    x = nn_add(n, x, nn_embedding(n, at, "position_embeddings", d->positions, d->width, NULL), "add_positions");
+    x = nn_add(n, x, nn_embedding(n, at, "position_embeddings", d->positions, width, NULL), "add_positions");
     x = nn_layer_norm(n, x, "LayerNorm");
     nn_pop(n, mark);
-    return x;
+    return d->embedding ? nn_linear(n, x, "embeddings_project", d->width, true) : x;
 }
 
 /* [batch, sequence] of 1 and 0 becomes [batch, 1, 1, sequence] of 0 and a large negative number. */
@@ -64,7 +73,7 @@ static nn_val layer(nn *n, nn_val x, nn_val mask, const bert_dims *d)
     y = nn_linear(n, y, "output.dense", d->width, true);
     x = nn_layer_norm(n, nn_add(n, y, x, "output.add"), "output.LayerNorm");
     nn_pop(n, mark);
-    y = nn_mlp(n, x, "intermediate.dense", "output.dense", d->ffn, OP_Gelu);
+    y = nn_mlp(n, x, "intermediate.dense", "output.dense", d->ffn, d->flags & SHARED ? OP_FastGelu : OP_Gelu);
     return nn_layer_norm(n, nn_add(n, y, x, "output.add"), "output.LayerNorm");
 }
 
@@ -73,13 +82,19 @@ static void build(nn *n, const void *dims)
     const bert_dims *d = dims;
     nn_val ids = nn_token_input(n, "input_ids"), mask = additive_mask(n);
     nn_val x = embeddings(n, ids, d);
+    nn_shared shared = {.n = 0};
     for (int i = 0; i < d->layers; i++) {
         size_t mark = nn_push(n, "encoder.layer.%d", i);
+        n->shared = d->flags & SHARED ? &shared : NULL;
         x = layer(n, x, mask, d);
+        shared.again = true;
+        shared.at = 0;
         nn_pop(n, mark);
     }
-    nn_output(n, x, "last_hidden_state");
-    if (!d->pooler) return;
+    n->shared = NULL;
+    if (d->flags & ANSWERS) x = nn_linear(n, x, "qa_outputs", 2, true);
+    nn_output(n, x, d->flags & ANSWERS ? "logits" : "last_hidden_state");
+    if (!(d->flags & POOLER)) return;
     nn_val first = nn_pick(n, x, "pooler.first_token", 1, 0);
     nn_output(n, nn_op1(n, OP_Tanh, "pooler.activation", nn_fc(n, first, "pooler.dense", d->width)), "pooler_output");
 }
@@ -93,18 +108,47 @@ static void build(nn *n, const void *dims)
 
 static const zoo_entry rows[] = {
     ROW("bert-base-uncased", "bert bert-base google-bert/bert-base-uncased", "BERT base, uncased", 109482240,
-        "google-bert/bert-base-uncased", 512, {30522, 768, 3072, 12, 512, 2, 12, true, false}),
+        "google-bert/bert-base-uncased", 512, {30522, 768, 3072, 12, 512, 2, 12, 0, POOLER}),
     ROW("bert-large-uncased", "bert-large google-bert/bert-large-uncased", "BERT large, uncased", 335141888,
-        "google-bert/bert-large-uncased", 512, {30522, 1024, 4096, 16, 512, 2, 24, true, false}),
+        "google-bert/bert-large-uncased", 512, {30522, 1024, 4096, 16, 512, 2, 24, 0, POOLER}),
     ROW("bert-base-cased", "google-bert/bert-base-cased", "BERT base, cased", 108310272, "google-bert/bert-base-cased",
-        512, {28996, 768, 3072, 12, 512, 2, 12, true, false}),
+        512, {28996, 768, 3072, 12, 512, 2, 12, 0, POOLER}),
     ROW("distilbert-base-uncased", "distilbert distilbert-base distilbert/distilbert-base-uncased",
         "DistilBERT base, uncased", 66362880, "distilbert/distilbert-base-uncased", 512,
-        {30522, 768, 3072, 12, 512, 0, 6, false, false}),
+        {30522, 768, 3072, 12, 512, 0, 6, 0, 0}),
     ROW("roberta-base", "roberta FacebookAI/roberta-base", "RoBERTa base", 124645632, "FacebookAI/roberta-base", 512,
-        {50265, 768, 3072, 12, 514, 1, 12, true, true}),
+        {50265, 768, 3072, 12, 514, 1, 12, 0, POOLER | OFFSET}),
     ROW("roberta-large", "FacebookAI/roberta-large", "RoBERTa large", 355359744, "FacebookAI/roberta-large", 512,
-        {50265, 1024, 4096, 16, 514, 1, 24, true, true}),
+        {50265, 1024, 4096, 16, 514, 1, 24, 0, POOLER | OFFSET}),
+    ROW("electra-small-discriminator", "electra-small google/electra-small-discriminator", "ELECTRA small", 13483008,
+        "google/electra-small-discriminator", 512, {30522, 256, 1024, 4, 512, 2, 12, 128, 0}),
+    ROW("electra-base-discriminator", "electra electra-base google/electra-base-discriminator", "ELECTRA base",
+        108891648, "google/electra-base-discriminator", 512, {30522, 768, 3072, 12, 512, 2, 12, 0, 0}),
+    ROW("electra-large-discriminator", "electra-large google/electra-large-discriminator", "ELECTRA large", 334092288,
+        "google/electra-large-discriminator", 512, {30522, 1024, 4096, 16, 512, 2, 24, 0, 0}),
+    ROW("albert-base-v2", "albert albert-base albert/albert-base-v2", "ALBERT base v2", 11683584,
+        "albert/albert-base-v2", 512, {30000, 768, 3072, 12, 512, 2, 12, 128, POOLER | SHARED}),
+    ROW("albert-large-v2", "albert-large albert/albert-large-v2", "ALBERT large v2", 17683968, "albert/albert-large-v2",
+        512, {30000, 1024, 4096, 16, 512, 2, 24, 128, POOLER | SHARED}),
+    ROW("albert-xlarge-v2", "albert-xlarge albert/albert-xlarge-v2", "ALBERT xlarge v2", 58724864,
+        "albert/albert-xlarge-v2", 512, {30000, 2048, 8192, 16, 512, 2, 24, 128, POOLER | SHARED}),
+    ROW("albert-xxlarge-v2", "albert-xxlarge albert/albert-xxlarge-v2", "ALBERT xxlarge v2", 222595584,
+        "albert/albert-xxlarge-v2", 512, {30000, 4096, 16384, 64, 512, 2, 12, 128, POOLER | SHARED}),
+    ROW("all-MiniLM-L6-v2", "minilm minilm-l6 sentence-transformers/all-MiniLM-L6-v2", "MiniLM, 6 layers", 22713216,
+        "sentence-transformers/all-MiniLM-L6-v2", 512, {30522, 384, 1536, 12, 512, 2, 6, 0, POOLER}),
+    ROW("all-MiniLM-L12-v2", "minilm-l12 sentence-transformers/all-MiniLM-L12-v2 microsoft/MiniLM-L12-H384-uncased",
+        "MiniLM, 12 layers", 33360000, "sentence-transformers/all-MiniLM-L12-v2", 512,
+        {30522, 384, 1536, 12, 512, 2, 12, 0, POOLER}),
+    {.name = "bert-distilled-4l-288d",
+     .aliases = "bert-4l-288d",
+     .family = "transformer",
+     .description = "BERT distilled to 4 layers of 288 (NVIDIA), with its question answering head",
+     .parameters = 12937538,
+     .source = "https://github.com/NVIDIA/DeepLearningExamples: PyTorch/LanguageModeling/BERT/distillation",
+     .sequence = 128,
+     .max_sequence = 512,
+     .build = build,
+     .dims = ZOO_DIMS(bert_dims, {30528, 288, 1152, 12, 512, 2, 4, 0, ANSWERS})},
 };
 
 const zoo_table zoo_bert = ZOO_TABLE(rows);

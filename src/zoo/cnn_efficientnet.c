@@ -1,5 +1,5 @@
-/* EfficientNet B0 to B7 (Tan 2019): one network, scaled in width, depth and resolution. Sizes are torchvision's. NVIDIA's "wide SE" squeezes to a
- * quarter of the expanded channels, not of the block's input. */
+/* EfficientNet B0 to B7 (Tan 2019): one network, scaled in width, depth and resolution. Sizes are torchvision's.
+ * NVIDIA's "wide SE" squeezes to a quarter of the expanded channels, not of the block's input. */
 #include "zoo/nn_mobile.h"
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"

@@ -1,5 +1,5 @@
-/* GPUNet (Wang 2022): networks that a search found for a latency under TensorRT on a V100. The layers are those of NVIDIA's
- * configuration files; names are the paper's, and the latency in the files' names. */
+/* GPUNet (Wang 2022): networks that a search found for a latency under TensorRT on a V100. The layers are those of
+ * NVIDIA's configuration files; names are the paper's, and the latency in the files' names. */
 #include "zoo/nn_mobile.h"
 #include "zoo/tables.h"
 
@@ -16,10 +16,9 @@ typedef struct gpunet_layer {
 typedef struct gpunet_dims {
     int stem, head;
     bool swish_stem;
-    bool distilled; /* D1, D2: a head of two layers */
-    int more_stem;  /* convolutions after the first one */
-    int n;
-    gpunet_layer layers[26];
+    bool distilled;          /* D1, D2: a head of two layers */
+    int more_stem;           /* convolutions after the first one */
+    gpunet_layer layers[24]; /* ends with a repeat of 0 */
 } gpunet_dims;
 
 static nn_val layer(nn *n, nn_val x, const gpunet_layer *l, int stride, bool exact)
@@ -54,7 +53,7 @@ static void build(nn *n, const void *dims)
         x = nn_conv_bn(n, x, "more", stem, OP_Relu);
         nn_pop(n, mark);
     }
-    for (int i = 0, at = 0; i < d->n; i++)
+    for (int i = 0, at = 0; d->layers[i].repeat; i++)
         for (int r = 0; r < d->layers[i].repeat; r++, at++) {
             size_t mark = nn_push(n, "layer%d", at);
             x = layer(n, x, &d->layers[i], r ? 1 : d->layers[i].stride, d->distilled);
@@ -75,7 +74,7 @@ static void build(nn *n, const void *dims)
 static const gpunet_dims gpunet_0 = {.stem = 32,
                                      .head = 1280,
                                      .swish_stem = true,
-                                     .n = 5,
+
                                      .layers = {{CONV, 1, 3, 1, 32, 2, false, false},
                                                 {FUSED, 5, 3, 2, 32, 2, false, false},
                                                 {FUSED, 5, 3, 2, 64, 3, false, false},
@@ -84,7 +83,7 @@ static const gpunet_dims gpunet_0 = {.stem = 32,
 static const gpunet_dims gpunet_1 = {.stem = 24,
                                      .head = 1280,
                                      .swish_stem = true,
-                                     .n = 6,
+
                                      .layers = {{CONV, 1, 3, 1, 24, 1, false, false},
                                                 {FUSED, 4, 3, 2, 64, 2, true, false},
                                                 {FUSED, 4, 3, 2, 96, 2, true, false},
@@ -94,7 +93,7 @@ static const gpunet_dims gpunet_1 = {.stem = 24,
 static const gpunet_dims gpunet_2 = {.stem = 32,
                                      .head = 1280,
                                      .swish_stem = true,
-                                     .n = 7,
+
                                      .layers = {{CONV, 1, 3, 1, 32, 3, false, false},
                                                 {FUSED, 6, 5, 2, 32, 1, true, true},
                                                 {FUSED, 3, 3, 2, 112, 3, true, false},
@@ -104,7 +103,7 @@ static const gpunet_dims gpunet_2 = {.stem = 32,
                                                 {IRB, 2, 5, 1, 832, 7, false, false}}};
 static const gpunet_dims gpunet_p0 = {.stem = 32,
                                       .head = 1984,
-                                      .n = 12,
+
                                       .layers = {{CONV, 1, 3, 1, 32, 2, false, false},
                                                  {CONV, 1, 3, 2, 64, 1, false, false},
                                                  {IRB, 8, 3, 2, 96, 1, false, false},
@@ -119,7 +118,7 @@ static const gpunet_dims gpunet_p0 = {.stem = 32,
                                                  {IRB, 5.73, 3, 2, 704, 1, false, false}}};
 static const gpunet_dims gpunet_p1 = {.stem = 32,
                                       .head = 1984,
-                                      .n = 12,
+
                                       .layers = {{CONV, 1, 3, 1, 32, 2, false, false},
                                                  {CONV, 1, 5, 2, 64, 1, false, false},
                                                  {IRB, 8, 3, 1, 64, 2, false, false},
@@ -135,7 +134,7 @@ static const gpunet_dims gpunet_p1 = {.stem = 32,
 static const gpunet_dims gpunet_d1 = {.stem = 33,
                                       .head = 1984,
                                       .distilled = true,
-                                      .n = 18,
+
                                       .layers = {{IRB, 1, 3, 1, 33, 1, false, false},
                                                  {IRB, 3, 3, 2, 44, 1, false, false},
                                                  {IRB, 4, 5, 1, 44, 1, false, false},
@@ -158,7 +157,7 @@ static const gpunet_dims gpunet_d2 = {.stem = 48,
                                       .head = 1984,
                                       .more_stem = 2,
                                       .distilled = true,
-                                      .n = 19,
+
                                       .layers = {{IRB, 1, 3, 1, 48, 1, false, false},
                                                  {IRB, 3, 3, 2, 64, 1, false, false},
                                                  {IRB, 4, 5, 1, 64, 1, false, false},

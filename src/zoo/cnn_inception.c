@@ -1,4 +1,5 @@
-/* GoogLeNet (Szegedy 2014) and Inception v3 (Szegedy 2015) as in torchvision, for inference: without the auxiliary classifiers of training. */
+/* GoogLeNet (Szegedy 2014) and Inception v3 (Szegedy 2015) as in torchvision, for inference: without the auxiliary
+ * classifiers of training; Inception v4 (Szegedy 2016) as in timm. */
 #include "zoo/tables.h"
 
 /* The three forms of convolution in the paper's figures, each with batch normalisation and ReLU. */
@@ -155,6 +156,94 @@ static void build_googlenet(nn *n, const void *dims)
     nn_output(n, nn_fc(n, x, "fc", 1000), "output");
 }
 
+/* ---- Inception v4 ---- */
+
+static nn_val v4_stem(nn *n, nn_val x)
+{
+    nn_val b[2];
+    x = square(n, square(n, x, "features.0", 32, 3, 2, 0), "features.1", 32, 3, 1, 0);
+    x = square(n, x, "features.2", 64, 3, 1, 1);
+    b[0] = nn_pool(n, x, OP_MaxPool, "features.3.pool", 3, 2, 0);
+    b[1] = square(n, x, "features.3.conv", 96, 3, 2, 0);
+    x = nn_concat(n, b, 2, 1, "features.3.concat");
+    b[0] = square(n, square(n, x, "features.4.branch0.0", 64, 1, 1, 0), "features.4.branch0.1", 96, 3, 1, 0);
+    b[1] = wide(n, square(n, x, "features.4.branch1.0", 64, 1, 1, 0), "features.4.branch1.1", 64, 7);
+    b[1] = tall(n, b[1], "features.4.branch1.2", 64, 7);
+    b[1] = square(n, b[1], "features.4.branch1.3", 96, 3, 1, 0);
+    x = nn_concat(n, b, 2, 1, "features.4.concat");
+    b[0] = square(n, x, "features.5.conv", 192, 3, 2, 0);
+    b[1] = nn_pool(n, x, OP_MaxPool, "features.5.pool", 3, 2, 0);
+    return nn_concat(n, b, 2, 1, "features.5.concat");
+}
+
+static nn_val v4_a(nn *n, nn_val x)
+{
+    nn_val b[4];
+    b[0] = square(n, x, "branch0", 96, 1, 1, 0);
+    b[1] = square(n, square(n, x, "branch1.0", 64, 1, 1, 0), "branch1.1", 96, 3, 1, 1);
+    b[2] = square(n, square(n, x, "branch2.0", 64, 1, 1, 0), "branch2.1", 96, 3, 1, 1);
+    b[2] = square(n, b[2], "branch2.2", 96, 3, 1, 1);
+    b[3] = pooled(n, x, 96);
+    return nn_concat(n, b, 4, 1, "concat");
+}
+
+static nn_val v4_b(nn *n, nn_val x)
+{
+    nn_val b[4];
+    b[0] = square(n, x, "branch0", 384, 1, 1, 0);
+    b[1] = wide(n, square(n, x, "branch1.0", 192, 1, 1, 0), "branch1.1", 224, 7);
+    b[1] = tall(n, b[1], "branch1.2", 256, 7);
+    b[2] = tall(n, square(n, x, "branch2.0", 192, 1, 1, 0), "branch2.1", 192, 7);
+    b[2] = tall(n, wide(n, b[2], "branch2.2", 224, 7), "branch2.3", 224, 7);
+    b[2] = wide(n, b[2], "branch2.4", 256, 7);
+    b[3] = pooled(n, x, 128);
+    return nn_concat(n, b, 4, 1, "concat");
+}
+
+static nn_val v4_c(nn *n, nn_val x)
+{
+    nn_val b[6], y = square(n, x, "branch1.0", 384, 1, 1, 0);
+    b[0] = square(n, x, "branch0", 256, 1, 1, 0);
+    b[1] = wide(n, y, "branch1.1a", 256, 3);
+    b[2] = tall(n, y, "branch1.1b", 256, 3);
+    y = tall(n, square(n, x, "branch2.0", 384, 1, 1, 0), "branch2.1", 448, 3);
+    y = wide(n, y, "branch2.2", 512, 3);
+    b[3] = wide(n, y, "branch2.3a", 256, 3);
+    b[4] = tall(n, y, "branch2.3b", 256, 3);
+    b[5] = pooled(n, x, 256);
+    return nn_concat(n, b, 6, 1, "concat");
+}
+
+static nn_val v4_reduce(nn *n, nn_val x, bool second)
+{
+    nn_val b[3];
+    if (second) {
+        b[0] = square(n, square(n, x, "branch0.0", 192, 1, 1, 0), "branch0.1", 192, 3, 2, 0);
+        b[1] = wide(n, square(n, x, "branch1.0", 256, 1, 1, 0), "branch1.1", 256, 7);
+        b[1] = square(n, tall(n, b[1], "branch1.2", 320, 7), "branch1.3", 320, 3, 2, 0);
+    } else {
+        b[0] = square(n, x, "branch0", 384, 3, 2, 0);
+        b[1] = square(n, square(n, x, "branch1.0", 192, 1, 1, 0), "branch1.1", 224, 3, 1, 1);
+        b[1] = square(n, b[1], "branch1.2", 256, 3, 2, 0);
+    }
+    b[2] = nn_pool(n, x, OP_MaxPool, "branch2", 3, 2, 0);
+    return nn_concat(n, b, 3, 1, "concat");
+}
+
+static void build_v4(nn *n, const void *dims)
+{
+    nn_val x = v4_stem(n, nn_image_input(n, "input", 3));
+    (void)dims;
+    for (int i = 6; i < 22; i++) { /* as timm counts them: 4 of A, 7 of B, 3 of C, a reduction between */
+        size_t mark = nn_push(n, "features.%d", i);
+        if (i == 10 || i == 18) x = v4_reduce(n, x, i == 18);
+        else x = i < 10 ? v4_a(n, x) : i < 18 ? v4_b(n, x) : v4_c(n, x);
+        nn_pop(n, mark);
+    }
+    x = nn_global_pool(n, x, "global_pool");
+    nn_output(n, nn_fc(n, x, "last_linear", 1000), "output");
+}
+
 static const zoo_entry rows[] = {
     {.name = "googlenet",
      .aliases = "inception_v1 googlenet_bn",
@@ -176,6 +265,16 @@ static const zoo_entry rows[] = {
      .image_min = 75,
      .image_step = 1,
      .build = build},
+    {.name = "inception_v4",
+     .aliases = "inceptionv4",
+     .family = "cnn",
+     .description = "Inception v4",
+     .parameters = 42679816,
+     .source = "https://github.com/huggingface/pytorch-image-models/blob/main/results/results-imagenet.csv",
+     .image_size = 299,
+     .image_min = 75,
+     .image_step = 1,
+     .build = build_v4},
 };
 
 const zoo_table zoo_inception = ZOO_TABLE(rows);

@@ -1,5 +1,5 @@
-/* EfficientDet (Tan 2019): EfficientNet, repeated pyramids in both directions with weighted sums, and separable heads that all levels
- * share but for their batch normalisations. */
+/* EfficientDet (Tan 2019): EfficientNet, repeated pyramids in both directions with weighted sums, and separable heads
+ * that all levels share but for their batch normalisations. */
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 

@@ -1,5 +1,6 @@
-/* Detectors on a feature pyramid (Lin 2016): RetinaNet (Lin 2017) as in torchvision, in MLPerf Inference and, at 320 pixels with
- * lighter heads, in TensorFlow's detection zoo; Faster R-CNN (Ren 2015) as in torchvision, Mask R-CNN (He 2017) as in maskrcnn-benchmark. */
+/* Detectors on a feature pyramid (Lin 2016): RetinaNet (Lin 2017) as in torchvision, in MLPerf Inference and, at 320
+ * pixels with lighter heads, in TensorFlow's detection zoo; Faster R-CNN (Ren 2015) as in torchvision, Mask R-CNN (He
+ * 2017) as in maskrcnn-benchmark. */
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 
@@ -83,8 +84,8 @@ typedef struct rcnn_dims {
     bool masks;
 } rcnn_dims;
 
-/* One convolution over all levels gives objectness and shifts of 3 anchors a place; the best 1000 of each level are suppressed to
- * 1000 in all: [batch, 1000, 4]. */
+/* One convolution over all levels gives objectness and shifts of 3 anchors a place; the best 1000 of each level are
+ * suppressed to 1000 in all: [batch, 1000, 4]. */
 static nn_val proposals(nn *n, const nn_val *maps)
 {
     nn_val boxes[LEVELS], scores[LEVELS];

@@ -1,5 +1,5 @@
-/* SSD (Liu 2015) on ResNets: SSD300 as NVIDIA trains it, SSD at 1200 pixels of MLPerf Inference, SSD at 320 pixels on a feature
- * pyramid as in TensorFlow's detection zoo. */
+/* SSD (Liu 2015): SSD300 on ResNet-50 as NVIDIA trains it and on VGG-16 as in torchvision, and SSD-ResNet-34 of MLPerf
+ * Inference at 1200 pixels. */
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 

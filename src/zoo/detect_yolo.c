@@ -1,5 +1,5 @@
-/* YOLOv5 (v6 and later of ultralytics/yolov5) and YOLOv8 (ultralytics/ultralytics): one table of layers, scaled in width and depth. They end in
- * boxes and scores of all places, before non-maximum suppression. */
+/* YOLOv5 (v6 and later of ultralytics/yolov5) and YOLOv8 (ultralytics/ultralytics): one table of layers, scaled in
+ * width and depth. They end in boxes and scores of all places, before non-maximum suppression. */
 #include "zoo/nn_mobile.h"
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"

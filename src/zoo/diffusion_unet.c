@@ -1,4 +1,5 @@
-/* The U-Net of Stable Diffusion 1.x (Rombach 2021) and XL (Podell 2023), one denoising step, as in diffusers' UNet2DConditionModel. */
+/* The U-Net of Stable Diffusion 1.x (Rombach 2021) and XL (Podell 2023), one denoising step, as in diffusers'
+ * UNet2DConditionModel. */
 #include "zoo/nn_diffusion.h"
 #include "zoo/tables.h"
 

@@ -1,5 +1,5 @@
-/* Stable Diffusion XL (Podell 2023) as a whole and in parts: two CLIP text encoders (Radford 2021), the U-Net in a loop over the steps, with
- * classifier-free guidance, and the decoder of the autoencoder. */
+/* Stable Diffusion XL (Podell 2023) as a whole and in parts: two CLIP text encoders (Radford 2021), the U-Net in a
+ * loop over the steps, with classifier-free guidance, and the decoder of the autoencoder. */
 #include "zoo/nn_diffusion.h"
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"

@@ -1,5 +1,6 @@
-/* MoFlow (Zang 2020) as in NVIDIA's DeepLearningExamples for ZINC: molecules from noise. The bonds come out of ten couplings of convolutions on the
- * adjacency matrices, folded to 2 x 2; the atoms out of 38 couplings of graph convolutions on those. */
+/* MoFlow (Zang 2020) as in NVIDIA's DeepLearningExamples for ZINC: molecules from noise. The bonds come out of ten
+ * couplings of convolutions on the adjacency matrices, folded to 2 x 2; the atoms out of 38 couplings of graph
+ * convolutions on those. */
 #include "zoo/tables.h"
 
 enum { ATOMS = 40, KINDS = 10, BONDS = 4, FOLD = 20, SIDE = ATOMS / FOLD, BOND_FLOWS = 10, ATOM_FLOWS = 38 };
@@ -66,7 +67,8 @@ static nn_val norm_relu(nn *n, nn_val x, const char *bn, const char *act)
     return x;
 }
 
-/* Every atom hears from its neighbours through each kind of bond: one product of [atoms, bonds x atoms] and [bonds x atoms, features]. */
+/* Every atom hears from its neighbours through each kind of bond: one product of [atoms, bonds x atoms] and [bonds x
+ * atoms, features]. */
 static nn_val graph_conv(nn *n, nn_val adjacency, nn_val x)
 {
     nn_val own = nn_linear(n, x, "graph_linear_self", GRAPH, true);

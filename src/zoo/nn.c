@@ -67,10 +67,12 @@ void nn_output(nn *n, nn_val x, const char *name)
 
 uint32_t nn_weight(nn *n, const char *layer, const char *suffix, int rank, const int64_t *dims)
 {
+    nn_shared *s = n->shared;
     if (n->failed) return NO_TENSOR;
+    if (s && s->again) return must(n, s->at < s->n) ? s->t[s->at++] : NO_TENSOR;
     str name = name_of(n, layer, suffix);
     uint32_t t = n->failed ? NO_TENSOR : graph_add_weight(n->g, name, n->weights, rank, dims);
-    must(n, t != NO_TENSOR);
+    if (must(n, t != NO_TENSOR) && s && must(n, s->n < sizeof s->t / sizeof *s->t)) s->t[s->n++] = t;
     return t;
 }
 

@@ -7,6 +7,12 @@
 
 #include "zoo/zoo.h"
 
+/* Weights that several layers share: taken down in the first of them, given out again in the others. */
+typedef struct nn_shared {
+    uint32_t t[64], n, at;
+    bool again;
+} nn_shared;
+
 typedef struct nn {
     graph *g;
     const zoo_entry *entry;
@@ -16,6 +22,7 @@ typedef struct nn {
     bool failed;
     uint32_t region;    /* where operators go: 0 is the model, others are bodies of loops */
     uint32_t zero, six; /* limits of ReLU6, shared by the whole model */
+    nn_shared *shared;  /* NULL: every weight is its layer's own */
     char scope[160];
     size_t scope_len;
 } nn;

@@ -1,4 +1,5 @@
-/* What detection, segmentation and volumes share: trunks, layers in three dimensions, heads that run on several maps. */
+/* What detection, segmentation and volumes share: trunks, layers in three dimensions, heads that run on
+ * several maps. */
 #ifndef ZOO_NN_VISION_H
 #define ZOO_NN_VISION_H
 
@@ -53,8 +54,8 @@ nn_val nn_boxes_view(nn *n, nn_val x, const char *layer, int64_t each);
 void nn_output_detections(nn *n, nn_val boxes, nn_val scores, int64_t most);
 /* The same as a layer: [batch, most, 4]. */
 nn_val nn_suppress(nn *n, nn_val boxes, nn_val scores, const char *layer, int64_t most);
-/* Maps of falling size to `width` channels each, from the smallest down (Lin 2016): maps[i] is replaced. `smooth_top`: the smallest one
- * too ends in a 3x3 convolution. */
+/* Maps of falling size to `width` channels each, from the smallest down (Lin 2016): maps[i] is replaced. `smooth_top`:
+ * the smallest one too ends in a 3x3 convolution. */
 void nn_feature_pyramid(nn *n, nn_val *maps, int count, int64_t width, bool smooth_top);
 
 #endif

@@ -1,5 +1,5 @@
-/* Segmentation on dilated ResNets, as in torchvision: DeepLabV3 (Chen 2017) and FCN (Long 2014), both with their auxiliary head, which torchvision's
- * trained models run at inference too. */
+/* Segmentation on dilated ResNets, as in torchvision: DeepLabV3 (Chen 2017) and FCN (Long 2014), both with their
+ * auxiliary head, which torchvision's trained models run at inference too. */
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 

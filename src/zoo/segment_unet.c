@@ -1,9 +1,9 @@
-/* U-Nets (Ronneberger 2015) of the benchmarks: nnU-Net in two and three dimensions (Isensee 2018) as NVIDIA and MLPerf run it, the tiny U-Net
- * for industrial inspection, and V-Net (Milletari 2016) on small volumes. */
+/* U-Nets (Ronneberger 2015) of the benchmarks: nnU-Net in two and three dimensions (Isensee 2018) as NVIDIA and MLPerf
+ * run it, the tiny U-Net for industrial inspection, and V-Net (Milletari 2016) on small volumes. */
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 
-/* ---- nnU-Net: two convolutions a level, each with instance normalisation and leaky ReLU; levels by strided convolutions ---- */
+/* ---- nnU-Net: two convolutions a level, each with instance normalisation and leaky ReLU ---- */
 
 typedef struct nnunet_dims {
     int spatial; /* 2 or 3 */

@@ -1,5 +1,6 @@
-/* Swin Transformer (Liu 2021) and its second version (Liu 2021b), as in torchvision: attention in windows, shifted in every second layer. In
- * version 2 it compares directions only, learns its bias as a function of the distance, and normalises after. */
+/* Swin Transformer (Liu 2021) and its second version (Liu 2021b), as in torchvision: attention in windows, shifted in
+ * every second layer. In version 2 it compares directions only, learns its bias as a function of the distance, and
+ * normalises after. */
 #include "zoo/tables.h"
 
 typedef struct swin_dims {

@@ -5,7 +5,9 @@ static const zoo_table *const tables[] = {
     &zoo_resnet, &zoo_mobile, &zoo_shufflenet, &zoo_efficientnet, &zoo_efficientnet_v2, &zoo_convnext, &zoo_regnet,
     &zoo_classic, &zoo_inception, &zoo_gpunet, &zoo_vit, &zoo_swin,
     /* text */
-    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_rnn,
+    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_decoders, &zoo_seq2seq, &zoo_relative, &zoo_rnn, &zoo_gnmt,
+    /* speech, recommendation, forecasting */
+    &zoo_speech, &zoo_tts, &zoo_recommender, &zoo_tft,
     /* detection, segmentation, pictures from text */
     &zoo_vision_tasks, &zoo_detect_ssd, &zoo_detect_fpn, &zoo_detect_efficientdet, &zoo_detect_yolo, &zoo_segment_unet,
     &zoo_segment_dilated, &zoo_diffusion, &zoo_diffusion_xl, &zoo_moflow};

@@ -457,6 +457,23 @@ static void empty_kernels_cost_a_launch(void **state)
     assert_true(seconds(&a100, longer) > 1.8 * seconds(&a100, r));
 }
 
+/* A large batch: every step's product, and then its gates and states, which no L2 holds. */
+static void recurrent_steps_pass_their_states_on(void **state)
+{
+    (void)state;
+    enum { BATCH = 4096, HIDDEN = 1024, STEPS = 100 };
+    kernel r = {.kind = KERNEL_RECURRENT, .math = PREC_FP16, .weight_bytes = 2.0 * 4 * HIDDEN * 2 * HIDDEN};
+    r.shape.recurrent = (recurrent_shape){STEPS, BATCH, HIDDEN, HIDDEN, 4, 1};
+    r.read_bytes = r.write_bytes = 2.0 * STEPS * BATCH * HIDDEN;
+    double products = 2 * 2.0 * STEPS * BATCH * 4 * HIDDEN * HIDDEN / 312e12;
+    double passed = 2.0 * STEPS * BATCH * HIDDEN * (3 * 4 + 4) / 2e12;
+    assert_true(seconds(&a100, r) > products + passed);
+    assert_true(seconds(&a100, r) < 3 * (products + passed));
+    kernel more = r;
+    more.shape.recurrent.batch *= 1.5;
+    NOT_FASTER(seconds(&a100, more), seconds(&a100, r));
+}
+
 static void constants_are_checked(void **state)
 {
     (void)state;
@@ -490,6 +507,7 @@ int main(void)
         cmocka_unit_test(missing_units_fall_back),
         cmocka_unit_test(bare_specification_is_sane),
         cmocka_unit_test(empty_kernels_cost_a_launch),
+        cmocka_unit_test(recurrent_steps_pass_their_states_on),
         cmocka_unit_test(constants_are_checked),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -155,7 +155,7 @@ static void test_serving_runtimes_run_more_than_the_kernel(void **state)
 
 /* ---- the profile's fields ---- */
 
-enum { FASTER = -1, NO_EFFECT = 0 };
+enum { FASTER = -1, NO_EFFECT = 0, SLOWER = 1 };
 
 /* What a larger value of one field does, on a GPU that is otherwise the same. `rest` comes before it in the file. */
 typedef struct field_case {
@@ -225,6 +225,9 @@ static const field_case fields[] = {
     {F "memory_efficiency", "0.4", "0.9", NO_EFFECT, LAW},
     {F "tensor_core_utilization", "0.3", "0.9", FASTER, "vgg16", "fp16", false, ""},
     {F "architecture_multiplier", "0.5", "1.5", FASTER, CNN},
+    {F "interval", "0.1", "0.4", NO_EFFECT, CNN},
+    {PROFILE "calibration.runtimes", "'pytorch'", "'tensorrt'", NO_EFFECT, CNN},
+    {PROFILE "calibration.host_factor", "1", "20", SLOWER, CNN},
     {PROFILE "precision.fp16_multiplier", "1", "4", FASTER, "vgg16", "fp16", false, ""},
     {PROFILE "precision.int8_multiplier", "1", "8", FASTER, "vgg16", "int8", false, ""},
     {PROFILE "precision.int4_multiplier", "1", "16", NO_EFFECT, CNN},
@@ -236,11 +239,12 @@ static pg_prediction with_field(const field_case *f, const char *value)
     const char *gpu = strstr(f->field, ".mine.") ? "mine" : "rtx4090";
     snprintf(toml, sizeof toml, "%s = %s\n%s", f->field, value, f->rest);
     pg_catalog *c = catalog_with(toml);
-    pg_prediction p = predict_on(c, gpu, f->model,
-                                 &(pg_request){.batch = 8,
-                                               .precision = f->precision,
-                                               .device_time = !strstr(f->field, "capability"),
-                                               .real_hardware = f->real_hardware});
+    pg_prediction p = predict_on(
+        c, gpu, f->model,
+        &(pg_request){.batch = 8,
+                      .precision = f->precision,
+                      .device_time = !strstr(f->field, "capability") && !strstr(f->field, "host"),
+                      .real_hardware = f->real_hardware});
     pg_catalog_free(c);
     assert_true(p.fits);
     return p;
@@ -358,6 +362,57 @@ static void test_fast_mode_is_a_bound(void **state)
                         fail_msg("%s %s on %s at %d: roofline %g ms, full model %g", models[m], r.precision, boards[g],
                                  (int)batch, bound, full);
                 }
+}
+
+/* PyTorch fuses attention from 2.0 on; a version that is no version is the newest. */
+static void test_attention_follows_the_version(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"vit_b_16", "bert-base-uncased"};
+    for (size_t i = 0; i < 2; i++) {
+        pg_request r = {.batch = 64, .precision = "fp16", .autocast = true};
+        double newest = predict_on(gpus, "rtx3090", names[i], &r).latency_ms;
+        r.runtime_version = "1.13";
+        double old = predict_on(gpus, "rtx3090", names[i], &r).latency_ms;
+        if (old < newest * 1.05) fail_msg("%s: %g ms under 1.13, newest %g", names[i], old, newest);
+        static const char *const same[] = {"2.0", "2.9.1", "2.10.0", "nightly", ""};
+        for (size_t k = 0; k < 5; k++) {
+            r.runtime_version = same[k];
+            double same_ms = predict_on(gpus, "rtx3090", names[i], &r).latency_ms;
+            if (same_ms != newest) fail_msg("%s %s: %g, newest %g", names[i], same[k], same_ms, newest);
+        }
+    }
+}
+
+static void test_layouts_of_convolutions(void **state)
+{
+    (void)state;
+    /* turning NCHW data for the tensor cores and back is time that nothing hides */
+    pg_request r = {.batch = 256, .precision = "fp16", .autocast = true}, last = r;
+    last.layout = PG_LAYOUT_NHWC;
+    double nchw = predict_on(gpus, "rtx4090", "resnet50", &r).latency_ms;
+    double nhwc = predict_on(gpus, "rtx4090", "resnet50", &last).latency_ms;
+    assert_true(nchw > 1.08 * nhwc && nchw < 1.6 * nhwc);
+}
+
+static void test_half_norms_are_faster(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m;
+    double ms[2];
+    if (pg_model_open(&m, "convnext_tiny", NULL, &e)) fail_msg("%s", e.text);
+    for (int half = 0; half < 2; half++) {
+        pg_plan *plan;
+        pg_prediction p;
+        pg_request r = {.batch = 64, .precision = "fp16", .autocast = true, .half_norms = half};
+        assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+        assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "rtx3090", &e), &p, &e), PG_E_OK);
+        ms[half] = p.latency_ms;
+        pg_plan_free(plan);
+    }
+    pg_model_free(m);
+    assert_true(ms[1] < ms[0] * 0.99);
 }
 
 static void test_real_hardware_is_not_faster(void **state)
@@ -680,6 +735,9 @@ int main(void)
         cmocka_unit_test(test_more_is_never_slower),
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_fast_mode_is_a_bound),
+        cmocka_unit_test(test_attention_follows_the_version),
+        cmocka_unit_test(test_layouts_of_convolutions),
+        cmocka_unit_test(test_half_norms_are_faster),
         cmocka_unit_test(test_real_hardware_is_not_faster),
         cmocka_unit_test(test_power_is_within_limits),
         cmocka_unit_test(test_lower_power_limit_is_never_faster),

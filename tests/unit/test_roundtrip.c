@@ -46,7 +46,11 @@ static void same_tensors(const char *name, const pg_tensor *a, size_t n_a, const
         assert_string_equal(a[i].name, b[i].name);
         assert_string_equal(a[i].dtype, b[i].dtype);
         assert_int_equal(a[i].rank, b[i].rank);
-        for (int k = 0; k < a[i].rank; k++) assert_string_equal(a[i].dims[k].text, b[i].dims[k].text);
+        for (int k = 0; k < a[i].rank; k++) { /* NULL: not a simple form of the sizes given */
+            const char *x = a[i].dims[k].text, *y = b[i].dims[k].text;
+            if (!x != !y || (x && strcmp(x, y) != 0))
+                fail_msg("%s: %s: dim %d is %s, was %s", name, a[i].name, k, y ? y : "?", x ? x : "?");
+        }
     }
 }
 
@@ -114,11 +118,25 @@ static void weights_of_full_size(void **state)
     }
 }
 
+/* The writer knows no loops, and ONNX no dims that are more than a name. */
+static bool can_be_written(const char *name)
+{
+    pg_model *m = open_model(name);
+    const pg_model_info *info = pg_model_describe(m);
+    bool can = true;
+    for (size_t i = 0; i < info->operator_count_count; i++) can &= strcmp(info->operator_counts[i].name, "Loop") != 0;
+    for (size_t i = 0; i < info->input_count; i++)
+        for (int k = 0; k < info->inputs[i].rank; k++) can &= !strpbrk(info->inputs[i].dims[k].text, "*+");
+    pg_model_free(m);
+    return can;
+}
+
 static void every_builtin_model(void **state)
 {
     (void)state;
     pg_builtin b;
     for (size_t i = 0; pg_builtin_at(i, &b); i++) {
+        if (!can_be_written(b.name)) continue;
         write_model(b.name, &(onnx_write_options){.no_weights = true});
         same_model(b.name);
     }

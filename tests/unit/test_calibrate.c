@@ -1,0 +1,299 @@
+/* Calibration: a GPU that is slower than its specification says is found so, from few rows; rows that can't be right are named; the written
+ * profile predicts exactly as the calibrated GPU did. The measurements are predictions times known factors. */
+#define _POSIX_C_SOURCE 200809L
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/calibrate.h"
+#include "support/heap.h"
+
+static test_heap heap = {.fail_at = -1};
+
+static const char *const models[] = {"resnet50", "vgg16",        "mobilenet_v2",  "densenet121",
+                                     "alexnet",  "inception_v3", "convnext_tiny", "squeezenet1_0"};
+enum { MODELS = sizeof models / sizeof models[0] };
+
+/* One run: rows in, the result and what it needs to live. */
+typedef struct run {
+    buffer text;
+    size_t count;
+    bench_rows rows;
+    pg_catalog *catalog;
+    bench *b;
+    bench_point *points;
+    size_t point_count;
+    arena a;
+    calibration c;
+    pg_error e;
+} run;
+
+static pg_catalog *plain; /* what is built in */
+
+static double predict(pg_catalog *catalog, const char *gpu, const char *model, int64_t batch, const char **basis)
+{
+    pg_model *m;
+    pg_plan *plan;
+    pg_prediction p;
+    assert_int_equal(pg_model_open(&m, model, NULL, NULL), PG_E_OK);
+    assert_int_equal(pg_plan_open(&plan, m, catalog, &(pg_request){.batch = batch}, NULL), PG_E_OK);
+    assert_int_equal(pg_plan_predict(plan, pg_catalog_find(catalog, gpu, NULL), &p, NULL), PG_E_OK);
+    if (basis) *basis = p.basis;
+    pg_plan_free(plan);
+    pg_model_free(m);
+    return p.latency_ms;
+}
+
+static void start(run *r)
+{
+    memset(r, 0, sizeof *r);
+    r->e = (pg_error)PG_ERROR_INIT;
+    allocator alloc = {heap_resize, &heap};
+    buffer_init(&r->text, alloc);
+    bench_rows_init(&r->rows, alloc);
+    arena_init(&r->a, alloc, 0);
+    assert_int_equal(pg_catalog_open(&r->catalog, &(pg_catalog_options){.no_user_files = true}, NULL), PG_E_OK);
+}
+
+static void add(run *r, const char *gpu, const char *model, int64_t batch, double ms)
+{
+    buffer_format(
+        &r->text,
+        "%s{\"model\": \"%s\", \"gpu\": \"%s\", \"batch\": %lld, \"metric\": \"latency_ms\", \"value\": %.9g, "
+        "\"date\": \"2026-0%d-01\"}",
+        r->count ? "," : "{\"version\": 1, \"benchmarks\": [", model, gpu, (long long)batch, ms,
+        (int)(r->count % 9) + 1);
+    r->count++;
+}
+
+/* `count` rows of different models, `factor` times what is predicted. */
+static void add_scaled(run *r, const char *gpu, size_t count, double factor)
+{
+    for (size_t i = 0; i < count; i++) {
+        int64_t batch = (int64_t)64 << i / MODELS;
+        add(r, gpu, models[i % MODELS], batch, predict(plain, gpu, models[i % MODELS], batch, NULL) * factor);
+    }
+}
+
+static pg_code fit(run *r, const char *gpu)
+{
+    buffer_text(&r->text, "]}");
+    pg_error e = PG_ERROR_INIT;
+    if (bench_parse(&r->rows, r->text.ptr, r->text.len, "f.json", "", &e)) fail_msg("%s %s", e.path, e.text);
+    if (bench_open(&r->b, &r->rows, r->catalog, &(bench_options){.keep = true}, &e)) fail_msg("%s", e.text);
+    r->points = bench_points(r->b, &r->point_count);
+    return calibrate(&r->c, r->points, r->point_count, pg_catalog_find(r->catalog, gpu, NULL), &r->a, &r->e);
+}
+
+static void stop(run *r)
+{
+    bench_free(r->b);
+    bench_rows_free(&r->rows);
+    pg_catalog_free(r->catalog);
+    arena_free(&r->a);
+    buffer_free(&r->text);
+    assert_int_equal(heap.live, 0);
+}
+
+static void test_five_rows_help(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    add_scaled(&r, "h100", 5, 1.25);
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    assert_int_equal(r.c.used, 5);
+    assert_true(r.c.better && fabs(r.c.before.mape - 0.2) < 1e-6);
+    assert_true(r.c.after.mape < 0.15);
+    assert_true(r.c.families[0].architecture_multiplier < 1 && r.c.families[0].rows == 5);
+    stop(&r);
+}
+
+static void test_more_rows_help_more(void **state)
+{
+    (void)state;
+    double before = 1;
+    for (size_t n = 4; n <= 16; n *= 2) {
+        run r;
+        start(&r);
+        add_scaled(&r, "a10", n, 1.2);
+        assert_int_equal(fit(&r, "a10"), PG_E_OK);
+        assert_true(r.c.after.mape <= before + 1e-3);
+        before = r.c.after.mape;
+        stop(&r);
+    }
+    assert_true(before < 0.1);
+}
+
+/* Rows that are as predicted leave the profile where it was. */
+static void test_nothing_to_learn(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    add_scaled(&r, "h100", 8, 1);
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    assert_true(fabs(r.c.families[0].architecture_multiplier - 1) < 0.01);
+    assert_false(r.c.better);
+    stop(&r);
+}
+
+static const char *left_out(const run *r, const char *model)
+{
+    for (size_t i = 0; i < r->c.count; i++)
+        if (r->c.rows[i].left_out && !strcmp(r->c.rows[i].point->row->model, model)) return r->c.rows[i].left_out;
+    return NULL;
+}
+
+static void test_names_what_cannot_be(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    add_scaled(&r, "h100", 12, 1.1);
+    add(&r, "h100", "vgg11", 64, 0.01);                                                /* faster than the peaks */
+    add(&r, "h100", "vgg13", 64, predict(plain, "h100", "vgg13", 64, NULL) * 1e3);     /* microseconds */
+    add(&r, "h100", "resnet18", 64, predict(plain, "h100", "resnet18", 64, NULL) * 3); /* something else ran */
+    add(&r, "t4", "resnet18", 64, 10);                                                 /* another GPU */
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    assert_int_equal(r.c.used, 12);
+    assert_int_equal(r.c.other_gpus, 1);
+    assert_non_null(strstr(left_out(&r, "vgg11"), "peak rates"));
+    assert_non_null(strstr(left_out(&r, "vgg13"), "unit"));
+    assert_non_null(strstr(left_out(&r, "resnet18"), "slower"));
+    assert_true(r.c.warning_count > 0);
+    stop(&r);
+}
+
+static void test_too_few(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    add_scaled(&r, "h100", 2, 1.2);
+    assert_int_equal(fit(&r, "h100"), PG_E_CHECK);
+    assert_non_null(strstr(r.e.text, "too few"));
+    stop(&r);
+}
+
+static void test_too_alike(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    for (int64_t b = 32; b <= 512; b *= 2)
+        add(&r, "h100", "resnet50", b, predict(plain, "h100", "resnet50", b, NULL) * 1.3);
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    assert_string_equal(r.c.split, "row");
+    assert_non_null(strstr(r.c.warnings[0], "alike"));
+    /* one model tells less than many */
+    assert_true(r.c.families[0].architecture_multiplier > 0.8);
+    stop(&r);
+}
+
+static void test_host(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    for (size_t i = 0; i < MODELS; i++) add(&r, "h100", models[i], 1, predict(plain, "h100", models[i], 1, NULL) * 1.6);
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    assert_true(r.c.host_rows >= 3 && r.c.host_factor > 1.2);
+    assert_true(r.c.after.mape < r.c.before.mape / 2);
+    stop(&r);
+}
+
+static void test_file_predicts_the_same(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/phantom-calibrate-XXXXXX";
+    const char *files[] = {"mine.json\n[profiles.t4]"};
+    buffer text;
+    run r;
+    start(&r);
+    add_scaled(&r, "rtx4090", 8, 1.17);
+    for (size_t i = 0; i < 4; i++)
+        add(&r, "rtx4090", models[i], 1, predict(plain, "rtx4090", models[i], 1, NULL) * 1.4);
+    assert_int_equal(fit(&r, "rtx4090"), PG_E_OK);
+    buffer_init(&text, (allocator){heap_resize, &heap});
+    calibrate_toml(&text, &r.c, files, 1);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && close(fd) == 0);
+    pg_catalog *from_file;
+    pg_error e = PG_ERROR_INIT;
+    if (pg_catalog_open(&from_file, &(pg_catalog_options){.hardware_profiles = path, .no_user_files = true}, &e))
+        fail_msg("%u: %s %s\n%s", e.line, e.path, e.text, text.ptr);
+    for (size_t i = 0; i < MODELS; i++)
+        for (int64_t batch = 1; batch <= 64; batch *= 64) {
+            const char *basis;
+            double own = predict(r.catalog, "rtx4090", models[i], batch, NULL),
+                   read = predict(from_file, "rtx4090", models[i], batch, &basis);
+            if (fabs(own / read - 1) > 1e-12)
+                fail_msg("%s at %d: %.17g, from the file %.17g\n%s", models[i], (int)batch, own, read, text.ptr);
+            assert_string_equal(basis, "calibrated");
+        }
+    assert_non_null(strstr(text.ptr, "2026-01-01 to 2026-09-01"));
+    unlink(path);
+    pg_catalog_free(from_file);
+    buffer_free(&text);
+    stop(&r);
+}
+
+static void test_same_rows_same_profile(void **state)
+{
+    (void)state;
+    char *text[2];
+    for (int k = 0; k < 2; k++) {
+        buffer b;
+        run r;
+        start(&r);
+        add_scaled(&r, "l4", 8, 1.17);
+        assert_int_equal(fit(&r, "l4"), PG_E_OK);
+        buffer_init(&b, (allocator){heap_resize, &heap});
+        calibrate_toml(&b, &r.c, NULL, 0);
+        text[k] = strdup(b.ptr);
+        buffer_free(&b);
+        stop(&r);
+    }
+    assert_string_equal(text[0], text[1]);
+    free(text[0]);
+    free(text[1]);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return pg_catalog_open(&plain, &(pg_catalog_options){.no_user_files = true}, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pg_catalog_free(plain);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_five_rows_help),
+        cmocka_unit_test(test_more_rows_help_more),
+        cmocka_unit_test(test_nothing_to_learn),
+        cmocka_unit_test(test_names_what_cannot_be),
+        cmocka_unit_test(test_too_few),
+        cmocka_unit_test(test_too_alike),
+        cmocka_unit_test(test_host),
+        cmocka_unit_test(test_file_predicts_the_same),
+        cmocka_unit_test(test_same_rows_same_profile),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
