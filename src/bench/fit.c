@@ -13,12 +13,23 @@ static const struct {
     {                                                     \
 #name, offsetof(runtime_profile, name), low, high \
     }
-    FIELD(host_us, 0.5, 80),        FIELD(host_view_us, 0, 20),       FIELD(host_step_us, 0, 500),
-    FIELD(conv_speed, 0.3, 2.5),    FIELD(depthwise_speed, 0.3, 8),   FIELD(gemm_speed, 0.3, 2.5),
-    FIELD(attention_speed, 0.3, 4), FIELD(pointwise_speed, 0.3, 1.3), FIELD(lone_unary_us, 0, 200),
-    FIELD(lone_binary_us, 0, 200),  FIELD(lone_softmax_us, 0, 200),   FIELD(lone_norm_us, 0, 200),
-    FIELD(lone_gemm_us, 0, 200),    FIELD(lone_bmm_us, 0, 200),       FIELD(lone_conv_us, 0, 200),
-    FIELD(lone_first, 0, 1),         FIELD(train_pointwise_speed, 0.3, 1.3),
+    FIELD(host_us, 0.5, 80),
+    FIELD(host_view_us, 0, 20),
+    FIELD(host_step_us, 0, 500),
+    FIELD(conv_speed, 0.3, 2.5),
+    FIELD(depthwise_speed, 0.3, 8),
+    FIELD(gemm_speed, 0.3, 2.5),
+    FIELD(attention_speed, 0.3, 4),
+    FIELD(pointwise_speed, 0.3, 1.3),
+    FIELD(lone_unary_us, 0, 200),
+    FIELD(lone_binary_us, 0, 200),
+    FIELD(lone_softmax_us, 0, 200),
+    FIELD(lone_norm_us, 0, 200),
+    FIELD(lone_gemm_us, 0, 200),
+    FIELD(lone_bmm_us, 0, 200),
+    FIELD(lone_conv_us, 0, 200),
+    FIELD(lone_first, 0, 1),
+    FIELD(train_pointwise_speed, 0.3, 1.3),
 #undef FIELD
 };
 

@@ -124,8 +124,8 @@ static void try_attention(lines *ls, line *softmax, int which)
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    lines_lead(end, OP_ScaledDotProductAttention,
-               (uint16_t)(UNIT_K_TRANSPOSED | (turned ? UNIT_V_TRANSPOSED : 0)), out);
+    lines_lead(end, OP_ScaledDotProductAttention, (uint16_t)(UNIT_K_TRANSPOSED | (turned ? UNIT_V_TRANSPOSED : 0)),
+               out);
     end->in[0] = q;
     end->in[1] = k;
     end->in[2] = v;
@@ -138,8 +138,8 @@ static bool has_windows(lines *ls)
     for (uint32_t i = 0; i < ls->n; i++) {
         found f = {.n = 0, .bias = NO_TENSOR};
         line *l = &ls->l[i];
-        if (!l->skip && !l->leader && l->kind == OP_Softmax && is_last_axis(ls, l) && scores_of(ls, &f, line_in(ls, l, 0)) &&
-            f.windows && f.biases == 2)
+        if (!l->skip && !l->leader && l->kind == OP_Softmax && is_last_axis(ls, l) &&
+            scores_of(ls, &f, line_in(ls, l, 0)) && f.windows && f.biases == 2)
             return true;
     }
     return false;

@@ -64,7 +64,8 @@ static double result_width(const planner *p, const unit *u)
 static void keep_layout(planner *p, uint32_t out)
 {
     uint32_t first = plan_in(p, 0);
-    if (first != NO_TENSOR && p->rt->strided_views && plan_shape(p, out)->rank == 4 && view_is_channels_last(p, first)) {
+    if (first != NO_TENSOR && p->rt->strided_views && plan_shape(p, out)->rank == 4 &&
+        view_is_channels_last(p, first)) {
         view_set_channels_last(p, out);
         return;
     }
@@ -349,7 +350,8 @@ void lower_gather(planner *p)
     double n = elements(p, out), width = p->v[x].width;
     double rows = elements(p, plan_in(p, 1));
     bool scatter = op_work_class((op_kind)p->u->kind) == WORK_SCATTER;
-    if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] && p->rt->strided_views) { /* x[a:b] = y as exported */
+    if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] &&
+        p->rt->strided_views) { /* x[a:b] = y as exported */
         view_same(p, x, out);
         kernel k = plan_kernel_rows(p, KERNEL_COPY, elements(p, plan_in(p, 2)), 1, 0);
         plan_read(p, &k, plan_in(p, 2));

@@ -358,7 +358,8 @@ static void fill_cache(planner *p, const attention_shape *s, double born)
 }
 
 /* One of the steps of attention that is not fused: reads `in` and writes `written` bytes. */
-static void attention_step(planner *p, kernel_kind kind, double rows, double cols, double flops, double in, double written)
+static void attention_step(planner *p, kernel_kind kind, double rows, double cols, double flops, double in,
+                           double written)
 {
     kernel k = plan_kernel_rows(p, kind, rows, cols, flops);
     plan_read_bytes(p, &k, in, p->clock);
@@ -397,7 +398,8 @@ static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t
     bool eager = !p->rt->fuse_pointwise; /* a compiler does what is pointwise inside the kernels around it */
     for (uint32_t i = 0; wide && i < 3; i++) plan_cast(p, plan_in(p, i), 4);
     if (eager || wide) attention_step(p, KERNEL_ELEMENTWISE, q, 1, q, q * w, q * w);
-    if (!own && (eager || wide)) attention_step(p, KERNEL_ELEMENTWISE, k, 1, k, k * w, k * w); /* half of the scale each */
+    if (!own && (eager || wide))
+        attention_step(p, KERNEL_ELEMENTWISE, k, 1, k, k * w, k * w); /* half of the scale each */
     attention_product(p, math, (gemm_shape){s->q_len, s->kv_len, s->head_dim, s->batch * s->heads}, (q + k) * w, n * w);
     if (s->bias && eager) attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, 2 * n * w, n * w);
     attention_step(p, KERNEL_SOFTMAX, rows, s->kv_len, n * op_flops_per_element(OP_Softmax), n * w, n * soft);

@@ -29,7 +29,7 @@ typedef struct plan_options {
                     channels-last weight gradients take a slow kernel */
     plan_optimizer optimizer;
     bool half_norms; /* autocast: normalisations of images stay in half, as pytorch-image-models' fast norm has it */
-    double version; /* of the runtime, as in runtime_profile; 0: the newest */
+    double version;  /* of the runtime, as in runtime_profile; 0: the newest */
 } plan_options;
 
 /* One launch in execution order. */
