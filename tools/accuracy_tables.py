@@ -35,6 +35,43 @@ SECTIONS = {
 }
 
 
+def output(*command):
+    r = subprocess.run(command, capture_output=True, text=True)
+    if r.returncode: sys.exit(f'{" ".join(command)}: {r.stderr}')
+    return '\n'.join(l for l in r.stdout.split('\n') if l.startswith('|'))
+
+
+def pair_files():
+    pairs, host = f'{work.name}/pairs.json', f'{work.name}/host.json'
+    if not os.path.exists(host):
+        output(sys.executable, HERE + '/tools/pair_benchmarks.py', DATA + '/data/bench/timm.csv.gz', models(), pairs)
+        output(sys.executable, HERE + '/tools/host_benchmarks.py', DATA + '/data/bench/deeplearningexamples.csv.gz', host)
+    return pairs, host
+
+
+def fit_transfer(*args):
+    build = os.path.dirname(os.path.abspath(PROGRAM))
+    subprocess.run(['ninja', '-C', build, 'fit_transfer'], check=True, stdout=subprocess.DEVNULL)
+    return output(build + '/fit_transfer', *args)
+
+
+def measured(): return fit_transfer(*pair_files())
+
+
+def measured_strange():
+    tables = [fit_transfer('--leave', gpu, *pair_files()).split('\n') for gpu in ('rtx3090', 'rtx4090', 'rtx5090', 't4')]
+    rows = [l.replace('**all**', f'**all with {g}**') for g, t in zip(('RTX 3090', 'RTX 4090', 'RTX 5090', 'T4'), tables) for l in t[2:] if 'same' in l or 'all' in l]
+    return '\n'.join(tables[0][:2] + rows)
+
+
+def calibrated():
+    return output(sys.executable, HERE + '/tools/calibrate_table.py', PROGRAM, 'timm=' + suite_file('timm', 0), 'DeepLearningExamples=' + pair_files()[1])
+
+
+# Tables that validate doesn't make; all need DATA.
+SPECIAL = {'measured': measured, 'measured-strange': measured_strange, 'calibrated': calibrated}
+
+
 def suite_file(suite, limit):
     """A benchmark file of a suite, made once."""
     if suite.endswith('.json'): return BUILTIN + suite
@@ -91,11 +128,11 @@ def table(suite, limit, splits, group):
 def main():
     with open(PAGE) as f: page = f.read()
     for name in re.findall(r'<!-- table: (\S+) -->', page):
-        suite = SECTIONS[name][0]
+        suite = SECTIONS[name][0] if name in SECTIONS else name
         needs_data = suite is not None and not str(suite).endswith('.json')
         if ONLY and name not in ONLY or needs_data and not os.path.isdir(DATA + '/data'): continue
         print(name, flush=True)
-        made = table(*SECTIONS[name])
+        made = SPECIAL[name]() if name in SPECIAL else table(*SECTIONS[name])
         with open(PAGE) as f: page = f.read()
         page = re.sub(rf'(<!-- table: {name} -->\n).*?(<!-- end -->)', lambda m: m[1] + made + '\n' + m[2], page, flags=re.S)
         with open(PAGE + '.new', 'w') as f: f.write(page)

@@ -10,6 +10,8 @@
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
 # 6. The levels of GPUs that were measured, and what one measurement of a model says about other GPUs.
 # 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
+# 8. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
+#    check that on other GPUs.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -31,6 +33,7 @@ tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
 for suite in timm timm-compile timm-train mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
 python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
+python3 "$here/tools/train_benchmarks.py" small "$data/data/bench/misc.csv.gz" "$work/small.json"
 # Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
@@ -40,16 +43,17 @@ json.dump(j, open(sys.argv[1], 'w'))
 PY
 
 "$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
-    --fit 3 --rows 250 --out "$here/data/cost_constants.toml"
-# The pooled constants are fitted without the levels of single GPUs, which come last.
-awk '/^\[/ { level = /^\[levels\./ } level && /^(compute|memory) = / { $3 = "1.0" } { print }' "$here/data/runtimes.toml" >"$work/runtimes.toml"
-cp "$work/runtimes.toml" "$here/data/runtimes.toml"
+    --fit 3 --rows 250 --out "$here/data/cost_constants.toml" --runtimes "$here/data/runtimes.toml"
+ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --reset --write "$here/data"
 models --rounds 3 --fit images "$work/timm.json"
 models --rounds 3 --fit compiled "$work/timm-compile.json"
 models --rounds 3 --fit host "$work/host.json"
 models --rounds 3 --fit training "$work/timm-train.json"
+models --rounds 3 --fit predict.host_backward "$work/small.json"
 models --rounds 3 --fit engines "$work/mlperf.json"
 models --rounds 3 --fit recurrent "$work/recurrent.json"
+models --fit levels "$work/timm.json"
+models --fit levels-compiled "$work/timm-compile.json"
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow

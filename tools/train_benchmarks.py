@@ -1,23 +1,27 @@
 #!/usr/bin/env python3
-"""Training on one GPU from NVIDIA DeepLearningExamples' tables, as a benchmark file: to check the training model on GPUs and networks
-that its constants were not fitted on. usage: train_benchmarks.py deeplearningexamples.csv.gz OUT.json
+"""Training on one GPU from published tables, as benchmark files.
+usage: train_benchmarks.py nvidia deeplearningexamples.csv.gz OUT.json
+       train_benchmarks.py small misc.csv.gz OUT.json
 
+nvidia: PyTorch rows of NVIDIA DeepLearningExamples, to check training on GPUs and networks that no constant of it was fitted on.
 Eager PyTorch of 2020 and 2021: version 1. Mixed precision runs channels-last in the image networks. Tables without a batch take it
-from the configurations beside them (at such sizes throughput hardly depends on it); large batches are accumulated from smaller ones,
-with an optimizer step a whole batch that hardly counts."""
-import csv, gzip, json, sys
+from the configurations beside them (at such sizes throughput hardly depends on it); large batches are accumulated from smaller
+ones, with an optimizer step a whole batch that hardly counts.
+small: torchvision's networks at batch 12, forward and backward pass alone (ryujaehun/pytorch-gpu-benchmark): mostly the host's time.
+The time includes the copy of the batch from pageable memory, about 6 GB/s: that is taken off."""
+import csv, gzip, json, statistics, sys
 
 BATCH = {  # fp32 or tf32, mixed: V100; A100
     'resnet50': ((128, 256), (256, 256)), 'resnext101_32x4d': ((64, 128), (128, 256)), 'se_resnext101_32x4d': ((64, 128), (128, 256)),
     'efficientnet_b0': ((128, 256), (256, 256)), 'efficientnet_b4': ((32, 64), (64, 128)),
 }
 IMAGE = {'efficientnet_b4': 380}
-MICRO = {('fp32', '128'): 8, ('fp16', '128'): 64, ('fp32', '512'): 2, ('fp16', '512'): 8}  # BERT's steps on a V100 of 32 GB
+MICRO = {'fp32': 8, 'fp16': 64}  # BERT's steps of 128 tokens on a V100 of 32 GB
 
 
-def row(r):
+def nvidia(r):
     if r['task'] != 'training' or r['gpu_count'] != '1' or r['metric'] != 'throughput': return None
-    if not r['source_path'].startswith('PyTorch/') or '/' in r['precision'] or '|' in r['precision'] or '+' in r['precision']: return None
+    if not r['source_path'].startswith('PyTorch/') or any(c in r['precision'] for c in '/|+'): return None
     mixed = r['precision'].startswith('mixed')
     precision = r['precision'].replace('mixed_', '')
     b = dict(model=r['model'], task='training', gpu=r['gpu'], precision=precision, autocast=mixed, runtime='pytorch', runtime_version='1.9',
@@ -28,18 +32,31 @@ def row(r):
         if r['model'] in IMAGE: b['image_size'] = IMAGE[r['model']]
         return b
     if r['model'] == 'bert-large-uncased' and r['batch'].isdigit():
+        if r['input_len'] == '512': return None  # without padding: up to 1.3 times the roof of whole sequences
         b.update(batch=int(r['batch']), optimizer='adamw', seq_len=int(r['input_len'] or 384))
-        if b['batch'] > 1000:
-            b['batch'] = MICRO[(precision, r['input_len'])]
-            b['optimizer'] = 'none'
+        if b['batch'] > 1000: b.update(batch=MICRO[precision], optimizer='none')
         return b
     return None
 
 
+def small(rows):
+    seen = {}
+    for r in rows:
+        if 'ryujaehun' not in r['source'] or r['task'] != 'training' or r['gpu_count'] != '1' or 'OLD script' in r['notes']: continue
+        if r['precision'] not in ('fp32', 'tf32', 'fp16') or r['unit'] != 'ms': continue
+        seen.setdefault((r['model'], r['gpu'], r['precision']), []).append(float(r['value']))
+    for (model, gpu, precision), values in seen.items():
+        copy_ms = 12 * 3 * 224 * 224 * (2 if precision == 'fp16' else 4) / 6e9 * 1e3
+        yield dict(model=model, task='training', gpu=gpu, batch=12, precision=precision, runtime='pytorch', runtime_version='1.8',
+                   optimizer='none', metric='latency_ms', value=statistics.median(values) - copy_ms, family=model)
+
+
 def main():
-    with gzip.open(sys.argv[1], 'rt') as f: l = [x for x in map(row, csv.DictReader(f)) if x]
-    with open(sys.argv[2], 'w') as f: json.dump({'version': 1, 'benchmarks': l}, f)
-    print(f'{len(l)} rows in {sys.argv[2]}')
+    with gzip.open(sys.argv[2], 'rt') as f:
+        rows = csv.DictReader(f)
+        l = list(small(rows)) if sys.argv[1] == 'small' else [x for x in map(nvidia, rows) if x]
+    with open(sys.argv[3], 'w') as f: json.dump({'version': 1, 'benchmarks': l}, f)
+    print(f'{len(l)} rows in {sys.argv[3]}')
 
 
 main()

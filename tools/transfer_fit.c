@@ -1,11 +1,13 @@
-/* Fits what one measurement of a model says about other GPUs: how much of measured / predicted carries over, what is left of the interval,
- * and the levels of the GPUs that were measured. Shows it beside the two baselines, with model families left out.
+/* Fits what one measurement of a model says about other GPUs: how much of measured / predicted carries over, what is left of the interval.
+ * Shows it beside the two baselines, with model families left out: then the levels of measured GPUs are fitted again too. The
+ * shipped levels are fitted by fit_models.
  *
  * usage: fit_transfer [--leave GPU] [--dump FILE.csv] [--write FOLDER] BENCHMARKS.json ...
  *   BENCHMARKS.json  benchmark files; the same model, batch, precision, layout and runtime on two GPUs make a pair, in both directions
  *   --leave GPU      leaves this GPU out instead of families, then reports its pairs: what a GPU that nobody measured may expect
  *   --dump FILE.csv  one line a pair
  *   --write FOLDER   writes the constants into FOLDER/runtimes.toml
+ *   --reset          with --write: sets all levels to 1 instead, for fits of other constants that must not know them
  * Deterministic: NLopt's Sbplx has no random part. */
 #define _POSIX_C_SOURCE 200809L
 #include "api/api.h"
@@ -172,6 +174,7 @@ static step_prediction predict(const row *r, const measured_scale *measured)
     predict_options o = api_predict_options(r->plan, r->gpu->spec);
     predict_gpu g;
     o.measured = measured;
+    if (left_gpu && !strcmp(r->gpu->pub.key, left_gpu)) o.basis = BASIS_TRANSFERRED;
     predict_gpu_init(&g, r->gpu->spec, &catalog->config.cost, &o);
     return predict_step(&r->plan->plan, &g, &catalog->config.predict, &o);
 }
@@ -265,6 +268,14 @@ static void minimise(nlopt_func loss, fit_problem *f, double low, double high)
     loss(f->n, x, NULL, f);
 }
 
+static void fit_carry(void)
+{
+    predict_constants *p = &catalog->config.predict;
+    p->measured_gpu_carry = p->measured_host_carry = 0.8;
+    minimise(carry_loss, &(fit_problem){{&p->measured_gpu_carry, &p->measured_host_carry}, 2, NULL, NULL}, 0, 1);
+}
+
+/* All of it, as if the rows that are left out had never been seen. */
 static void fit(void)
 {
     api_config *c = &catalog->config;
@@ -277,10 +288,7 @@ static void fit(void)
         if (left_gpu && !strcmp(left_gpu, gpu)) continue;
         minimise(level_loss, &(fit_problem){{&l->compute, &l->memory}, 2, runtime, gpu}, 0.5, 1.5);
     }
-    c->predict.measured_gpu_carry = 0.8;
-    c->predict.measured_host_carry = 0.8;
-    minimise(carry_loss,
-             &(fit_problem){{&c->predict.measured_gpu_carry, &c->predict.measured_host_carry}, 2, NULL, NULL}, 0, 1);
+    fit_carry();
 }
 
 /* ---- held-out errors ---- */
@@ -355,7 +363,8 @@ static double coverage(double share, int stratum)
     return n ? (double)in / (double)n : 0;
 }
 
-static void fit_interval(void)
+/* What must be left for 80 % of the held-out pairs to be within it. */
+static double enough(void)
 {
     double low = 0.05, high = 1;
     for (int i = 0; i < 30; i++) {
@@ -363,7 +372,11 @@ static void fit_interval(void)
         if (coverage(mid, -1) < 0.8) low = mid;
         else high = mid;
     }
-    catalog->config.predict.measured_interval = high;
+    return high;
+}
+
+static void fit_again(void)
+{
     static double *d;
     size_t n = 0, cap = 0;
     for (size_t i = 0; i < n_rows; i++)
@@ -374,8 +387,30 @@ static void fit_interval(void)
                 d[n++] = exp(fabs(log(rows[i].measured / rows[k].measured))) - 1;
             }
     if (n) catalog->config.predict.interval_again = quantile(d, n, 0.8);
-    printf("interval: %.3f of it left; again under another version: %zu pairs, median %.3f, 80 %% within %.3f\n", high,
-           n, n ? quantile(d, n, 0.5) : 0, catalog->config.predict.interval_again);
+    printf("again under another version: %zu pairs, median %.3f, 80 %% within %.3f\n", n, n ? quantile(d, n, 0.5) : 0,
+           catalog->config.predict.interval_again);
+}
+
+/* Each GPU that has a level, as if it had none: the mean of what each needs. */
+static void fit_strange(void)
+{
+    const api_config *c = &catalog->config;
+    double sum = 0, n = 0;
+    for (uint32_t i = 0; i < c->n_levels; i++) {
+        char key[64];
+        bool seen = false;
+        for (uint32_t k = 0; k < i; k++) seen |= str_eq(c->levels[k].gpu, c->levels[i].gpu);
+        if (seen) continue;
+        snprintf(key, sizeof key, "%.*s", STR_ARG(c->levels[i].gpu));
+        left_gpu = key;
+        hold_out();
+        double share = enough();
+        printf("without %s: %.3f of the interval left\n", key, share);
+        sum += share;
+        n++;
+        left_gpu = NULL;
+    }
+    if (n > 0) catalog->config.predict.measured_interval_strange = sum / n;
 }
 
 typedef enum what { PLAIN, SCALAR, OURS, WHATS } what;
@@ -455,22 +490,30 @@ static void write_back(const char *folder)
     rewrite(folder, "predict", "measured_gpu_carry", c->predict.measured_gpu_carry);
     rewrite(folder, "predict", "measured_host_carry", c->predict.measured_host_carry);
     rewrite(folder, "predict", "measured_interval", c->predict.measured_interval);
+    rewrite(folder, "predict", "measured_interval_strange", c->predict.measured_interval_strange);
     rewrite(folder, "predict", "interval_again", c->predict.interval_again);
+}
+
+static void reset_levels(const char *folder)
+{
+    const api_config *c = &catalog->config;
     for (uint32_t i = 0; i < c->n_levels; i++) {
         char table[160];
         snprintf(table, sizeof table, "levels.%.*s.%.*s", STR_ARG(c->levels[i].runtime), STR_ARG(c->levels[i].gpu));
-        rewrite(folder, table, "compute", c->levels[i].compute);
-        rewrite(folder, table, "memory", c->levels[i].memory);
+        rewrite(folder, table, "compute", 1);
+        rewrite(folder, table, "memory", 1);
     }
 }
 
 int main(int argc, char **argv)
 {
     const char *dump_to = NULL, *write_to = NULL;
+    bool reset = false;
     pg_error e = PG_ERROR_INIT;
     if (pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e)) die("catalog", &e);
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--leave") && i + 1 < argc) left_gpu = argv[++i];
+        else if (!strcmp(argv[i], "--reset")) reset = true;
         else if (!strcmp(argv[i], "--dump") && i + 1 < argc) dump_to = argv[++i];
         else if (!strcmp(argv[i], "--write") && i + 1 < argc) write_to = argv[++i];
         else {
@@ -481,9 +524,18 @@ int main(int argc, char **argv)
             json_array_foreach(json_object_get(j, "benchmarks"), k, b) add_row(b);
         }
     }
+    if (reset && write_to) reset_levels(write_to);
+    if (reset) return 0;
     make_pairs();
+    gpu_level shipped[LEVELS_MOST];
+    size_t levels = catalog->config.n_levels * sizeof *shipped;
+    if (levels > sizeof shipped) die("too many levels", NULL);
+    memcpy(shipped, catalog->config.levels, levels);
+    if (!left_gpu && write_to) fit_strange();
     hold_out();
-    if (!left_gpu) fit_interval();
+    memcpy(catalog->config.levels, shipped, levels);
+    if (!left_gpu) catalog->config.predict.measured_interval = enough();
+    if (!left_gpu) fit_again();
     printf(
         "| runtime | GPUs | version | pairs | plain | scalar | **measured** | median | p90 | bias | in the interval |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
@@ -491,7 +543,7 @@ int main(int argc, char **argv)
     report(-1);
     if (dump_to) dump(dump_to);
     if (!write_to) return 0;
-    fit();
+    fit_carry(); /* beside the levels that are shipped */
     write_back(write_to);
     return 0;
 }

@@ -21,7 +21,7 @@ typedef struct runtime_read {
     runtime_profile p;
     str fused_attention_since, wide_attention_since;
     str like;
-    const toml_node *measured_on;
+    const toml_node *measured_on, *trained_on;
 } runtime_read;
 
 static const schema_field runtime_fields[] = {
@@ -43,6 +43,7 @@ static const schema_field runtime_fields[] = {
     FLAG(skip_quantize),
     FLAG(paged_cache),
     FLAG(pack_queries),
+    FLAG(single_head_kernel),
     REAL(runtime_profile, quantize_kernels, 0, 16),
     REAL(runtime_profile, own_allreduce, 0, 2),
     REAL(runtime_profile, quantize_bytes, 0, 64),
@@ -60,6 +61,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, lone_gemm_us, 0, 1000),
     REAL(runtime_profile, lone_bmm_us, 0, 1000),
     REAL(runtime_profile, lone_conv_us, 0, 1000),
+    REAL(runtime_profile, lone_launch_us, 0, 1000),
     REAL(runtime_profile, lone_first, 0, 1),
     REAL(runtime_profile, lone_copies, 0, 64),
     FLAG(lone_fill),
@@ -77,6 +79,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, pointwise_speed, 0.1, 10),
     REAL(runtime_profile, train_pointwise_speed, 0.1, 10),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
+    {"", "trained_on", SCHEMA_TEXTS, offsetof(runtime_read, trained_on), 0, 0, false, 0},
 };
 
 static const schema_field predict_fields[] = {
@@ -85,7 +88,7 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, measured_gpu_carry, 0, 1),
     REAL(predict_constants, measured_host_carry, 0, 1), REAL(predict_constants, measured_interval, 0.05, 1),
     REAL(predict_constants, interval_again, 0, 1),      REAL(predict_constants, host_backward, 0, 5),
-    REAL(predict_constants, host_optimizer, 0, 5),
+    REAL(predict_constants, host_optimizer, 0, 5),      REAL(predict_constants, measured_interval_strange, 0.05, 1),
 };
 
 #define WIDTH(name, class)                                                                                    \
@@ -129,17 +132,19 @@ double api_version_number(str text)
     return part[0] * 1000 + part[1];
 }
 
-static pg_code read_measured(runtime_profile *p, const toml_node *list, arena *a, pg_error *e)
+static pg_code read_keys(const str **out, uint32_t *n_out, const toml_node *list, arena *a, pg_error *e)
 {
+    uint32_t count = 0;
     if (!list) return PG_E_OK;
     str *keys = ARENA_ARRAY(a, str, list->count);
     if (!keys) return error_nomem(e, a);
     for (const toml_node *n = list->is.first; n; n = n->next) {
-        keys[p->n_measured_on] = str_copy(a, n->is.text);
-        if (!keys[p->n_measured_on].ptr) return error_nomem(e, a);
-        p->n_measured_on++;
+        keys[count] = str_copy(a, n->is.text);
+        if (!keys[count].ptr) return error_nomem(e, a);
+        count++;
     }
-    p->measured_on = keys;
+    *out = keys;
+    *n_out = count;
     return PG_E_OK;
 }
 
@@ -180,7 +185,9 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     out->fused_attention_since = api_version_number(r.fused_attention_since);
     out->wide_attention_since = api_version_number(r.wide_attention_since);
     out->key = str_copy(a, n->key);
-    return out->key.ptr ? read_measured(out, r.measured_on, a, e) : error_nomem(e, a);
+    if (!out->key.ptr) return error_nomem(e, a);
+    code = read_keys(&out->measured_on, &out->n_measured_on, r.measured_on, a, e);
+    return code ? code : read_keys(&out->trained_on, &out->n_trained_on, r.trained_on, a, e);
 }
 
 /* [levels.RUNTIME.GPU] */

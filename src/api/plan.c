@@ -252,11 +252,14 @@ static bool is_changed(const gpu_spec *s)
 static basis basis_of(const pg_plan *p, const gpu_spec *s)
 {
     if (is_calibrated(p, s)) return BASIS_CALIBRATED;
-    if (!p->runtime->n_measured_on) return BASIS_SPECIFICATION;
+    bool training = p->plan.opt.training;
+    const str *keys = training ? p->runtime->trained_on : p->runtime->measured_on;
+    uint32_t n = training ? p->runtime->n_trained_on : p->runtime->n_measured_on;
+    if (!n) return BASIS_SPECIFICATION;
     if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
-    for (uint32_t i = 0; i < p->runtime->n_measured_on; i++)
-        if (str_eq(p->runtime->measured_on[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
+    for (uint32_t i = 0; i < n; i++)
+        if (str_eq(keys[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
 }
 
@@ -283,6 +286,8 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .interval = is_calibrated(p, s) ? s->performance[p->model->family].interval : 0,
                              .host_known = s->host_factor > 0,
                              .level = level_of(p, s),
+                             .strange = measured && (basis_of(p, s) != BASIS_CALIBRATED ||
+                                                     basis_of(p, p->measured_gpu->spec) != BASIS_CALIBRATED),
                              .measured = !measured ? NULL
                                        : there     ? &p->measured_again
                                                    : &p->measured};
@@ -303,6 +308,8 @@ const char *api_plan_note(const pg_plan *p, const api_gpu *g)
     if (s->tflops[p->math] <= 0) {
         switch (p->math) {
         case PREC_FP8: return "no FP8 units: computes in FP16";
+        case PREC_FP4:
+            return s->tflops[PREC_FP8] > 0 ? "no FP4 units: computes in FP8" : "no FP4 units: computes in FP16";
         case PREC_INT8: return "no INT8 tensor cores: computes in FP16";
         case PREC_TF32: return "no TF32 units: computes in FP32";
         case PREC_BF16: return "no BF16 tensor cores: computes in FP32";

@@ -11,7 +11,7 @@ static const double ROW_SPREAD = 0.12, SPEED_SPREAD = 0.07, SHARE_SPREAD = 0.07,
 /* What the shipped interval counts for beside the held-out errors, in rows. */
 static const double CERTAIN_ROWS = 10;
 
-enum { FOLDS = 5, PARAMETERS = 3 * CALIBRATE_FAMILIES + 1, HOST_LEAST = 3, RUNTIMES_TEXT = 160 };
+enum { FOLDS = 5, PARAMETERS = 3 * CALIBRATE_FAMILIES + 1, HOST_LEAST = 3, RUNTIMES_TEXT = 160, ROWS_MOST = 1000 };
 
 typedef struct parameter {
     double *at;                   /* field of the GPU */
@@ -278,6 +278,17 @@ static pg_code keep(calibration *c, gpu_spec *spec, pg_error *e)
 
 /* ---- the whole ---- */
 
+/* More rows change a profile little and take long. */
+static void thin(calibration *c)
+{
+    size_t n = c->count, kept = 0;
+    if (n <= ROWS_MOST) return;
+    for (size_t i = 0; i < n; i++)
+        if (i * ROWS_MOST / n != (i + 1) * ROWS_MOST / n) c->rows[kept++] = c->rows[i];
+    c->count = kept;
+    calibrate_warn(c, "%zu rows are more than are needed: %zu of them, evenly spread, are looked at", n, kept);
+}
+
 static pg_code choose_rows(calibration *c, bench_point *points, size_t count, pg_error *e)
 {
     c->rows = ARENA_ARRAY(c->a, calibration_row, count + 1);
@@ -290,6 +301,7 @@ static pg_code choose_rows(calibration *c, bench_point *points, size_t count, pg
         else if (p->skipped || !(p->p.latency_ms > 0)) c->skipped++;
         else c->rows[c->count++] = (calibration_row){.point = p};
     }
+    thin(c);
     for (size_t i = 0; i < c->count; i++) c->rows[i].before = c->rows[i].after = predicted_log(&c->rows[i]);
     pg_code code = calibrate_check(c, e);
     if (code) return code;

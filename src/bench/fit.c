@@ -92,6 +92,12 @@ pg_code fit_find(fit_constant *out, pg_catalog *catalog, const char *name, pg_er
         out->high = 50;
         return PG_E_OK;
     }
+    if (!strcmp(name, "predict.host_backward")) {
+        out->at = &c->predict.host_backward;
+        out->low = 0.1;
+        out->high = 3;
+        return PG_E_OK;
+    }
     return error_set(e, PG_E_NOT_FOUND, "there is no constant '%.60s' that a fit may move", name);
 }
 

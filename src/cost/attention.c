@@ -63,6 +63,8 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     /* A prompt's tile loads its queries and stores its result; a decode tile waits for its split keys. */
     double start = decode ? c->attention_decode_tile_us * 1e-6 * (g->persistent ? c->attention_persistent : 1)
                           : c->attention_start_clocks * g->tick * (w.rows / 128);
+    bool shared = s->heads > kv_heads;
+    if (decode && s->single && !shared && !g->persistent) start *= c->attention_single_head;
     double waves = cost_max(w.tiles, 1) / g->sms;
     double parts = cost_max(1, cost_min(w.parts, 1 / waves));
     double spread = waves * parts,
@@ -86,5 +88,6 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double pull = keys / (cost_min(2 * g->sms, cost_max(w.tiles, 1) * parts) * stream * g->clock);
     out->memory_s = cost_max(cost_memory_time(g, t, 1), decode ? pull : 0);
     cost_finish(g, out, t);
-    out->seconds += (decode ? c->attention_decode_us : c->attention_prefill_us) * 1e-6;
+    double around = decode ? c->attention_decode_us + (shared ? c->attention_group_us : 0) : c->attention_prefill_us;
+    out->seconds += around * 1e-6 + c->attention_around_clocks * g->tick;
 }

@@ -145,7 +145,7 @@ static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kern
         w.fine = true;
         w.splits = COST_SPLITS;
     }
-    if (k->pass != PASS_FORWARD) w.slow /= wgrad ? c->train_wgrad_share : c->train_dgrad_share;
+    if (wgrad) w.slow /= c->train_wgrad_share;
     out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, &w).seconds, flops);
     if (!k->channels_last && k->pass != PASS_FORWARD) { /* turned as part of longer kernels */
         double extra = c->train_layout_bytes * (k->read_bytes + k->write_bytes);

@@ -69,15 +69,16 @@ void cost_tiles_init(cost_gpu *g)
 }
 
 /* A last wave that is partly empty still takes part of a wave's time: other tiles share its SMs' units meanwhile. */
-static inline double gemm_waves(double quantum, double full)
+static inline double gemm_waves(double quantum, double alone, double full)
 {
-    return full <= 1 ? 1 : full + quantum * (gemm_ceil(full) - full);
+    return alone + (full <= 1 ? 1 : full + quantum * (gemm_ceil(full) - full));
 }
 
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w)
 {
     const cost_constants *c = g->c;
-    const double *step = g->tile[p], *edge = g->edge[p], quantum = g->tensor[p] ? g->quantum : c->gemm_vector_quantum;
+    const double *step = g->tile[p], *edge = g->edge[p], quantum = g->tensor[p] ? g->quantum : c->gemm_vector_quantum,
+                 alone = g->tensor[p] ? 0 : c->gemm_vector_alone;
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
            depth = w->depth * w->slow;
     cost_matmul_time best = {INFINITY, 1};
@@ -90,7 +91,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
         if (full * k * step[i] >= best.seconds) {
             continue;
         }
-        double split = 1, cost = gemm_waves(quantum, full) * (k * step[i] + depth * edge[i] + w->setup);
+        double split = 1, cost = gemm_waves(quantum, alone, full) * (k * step[i] + depth * edge[i] + w->setup);
         for (;;) {
             if (cost < best.seconds) {
                 best = (cost_matmul_time){cost, split};
@@ -99,7 +100,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
             if (split > w->splits || full * split > 2) {
                 break;
             }
-            cost = gemm_waves(quantum, full * split) * (k / split * step[i] + depth * edge[i] + w->setup) +
+            cost = gemm_waves(quantum, alone, full * split) * (k / split * step[i] + depth * edge[i] + w->setup) +
                    c->gemm_split_clocks * g->tick + split * sum;
         }
     }

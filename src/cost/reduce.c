@@ -2,12 +2,14 @@
  * knows the row's mean or maximum, comes from L2. */
 #include "cost/parts.h"
 
+enum { WARP_ROW = 1024 }; /* elements of a row that a warp keeps in its registers */
+
 /* A normalisation gives a row a thread block of its own, softmax and sums a warp; a short row of a sum is a part of one. */
 static double row_clocks(const cost_constants *c, const kernel *k)
 {
     switch (k->kind) {
     case KERNEL_NORM: return cost_min(k->shape.rows.cols / 256, 1) * c->vector_row_clocks;
-    case KERNEL_SOFTMAX: return k->shape.rows.cols > 1024 ? c->vector_row_clocks : c->vector_warp_clocks;
+    case KERNEL_SOFTMAX: return k->shape.rows.cols > WARP_ROW ? c->vector_row_clocks : c->vector_warp_clocks;
     default: return cost_min(k->shape.rows.cols / 256, 1) * c->vector_warp_clocks;
     }
 }
@@ -18,7 +20,7 @@ static double rows_again(const kernel *k)
 {
     switch (k->kind) {
     case KERNEL_NORM: return 1;
-    case KERNEL_SOFTMAX: return k->shape.rows.cols > 1024 ? 2 : 0;
+    case KERNEL_SOFTMAX: return k->shape.rows.cols > WARP_ROW ? 2 : 0;
     default: return 0;
     }
 }
@@ -34,7 +36,8 @@ void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         out->compute_s = cost_max(out->compute_s, least);
     }
     t.total += rows_again(k) * k->read_bytes;
-    out->memory_s = cost_memory_time(g, t, share) + c->vector_rows_clocks * g->tick;
+    bool warp = k->kind == KERNEL_SOFTMAX && k->shape.rows.cols <= WARP_ROW;
+    out->memory_s = cost_memory_time(g, t, warp ? c->vector_warp_share : share) + c->vector_rows_clocks * g->tick;
     if (k->pass == PASS_STATISTICS) out->memory_s = cost_max(out->memory_s, cost_channels_time(g, k, t));
     cost_finish(g, out, t);
 }

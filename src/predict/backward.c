@@ -222,7 +222,7 @@ static bool is_whole(const planner *p, const kernel *f)
     double in = s->in / s->groups, out = s->out / s->groups;
     if (!p->opt.legacy || !f->channels_last || f->kind != KERNEL_CONV || f->math == PREC_FP32 || s->groups < 2)
         return false;
-    return in != out || in > 32 || (in > 4 && fmod(in, 8) != 0);
+    return in != out || in > 32 || (in > 4 && !plan_multiple(in, 8));
 }
 
 static void conv_backward(planner *p)
@@ -260,9 +260,15 @@ static void attention_backward(planner *p)
 {
     const kernel *found = main_kernel(p);
     uint32_t out = plan_out(p, 0);
-    if (!found || found->kind != KERNEL_ATTENTION) return;
+    if (!found || (found->kind != KERNEL_ATTENTION && found->kind != KERNEL_GEMM)) return;
     kernel k;
     memcpy(&k, found, sizeof k);
+    if (k.kind == KERNEL_GEMM) {
+        attention_plain_backward(p, &k);
+        for (uint32_t i = 0; i < p->u->n_in; i++)
+            if (wants(p, i)) backward_give(p, plan_in(p, i));
+        return;
+    }
     double width = p->v[out].width, wrote = 0;
     k.pass = PASS_DGRAD;
     k.flops *= 2.5;
@@ -570,7 +576,10 @@ static void cluster_backward(planner *p, uint32_t c)
         for (uint32_t n = 0; n < u->n_in; n++) {
             uint32_t t = unit_in(p->us, u)[n];
             if (t == NO_TENSOR || p->v[t].virtual) continue;
-            if (backward_keeps(p, u) & (n < 16 ? 1u << n : 0)) read_saved(p, &k, t);
+            if (backward_keeps(p, u) & (n < 16 ? 1u << n : 0)) {
+                read_saved(p, &k, t);
+                if (!is_weight(p, t)) read_saved(p, &sums, t); /* the sums multiply the gradients by it */
+            }
             if (!wanted(p, t)) continue;
             if (is_weight(p, t)) weights = true;
             else k.write_bytes += elements(p, t) * backward_width(p, t);

@@ -477,12 +477,23 @@ static kernel_kind cluster_kind(planner *p, uint32_t c, double *span)
     return kind;
 }
 
+/* Batch normalisation's sums over the batch come before whatever applies them. */
+static void cluster_statistics(planner *p, uint32_t c)
+{
+    for (uint32_t i = p->clusters[c].first; p->train && i <= p->clusters[c].last; i++) {
+        p->u = &p->us->u[i];
+        if (!is_member(p, c, i) || op_work_class((op_kind)p->u->kind) != WORK_BATCHNORM) continue;
+        if (plan_in(p, 0) != NO_TENSOR && !p->v[plan_in(p, 0)].virtual) train_statistics(p, plan_in(p, 0), false);
+    }
+}
+
 void lower_cluster(planner *p, uint32_t c)
 {
     const cluster *cl = &p->clusters[c];
     op_kind tail;
     double n = cl->elements > 0 ? cl->elements : 0, span = 1;
     kernel_kind kind = cluster_kind(p, c, &span);
+    cluster_statistics(p, c);
     p->u = &p->us->u[cl->last];
     kernel k = plan_kernel_rows(p, kind, n / span, span, 0);
     cluster_traffic(p, c, &k, UINT32_MAX, &tail);

@@ -213,7 +213,7 @@ static conv_shape conv_of(const planner *p, uint32_t x, uint32_t w, uint32_t out
 /* PyTorch adds a convolution's bias, and runs its batch normalisation, in kernels of their own over the result. */
 static void after_conv(planner *p, uint32_t out, bool norm)
 {
-    double n = p->v[out].elements;
+    double n = p->v[out].elements > 0 ? p->v[out].elements : 0;
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * (norm ? 2 : 1));
     plan_read(p, &k, out);
     k.write_bytes = p->v[out].stored * p->v[out].width;
@@ -241,7 +241,8 @@ static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
 static bool is_padded(const kernel *k)
 {
     const conv_shape *s = &k->shape.conv;
-    return k->math != PREC_FP32 && s->groups < 2 && s->in > 4 && (fmod(s->in, 8) != 0 || fmod(s->out, 8) != 0);
+    return k->math != PREC_FP32 && s->groups < 2 && s->in > 4 &&
+           (!plan_multiple(s->in, 8) || !plan_multiple(s->out, 8));
 }
 
 void lower_conv(planner *p)
@@ -252,7 +253,7 @@ void lower_conv(planner *p)
     kernel k = math_kernel(math_of(p, p->rt->conv_tf32), KERNEL_CONV);
     bool last = conv_is_last(p, x, w);
     prepare(p, x, !last);
-    if (p->train && !last && p->opt.channels_last &&
+    if (p->train && !last && p->opt.channels_last && p->v[x].elements > 0 &&
         plan_shape(p, x)->rank == 4) { /* PyTorch: channels-last weights decide */
         plan_relayout(p, x);
         last = true;
@@ -424,7 +425,12 @@ void lower_attention(planner *p)
     else
         for (uint32_t i = 0; i < 3; i++) prepare(p, plan_in(p, i), false);
     if (h.projected <= 0) fill_cache(p, &h.s, p->v[q].born);
-    if (!attention_is_fused(p)) {
+    precision math = math_of(p, p->rt->gemm_tf32);
+    if (p->train && p->opt.legacy && h.projected == 0 && p->u->n_in >= 3 && !p->cluster_of[p->ui]) {
+        attention_plain(p, &h.s, math, half_width(p));
+        return;
+    }
+    if (!p->train && !attention_is_fused(p)) {
         lower_attention_steps(p, &h.s, out);
         return;
     }
@@ -433,10 +439,11 @@ void lower_attention(planner *p)
         p->v[plan_in(p, i)].strided = true;
         plan_contiguous(p, plan_in(p, i));
     }
-    kernel k = math_kernel(math_of(p, p->rt->gemm_tf32), KERNEL_ATTENTION);
+    kernel k = math_kernel(math, KERNEL_ATTENTION);
     if (p->opt.lone && k.math == PREC_FP8) /* a cache in 8 bits */
         p->v[plan_in(p, 1)].width = p->v[plan_in(p, 2)].width = 1;
     k.shape.attention = h.s;
+    k.shape.attention.single = p->rt->single_head_kernel;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;
     if (s->causal) pairs -= s->q_len * (s->q_len - 1) / 2;

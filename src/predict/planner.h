@@ -130,6 +130,12 @@ static inline double value_bytes(const value *v)
     return v->stored * v->width / v->shards;
 }
 
+static inline bool plan_multiple(double x, double of)
+{
+    double parts = x / of;
+    return !(parts < 1e15) || (double)(int64_t)parts == parts;
+}
+
 /* ---- train.c: a training step around the forward pass ---- */
 /* What the forward pass leaves behind for the backward pass, per unit. */
 typedef struct unit_trace {
@@ -154,6 +160,9 @@ bool train_begin(planner *p);
 rows_shape train_channels(const planner *p, uint32_t t);
 void train_statistics(planner *p, uint32_t t, bool apply); /* batch normalisation's forward pass over t */
 pg_code train_finish(planner *p, pg_error *e);             /* loss, backward pass, optimizer, memory */
+/* attention_plain.c: the forward kernels of the unit's attention, unfused, and the backward ones given its last product. */
+void attention_plain(planner *p, const attention_shape *s, precision math, double width);
+void attention_plain_backward(planner *p, const kernel *second);
 /* The optimizer's kernels over all parameters. */
 void optimizer_lower(planner *p, double elements, double parameters);
 /* backward.c: the kernels that compute the gradients of p->u's inputs, given that of its output. */

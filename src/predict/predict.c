@@ -50,15 +50,16 @@ static bool is_decode(const kernel *k)
     return k->shape.attention.q_len <= 16 && k->shape.attention.kv_len > k->shape.attention.q_len;
 }
 
-static double speed_of(const runtime_profile *rt, const kernel *k, bool training)
+static double speed_of(const runtime_profile *rt, const kernel *k, bool training, bool lone, const gpu_spec *s)
 {
+    if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
     switch (k->kind) {
     case KERNEL_CONV: return rt->conv_speed;
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
     case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
-        if (rt->fp8_speed > 0 && k->math == PREC_FP8) return rt->fp8_speed;
-        if (rt->fp4_speed > 0 && k->math == PREC_FP4) return rt->fp4_speed;
+        if (rt->fp8_speed > 0 && k->math == PREC_FP8 && s->tflops[PREC_FP8] > 0) return rt->fp8_speed;
+        if (rt->fp4_speed > 0 && k->math == PREC_FP4 && s->tflops[PREC_FP4] > 0) return rt->fp4_speed;
         return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
     case KERNEL_COMM: return 1;
@@ -76,7 +77,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, &p->kernels[i].k, p->opt.training) * g->family_speed;
+               speed = speed_of(p->runtime, &p->kernels[i].k, p->opt.training, p->lone, g->spec) * g->family_speed;
         if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
@@ -114,7 +115,7 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
     if (!opt->measured) return w;
     if (opt->measured->again) return pc->interval_again;
     double known = opt->measured->gpu_known + s->parts.host * (opt->measured->host_known - opt->measured->gpu_known);
-    return w * (1 - known * (1 - pc->measured_interval));
+    return w * (1 - known * (1 - (opt->strange ? pc->measured_interval_strange : pc->measured_interval)));
 }
 
 measured_scale predict_measured(const step_prediction *there, double seconds, const predict_constants *pc, bool again)
@@ -139,22 +140,23 @@ measured_scale predict_measured(const step_prediction *there, double seconds, co
 }
 
 /* The host matters from where it takes half of the step's time. */
-static void finish_parts(interval_parts *parts, const step_prediction *s)
+static void finish_parts(interval_parts *parts, const step_prediction *s, bool lone)
 {
     for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= s->gpu_s > 0 ? s->gpu_s : 1;
     parts->lone = s->gpu_s > 0 ? sqrt(parts->lone) / s->gpu_s : 0;
-    parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
+    /* the host's time for a lone operator is as well known as the kernel's */
+    parts->host = s->seconds > 0 && !lone ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
-static double lone_host_us(const kernel_plan *p)
+static double lone_host_us(const kernel_plan *p, double launches)
 {
     const runtime_profile *rt = p->runtime;
     if (!p->lone || !p->n_kernels) return 0;
     const kernel *k = &p->kernels[p->n_kernels - 1].k;
     switch (k->kind) {
     case KERNEL_CONV:
-    case KERNEL_DEPTHWISE: return rt->lone_conv_us;
+    case KERNEL_DEPTHWISE: return rt->lone_conv_us + (launches - 1) * rt->lone_launch_us;
     case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
     case KERNEL_NORM: return rt->lone_norm_us;
     case KERNEL_SOFTMAX: return rt->lone_softmax_us;
@@ -167,7 +169,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
 {
     step_prediction s;
     memset(&s, 0, sizeof s);
-    double ideal_compute = 0;
+    double ideal_compute = 0, launches = 1;
     step_energy energy = {0, 0, 0, 0};
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         double n = p->kernels[i].count;
@@ -178,6 +180,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.parts.share[interval_class_of(k)] += n * c.seconds;
         s.parts.lone += n * n * c.seconds * c.seconds;
         s.backward_s += p->kernels[i].backward * c.seconds;
+        launches = c.launches;
         s.dram_bytes += n * c.dram_bytes;
         s.bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
@@ -186,7 +189,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
     double slow = host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
-           lone = lone_host_us(p), first = 0;
+           lone = lone_host_us(p, launches), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
         first = s.host_s * rt->lone_first;
@@ -216,7 +219,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
         s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / each, 0, 1);
         s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
-    finish_parts(&s.parts, &s);
+    finish_parts(&s.parts, &s, p->lone);
     double w = interval_of(p, &s, pc, opt);
     s.low = s.seconds / (1 + w);
     s.high = s.seconds * (1 + w);

@@ -41,7 +41,7 @@ typedef struct predict_constants {
     interval_constants interval;
     /* one measurement of the model on a GPU that the user owns: the power of measured / predicted that carries over to other
      * GPUs, for GPU time and for the host's, and the share of the interval that is left then */
-    double measured_gpu_carry, measured_host_carry, measured_interval;
+    double measured_gpu_carry, measured_host_carry, measured_interval, measured_interval_strange;
     double interval_again; /* what a measurement itself is worth: 80 % interval of the same step measured again */
 } predict_constants;
 
@@ -68,6 +68,7 @@ typedef struct predict_options {
     bool host_known;                /* ... which had steps that the host bounds */
     const gpu_level *level;         /* NULL: the GPU was not measured under this runtime */
     const measured_scale *measured; /* NULL: nothing was measured */
+    bool strange; /* it was measured on, or is predicted for, a GPU that the constants have not seen */
 } predict_options;
 
 typedef struct step_prediction {

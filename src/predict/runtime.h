@@ -32,6 +32,7 @@ typedef struct runtime_profile {
 
     bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
     bool pack_queries;       /* ... and copies the queries */
+    bool single_head_kernel; /* a decode kernel of its own where no heads share keys */
     double quantize_kernels; /* kernels that turn a product's input into FP8 */
     double quantize_bytes;   /* ... and what they move for each of its elements */
     bool quantize_rows;      /* ... with a thread block for each row */
@@ -50,9 +51,10 @@ typedef struct runtime_profile {
     /* An operator by itself, over and over (op: models): microseconds to issue it; 0: as in a model. Such loops were timed from
      * Python, on hosts of all ages. */
     double lone_unary_us, lone_binary_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
-    double lone_first;  /* share of that time after which the kernel starts */
-    double lone_copies; /* copies of its weights that such loops use in turn; 0: one */
-    bool lone_fill;     /* ... but no more than fill L2 */
+    double lone_launch_us; /* more for each further kernel that it launches */
+    double lone_first;     /* share of that time after which the kernel starts */
+    double lone_copies;    /* copies of its weights that such loops use in turn; 0: one */
+    bool lone_fill;        /* ... but no more than fill L2 */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */
@@ -68,6 +70,8 @@ typedef struct runtime_profile {
     double interval_least;  /* the 80 % interval is at least this wide: what is known of this runtime allows no less */
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */
     uint32_t n_measured_on;
+    const str *trained_on; /* the same for training steps */
+    uint32_t n_trained_on;
 } runtime_profile;
 
 #endif

@@ -160,6 +160,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                             .fast_mode = i == 4};
             predict(m, &r);
         }
+        for (size_t i = 0; i < 4; i++) {
+            pg_request r = {.batch = i && m->info.has_batch ? 3 : 1,
+                            .precision = precisions[i],
+                            .runtime = pg_catalog_runtime(catalog, i / 3),
+                            .runtime_version = i == 2 ? "1.12" : NULL,
+                            .task = PG_TASK_TRAINING,
+                            .optimizer = i == 1 ? PG_OPTIMIZER_SGD : PG_OPTIMIZER_DEFAULT,
+                            .autocast = i == 0,
+                            .layout = i % 2 ? PG_LAYOUT_DEFAULT : PG_LAYOUT_NHWC,
+                            .gradient_checkpointing = i == 1};
+            if (i == 2) r.precision = "fp16";
+            predict(m, &r);
+        }
     }
     pg_model_free(m);
     return 0;

@@ -149,7 +149,7 @@ static kernel attention(double batch, double heads, double kv_heads, double q, d
                 .flops = 4 * batch * heads * d * pairs,
                 .read_bytes = 2 * batch * d * (heads * q + 2 * kv_heads * kv),
                 .write_bytes = 2 * batch * heads * q * d};
-    a.shape.attention = (attention_shape){batch, heads, kv_heads, q, kv, d, d, causal, false};
+    a.shape.attention = (attention_shape){batch, heads, kv_heads, q, kv, d, d, causal, false, false};
     return a;
 }
 

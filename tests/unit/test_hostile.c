@@ -68,13 +68,17 @@ static int memory_file(const void *data, size_t size, char path[64])
 /* Everything that is done with a file that opens. */
 static void use(const pg_model *m)
 {
-    static const char *const runtimes[] = {"pytorch", "tensorrt"};
-    for (size_t i = 0; i < 2; i++) {
+    static const pg_request requests[] = {
+        {.batch = 1, .runtime = "pytorch"},
+        {.batch = 1, .runtime = "tensorrt"},
+        {.batch = 2, .runtime = "pytorch", .task = PG_TASK_TRAINING, .gradient_checkpointing = true},
+        {.batch = 1, .runtime = "pytorch-compile", .task = PG_TASK_TRAINING}};
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         pg_plan *plan;
         pg_prediction p;
         pg_explanation *x;
         pg_error e = PG_ERROR_INIT;
-        pg_code code = pg_plan_open(&plan, m, gpus, &(pg_request){.batch = 1, .runtime = runtimes[i]}, &e);
+        pg_code code = pg_plan_open(&plan, m, gpus, &requests[i], &e);
         if (code) {
             expect_text(&e, code);
             continue;
@@ -207,7 +211,7 @@ static void test_catalog_without_memory(void **state)
 }
 
 /* Opening, planning and explaining, where the n-th allocation of one of them fails. */
-static bool without_memory(const char *path, long fail_at, bool while_opening)
+static bool without_memory(const char *path, long fail_at, bool while_opening, const pg_request *request)
 {
     test_heap heap = {.fail_at = while_opening ? fail_at : -1};
     pg_allocator a = {heap_resize, &heap};
@@ -218,7 +222,7 @@ static bool without_memory(const char *path, long fail_at, bool while_opening)
     pg_code code = open_path(path, &a, 0, &m, &e);
     if (!while_opening) heap.fail_at = fail_at;
     heap.calls = while_opening ? heap.calls : 0;
-    if (!code) code = pg_plan_open(&plan, m, gpus, &(pg_request){.batch = 2, .runtime = "tensorrt"}, &e);
+    if (!code) code = pg_plan_open(&plan, m, gpus, request, &e);
     if (!code) code = pg_plan_explain(&x, plan, pg_catalog_at(gpus, 0), &e);
     if (code) expect_text(&e, PG_E_NOMEM);
     pg_explanation_free(x);
@@ -237,10 +241,13 @@ static void test_models_without_memory(void **state)
                                         TEST_ROOT "/tests/fuzz/corpora/onnx/loop_counts.onnx",
                                         TEST_ROOT "/tests/fuzz/corpora/onnx/unknown_operator.onnx",
                                         TEST_ROOT "/tests/fuzz/corpora/onnx/shape_arithmetic.onnx"};
+    static const pg_request requests[] = {
+        {.batch = 2, .runtime = "tensorrt"},
+        {.batch = 2, .runtime = "pytorch", .task = PG_TASK_TRAINING, .gradient_checkpointing = true}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        for (int opening = 0; opening < 2; opening++) {
+        for (int opening = 0; opening < 3; opening++) {
             long n = 0;
-            while (!without_memory(names[i], n, opening)) n++;
+            while (!without_memory(names[i], n, opening == 1, &requests[opening / 2])) n++;
             assert_true(n > 3 && n < 100000);
         }
 }

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Writes the tables of docs/cost-model.md: the constants as they are shipped, and the errors that fit_kernels printed.
+
+usage: tools/cost_tables.py REPORT
+REPORT: the output of `fit_kernels KERNELS data/cost_constants.start --fit 3 --loo 2 --rows 250`: every group on the constants that
+were fitted on all GPUs, then each GPU after a fit without it.
+"""
+import os, re, sys
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+KINDS = {'gemm.bf16': 'product BF16', 'gemm.fp16': 'product FP16', 'gemm.fp8': 'product FP8', 'gemm.fp8-block': 'product FP8, block scales',
+    'gemm.fp4': 'product NVFP4', 'gemm.int8': 'product INT8 (SmoothQuant)', 'gemm.w8': 'product INT8 weights', 'gemm.w4': 'product INT4 weights',
+    'prefill.bf16': 'prefill BF16', 'prefill.fp8': 'prefill FP8', 'short.bf16': 'prompts up to 16 tokens BF16', 'short.fp8': 'prompts up to 16 tokens FP8',
+    'decode.bf16': 'decode BF16', 'encoder.bf16': 'encoder attention BF16', 'fallback.bf16': 'fallback kernels BF16', 'fallback.fp8': 'fallback kernels FP8',
+    'gemm.fp32': 'product FP32', 'bmm.fp32': 'batched product FP32', 'conv.fp32': 'convolution FP32', 'vector.fp32': 'elementwise FP32',
+    'layernorm.fp32': 'layer norm FP32', 'softmax.fp32': 'softmax FP32'}
+
+
+def constants():
+    """constants.def says unit and meaning, the TOML file the value."""
+    values, table = {}, ''
+    for line in open(HERE + '/data/cost_constants.toml'):
+        m = re.match(r'\[(.*)\]', line)
+        table = m[1] if m else table
+        m = re.match(r'(\w+) = (\S+)', line)
+        if m: values[table, m[1]] = m[2]
+    source = open(HERE + '/src/cost/constants.def').read()
+    pattern = r'COST_CONSTANT\((\w+),\s*(\w+),\s*"([^"]*)",\s*[\d.]+,\s*[\d.]+,\s*((?:"[^"]*"\s*)+)\)'
+    out = ['| constant | value | unit | meaning |', '| --- | --- | --- | --- |']
+    for table, name, unit, meaning in re.findall(pattern, source):
+        text = ' '.join(re.findall(r'"([^"]*)"', meaning))
+        out.append(f'| {table}.{name} | {values[table, name]} | {unit} | {text} |')
+    return out
+
+
+def errors(report):
+    rows, left_out, out = {}, {}, None
+    for line in open(report):
+        m = re.match(r'left out: (\S+)', line)
+        if m: out = left_out
+        m = re.match(r'(\S+) (\S+) (\S+)\s+n\s+(\d+)\s+mape\s+(\S+)\s+median\s+(\S+)\s+p90\s+(\S+)\s+bias\s+(\S+)', line)
+        if m: (rows if out is None else out)[m[2], m[1], m[3]] = m.groups()[3:]
+    text = ['| kind | GPU | table | rows | fitted on all | median | p90 | bias | left out |', '| --- | --- | --- | --- | --- | --- | --- | --- | --- |']
+    order = list(KINDS)
+    for key in sorted(rows, key=lambda k: (order.index(k[0]), k[1], k[2])):
+        n, mape, median, p90, bias = rows[key]
+        text.append(f"| {KINDS[key[0]]} | {key[1]} | {key[2]} | {n} | {mape} | {median} | {p90} | {bias} | {left_out.get(key, ['', ''])[1]} |")
+    return text
+
+
+def put(text, name, lines):
+    begin, end = f'<!-- {name}: written by tools/cost_tables.py -->\n', f'<!-- end of {name} -->'
+    return text[:text.index(begin) + len(begin)] + '\n'.join(lines) + '\n' + text[text.index(end):]
+
+
+def main():
+    if len(sys.argv) != 2: sys.exit(__doc__)
+    path = HERE + '/docs/cost-model.md'
+    text = open(path).read()
+    text = put(put(text, 'constants', constants()), 'errors', errors(sys.argv[1]))
+    with open(path + '.new', 'w') as f: f.write(text)
+    os.replace(path + '.new', path)
+
+
+if __name__ == '__main__': main()
