@@ -13,7 +13,8 @@ struct bench {
     bench_options options;
     bench_point *points;
     size_t count;
-    map models, plans, gpus;
+    map models, plans, gpus, families;
+    const char **family_list;
     pg_model **model_list;
     const char **model_errors;
     pg_plan **plan_list;
@@ -210,7 +211,8 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
     return find_optimizer(row, &r->optimizer, e);
 }
 
-static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const pg_model *m, uint32_t model, const char **why)
+static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const pg_model *m, uint32_t model,
+                        const char **why)
 {
     pg_error e = PG_ERROR_INIT;
     pg_request r;
@@ -221,9 +223,10 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const p
         return NULL;
     }
     format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %.60s|%.60s|%.60s", model,
-                (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.half_norms,
-                r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel, r.expert_parallel,
-                r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "");
+                (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast,
+                r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel,
+                r.expert_parallel, r.precision ? r.precision : "", r.runtime ? r.runtime : "",
+                r.runtime_version ? r.runtime_version : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;
     if (!at) {
@@ -342,12 +345,17 @@ static pg_code fill_points(bench *b, pg_error *e)
     return PG_E_OK;
 }
 
+/* A model is of one family, that of its first row: else rows that say different ones could be on both sides of a split. */
 static const char *family_of(bench *b, const bench_row *row)
 {
     char family[80];
-    if (row->family && row->family[0]) return row->family;
+    bool added = false;
+    const uint32_t *at = map_add(&b->families, str_c(row->path), b->families.count, &added);
+    if (!at) return "";
+    if (!added) return b->family_list[*at];
     bench_family(family, sizeof family, row->model);
-    return keep(b, family);
+    b->family_list[*at] = row->family && row->family[0] ? row->family : keep(b, family);
+    return b->family_list[*at];
 }
 
 static pg_code fill(bench *b, pg_error *e)
@@ -359,11 +367,13 @@ static pg_code fill(bench *b, pg_error *e)
     b->model_errors = ARENA_ARRAY(&b->a, const char *, n);
     b->plan_list = ARENA_ARRAY(&b->a, pg_plan *, n);
     b->plan_errors = ARENA_ARRAY(&b->a, const char *, n);
+    b->family_list = ARENA_ARRAY(&b->a, const char *, n);
     b->gpu_list = ARENA_ARRAY(&b->a, const pg_gpu *, n);
     b->gpu_errors = ARENA_ARRAY(&b->a, const char *, n);
     map_init(&b->models, &b->scope);
     map_init(&b->plans, &b->scope);
     map_init(&b->gpus, &b->a);
+    map_init(&b->families, &b->a);
     if (b->a.failed) return error_nomem(e, &b->a);
     for (size_t i = 0; i < o->gpu_count; i++)
         if (!pg_catalog_find(b->catalog, o->gpus[i], e)) return PG_E_NOT_FOUND;

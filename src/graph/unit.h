@@ -8,14 +8,14 @@
 #include "graph/shape.h"
 
 enum unit_flags {
-    UNIT_BIAS = 1,          /* a linear layer or convolution that adds a bias */
-    UNIT_BN_FOLDED = 2,     /* the file has the batch normalisation behind this convolution folded into its weights */
-    UNIT_CONSTANT = 4,      /* depends on weights and constants only: an optimising runtime computes it once */
-    UNIT_CAUSAL = 8,        /* attention under a causal mask */
-    UNIT_K_TRANSPOSED = 16, /* attention: input 1 is K^T [.., head dim, kv length] */
-    UNIT_SCALES = 64,       /* softmax of attention: multiplies its scores by a scalar first, in a kernel of its own */
+    UNIT_BIAS = 1,           /* a linear layer or convolution that adds a bias */
+    UNIT_BN_FOLDED = 2,      /* the file has the batch normalisation behind this convolution folded into its weights */
+    UNIT_CONSTANT = 4,       /* depends on weights and constants only: an optimising runtime computes it once */
+    UNIT_CAUSAL = 8,         /* attention under a causal mask */
+    UNIT_K_TRANSPOSED = 16,  /* attention: input 1 is K^T [.., head dim, kv length] */
+    UNIT_SCALES = 64,        /* softmax of attention: multiplies its scores by a scalar first, in a kernel of its own */
     UNIT_V_TRANSPOSED = 128, /* attention: input 2 is V^T, the result [.., head dim, length] */
-    UNIT_RECOMPOSED = 32    /* made of several operators of the file */
+    UNIT_RECOMPOSED = 32     /* made of several operators of the file */
 };
 
 typedef enum work_class {

@@ -603,6 +603,16 @@ static void fits_find_what_made_the_data(void **state)
     close_all(&f);
 }
 
+static void a_model_has_one_family(void **state)
+{
+    (void)state;
+    fixture f;
+    open_all(&f, "{\"benchmarks\": [{" ROW ", \"family\": \"x\"}, {" ROW ", \"family\": \"y\"}, {" ROW "}]}", false);
+    assert_int_equal(f.count, 3);
+    for (size_t i = 0; i < 3; i++) assert_string_equal(f.points[i].family, "x");
+    close_all(&f);
+}
+
 static void every_builtin_file_is_read(void **state)
 {
     (void)state;
@@ -671,6 +681,7 @@ int main(void)
         cmocka_unit_test(boards_of_a_chip_go_together),
         cmocka_unit_test(nothing_leaks_from_a_test_row),
         cmocka_unit_test(fits_find_what_made_the_data),
+        cmocka_unit_test(a_model_has_one_family),
         cmocka_unit_test(every_builtin_file_is_read),
         cmocka_unit_test(plots_are_drawn),
     };

@@ -951,24 +951,15 @@ static void test_lack_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_parameters_exactly),
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_macs),
-        cmocka_unit_test(test_macs_exactly),
-        cmocka_unit_test(test_loop_rounds),
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_outputs),
-        cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_shared_weights),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_smallest_images),
-        cmocka_unit_test(test_image_sizes),
-        cmocka_unit_test(test_node_names),
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_did_you_mean),
-        cmocka_unit_test(test_names_are_distinct),
+        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_parameters_exactly),
+        cmocka_unit_test(test_table),          cmocka_unit_test(test_macs),
+        cmocka_unit_test(test_macs_exactly),   cmocka_unit_test(test_loop_rounds),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_steps),          cmocka_unit_test(test_shared_weights),
+        cmocka_unit_test(test_lengths),        cmocka_unit_test(test_smallest_images),
+        cmocka_unit_test(test_image_sizes),    cmocka_unit_test(test_node_names),
+        cmocka_unit_test(test_order),          cmocka_unit_test(test_find),
+        cmocka_unit_test(test_did_you_mean),   cmocka_unit_test(test_names_are_distinct),
         cmocka_unit_test(test_lack_of_memory),
     };
     return cmocka_run_group_tests_name("zoo", tests, NULL, NULL);
