@@ -57,7 +57,10 @@ bool bench_channels_last(const bench_row *row)
 {
     if (row->given & 1u << BENCH_KEY_layout) return row->layout == LAYOUT_NHWC;
     /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
-    return row->autocast && row->source && strstr(row->source, "PyTorch/Classification/ConvNets");
+    static const char *const scripts[] = {"PyTorch/Classification/ConvNets", "MxNet/Classification", "PaddlePaddle/Classification"};
+    for (size_t i = 0; row->autocast && row->source && i < sizeof scripts / sizeof scripts[0]; i++)
+        if (strstr(row->source, scripts[i])) return true;
+    return false;
 }
 
 const char *bench_version(const bench_row *row)
