@@ -103,9 +103,9 @@ static void test_sequence_never_faster(void **state)
 
 static pg_prediction lone(const char *op, const char *gpu, const char *precision, const char *runtime, bool device_time)
 {
-    pg_model *m;
-    pg_plan *plan;
-    pg_prediction p;
+    pg_model *m = NULL;
+    pg_plan *plan = NULL;
+    pg_prediction p = {0};
     pg_error e = PG_ERROR_INIT;
     pg_request r = {.precision = precision, .runtime = runtime, .device_time = device_time};
     if (pg_model_open(&m, op, NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e) ||
@@ -656,6 +656,7 @@ static void test_parallel_requests_are_checked(void **state)
                                  &(pg_request){.gpu_count = 8, .tensor_parallel = 2, .pipeline_parallel = 2});
     assert_int_equal(p.data_parallel, 2);
     assert_int_equal(p.gpu_count, 8);
+    assert_string_equal(p.basis, "transferred");
 }
 
 static int tear_down(void **state)
