@@ -258,7 +258,8 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     if (!n) return BASIS_SPECIFICATION;
     if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
-    for (uint32_t i = 0; i < n; i++)
+    bool apart = p->split.tensor > 1 || p->split.pipeline > 1; /* nobody measured models that are taken apart */
+    for (uint32_t i = 0; i < n && !apart; i++)
         if (str_eq(keys[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
 }

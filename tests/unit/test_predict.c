@@ -746,6 +746,7 @@ static void test_parallel_requests_are_checked(void **state)
                                  &(pg_request){.gpu_count = 8, .tensor_parallel = 2, .pipeline_parallel = 2});
     assert_int_equal(p.data_parallel, 2);
     assert_int_equal(p.gpu_count, 8);
+    assert_string_equal(p.basis, "transferred");
 }
 
 static int tear_down(void **state)
