@@ -13,7 +13,8 @@ KINDS = {'gemm.bf16': 'product BF16', 'gemm.fp16': 'product FP16', 'gemm.fp8': '
     'prefill.bf16': 'prefill BF16', 'prefill.fp8': 'prefill FP8', 'short.bf16': 'prompts up to 16 tokens BF16', 'short.fp8': 'prompts up to 16 tokens FP8',
     'decode.bf16': 'decode BF16', 'encoder.bf16': 'encoder attention BF16', 'fallback.bf16': 'fallback kernels BF16', 'fallback.fp8': 'fallback kernels FP8',
     'gemm.fp32': 'product FP32', 'bmm.fp32': 'batched product FP32', 'conv.fp32': 'convolution FP32', 'vector.fp32': 'elementwise FP32',
-    'layernorm.fp32': 'layer norm FP32', 'softmax.fp32': 'softmax FP32'}
+    'layernorm.fp32': 'layer norm FP32', 'softmax.fp32': 'softmax FP32', 'comm.allreduce': 'all-reduce', 'comm.allgather': 'all-gather', 'comm.reducescatter': 'reduce-scatter',
+    'comm.alltoall': 'all-to-all', 'comm.send': 'send', 'comm.own': 'all-reduce, serving kernels'}
 
 
 def constants():

@@ -7,11 +7,12 @@
 #
 # 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
-# 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs.
+# 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs, and BERT under TensorRT and ONNX Runtime.
 # 6. The levels of GPUs that were measured, and what one measurement of a model says about other GPUs.
 # 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
 # 8. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
 #    check that on other GPUs.
+# 9. Training on 8 to 64 GPUs, as a share of one GPU's speed.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -33,7 +34,19 @@ tar -xJf "$data/models/timm.tar.xz" -C "$work/timm"
 for suite in timm timm-compile timm-train mlperf; do bench "$suite"; done
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/host.json"
 python3 "$here/tools/recurrent_benchmarks.py" "$data/data/bench" "$work/recurrent.json"
+python3 "$here/tools/power_benchmarks.py" "$data/data/bench/mlperf_inference.csv.gz" "$work/power.json"
 python3 "$here/tools/train_benchmarks.py" small "$data/data/bench/misc.csv.gz" "$work/small.json"
+# GCViT's code spells its attention out, which its files don't tell from a fused call.
+python3 - "$work/timm.json" "$work/timm-compile.json" <<'PY'
+import json, sys
+for path in sys.argv[1:]:
+    j = json.load(open(path))
+    j['benchmarks'] = [r for r in j['benchmarks'] if r['family'] != 'gcvit']
+    json.dump(j, open(path, 'w'))
+PY
+for runtime in onnxruntime tensorrt; do
+    python3 "$here/tools/engine_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" $runtime "$work/$runtime.json"
+done
 # Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
@@ -50,7 +63,9 @@ models --rounds 3 --fit compiled "$work/timm-compile.json"
 models --rounds 3 --fit host "$work/host.json"
 models --rounds 3 --fit training "$work/timm-train.json"
 models --rounds 3 --fit predict.host_backward "$work/small.json"
-models --rounds 3 --fit engines "$work/mlperf.json"
+models --rounds 3 --fit engines "$work/power.json" "$work/mlperf.json"
+models --rounds 3 --fit tensorrt.gemm_speed "$work/tensorrt.json"
+models --rounds 3 --fit onnxruntime.gemm_speed,onnxruntime.pointwise_speed "$work/onnxruntime.json"
 models --rounds 3 --fit recurrent "$work/recurrent.json"
 models --fit levels "$work/timm.json"
 models --fit levels-compiled "$work/timm-compile.json"
@@ -58,3 +73,5 @@ python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/t
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
 for key in tensorflow tensorflow-xla; do models --fit "$key" "$work/tensorflow.json"; done
+python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
+ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"

@@ -131,6 +131,16 @@ static void add_row(const json_t *b)
     n_rows++;
 }
 
+static step_prediction predict(const row *r, const measured_scale *measured)
+{
+    predict_options o = api_predict_options(r->plan, r->gpu->spec);
+    predict_gpu g;
+    o.measured = measured;
+    if (left_gpu && !strcmp(r->gpu->pub.key, left_gpu)) o.basis = BASIS_TRANSFERRED;
+    predict_gpu_init(&g, r->gpu->spec, &catalog->config.cost, &o);
+    return predict_step(&r->plan->plan, &g, &catalog->config.predict, &o);
+}
+
 /* ---- pairs ---- */
 
 static bool is_alike(const row *a, const row *b)
@@ -157,8 +167,21 @@ static int stratum_of(const row *a, const row *b)
     return n_strata++;
 }
 
+/* So far off, a row is of another quantity than it says. */
+static const double FAR = 4;
+
+static bool is_sound(const row *r)
+{
+    double ratio = predict(r, NULL).seconds / r->measured;
+    return ratio < FAR && ratio * FAR > 1;
+}
+
 static void make_pairs(void)
 {
+    size_t kept = 0;
+    for (size_t i = 0; i < n_rows; i++)
+        if (is_sound(&rows[i])) rows[kept++] = rows[i];
+    n_rows = kept;
     for (size_t i = 0; i < n_rows; i++)
         for (size_t k = 0; k < n_rows; k++) {
             if (rows[i].gpu == rows[k].gpu || !is_alike(&rows[i], &rows[k])) continue;
@@ -168,16 +191,6 @@ static void make_pairs(void)
 }
 
 /* ---- predictions with the constants as they are ---- */
-
-static step_prediction predict(const row *r, const measured_scale *measured)
-{
-    predict_options o = api_predict_options(r->plan, r->gpu->spec);
-    predict_gpu g;
-    o.measured = measured;
-    if (left_gpu && !strcmp(r->gpu->pub.key, left_gpu)) o.basis = BASIS_TRANSFERRED;
-    predict_gpu_init(&g, r->gpu->spec, &catalog->config.cost, &o);
-    return predict_step(&r->plan->plan, &g, &catalog->config.predict, &o);
-}
 
 static double pair_error(const pair *p, double *width)
 {

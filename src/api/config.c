@@ -49,6 +49,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, quantize_bytes, 0, 64),
     FLAG(quantize_rows),
     FLAG(split_fp8),
+    FLAG(spelled_attention),
     {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
     {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
     REAL(runtime_profile, host_us, 0, 1000),
@@ -88,6 +89,7 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, measured_gpu_carry, 0, 1),
     REAL(predict_constants, measured_host_carry, 0, 1), REAL(predict_constants, measured_interval, 0.05, 1),
     REAL(predict_constants, interval_again, 0, 1),      REAL(predict_constants, host_backward, 0, 5),
+    REAL(predict_constants, straggle_share, 0, 0.5),    REAL(predict_constants, hidden_share, 0, 1),
     REAL(predict_constants, host_optimizer, 0, 5),      REAL(predict_constants, measured_interval_strange, 0.05, 1),
 };
 

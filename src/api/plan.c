@@ -326,7 +326,7 @@ static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
                      .weights = p->plan.memory.weights * s->weight_share,
                      .activations = p->plan.memory.activations * s->activation_share,
                      .workspace = p->plan.memory.workspace,
-                     .gradients = p->plan.memory.gradients * s->weight_share,
+                     .gradients = p->plan.memory.gradients * s->gradient_copies * s->weight_share,
                      .optimizer = p->plan.memory.optimizer * s->weight_share,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};
@@ -342,7 +342,6 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
-    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
     step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
     memset(out, 0, sizeof *out);
     out->gpu = gpu->key;

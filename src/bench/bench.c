@@ -186,7 +186,7 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
     *r = (pg_request){.batch = row->batch,
                       .precision = bench_precision(row),
                       .runtime = bench_runtime(row),
-                      .runtime_version = row->runtime_version,
+                      .runtime_version = bench_version(row),
                       .task = row->task == TASK_TRAINING ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
                       .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = row->autocast,

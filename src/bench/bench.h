@@ -61,6 +61,8 @@ const char *bench_runtime(const bench_row *row);
 bool bench_half_norms(const bench_row *row, const char *gpu);
 const char *bench_precision(const bench_row *row);
 bool bench_channels_last(const bench_row *row);
+/* Of the runtime; NULL: not known, so the newest. */
+const char *bench_version(const bench_row *row);
 
 /* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
 void bench_family(char *out, size_t cap, const char *model);

@@ -59,3 +59,12 @@ bool bench_channels_last(const bench_row *row)
     /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
     return row->autocast && row->source && strstr(row->source, "PyTorch/Classification/ConvNets");
 }
+
+const char *bench_version(const bench_row *row)
+{
+    if (row->runtime_version) return row->runtime_version;
+    if (!row->source) return NULL;
+    /* NVIDIA's DeepLearningExamples: containers of 2020 and 2021 */
+    if (strstr(row->source, "PyTorch/") == row->source) return strcmp(bench_runtime(row), "tensorrt") ? "1.11" : "8.2";
+    return NULL;
+}

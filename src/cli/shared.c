@@ -80,7 +80,7 @@ static const option hardware_options[] = {
      "Only the DRAM roofline: flops at the dense peak or bytes at DRAM bandwidth, whichever takes longer. What stays in "
      "L2 can be faster."},
     {"real-hardware", 0, NULL, OPTION_FLAG, AT(real_hardware), 0, 0, NULL,
-     "Clocks as they are after minutes of load, under thermal and power limits."},
+     "Clocks as they are after minutes of load: what the profile says of throttle temperature and sustained clocks counts too."},
     {"hardware-profiles", 0, "FILE", OPTION_FILE, AT(profiles), 0, 0, NULL,
      "GPUs of your own: a TOML file that goes before all others."},
 };

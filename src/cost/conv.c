@@ -68,6 +68,23 @@ static cost_matmul conv_wgrad(const cost_gpu *g, const conv_shape *s, int tiles)
     return w;
 }
 
+/* Winograd in stages for the weights' gradient: the tiles of input and output gradient are transformed and multiplied over all
+ * tiles, 36 products for each 4 x 4 outputs. */
+static void conv_winograd_wgrad(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const conv_shape *s = &k->shape.conv;
+    cost_matmul w = conv_winograd(g, s, 4, g->tiles_staged);
+    kernel_cost other = *out;
+    double bytes = g->c->conv_transform_bytes * 2 * 36 * 4 * (s->in * s->out + w.m * (s->in + s->out));
+    cost_traffic more = {t.total + bytes, t.dram + bytes * (1 - cost_resident(g, bytes))};
+    w = conv_product(g, s->out, s->in, w.m, w.batch, g->tiles_staged);
+    w.splits = COST_WGRAD_SPLITS;
+    other.launches = 4;
+    conv_timed(g, k, &w, more, &other);
+    other.seconds = cost_max(other.seconds, other.compute_s + other.memory_s + g->floor * other.launches);
+    conv_keep_faster(out, &other);
+}
+
 static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
@@ -77,7 +94,11 @@ static void conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kern
     cost_matmul w = wgrad ? conv_wgrad(g, s, own) : conv_direct(g, s, own);
     kernel_cost other = *out;
     conv_timed(g, k, &w, t, out);
-    if (wgrad || !conv_winograd_fits(s)) {
+    if (!conv_winograd_fits(s)) {
+        return;
+    }
+    if (wgrad) {
+        conv_winograd_wgrad(g, k, t, out);
         return;
     }
     /* Fused: the transformed weights are written and read once, the rest stays on chip. */

@@ -82,11 +82,13 @@ static bool name_has(str name, const char *word)
 static void gpu_power(cost_gpu *g, const gpu_spec *spec)
 {
     const cost_constants *c = g->c;
-    double newer = exp(-0.6931471805599453 * (cost_silicon_year(spec) - 2020) / c->power_half_years) * 1e-12;
+    double years = 0.6931471805599453 * (cost_silicon_year(spec) - 2020);
+    double newer = exp(-years / c->power_half_years) * 1e-12,
+           newer_tensor = exp(-years / c->power_tensor_half_years) * 1e-12;
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
     for (int p = 0; p < PREC_COUNT; p++) {
-        double joule = newer * (g->tensor[p] ? c->power_tensor_pj * voltage : c->power_vector_pj);
+        double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage : newer * c->power_vector_pj;
         double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
         g->joule[p] = joule * rate / g->peak[p];
         g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;
@@ -96,16 +98,22 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
     g->dram_joule = (gddr ? c->power_gddr_pj : c->power_hbm_pj) * 1e-12;
 }
 
-/* HBM has room for its check bits; GDDR gives up capacity and bandwidth. Off by default on boards with a display. */
-static bool gpu_inline_ecc(const gpu_spec *spec)
+/* Boards for people's desks: their clock is advertised with a margin, and ECC is off by default. */
+static bool gpu_has_display(const gpu_spec *spec)
 {
     static const char *const display[] = {"GeForce", "RTX", "TITAN", "Titan", "Quadro", "GTX", "Radeon", "Arc"};
     for (size_t i = 0; i < sizeof display / sizeof display[0]; i++) {
         if (name_has(spec->name, display[i])) {
-            return false;
+            return true;
         }
     }
-    return name_has(spec->memory_type, "GDDR");
+    return false;
+}
+
+/* HBM has room for its check bits; GDDR gives up capacity and bandwidth. */
+static bool gpu_inline_ecc(const gpu_spec *spec)
+{
+    return !gpu_has_display(spec) && name_has(spec->memory_type, "GDDR");
 }
 
 static bool gpu_halved_l2(const gpu_spec *spec)
@@ -132,6 +140,9 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     double cores = spec->cuda_cores > 0 ? spec->cuda_cores : g->sms * 128;
     double derived = g->peak[PREC_FP32] / (2 * cores);
     g->clock = spec->boost_mhz > 0 ? spec->boost_mhz * 1e6 : derived;
+    g->boost = gpu_has_display(spec) ? c->power_display_boost : 1;
+    g->clock *= g->boost;
+    for (int p = 0; p < PREC_COUNT; p++) g->peak[p] *= g->boost;
     g->tick = 1 / g->clock;
     g->floor = c->launch_floor_us * 1e-6 + c->launch_floor_clocks * g->tick;
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
@@ -191,7 +202,7 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
 {
     kernel_cost out = {.launches = 1};
     cost_traffic t = cost_traffic_of(g, k);
-    out.ideal_s = cost_max(k->flops / g->peak[k->math], t.total / g->dram_peak);
+    out.ideal_s = cost_max(k->flops * g->boost / g->peak[k->math], t.total / g->dram_peak);
     switch (k->kind) {
     case KERNEL_GEMM: cost_gemm(g, k, t, &out); break;
     case KERNEL_CONV: cost_conv(g, k, t, &out); break;
@@ -205,7 +216,10 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     default: cost_elementwise(g, k, t, &out); break;
     }
     double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
-    out.core_j = k->flops * g->joule[k->math] + moved * g->chip_joule;
+    /* A kernel whose own arithmetic passes the limit runs at the clock at which it does not, and each operation takes less. */
+    double limit = g->headroom[k->math] * g->peak[k->math] * out.compute_s;
+    double own = k->flops > limit ? limit / k->flops : 1;
+    out.core_j = k->flops * g->joule[k->math] * own + moved * g->chip_joule;
     out.memory_j = out.dram_bytes * g->dram_joule;
     return out;
 }

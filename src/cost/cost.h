@@ -29,6 +29,7 @@ typedef struct cost_links {
 typedef struct cost_gpu {
     const cost_constants *c;
     double sms, clock, tick; /* clock in Hz, its inverse in seconds */
+    double boost;            /* clock and peaks below, over the advertised ones */
     double floor;            /* seconds of the smallest kernel */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
     bool persistent;         /* ... with attention kernels whose thread blocks stay for many tiles */

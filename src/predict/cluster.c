@@ -78,9 +78,15 @@ static bool may_join_anchor(const planner *p, const unit *anchor, const unit *u)
     return may_be_epilogue(p, u);
 }
 
+/* Inductor reads through concatenations and paddings in the kernel that follows. */
+static bool is_fused_copy(const planner *p, const unit *u)
+{
+    return p->rt->strided_views && p->rt->fuse_pointwise && (u->kind == OP_Concat || u->kind == OP_Pad);
+}
+
 static bool may_join(const planner *p, const unit *u)
 {
-    if (p->rt->fuse_pointwise && unit_is_pointwise(u)) return true;
+    if (p->rt->fuse_pointwise && (unit_is_pointwise(u) || is_fused_copy(p, u))) return true;
     return p->rt->fuse_norm && is_norm(u);
 }
 
@@ -129,13 +135,29 @@ static uint32_t choose(planner *p, uint32_t i)
     return UINT32_MAX;
 }
 
+void cluster_halves(planner *p)
+{
+    for (uint32_t t = 0; t < p->g->n_tensors; t++) p->halved[t] = p->us->uses[t] > 0 && !p->g->tensors[t].is_output;
+    for (uint32_t i = p->us->n; i-- > 0;) { /* who reads comes behind who makes */
+        const unit *u = &p->us->u[i];
+        work_class w = work_of(u);
+        bool product = w == WORK_CONV || w == WORK_GEMM || w == WORK_EINSUM || w == WORK_ATTENTION ||
+                       w == WORK_RECURRENT;
+        bool view = (w == WORK_VIEW || w == WORK_TRANSPOSE || w == WORK_EXPAND) && u->n_out == 1;
+        for (uint32_t k = 0; k < u->n_in; k++) {
+            uint32_t t = unit_in(p->us, u)[k], out = u->n_out ? unit_out(p->us, u)[0] : NO_TENSOR;
+            if (t != NO_TENSOR && !product && !(view && out != NO_TENSOR && p->halved[out])) p->halved[t] = 0;
+        }
+    }
+}
+
 void cluster_units(planner *p)
 {
     if (!p->rt->fuse_pointwise && !p->rt->fuse_epilogue && !p->rt->fuse_activation) return;
     for (uint32_t i = 0; i < p->us->n; i++) {
         const unit *u = &p->us->u[i];
         if (work_of(u) == WORK_VIEW) continue;
-        bool candidate = unit_is_pointwise(u) || is_norm(u);
+        bool candidate = unit_is_pointwise(u) || is_norm(u) || is_fused_copy(p, u);
         if (p->rt->fold_constants && (u->flags & UNIT_CONSTANT)) candidate = false;
         uint32_t c = candidate ? choose(p, i) : UINT32_MAX;
         if (c != UINT32_MAX) join(p, c, i);

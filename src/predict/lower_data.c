@@ -214,7 +214,6 @@ void lower_rows(planner *p, kernel_kind kind)
         for (uint32_t i = 0; i < dims; i++) cols *= (double)(window[i] > 0 ? window[i] : 1);
     }
     double width = result_width(p, p->u), work = kind == KERNEL_POOL ? n_out * cols : n_in > n_out ? n_in : n_out;
-    if (runs_in_fp32(p, p->u) && p->opt.autocast && p->u->kind == OP_ReduceL2) plan_cast(p, x, 4);
     kernel k = plan_kernel_rows(p, kind, n_out, cols, work * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
@@ -433,6 +432,7 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
         for (uint32_t n = 0; n < u->n_out; n++) {
             uint32_t t = plan_out(p, n);
             if (t == NO_TENSOR) continue;
+            if (p->halved[t] && width > 2) width = 2; /* the cast for what reads it is fused, too */
             p->v[t].width = plan_is_float(p, t) ? width : p->v[t].width;
             bool hidden = p->inside[t] == p->us->uses[t];
             p->v[t].virtual = true; /* members read it from registers */
@@ -477,6 +477,9 @@ static kernel_kind cluster_kind(planner *p, uint32_t c, double *span)
     return kind;
 }
 
+/* Inductor keeps rows up to this length in registers, several to a block: a pass over the data, nothing more. */
+enum { INDUCTOR_ROW = 4096 };
+
 /* Batch normalisation's sums over the batch come before whatever applies them. */
 static void cluster_statistics(planner *p, uint32_t c)
 {
@@ -494,6 +497,7 @@ void lower_cluster(planner *p, uint32_t c)
     double n = cl->elements > 0 ? cl->elements : 0, span = 1;
     kernel_kind kind = cluster_kind(p, c, &span);
     cluster_statistics(p, c);
+    if (p->rt->strided_views && kind != KERNEL_ELEMENTWISE && span <= INDUCTOR_ROW) kind = KERNEL_ELEMENTWISE;
     p->u = &p->us->u[cl->last];
     kernel k = plan_kernel_rows(p, kind, n / span, span, 0);
     cluster_traffic(p, c, &k, UINT32_MAX, &tail);

@@ -224,7 +224,7 @@ static void after_conv(planner *p, uint32_t out, bool norm)
 /* PyTorch convolves channels last where the data or the weights are; what is not gets copied first. */
 static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
 {
-    if (p->rt->channels_last) return true;
+    if (p->rt->channels_last) return p->opt.channels_last;
     bool weights = p->opt.channels_last && p->rt->strided_views && plan_shape(p, x)->rank == 4 &&
                    p->g->tensors[w].role == ROLE_WEIGHT && dim(p, x, 1) > 1;
     if (!weights && !view_is_channels_last(p, x)) return false;
@@ -235,6 +235,30 @@ static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
     }
     view_set_channels_last(p, x);
     return true;
+}
+
+/* Inductor turns all images of a model to channels last unless grouped convolutions, which it expects to be slower for it,
+ * outweigh the others: torch/_inductor/graph.py, decide_layout_opt, for inference, with its measured ratios of time. */
+bool convs_want_channels_last(planner *p)
+{
+    static const double grouped = 1.358, small = 0.783, narrowing = 0.725, other = 0.823;
+    double all = 0, last = 0;
+    for (uint32_t i = 0; i < p->us->n; i++) {
+        p->u = &p->us->u[i];
+        uint32_t x, w, out = plan_out(p, 0);
+        if (op_work_class((op_kind)p->u->kind) != WORK_CONV) continue;
+        operands(p, &x, &w);
+        if (x == NO_TENSOR || w == NO_TENSOR || out == NO_TENSOR) continue;
+        conv_shape s = conv_of(p, x, w, out);
+        double in = s.in / s.groups, flops = s.batch * s.oh * s.ow * s.out * in * s.kh * s.kw * p->u->trips;
+        double ratio = s.groups > 1 && in > 1      ? grouped
+                     : s.out <= 64 && in <= 64     ? small
+                     : s.out * 2 <= in && s.kh > 1 ? narrowing
+                                                   : other;
+        all += flops;
+        last += flops * ratio;
+    }
+    return last <= all;
 }
 
 /* cuDNN pads channels-last data to eight channels with kernels of their own, as it changes the layout of NCHW data. */
@@ -378,18 +402,19 @@ static void attention_product(planner *p, precision math, gemm_shape shape, doub
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
 }
 
-/* PyTorch fuses attention from 2.0 on, and only where queries, keys and values have four dimensions. */
+/* Runtimes fuse attention from some version on, PyTorch only where queries, keys and values have four dimensions. */
 static bool attention_is_fused(const planner *p)
 {
-    if (!p->rt->strided_views) return true;
+    bool own = p->u->kind != OP_ScaledDotProductAttention; /* an operator for it in the file */
     bool since = !(p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since);
+    if (!p->rt->strided_views) return own || (since && !p->rt->spelled_attention);
     return since && (!(p->u->flags & UNIT_RECOMPOSED) || plan_shape(p, plan_in(p, 0))->rank == 4);
 }
 
 /* Attention as products and a softmax: what a model's own code does, and what PyTorch's fused call falls back to. */
 static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t out)
 {
-    bool own = p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since;
+    bool own = !p->rt->strided_views || (p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since);
     bool wide = !own && !(p->opt.version > 0 && p->opt.version < p->rt->wide_attention_since);
     precision math = wide ? p->rt->gemm_tf32 ? PREC_TF32 : PREC_FP32 : math_of(p, p->rt->gemm_tf32);
     double w = wide ? 4 : half_width(p), soft = own && p->opt.autocast ? 4 : w;

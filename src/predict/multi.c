@@ -25,8 +25,8 @@ typedef struct walk {
     double gpus;        /* that messages cross */
     double host_a_step; /* seconds to issue a kernel: each stage has a host process of its own */
     double all_weights;
-    double opt_share;   /* of the gradients that a stage has */
-    uint32_t n_forward; /* steps of the forward pass, which the stages are cut by */
+    double gradient_share; /* of the gradients that a stage has */
+    uint32_t n_forward;    /* steps of the forward pass, which the stages are cut by */
 } walk;
 
 static double larger(double a, double b)
@@ -101,22 +101,26 @@ static double optimizer_seconds(const kernel_plan *p, const predict_gpu *g, cons
 }
 
 /* How much longer a step takes for the gradients' all-reduces among `data` copies of the model. Gradients go in buckets as soon as the
- * backward pass has made them, one after the other, beside what is left of it; the last one is made when it ends. */
-static double exposed_seconds(const walk *w, double data, double backward_s)
+ * backward pass has made them, one after the other, beside what is left of it; the last one is made when it ends. What is hidden so is
+ * felt in part: communication takes SMs and bandwidth. */
+static double exchange_seconds(const walk *w, const predict_constants *pc, double data, double backward_s)
 {
-    double bytes = w->p->gradient_bytes * w->opt_share, buckets = ceil(bytes / BUCKET_BYTES);
+    double bytes = w->p->gradient_bytes * w->gradient_share, buckets = ceil(bytes / BUCKET_BYTES);
     if (data <= 1 || bytes <= 0) return 0;
     comm_shape s = {bytes / buckets, data, COMM_ALL_REDUCE, COMM_OWN_NONE};
     double one = cost_comm_seconds(&w->g->cost, &s);
     if (w->opt->fast_mode)
-        one = 2 * (data - 1) / data * s.bytes / larger(w->g->cost.links.nvlink, w->g->cost.links.pcie);
+        return 2 * (data - 1) / data * bytes / larger(w->g->cost.links.nvlink, w->g->cost.links.pcie);
     double queued = backward_s / buckets + buckets * one; /* when the links are never idle from the first bucket on */
-    return larger(queued - backward_s, one);
+    double exposed = larger(queued - backward_s, one), hidden = larger(buckets * one - exposed, 0);
+    double felt = pc->hidden_share < 1 ? pc->hidden_share : 1;
+    return exposed + felt * hidden;
 }
 
 /* A step of the whole batch: micro-batches, through the stages in turn (one forward, one backward: stages - 1 of them pass before
  * all stages have work and after the first has none), then the optimizer. */
-static void training(step_prediction *s, walk *w, double data, double stages, double host_optimizer)
+static void training(step_prediction *s, walk *w, const predict_constants *pc, double data, double stages,
+                     double host_optimizer)
 {
     const predict_options *o = w->opt;
     double micro = larger(o->micro, 1), last = optimizer_seconds(w->p, w->g, o);
@@ -133,9 +137,10 @@ static void training(step_prediction *s, walk *w, double data, double stages, do
         s->seconds = larger(last, host_optimizer) * s->weight_share;
         s->seconds += (micro + stages - 1) * body * share;
     } else s->seconds += (micro - 1) * body;
-    w->opt_share = s->weight_share;
-    double exposed = exposed_seconds(w, data, backward * share);
-    s->seconds += exposed;
+    w->gradient_share = s->weight_share;
+    double exposed = exchange_seconds(w, pc, data, backward * share);
+    double doublings = data > 1 && !o->fast_mode ? log(data) / 0.6931471805599453 : 0;
+    s->seconds += exposed + pc->straggle_share * doublings * s->seconds;
     s->gpu_s = (s->gpu_s - last) * micro + last;
     s->host_s = (s->host_s - host_optimizer) * micro + host_optimizer;
     s->dram_bytes *= micro;
@@ -151,6 +156,7 @@ void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, c
 {
     double data = larger(opt->data, 1), stages = larger(opt->pipeline, 1);
     s->weight_share = s->activation_share = 1;
+    s->gradient_copies = p->opt.training && data > 1 ? 2 : 1;
     s->rate = s->seconds > 0 ? data / s->seconds : 0;
     bool train = p->opt.training && (data > 1 || stages > 1 || opt->micro > 1);
     if ((stages <= 1 && !train) || !p->n_steps) return;
@@ -161,7 +167,7 @@ void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, c
         double launches = p->launches + pc->host_backward * p->launches_backward +
                           pc->host_optimizer * p->launches_optimizer;
         double share = launches > 0 ? pc->host_optimizer * p->launches_optimizer / launches : 0;
-        training(s, &w, data, stages, s->host_s * share);
+        training(s, &w, pc, data, stages, s->host_s * share);
         return;
     }
     w.host_a_step = s->host_s / p->n_steps;

@@ -157,9 +157,10 @@ void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
         }
     }
     if (p->failed) return;
-    double trips = like->trips;
+    double trips = p->once ? 1 : like->trips;
     plan_step *step = &out->steps[out->n_steps++];
     *step = *like;
+    step->trips = trips;
     step->kernel = index;
     step->role = (uint16_t)role;
     out->kernels[index].count += trips;
@@ -208,6 +209,24 @@ void plan_mirror(planner *p, uint32_t t, double bytes, double kept)
     trace->mirrors++;
 }
 
+/* A cast or a contiguous copy of an activation is the reader's own: others read the value as it was. */
+static void lend(planner *p, uint32_t t)
+{
+    for (uint32_t i = 0; i < p->n_lent; i++)
+        if (p->lent[i].t == t) return;
+    if (p->n_lent == LENT || p->g->tensors[t].role == ROLE_WEIGHT) return;
+    p->lent[p->n_lent].t = t;
+    p->lent[p->n_lent++].v = p->v[t];
+}
+
+static void take_back(planner *p)
+{
+    while (p->n_lent) {
+        p->n_lent--;
+        p->v[p->lent[p->n_lent].t] = p->lent[p->n_lent].v;
+    }
+}
+
 void plan_cast(planner *p, uint32_t t, double width)
 {
     if (t == NO_TENSOR || !plan_is_float(p, t)) return;
@@ -221,11 +240,14 @@ void plan_cast(planner *p, uint32_t t, double width)
         if (weight) v->width = width < v->width ? width : v->width;
         return;
     }
+    lend(p, t);
     if (weight || !p->rt->fuse_pointwise) { /* compilers cast activations inside the kernel that makes them */
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->stored / v->shards, 1, v->stored / v->shards);
         plan_read(p, &k, t);
         k.write_bytes = v->stored * width / v->shards;
+        p->once = weight; /* autocast keeps the copies of weights until the step ends */
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
+        p->once = false;
         v->born = p->clock;
         if (!weight) plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
     }
@@ -237,6 +259,7 @@ void plan_contiguous(planner *p, uint32_t t)
 {
     if (t == NO_TENSOR || !p->v[t].strided) return;
     value *v = &p->v[t];
+    lend(p, t);
     if (!p->rt->fuse_pointwise) {
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements / v->shards, 1, v->elements / v->shards);
         plan_read(p, &k, t);
@@ -355,6 +378,12 @@ static void lower_unit(planner *p)
     }
 }
 
+static void lower_whole(planner *p)
+{
+    lower_unit(p);
+    take_back(p);
+}
+
 static void count_unknown(planner *p)
 {
     bool bad = p->u->kind == OP_Unknown;
@@ -383,7 +412,7 @@ static void walk(planner *p)
         if (is_index_arithmetic(p)) continue;
         uint32_t c = p->cluster_of[p->ui];
         if (!c) {
-            lower_unit(p);
+            lower_whole(p);
             parallel_after(p, p->ui);
         } else if (p->clusters[c - 1].last == p->ui) {
             if (p->clusters[c - 1].anchor == UINT32_MAX) {
@@ -392,7 +421,7 @@ static void walk(planner *p)
                 uint32_t at = p->ui;
                 p->ui = p->clusters[c - 1].anchor;
                 p->u = &p->us->u[p->ui];
-                lower_unit(p);
+                lower_whole(p);
                 parallel_after(p, p->ui);
                 p->ui = at;
             }
@@ -421,10 +450,11 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     p.v = ARENA_ARRAY(a, value, us->g->n_tensors);
     p.maker = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
     p.inside = ARENA_ARRAY(a, uint32_t, us->g->n_tensors);
+    p.halved = ARENA_ARRAY(a, uint8_t, us->g->n_tensors);
     p.cluster_of = ARENA_ARRAY(a, uint32_t, us->n);
     p.clusters = ARENA_ARRAY(a, cluster, us->n);
-    if (!p.v || !p.maker || !p.inside || !p.cluster_of || !p.clusters) return error_nomem(e, a);
-    if (runtime->channels_last) p.opt.channels_last = true;
+    if (!p.v || !p.maker || !p.inside || !p.halved || !p.cluster_of || !p.clusters) return error_nomem(e, a);
+    if (runtime->channels_last) p.opt.channels_last = !runtime->strided_views || convs_want_channels_last(&p);
     for (uint32_t t = 0; t < us->g->n_tensors; t++) value_init(&p, t);
     for (uint32_t i = 0; i < us->n; i++)
         for (uint32_t k = 0; k < us->u[i].n_out; k++) {
@@ -434,6 +464,7 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     pg_code code = parallel_units(&p, e);
     if (code) return code;
     cluster_units(&p);
+    if (runtime->fuse_pointwise && opt->autocast) cluster_halves(&p);
     if (opt->training && !train_begin(&p)) return error_nomem(e, a);
     walk(&p);
     if (p.failed) return error_nomem(e, a);

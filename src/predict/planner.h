@@ -5,7 +5,7 @@
 #include "graph/num.h"
 #include "predict/plan.h"
 
-enum { VIEW_RANK = 8 };
+enum { VIEW_RANK = 8, LENT = 16 };
 
 /* A tensor at run time. */
 typedef struct value {
@@ -44,18 +44,25 @@ typedef struct planner {
     uint32_t *cluster_of; /* per unit: cluster + 1; 0: on its own */
     uint8_t *part;        /* per unit: what of it is divided (parallel.c); NULL: nothing */
     double whole_flops, divided_flops;
-    uint32_t *inside; /* per tensor: uses within the cluster that is being lowered */
+    uint8_t *halved;      /* per tensor: all that reads it are products, which take it in half */
+    uint32_t *inside;     /* per tensor: uses within the cluster that is being lowered */
     cluster *clusters;
     uint32_t n_clusters;
     double clock; /* bytes touched so far in the step */
     uint32_t cap_kernels, cap_steps;
     uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;
-    double peak;         /* activation bytes */
     struct train *train; /* what the backward pass needs to know of the forward pass; NULL: inference */
-    const unit *u;       /* the unit being lowered */
+    double peak; /* activation bytes */
+    struct {
+        uint32_t t;
+        value v;
+    } lent[LENT]; /* values that the unit being lowered reads through a copy of its own, as they were */
+    uint32_t n_lent;
+    const unit *u; /* the unit being lowered */
     uint32_t ui;
     uint32_t at;      /* unit that the walk is at: the last of a cluster, whose anchor `ui` may be */
+    bool once;        /* what is emitted now runs once a step, also within a loop */
     bool failed;      /* out of memory */
     uint32_t unknown; /* units that could not be costed */
 } planner;
@@ -176,11 +183,15 @@ double backward_width(const planner *p, uint32_t t);
 
 /* ---- cluster.c ---- */
 void cluster_units(planner *p);
+/* Fills p->halved. */
+void cluster_halves(planner *p);
 bool unit_is_pointwise(const unit *u);
 
 /* ---- lower_math.c, lower_data.c ---- */
 void lower_gemm(planner *p);
 void lower_conv(planner *p);
+/* Whether a compiler that may choose keeps the images of this model channels last. */
+bool convs_want_channels_last(planner *p);
 void lower_attention(planner *p);
 void lower_recurrent(planner *p);
 void lower_einsum(planner *p);

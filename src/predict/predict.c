@@ -108,7 +108,7 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
     if (w < p->runtime->interval_least) w = p->runtime->interval_least;
     if (opt->interval > 0) {
         w = opt->interval;
-        if (!opt->host_known) w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
+        if (!opt->host_known && pc->interval.host > w) w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
     }
     if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     w += p->unknown_share * 2;
@@ -164,32 +164,53 @@ static double lone_host_us(const kernel_plan *p, double launches)
     }
 }
 
-step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
-                             const predict_options *opt)
+/* Sums over all kernels; share of the time that the units would take at their peak. */
+static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_plan *p, const predict_gpu *g,
+                          const predict_options *opt)
 {
-    step_prediction s;
-    memset(&s, 0, sizeof s);
-    double ideal_compute = 0, launches = 1;
-    step_energy energy = {0, 0, 0, 0};
+    double ideal_compute = 0;
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         double n = p->kernels[i].count;
         kernel_cost c = predict_kernel(p, i, g, opt);
         const kernel *k = &p->kernels[i].k;
-        power_add(&energy, g, &c, n);
-        s.gpu_s += n * c.seconds;
-        s.parts.share[interval_class_of(k)] += n * c.seconds;
-        s.parts.lone += n * n * c.seconds * c.seconds;
-        s.backward_s += p->kernels[i].backward * c.seconds;
-        launches = c.launches;
-        s.dram_bytes += n * c.dram_bytes;
-        s.bound_s[c.limit] += n * c.seconds;
+        power_add(energy, &c, n);
+        s->gpu_s += n * c.seconds;
+        s->parts.share[interval_class_of(k)] += n * c.seconds;
+        s->parts.lone += n * n * c.seconds * c.seconds;
+        s->backward_s += p->kernels[i].backward * c.seconds;
+        s->launches = c.launches;
+        s->dram_bytes += n * c.dram_bytes;
+        s->bound_s[c.limit] += n * c.seconds;
         double peak = g->cost.peak[k->math];
         if (peak > 0) ideal_compute += n * k->flops * g->compute_level / peak;
+    }
+    return ideal_compute;
+}
+
+step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, const predict_constants *pc,
+                             const predict_options *opt)
+{
+    step_prediction s;
+    predict_gpu slower;
+    const predict_gpu *g = boost;
+    step_energy energy = {0, 0, 0, 0}, again = energy;
+    /* What was measured elsewhere changes the time, not the power limit's clock. */
+    predict_options plain = *opt;
+    plain.measured = NULL;
+    memset(&s, 0, sizeof s);
+    double ideal_compute = sum_kernels(&s, &energy, p, g, &plain), share = power_clock(&energy, g, p, pc, opt);
+    if (share < g->clock_share || opt->measured) {
+        slower = *boost;
+        if (share < slower.clock_share) slower.clock_share = share;
+        g = &slower;
+        memset(&s, 0, sizeof s);
+        ideal_compute = sum_kernels(&s, &again, p, g, opt);
+        energy.gpu_s = again.gpu_s;
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
     double slow = host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
-           lone = lone_host_us(p, launches), first = 0;
+           lone = lone_host_us(p, s.launches), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;
         first = s.host_s * rt->lone_first;
@@ -229,7 +250,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const p
     s.power_w = power_of_step(&energy, g, pc, each);
     s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
-    s.total_bytes = (p->memory.weights + p->memory.gradients + p->memory.optimizer) * s.weight_share +
+    s.total_bytes = (p->memory.weights + p->memory.gradients * s.gradient_copies + p->memory.optimizer) *
+                        s.weight_share +
                     p->memory.activations * s.activation_share + p->memory.workspace + s.runtime_bytes;
     s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
     return s;

@@ -36,6 +36,9 @@ typedef struct interval_parts {
 typedef struct predict_constants {
     double context_mb, context_mb_per_sm;
     double idle_power_share, busy_power_share;
+    double straggle_share,
+        hidden_share;       /* data-parallel training: waiting for the slowest, for each doubling of GPUs, and what
+                                            communication beside the backward pass takes from it; shares of a step, of its time */
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
     double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     interval_constants interval;
@@ -82,8 +85,10 @@ typedef struct step_prediction {
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
+    double launches;         /* GPU kernels of the last operation */
     double busy_share;       /* of the time that a GPU has work */
     double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
+    double gradient_copies;  /* data parallelism: the buckets that are exchanged hold them once more */
     double weight_share;     /* of the weights that the fullest pipeline stage holds */
     double runtime_bytes;    /* context and framework */
     double context_bytes;    /* of them: the CUDA context */
@@ -95,7 +100,7 @@ typedef struct step_prediction {
 typedef struct predict_gpu {
     const gpu_spec *spec;
     cost_gpu cost;
-    double clock_share;                 /* sustained over boost; 1 unless real_hardware */
+    double clock_share;                 /* of the boost clock, under the power limit */
     double compute_level, memory_level; /* in the peaks of `cost`: gpu_level */
     double family_speed;                /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
@@ -116,10 +121,13 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
 void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                const predict_options *opt);
 /* power.c */
-void power_add(step_energy *e, const predict_gpu *g, const kernel_cost *c, double count);
+void power_add(step_energy *e, const kernel_cost *c, double count);
 /* Mean watts of a board over a step that takes so long on it: from idle power to TDP. */
 double power_of_step(const step_energy *e, const predict_gpu *g, const predict_constants *pc, double seconds);
-/* With real_hardware: sets the clock that the board keeps up under this plan. Call it before the plan is predicted or explained. */
+/* Share of the boost clock that the power limit leaves a step with these energies. */
+double power_clock(const step_energy *e, const predict_gpu *g, const kernel_plan *p, const predict_constants *pc,
+                   const predict_options *opt);
+/* Sets that clock, as predict_step does for itself: for those who look at single kernels. */
 void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);

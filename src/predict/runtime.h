@@ -28,6 +28,7 @@ typedef struct runtime_profile {
     bool conv_tf32, gemm_tf32; /* fp32 convolutions, matrix products use TF32 units by default */
     bool channels_last;        /* keeps images channels-last whatever the file says */
     bool quantized_io;         /* int8: activations stay int8 between layers */
+    bool spelled_attention;    /* attention is fused only where the file has an operator for it */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
     bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */

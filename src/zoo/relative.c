@@ -6,10 +6,103 @@
 typedef struct relative_dims {
     int64_t width, ffn, heads;
     int layers;
-    int64_t memory;    /* earlier positions kept from the text before; 0: none (XLNet, which looks both ways) */
-    int64_t words;     /* of the vocabulary */
-    int64_t head_only; /* words of the adaptive softmax's first cluster; 0: an ordinary table, no output layer */
+    int64_t memory; /* earlier positions kept from the text before; 0: none (XLNet, which looks both ways) */
+    int64_t words;  /* of the vocabulary */
+    int narrower;   /* every cluster of rarer words has a table so much narrower (adaptive softmax, Grave 2016);
+                          0: an ordinary table, and no output layer */
 } relative_dims;
+
+/* WikiText-103 has 267735 words; where the clusters end, and how many of the text's words are in a cluster (one in so many). */
+enum { CLUSTERS = 4 };
+static const int64_t cluster_end[CLUSTERS + 1] = {0, 19997, 39997, 199997, 267735}, one_in[CLUSTERS] = {1, 32, 16, 64};
+
+static int64_t cluster_words(int i)
+{
+    return cluster_end[i + 1] - cluster_end[i];
+}
+
+static int64_t cluster_width(const relative_dims *d, int i)
+{
+    int64_t width = d->width;
+    for (; i > 0; i--) width /= d->narrower;
+    return width;
+}
+
+/* The rows of x [rows, ..] that belong to a cluster: their numbers, and themselves. */
+static nn_val cluster_rows(nn *n, nn_val x, nn_val *rows, int64_t share)
+{
+    uint32_t in[3] = {NO_TENSOR, NO_TENSOR, NO_TENSOR}, out;
+    nn_val count = nn_pick(n, nn_op1(n, OP_Shape, "shape", x), "rows", 0, 0);
+    count = nn_op2(n, OP_Add, "round_up", count, nn_scalar(n, "round", "", share - 1));
+    count = nn_op2(n, OP_Div, "count", count, nn_scalar(n, "share", "", share));
+    in[0] = nn_scalar(n, "start", "", 0);
+    in[1] = count.t;
+    in[2] = nn_scalar(n, "step", "", 1);
+    nn_emit(n, OP_Range, "indices", in, 3, &out, 1);
+    *rows = (nn_val){out, 0};
+    nn_val y = nn_op2(n, OP_Gather, "index_select", x, out);
+    nn_attr(n, ATTR_axis, 0);
+    return y;
+}
+
+typedef struct clusters {
+    uint32_t table[CLUSTERS], projection[CLUSTERS]; /* NO_TENSOR: as wide as the model */
+} clusters;
+
+/* Tables of the clusters' own widths, and what takes them to the model's. */
+static nn_val cluster_embeddings(nn *n, nn_val ids, clusters *c, const relative_dims *d)
+{
+    size_t mark = nn_push(n, "word_emb");
+    nn_val shape = nn_op1(n, OP_Shape, "shape", ids), x = NN_ABSENT;
+    nn_val flat = nn_reshape(n, ids, "flat", 1, (int64_t[]){-1}, 0);
+    for (int i = 0; i < CLUSTERS; i++) {
+        size_t cluster = nn_push(n, "cluster.%d", i);
+        int64_t width = cluster_width(d, i);
+        nn_val rows, some = cluster_rows(n, flat, &rows, one_in[i]);
+        nn_val y = nn_embedding(n, some, "emb_layers", cluster_words(i), width, &c->table[i]);
+        c->projection[i] = nn_weight(n, "emb_projs", "", 2, (int64_t[]){width, d->width});
+        y = nn_op2(n, OP_MatMul, "project", y, c->projection[i]);
+        y.c = d->width;
+        if (i == 0) {
+            x = y;
+        } else {
+            uint32_t in[3] = {x.t, nn_unsqueeze(n, rows, "column", 1, (int64_t[]){1}).t, y.t};
+            nn_emit(n, OP_ScatterND, "index_copy", in, 3, &x.t, 1);
+        }
+        nn_pop(n, cluster);
+    }
+    nn_val wide = nn_concat(n, (nn_val[]){shape, {nn_ints(n, "width", "", &d->width, 1), 0}}, 2, 0, "dims");
+    x = nn_op2(n, OP_Reshape, "unflat", x, wide.t);
+    nn_pop(n, mark);
+    x.c = d->width;
+    return x;
+}
+
+/* Logits of the frequent words and the clusters for every position, of a cluster's words where one of them comes next. */
+static nn_val cluster_logits(nn *n, nn_val x, const clusters *c, const relative_dims *d)
+{
+    size_t mark = nn_push(n, "crit");
+    nn_val flat = nn_reshape(n, x, "flat", 2, (int64_t[]){-1, d->width}, d->width), head = NN_ABSENT;
+    for (int i = 0; i < CLUSTERS; i++) {
+        size_t cluster = nn_push(n, "cluster.%d", i);
+        nn_val rows, y = i ? cluster_rows(n, flat, &rows, one_in[i]) : x;
+        if (d->narrower > 1) {
+            y = nn_op2(n, OP_FusedMatMul, "project", y, c->projection[i]);
+            nn_attr(n, ATTR_transB, 1);
+        }
+        nn_val table = {c->table[i], d->width};
+        if (d->narrower == 1) table = nn_slice(n, table, "words", 0, cluster_end[i], cluster_end[i + 1], d->width);
+        y = nn_op2(n, OP_FusedMatMul, "logits", y, table.t);
+        nn_attr(n, ATTR_transB, 1);
+        y = nn_add(n, y, nn_parameter(n, "out_layers.bias", 1, (int64_t[]){cluster_words(i)}), "add");
+        y = nn_op1(n, OP_LogSoftmax, "log_softmax", y);
+        nn_attr(n, ATTR_axis, -1);
+        if (i == 0) head = y;
+        nn_pop(n, cluster);
+    }
+    nn_pop(n, mark);
+    return head;
+}
 
 /* [1, length, width] of sines, from the last position to the first. */
 static nn_val positions(nn *n, nn_val ids, const relative_dims *d)
@@ -118,7 +211,7 @@ static nn_val mask_of(nn *n, nn_val ids, const relative_dims *d)
 static void build(nn *n, const void *dims)
 {
     const relative_dims *d = dims;
-    uint32_t table;
+    clusters c;
     nn_val ids = nn_token_input(n, "input_ids"), memory[32];
     num dims_of[3] = {nn_symbol(n->batch), num_int(d->memory), num_int(d->width)};
     for (int i = 0; i < d->layers && d->memory; i++) {
@@ -129,8 +222,10 @@ static void build(nn *n, const void *dims)
         if (!s.ptr) n->failed = true;
         if (!n->failed) n->g->tensors[memory[i].t].name = s;
     }
-    nn_val x = nn_embedding(n, ids, "word_emb", d->words, d->width, &table);
-    if (d->head_only) x = nn_scale(n, x, "emb_scale", sqrt((double)d->width));
+    nn_val x = d->narrower > 1 ? cluster_embeddings(n, ids, &c, d)
+                               : nn_embedding(n, ids, "word_emb", d->words, d->width, &c.table[0]);
+    for (int i = 1; i < CLUSTERS && d->narrower == 1; i++) c.table[i] = c.table[0];
+    if (d->narrower) x = nn_scale(n, x, "emb_scale", sqrt((double)d->width));
     nn_val at = positions(n, ids, d), mask = d->memory ? mask_of(n, ids, d) : NN_ABSENT;
     for (int i = 0; i < d->layers; i++) {
         size_t mark = nn_push(n, "layers.%d", i);
@@ -139,16 +234,8 @@ static void build(nn *n, const void *dims)
         x = nn_layer_norm(n, nn_add(n, x, y, "ff_add"), "ff_norm");
         nn_pop(n, mark);
     }
-    if (d->head_only) { /* most words are in the first cluster; the others are looked at for the rest only */
-        size_t mark = nn_push(n, "crit");
-        nn_val first = nn_slice(n, (nn_val){table, d->width}, "first_cluster", 0, 0, d->head_only, d->width);
-        x = nn_op2(n, OP_FusedMatMul, "logits", x, first.t);
-        nn_attr(n, ATTR_transB, 1);
-        x = nn_op1(n, OP_LogSoftmax, "log_softmax", x);
-        nn_attr(n, ATTR_axis, -1);
-        nn_pop(n, mark);
-    }
-    nn_output(n, x, d->head_only ? "log_probs" : "last_hidden_state");
+    if (d->narrower) x = cluster_logits(n, x, &c, d);
+    nn_output(n, x, d->narrower ? "log_probs" : "last_hidden_state");
 }
 
 #define XL "https://github.com/NVIDIA/DeepLearningExamples: PyTorch/LanguageModeling/Transformer-XL"
@@ -161,7 +248,10 @@ static void build(nn *n, const void *dims)
 static const zoo_entry rows[] = {
     ROW("transformer-xl-base", "transformer-xl transfo-xl-base",
         "Transformer-XL base, WikiText-103, 192 words of memory", 192000000, XL, 192,
-        {512, 2048, 8, 16, 192, 267735, 19997}),
+        {512, 2048, 8, 16, 192, 267735, 1}),
+    ROW("transformer-xl-large", "transfo-xl-large transfo-xl/transfo-xl-wt103",
+        "Transformer-XL large, WikiText-103, 384 words of memory", 285000000, XL, 384,
+        {1024, 4096, 16, 18, 384, 267735, 4}),
     ROW("xlnet-base-cased", "xlnet-base xlnet xlnet/xlnet-base-cased", "XLNet base, cased", 116717568,
         ZOO_HUGGING_FACE("xlnet/xlnet-base-cased"), 128, {768, 3072, 12, 12, 0, 32000, 0}),
     ROW("xlnet-large-cased", "xlnet-large xlnet/xlnet-large-cased", "XLNet large, cased", 360267776,

@@ -1,4 +1,5 @@
-/* Encoder and decoder: T5 (Raffel 2019), BART (Lewis 2019), Whisper (Radford 2022). Both read whole sequences, as in
+/* Encoder and decoder: T5 (Raffel 2019), Switch (Fedus 2021), BART (Lewis 2019), Whisper (Radford 2022), and the
+ * Transformer that all of them come from (Vaswani 2017). Both sides read whole sequences, as in
  * training and in scoring a given answer: `sequence` tokens in the decoder and, of text, as many in the encoder. */
 #include "zoo/nn_seq.h"
 #include "zoo/tables.h"
@@ -9,6 +10,7 @@ typedef struct t5_dims {
     int64_t width, ffn, heads, head_dim;
     int layers;
     bool gated; /* version 1.1: gated GELU, and an output layer of its own */
+    int experts; /* of every other layer's feed-forward part, of which each token takes one (Switch, Fedus 2021); 0: none */
 } t5_dims;
 
 enum { T5_VOCABULARY = 32128, T5_BUCKETS = 32 };
@@ -47,10 +49,60 @@ static nn_val t5_attention(nn *n, nn_val x, nn_val from, nn_val bias, nn_val mas
     return x;
 }
 
-static nn_val t5_ffn(nn *n, nn_val x, const t5_dims *d)
+/* As Hugging Face has it: tokens go to the expert with the highest score, an expert's at a time; balanced, an equal part each. */
+static nn_val switch_experts(nn *n, nn_val x, const t5_dims *d)
+{
+    size_t mark = nn_push(n, "mlp");
+    nn_val p = nn_softmax(n, nn_linear(n, x, "router.classifier", d->experts, false), "router.softmax", -1);
+    nn_val best = nn_op1(n, OP_ArgMax, "router.argmax", p);
+    nn_attr(n, ATTR_axis, -1);
+    nn_attr(n, ATTR_keepdims, 0);
+    uint32_t in[3] = {best.t, NO_TENSOR, NO_TENSOR}, out;
+    in[1] = nn_scalar(n, "router.experts", "", d->experts);
+    in[2] = nn_ints(n, "router.values", "", (int64_t[]){0, 1}, 2);
+    nn_emit(n, OP_OneHot, "router.one_hot", in, 3, &out, 1);
+    nn_val mask = {out, d->experts};
+    nn_val place = nn_op2(n, OP_CumSum, "router.cumsum", mask, nn_scalar(n, "router.axis", "", 1));
+    place = nn_op2(n, OP_LessOrEqual, "router.capacity", place, nn_scalar(n, "router.most", "", 64));
+    place = nn_op1(n, OP_Cast, "router.cast", place);
+    nn_attr(n, ATTR_to, 7); /* ONNX's number for int64 */
+    mask = nn_mul(n, mask, place, "router.mask");
+    nn_val most = nn_reduce(n, p, OP_ReduceMax, "router.max", -1, true);
+    nn_val flat = nn_reshape(n, x, "flat", 2, (int64_t[]){-1, d->width}, d->width), y = flat;
+    nn_val count = nn_pick(n, nn_op1(n, OP_Shape, "shape", flat), "tokens", 0, 0);
+    count = nn_op2(n, OP_Add, "round_up", count, nn_scalar(n, "round", "", d->experts - 1));
+    count = nn_op2(n, OP_Div, "share", count, nn_scalar(n, "share_of", "", d->experts));
+    in[0] = nn_scalar(n, "start", "", 0);
+    in[1] = count.t;
+    in[2] = nn_scalar(n, "step", "", 1);
+    for (int i = 0; i < d->experts; i++) {
+        size_t expert = nn_push(n, "experts.%d", i);
+        nn_op2(n, OP_CumSum, "nonzero", nn_pick(n, mask, "column", 2, i), nn_scalar(n, "nonzero.axis", "", 1));
+        nn_emit(n, OP_Range, "tokens", in, 3, &out, 1);
+        nn_val h = nn_op2(n, OP_Gather, "gather", flat, out);
+        nn_attr(n, ATTR_axis, 0);
+        h = nn_op1(n, OP_Relu, "act", nn_linear(n, h, "wi", d->ffn, false));
+        h = nn_linear(n, h, "wo", d->width, false);
+        uint32_t put[3] = {y.t, nn_unsqueeze(n, (nn_val){out, 0}, "rows", 1, (int64_t[]){1}).t, h.t};
+        nn_emit(n, OP_ScatterND, "scatter", put, 3, &y.t, 1);
+        nn_pop(n, expert);
+    }
+    y = nn_op2(n, OP_Reshape, "unflat", y, nn_op1(n, OP_Shape, "unflat_shape", x).t);
+    y = nn_mul(n, y, most, "weigh");
+    nn_pop(n, mark);
+    y.c = d->width;
+    return y;
+}
+
+static nn_val t5_ffn(nn *n, nn_val x, bool sparse, const t5_dims *d)
 {
     size_t mark = nn_push(n, "ffn");
     nn_val y = nn_rms_norm(n, x, "layer_norm"), h;
+    if (sparse) {
+        x = nn_add(n, x, switch_experts(n, y, d), "add");
+        nn_pop(n, mark);
+        return x;
+    }
     if (d->gated) {
         h = nn_op1(n, OP_FastGelu, "act", nn_linear(n, y, "wi_0", d->ffn, false));
         h = nn_mul(n, h, nn_linear(n, y, "wi_1", d->ffn, false), "mul");
@@ -70,7 +122,7 @@ static nn_val t5_stack(nn *n, nn_val x, nn_val ids, nn_val encoded, const t5_dim
         size_t mark = nn_push(n, "block.%d", i);
         x = t5_attention(n, x, x, bias, mask, "self_attention", d);
         if (decodes) x = t5_attention(n, x, encoded, NN_ABSENT, NN_ABSENT, "cross_attention", d);
-        x = t5_ffn(n, x, d);
+        x = t5_ffn(n, x, d->experts && i % 2, d);
         nn_pop(n, mark);
     }
     return nn_rms_norm(n, x, "final_layer_norm");
@@ -100,13 +152,13 @@ static void build_t5(nn *n, const void *dims)
     nn_output(n, x, "logits");
 }
 
-/* ---- BART: post-norm; Whisper: pre-norm behind two convolutions over the spectrogram ---- */
+/* ---- BART and the first Transformer: post-norm; Whisper: pre-norm behind two convolutions over the spectrogram ---- */
 
 typedef struct pair_dims {
     int64_t vocabulary, width, heads;
-    int layers; /* of the encoder and of the decoder */
-    int64_t positions, mels;
-    int decoder_layers; /* 0: as many */
+    int layers;              /* of the encoder and of the decoder */
+    int64_t positions, mels; /* 0 positions: sines instead of a table, and ReLU (Vaswani's) */
+    int decoder_layers;      /* 0: as many */
 } pair_dims;
 
 static nn_val attention(nn *n, nn_val x, nn_val from, bool causal, const pair_dims *d)
@@ -123,7 +175,7 @@ static nn_val part(nn *n, nn_val x, nn_val from, bool causal, const char *name, 
     size_t mark = nn_push(n, "%s", name);
     bool pre = d->mels > 0, self = from.t == x.t;
     nn_val y = pre ? nn_layer_norm(n, x, "layer_norm") : x;
-    if (from.t == NO_TENSOR) y = nn_mlp(n, y, "fc1", "fc2", 4 * d->width, OP_Gelu);
+    if (from.t == NO_TENSOR) y = nn_mlp(n, y, "fc1", "fc2", 4 * d->width, d->positions ? OP_Gelu : OP_Relu);
     else y = attention(n, y, self ? y : from, causal, d);
     y = nn_add(n, x, y, "add");
     if (!pre) y = nn_layer_norm(n, y, "layer_norm");
@@ -144,9 +196,28 @@ static nn_val stack(nn *n, nn_val x, nn_val encoded, int layers, const pair_dims
     return d->mels ? nn_layer_norm(n, x, "layer_norm") : x;
 }
 
+/* [1, sequence, width] */
+static nn_val sines(nn *n, nn_val ids, int64_t width)
+{
+    double frequency[512];
+    uint32_t half = width < 1024 ? (uint32_t)width / 2 : 512;
+    for (uint32_t i = 0; i < half; i++) frequency[i] = pow(1e4, -(double)i / half);
+    size_t mark = nn_push(n, "embed_positions");
+    nn_val at = nn_op1(n, OP_Cast, "cast", nn_positions(n, ids));
+    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+    at = nn_unsqueeze(n, at, "unsqueeze", 2, (int64_t[]){0, 2});
+    at = nn_op2(n, OP_Mul, "angles", at, nn_floats(n, "inv_freq", frequency, half));
+    at = nn_concat(n, (nn_val[]){nn_op1(n, OP_Sin, "sin", at), nn_op1(n, OP_Cos, "cos", at)}, 2, 2, "concat");
+    at.c = width;
+    nn_pop(n, mark);
+    return at;
+}
+
 static nn_val embedded(nn *n, nn_val ids, uint32_t table, const pair_dims *d)
 {
     nn_val x = lookup(n, "embed_tokens", table, ids, d->width);
+    if (!d->positions)
+        return nn_add(n, nn_scale(n, x, "scale", sqrt((double)d->width)), sines(n, ids, d->width), "add_positions");
     nn_val at = nn_embedding(n, nn_positions(n, ids), "embed_positions", d->positions, d->width, NULL);
     x = nn_add(n, x, at, "add_positions");
     return d->mels ? x : nn_layer_norm(n, x, "layernorm_embedding");
@@ -191,6 +262,12 @@ static void build_pair(nn *n, const void *dims)
         .source = ZOO_HUGGING_FACE("facebook/" nm), .sequence = 128, .max_sequence = 1024, .build = build_pair,    \
         .dims = ZOO_DIMS(pair_dims, __VA_ARGS__)                                                                   \
     }
+#define VASWANI(nm, alias, text, params, ...)                                                             \
+    {                                                                                                     \
+        .name = nm, .aliases = alias, .family = "transformer", .description = text, .parameters = params, \
+        .source = "https://arxiv.org/abs/1706.03762, table 3", .sequence = 32, .build = build_pair,       \
+        .dims = ZOO_DIMS(pair_dims, __VA_ARGS__)                                                          \
+    }
 #define WHISPER(size, params, ...)                                                                                    \
     {                                                                                                                 \
         .name = "whisper-" size, .aliases = "openai/whisper-" size, .family = "speech",                               \
@@ -200,18 +277,24 @@ static void build_pair(nn *n, const void *dims)
     }
 
 static const zoo_entry rows[] = {
-    T5("t5-small", "google-t5/t5-small", "T5 small", 60506624, {512, 2048, 8, 64, 6, false}),
-    T5("t5-base", "google-t5/t5-base", "T5 base", 222903552, {768, 3072, 12, 64, 12, false}),
-    T5("t5-large", "google-t5/t5-large", "T5 large", 737668096, {1024, 4096, 16, 64, 24, false}),
-    T5("t5-3b", "google-t5/t5-3b", "T5 3B", 2851598336, {1024, 16384, 32, 128, 24, false}),
-    T5("t5-11b", "google-t5/t5-11b", "T5 11B", 11307321344, {1024, 65536, 128, 128, 24, false}),
-    T5("flan-t5-small", "google/flan-t5-small", "Flan-T5 small", 76961152, {512, 1024, 6, 64, 8, true}),
-    T5("flan-t5-base", "google/flan-t5-base", "Flan-T5 base", 247577856, {768, 2048, 12, 64, 12, true}),
-    T5("flan-t5-large", "google/flan-t5-large", "Flan-T5 large", 783150080, {1024, 2816, 16, 64, 24, true}),
-    T5("flan-t5-xl", "google/flan-t5-xl", "Flan-T5 XL", 2849757184, {2048, 5120, 32, 64, 24, true}),
-    T5("flan-t5-xxl", "google/flan-t5-xxl", "Flan-T5 XXL", 11135332352, {4096, 10240, 64, 64, 24, true}),
+    T5("t5-small", "google-t5/t5-small", "T5 small", 60506624, {512, 2048, 8, 64, 6, false, 0}),
+    T5("t5-base", "google-t5/t5-base", "T5 base", 222903552, {768, 3072, 12, 64, 12, false, 0}),
+    T5("t5-large", "google-t5/t5-large", "T5 large", 737668096, {1024, 4096, 16, 64, 24, false, 0}),
+    T5("t5-3b", "google-t5/t5-3b", "T5 3B", 2851598336, {1024, 16384, 32, 128, 24, false, 0}),
+    T5("t5-11b", "google-t5/t5-11b", "T5 11B", 11307321344, {1024, 65536, 128, 128, 24, false, 0}),
+    T5("flan-t5-small", "google/flan-t5-small", "Flan-T5 small", 76961152, {512, 1024, 6, 64, 8, true, 0}),
+    T5("flan-t5-base", "google/flan-t5-base", "Flan-T5 base", 247577856, {768, 2048, 12, 64, 12, true, 0}),
+    T5("flan-t5-large", "google/flan-t5-large", "Flan-T5 large", 783150080, {1024, 2816, 16, 64, 24, true, 0}),
+    T5("flan-t5-xl", "google/flan-t5-xl", "Flan-T5 XL", 2849757184, {2048, 5120, 32, 64, 24, true, 0}),
+    T5("flan-t5-xxl", "google/flan-t5-xxl", "Flan-T5 XXL", 11135332352, {4096, 10240, 64, 64, 24, true, 0}),
+    T5("switch-base-8", "google/switch-base-8", "Switch base, 8 experts", 619339008, {768, 3072, 12, 64, 12, false, 8}),
     BART("bart-base", "BART base", 139420416, {50265, 768, 12, 6, 1026, 0, 0}),
     BART("bart-large", "BART large", 406291456, {50265, 1024, 16, 12, 1026, 0, 0}),
+    /* 32768 joint words, as fairseq's wmt16.en-de has them */
+    VASWANI("transformer-base", "transformer transformer-wmt-en-de", "Transformer base, translation (Vaswani 2017)",
+            60915712, {32768, 512, 8, 6, 0, 0, 0}),
+    VASWANI("transformer-big", "transformer-wmt-en-de-big transformer-large",
+            "Transformer big, translation (Vaswani 2017)", 209911808, {32768, 1024, 16, 6, 0, 0, 0}),
     WHISPER("tiny", 37760640, {51865, 384, 6, 4, 448, 80, 0}),
     WHISPER("base", 72593920, {51865, 512, 8, 6, 448, 80, 0}),
     WHISPER("small", 241734912, {51865, 768, 12, 12, 448, 80, 0}),

@@ -143,9 +143,11 @@ static void build_tacotron2(nn *n, const void *dims)
 
 enum { GROUP = 8, FLOWS = 12, WN_LAYERS = 8 };
 
+enum { FROM_MEL, FROM_TACOTRON, FROM_FASTSPEECH };
+
 typedef struct waveglow_dims {
     int64_t channels;
-    bool text; /* Tacotron 2 in front of it */
+    int from; /* the model in front of it */
 } waveglow_dims;
 
 static nn_val wave_net(nn *n, nn_val audio, nn_val mel, int64_t out, const waveglow_dims *d)
@@ -213,15 +215,6 @@ static void waveglow(nn *n, nn_val mel, const waveglow_dims *d)
 static nn_val frames_input(nn *n)
 {
     return nn_swap(n, nn_sequence_input(n, "mel", n->weights, 1, 0, MELS), "channels_first", MELS);
-}
-
-static void build_waveglow(nn *n, const void *dims)
-{
-    const waveglow_dims *d = dims;
-    size_t mark = nn_push(n, "tacotron2");
-    nn_val mel = d->text ? tacotron2(n, nn_token_input(n, "characters")) : NN_ABSENT;
-    nn_pop(n, mark);
-    waveglow(n, d->text ? mel : frames_input(n), d);
 }
 
 /* ---- FastPitch and FastSpeech: transformer blocks with convolutions, over the text and over the frames ---- */
@@ -328,10 +321,10 @@ static nn_val regulate(nn *n, nn_val x, nn_val durations, nn_val frames)
     return y;
 }
 
-static void build_fast(nn *n, const void *dims)
+/* [batch, frames, MELS] */
+static nn_val fast(nn *n, nn_val ids, const fast_dims *d)
 {
-    const fast_dims *d = dims;
-    nn_val ids = nn_token_input(n, "characters"), frames = frames_of(n, ids);
+    nn_val frames = frames_of(n, ids);
     nn_val letters = nn_pick(n, nn_op1(n, OP_Shape, "shape", ids), "letters", 0, 1);
     nn_val x = nn_embedding(n, ids, "word_emb", d->pitch ? SYMBOLS : SYMBOLS + 1, FAST, NULL);
     x = fast_stack(n, nn_add(n, x, fast_positions(n, letters, "letter_positions"), "add_positions"), "encoder", d);
@@ -339,7 +332,12 @@ static void build_fast(nn *n, const void *dims)
     if (d->pitch) x = conditioned(n, conditioned(n, x, "pitch"), "energy");
     x = regulate(n, x, durations, frames);
     x = fast_stack(n, nn_add(n, x, fast_positions(n, frames, "frame_positions"), "add_frames"), "decoder", d);
-    nn_output(n, nn_linear(n, x, "proj", MELS, true), "mel");
+    return nn_linear(n, x, "proj", MELS, true);
+}
+
+static void build_fast(nn *n, const void *dims)
+{
+    nn_output(n, fast(n, nn_token_input(n, "characters"), dims), "mel");
 }
 
 /* ---- HiFi-GAN, version 1: the generator ---- */
@@ -388,6 +386,24 @@ static void build_hifigan(nn *n, const void *dims)
     nn_output(n, nn_op1(n, OP_Tanh, "tanh", x), "audio");
 }
 
+/* ---- pipelines ---- */
+
+static void build_waveglow(nn *n, const void *dims)
+{
+    const waveglow_dims *d = dims;
+    nn_val mel;
+    if (d->from == FROM_MEL) {
+        mel = frames_input(n);
+    } else {
+        nn_val ids = nn_token_input(n, "characters");
+        size_t mark = nn_push(n, d->from == FROM_TACOTRON ? "tacotron2" : "fastspeech");
+        if (d->from == FROM_TACOTRON) mel = tacotron2(n, ids);
+        else mel = nn_swap(n, fast(n, ids, &(fast_dims){2, false}), "channels_first", MELS);
+        nn_pop(n, mark);
+    }
+    waveglow(n, mel, d);
+}
+
 #define NVIDIA(path) "https://github.com/NVIDIA/DeepLearningExamples: " path
 
 static const zoo_entry rows[] = {
@@ -407,7 +423,7 @@ static const zoo_entry rows[] = {
      .source = NVIDIA("PyTorch/SpeechSynthesis/Tacotron2"),
      .sequence = 600,
      .build = build_waveglow,
-     .dims = ZOO_DIMS(waveglow_dims, {512, false})},
+     .dims = ZOO_DIMS(waveglow_dims, {512, FROM_MEL})},
     {.name = "waveglow-256",
      .aliases = "waveglow256",
      .family = "speech",
@@ -416,7 +432,7 @@ static const zoo_entry rows[] = {
      .source = NVIDIA("PyTorch/SpeechSynthesis/Tacotron2"),
      .sequence = 600,
      .build = build_waveglow,
-     .dims = ZOO_DIMS(waveglow_dims, {256, false})},
+     .dims = ZOO_DIMS(waveglow_dims, {256, FROM_MEL})},
     {.name = "tacotron2/waveglow",
      .aliases = "tacotron2-waveglow",
      .family = "speech",
@@ -425,7 +441,7 @@ static const zoo_entry rows[] = {
      .source = NVIDIA("PyTorch/SpeechSynthesis/Tacotron2"),
      .sequence = 128,
      .build = build_waveglow,
-     .dims = ZOO_DIMS(waveglow_dims, {512, true})},
+     .dims = ZOO_DIMS(waveglow_dims, {512, FROM_TACOTRON})},
     {.name = "fastpitch",
      .aliases = "fast-pitch",
      .family = "speech",
@@ -436,7 +452,16 @@ static const zoo_entry rows[] = {
      .build = build_fast,
      .dims = ZOO_DIMS(fast_dims, {1, true})},
     {.name = "fastspeech",
-     .aliases = "fast-speech",
+     .aliases = "fastspeech/waveglow fastspeech-waveglow",
+     .family = "speech",
+     .description = "FastSpeech, then WaveGlow with 256 channels",
+     .parameters = 133190457,
+     .source = NVIDIA("CUDA-Optimized/FastSpeech"),
+     .sequence = 128,
+     .build = build_waveglow,
+     .dims = ZOO_DIMS(waveglow_dims, {256, FROM_FASTSPEECH})},
+    {.name = "fastspeech-mel",
+     .aliases = "fast-speech-mel",
      .family = "speech",
      .description = "FastSpeech, 4.7 frames a character",
      .parameters = 45458641,

@@ -5,7 +5,7 @@ static const zoo_table *const tables[] = {
     &zoo_resnet, &zoo_mobile, &zoo_shufflenet, &zoo_efficientnet, &zoo_efficientnet_v2, &zoo_convnext, &zoo_regnet,
     &zoo_classic, &zoo_inception, &zoo_gpunet, &zoo_vit, &zoo_swin,
     /* text */
-    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_decoders, &zoo_seq2seq, &zoo_relative, &zoo_rnn, &zoo_gnmt,
+    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_decoders, &zoo_seq2seq, &zoo_deberta, &zoo_relative, &zoo_rnn, &zoo_gnmt,
     /* speech, recommendation, forecasting */
     &zoo_speech, &zoo_tts, &zoo_recommender, &zoo_tft,
     /* detection, segmentation, pictures from text */

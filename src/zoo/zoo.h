@@ -14,7 +14,8 @@ struct nn;
 typedef struct zoo_entry {
     const char *name;
     const char *aliases; /* separated by spaces; case, '-' and '_' don't count */
-    const char *family;  /* "cnn", "transformer", "rnn", "diffusion", "detection", "segmentation" */
+    const char *
+        family; /* "cnn", "transformer", "rnn", "speech", "recommender", "forecasting", "diffusion", "detection", "segmentation" */
     const char *description;
     int64_t parameters; /* as published by `source` */
     const char *source;

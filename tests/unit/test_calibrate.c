@@ -272,7 +272,7 @@ static void test_same_rows_same_profile(void **state)
 static int setup(void **state)
 {
     (void)state;
-    return (int)pg_catalog_open(&plain, &(pg_catalog_options){.no_user_files = true}, NULL);
+    return pg_catalog_open(&plain, &(pg_catalog_options){.no_user_files = true}, NULL) != PG_E_OK;
 }
 
 static int teardown(void **state)

@@ -103,9 +103,9 @@ static void test_sequence_never_faster(void **state)
 
 static pg_prediction lone(const char *op, const char *gpu, const char *precision, const char *runtime, bool device_time)
 {
-    pg_model *m;
-    pg_plan *plan;
-    pg_prediction p;
+    pg_model *m = NULL;
+    pg_plan *plan = NULL;
+    pg_prediction p = {0};
     pg_error e = PG_ERROR_INIT;
     pg_request r = {.precision = precision, .runtime = runtime, .device_time = device_time};
     if (pg_model_open(&m, op, NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e) ||
@@ -357,8 +357,9 @@ static void test_fast_mode_is_a_bound(void **state)
                     double full = predict_on(gpus, boards[g], models[m], &r).latency_ms;
                     double bound = predict_on(gpus, boards[g], models[m], &fast).latency_ms;
                     bool vectors = fp32 || !strcmp(boards[g], "gtx1080ti"); /* Winograd needs fewer operations there */
-                    /* 1.1: what is still in L2 need not come from DRAM */
-                    if (full >= 0 && bound > full * (vectors ? 2.25 : 1.1))
+                    /* what stays in a large L2 never comes from memory, and clocks are above the advertised ones */
+                    double below = vectors ? 2.25 : !strcmp(boards[g], "rtx4090") ? 1.25 : 1.1;
+                    if (full >= 0 && bound > full * below)
                         fail_msg("%s %s on %s at %d: roofline %g ms, full model %g", models[m], r.precision, boards[g],
                                  (int)batch, bound, full);
                 }
@@ -382,6 +383,19 @@ static void test_attention_follows_the_version(void **state)
             if (same_ms != newest) fail_msg("%s %s: %g, newest %g", names[i], same[k], same_ms, newest);
         }
     }
+}
+
+/* Engines need plugins for it before 8.6; ONNX Runtime runs what the file spells out. */
+static void test_engines_spell_attention_out(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 16, .sequence = 384, .precision = "fp16", .runtime = "tensorrt"};
+    double newest = predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms;
+    r.runtime_version = "8.2.1";
+    double old = predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms;
+    assert_true(old > newest * 1.1);
+    r.runtime = "onnxruntime";
+    assert_true(predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms > old);
 }
 
 static void test_layouts_of_convolutions(void **state)
@@ -538,6 +552,26 @@ static void test_explanation_adds_up(void **state)
     }
 }
 
+/* Autocast keeps the half copies of weights until the step ends: a loop's body casts them once, not in every round. */
+static void test_weights_are_cast_once(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m;
+    assert_int_equal(pg_model_open(&m, "gnmt", NULL, &e), PG_E_OK);
+    pg_prediction p[2];
+    for (int i = 0; i < 2; i++) {
+        pg_plan *plan;
+        pg_request r = {.batch = 1, .sequence = 64, .precision = "fp16", .autocast = i == 1};
+        assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+        assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "a100", &e), &p[i], &e), PG_E_OK);
+        pg_plan_free(plan);
+    }
+    assert_true(p[1].dram_bytes > p[0].dram_bytes);
+    assert_true(p[1].dram_bytes < 2 * p[0].dram_bytes);
+    pg_model_free(m);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -646,6 +680,7 @@ static void test_data_parallel_training(void **state)
             assert_true(p.latency_ms >= before.latency_ms); /* gradients have farther to go */
             assert_true(p.throughput <= r.gpu_count * one.throughput * (1 + 1e-9));
             assert_true(p.throughput > before.throughput);
+            assert_true(p.memory.gradients == 2 * one.memory.gradients); /* and the buckets */
             before = p;
         }
     }
@@ -736,6 +771,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_fast_mode_is_a_bound),
         cmocka_unit_test(test_attention_follows_the_version),
+        cmocka_unit_test(test_engines_spell_attention_out),
         cmocka_unit_test(test_layouts_of_convolutions),
         cmocka_unit_test(test_half_norms_are_faster),
         cmocka_unit_test(test_real_hardware_is_not_faster),
@@ -753,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_micro_batches_and_stages),
         cmocka_unit_test(test_tensor_parallel_training),
         cmocka_unit_test(test_parallel_requests_are_checked),
+        cmocka_unit_test(test_weights_are_cast_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -237,7 +237,12 @@ static const struct published {
     {"flan-t5-large", 783150080, 0},
     {"flan-t5-xl", 2849757184, 0},
     {"flan-t5-xxl", 11135332352, 0},
+    {"deberta-v3-small", 141304320, 0},
+    {"deberta-v3-base", 183831552, 0},
+    {"deberta-v3-large", 434012160, 0},
     {"bart-base", 139420416, 0},
+    {"transformer-base", 60915712, 0},
+    {"transformer-big", 209911808, 0}, /* as fairseq prints it; the paper has 213 M with 37000 words */
     {"bart-large", 406291456, 0},
     {"whisper-tiny", 37760640, 0},
     {"whisper-base", 72593920, 0},
@@ -280,19 +285,23 @@ static const struct published {
     {"hifi-gan", 13.92e6, 0},
     /* What NVIDIA and MLPerf give: 4.2 B, 24 B, 192 M */
     {"transformer-xl-base", 192e6, 0},
+    {"transformer-xl-large", 285e6, 0},
     {"dlrm", 4.2e9, 0},
     {"dlrm-mlperf", 24e9, 0},
     /* No count is published: from the dimensions in the code of NVIDIA's DeepLearningExamples and of MLPerf */
     {"bert-distilled-4l-288d", 12937538, 0},
     {"gnmt", 160671297, 0},
+    {"gnmt-pairs", 160671297, 0},
     {"rnnt", 45323037, 0},
     {"waveglow-256", 87731816, 0},
     {"tacotron2/waveglow", 296193001, 0},
     {"fastpitch", 45261395, 0},
-    {"fastspeech", 45458641, 0},
+    {"fastspeech", 133190457, 0},
+    {"fastspeech-mel", 45458641, 0},
     {"dlrm-dcnv2", 4202814209, 0},
     {"dlrm-dcnv2-mlperf", 24050271617, 0},
     {"ncf", 31832577, 0},
+    {"switch-base-8", 619e6, 0},
     {"wide_and_deep", 91777245, 0},
     {"vae-cf", 24511308, 0},
     {"tft", 1617449, 0},
@@ -600,7 +609,12 @@ static void test_outputs(void **state)
     expect_output("openai/whisper-tiny", 0, 0, 3, (int64_t[]){4, 64, 51865});
     expect_output("xlnet", 0, 0, 3, (int64_t[]){4, 128, 768});
     expect_output("transformer-xl-base", 0, 0, 3, (int64_t[]){4, 192, 19997});
+    expect_output("transformer-xl-large", 0, 0, 3, (int64_t[]){4, 384, 19997});
+    expect_output("transformer-big", 0, 0, 3, (int64_t[]){4, 32, 32768});
+    expect_output("switch-base-8", 0, 0, 3, (int64_t[]){4, 128, 32128});
+    expect_output("deberta-v3-base", 0, 0, 3, (int64_t[]){4, 128, 768});
     expect_output("gnmt", 0, 0, 3, (int64_t[]){4, 32, 32320});
+    expect_output("gnmt-pairs", 0, 0, 3, (int64_t[]){4, 32, 32320});
     expect_output("jasper", 0, 0, 3, (int64_t[]){4, 350, 29});     /* of 7 s: a letter each 20 ms */
     expect_output("rnnt", 0, 0, 3, (int64_t[]){4, 240, 29});       /* frames of 60 ms, and as many letters */
     expect_output("wav2vec2", 0, 0, 3, (int64_t[]){4, 500, 768});  /* 10 s */
@@ -608,6 +622,7 @@ static void test_outputs(void **state)
     expect_output("waveglow", 0, 0, 2, (int64_t[]){4, 600 * 256}); /* samples */
     expect_output("tacotron2/waveglow", 0, 0, 2, (int64_t[]){4, 602 * 256});
     expect_output("hifi-gan", 0, 0, 3, (int64_t[]){4, 1, 600 * 256});
+    expect_output("fastspeech", 0, 0, 2, (int64_t[]){4, 602 * 256});
     expect_output("fastpitch", 0, 0, 3, (int64_t[]){4, 602, 80});
     expect_output("dlrm", 0, 0, 2, (int64_t[]){4, 1});
     expect_output("ncf", 0, 0, 2, (int64_t[]){4, 1});
@@ -665,6 +680,7 @@ static void test_steps(void **state)
     expect_steps("tacotron2", 128, 602);
     expect_steps("tacotron2", 10, 48);
     expect_steps("rnnt", 120, 240);
+    expect_steps("gnmt", 21, 21);
 }
 
 /* Layers that share their weights have them once, and each layer's work all the same. */
