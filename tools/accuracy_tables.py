@@ -127,10 +127,13 @@ def table(suite, limit, splits, group):
 
 def main():
     with open(PAGE) as f: page = f.read()
-    for name in re.findall(r'<!-- table: (\S+) -->', page):
+    there = re.findall(r'<!-- table: (\S+) -->', page)
+    unknown = set(ONLY) - set(there)
+    if unknown: sys.exit(f'{PAGE} has no table {", ".join(sorted(unknown))}')
+    for name in ONLY or there:
         suite = SECTIONS[name][0] if name in SECTIONS else name
         needs_data = suite is not None and not str(suite).endswith('.json')
-        if ONLY and name not in ONLY or needs_data and not os.path.isdir(DATA + '/data'): continue
+        if needs_data and not os.path.isdir(DATA + '/data'): continue
         print(name, flush=True)
         made = SPECIAL[name]() if name in SPECIAL else table(*SECTIONS[name])
         with open(PAGE) as f: page = f.read()

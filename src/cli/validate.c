@@ -30,8 +30,10 @@ static int read_rows(cli *c, session *s)
     if (c->args.files.count && !s->rows.count)
         return cli_fail("%s: holds no rows; nothing can be validated", c->args.files.items[0]);
     s->own_rows = s->rows.count;
-    bool fitted_on = c->args.split && s->own_rows;
-    if ((!s->own_rows || fitted_on) && bench_read_builtin(&s->rows, fitted_on, &e) != PG_E_OK)
+    /* What a file is fitted on beside itself. Models have other names in other files, so that only a split by GPU, which is the
+     * same everywhere, can take them too. */
+    bool beside = c->args.split && s->own_rows, kernels_only = beside && strcmp(c->args.split, "gpu") != 0;
+    if ((!s->own_rows || beside) && bench_read_builtin(&s->rows, kernels_only, &e) != PG_E_OK)
         return cli_error(&e, NULL);
     if (!s->own_rows) s->own_rows = s->rows.count;
     if (c->args.split && s->rows.count > SPLIT_ROWS_MOST)

@@ -204,7 +204,8 @@ static void test_older_versions_run(void **state)
         inference.task = PG_TASK_INFERENCE;
         pg_prediction old = predict(m, "rtx3090", &r), first = predict(m, "rtx3090", &inference);
         assert_true(old.latency_ms > first.latency_ms);
-        bool scores = m == 5 || m == 7 || m == 8; /* kept where no kernel fuses attention, as Swin's windows with any version */
+        bool scores = m == 5 || m == 7 ||
+                      m == 8; /* kept where no kernel fuses attention, as Swin's windows with any version */
         double more = old.memory.activations - predict(m, "rtx3090", &now).memory.activations;
         assert_true(scores ? more > 0 : fabs(more) < 1);
     }
