@@ -69,7 +69,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, framework_mb, 0, 1e5),
     REAL(runtime_profile, workspace_mb, 0, 1e5),
     REAL(runtime_profile, allocator_round, 1, 4),
-    REAL(runtime_profile, interval_least, 0, 2),
+    REAL(runtime_profile, interval_factor, 0.2, 10),
     REAL(runtime_profile, conv_speed, 0.1, 10),
     REAL(runtime_profile, depthwise_speed, 0.1, 20),
     REAL(runtime_profile, gemm_speed, 0.1, 10),
@@ -93,22 +93,26 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, host_optimizer, 0, 5),      REAL(predict_constants, measured_interval_strange, 0.05, 1),
 };
 
-#define WIDTH(name, class)                                                                                    \
-    {                                                                                                         \
-        "", name, SCHEMA_REAL, offsetof(interval_constants, width) + sizeof(double) * (class), 0, 2, false, 0 \
+#define WIDTH(name, class)                                                                                             \
+    {"", name, SCHEMA_REAL, offsetof(interval_constants, model) + sizeof(double) * (class), 0, 5, false, 0},           \
+    {                                                                                                                  \
+        "", "kernel_" name, SCHEMA_REAL, offsetof(interval_constants, kernel) + sizeof(double) * (class), 0, 5, false, \
+            0                                                                                                          \
     }
 
 static const schema_field interval_fields[] = {
     WIDTH("conv", INTERVAL_CONV),
+    WIDTH("conv_vector", INTERVAL_CONV_VECTOR),
     WIDTH("depthwise", INTERVAL_DEPTHWISE),
     WIDTH("product", INTERVAL_PRODUCT),
+    WIDTH("product_vector", INTERVAL_PRODUCT_VECTOR),
     WIDTH("narrow", INTERVAL_NARROW),
     WIDTH("attention", INTERVAL_ATTENTION),
     WIDTH("rows", INTERVAL_ROWS),
     WIDTH("stream", INTERVAL_STREAM),
     WIDTH("other", INTERVAL_OTHER),
-    REAL(interval_constants, lone, 0, 2),
     REAL(interval_constants, host, 0, 2),
+    REAL(interval_constants, training, 0.2, 5),
     REAL(interval_constants, transferred, 1, 5),
     REAL(interval_constants, specification, 1, 5),
 };
@@ -155,6 +159,7 @@ static pg_code inherit_speeds(runtime_profile *p, const api_config *c, const tom
                               pg_error *e)
 {
     const toml_node *like = toml_child(n, "like");
+    p->interval_factor = 1;
     p->conv_speed = p->depthwise_speed = p->gemm_speed = p->attention_speed = p->pointwise_speed =
         p->train_pointwise_speed = 1;
     for (uint32_t i = 0; like && like->kind == TOML_TEXT && i < c->n_runtimes; i++) {

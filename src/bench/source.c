@@ -57,7 +57,8 @@ bool bench_channels_last(const bench_row *row)
 {
     if (row->given & 1u << BENCH_KEY_layout) return row->layout == LAYOUT_NHWC;
     /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
-    static const char *const scripts[] = {"PyTorch/Classification/ConvNets", "MxNet/Classification", "PaddlePaddle/Classification"};
+    static const char *const scripts[] = {"PyTorch/Classification/ConvNets", "MxNet/Classification",
+                                          "PaddlePaddle/Classification"};
     for (size_t i = 0; row->autocast && row->source && i < sizeof scripts / sizeof scripts[0]; i++)
         if (strstr(row->source, scripts[i])) return true;
     return false;

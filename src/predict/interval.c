@@ -1,12 +1,13 @@
 /* How sure a prediction is: from what its time consists of and on what it rests. */
 #include "predict/predict.h"
 
-interval_class interval_class_of(const kernel *k)
+interval_class interval_class_of(const kernel *k, bool matrix_unit)
 {
     switch (k->kind) {
-    case KERNEL_CONV: return INTERVAL_CONV;
+    case KERNEL_CONV: return matrix_unit ? INTERVAL_CONV : INTERVAL_CONV_VECTOR;
     case KERNEL_DEPTHWISE: return INTERVAL_DEPTHWISE;
-    case KERNEL_GEMM: return k->math >= PREC_FP8 ? INTERVAL_NARROW : INTERVAL_PRODUCT;
+    case KERNEL_GEMM:
+        return !matrix_unit ? INTERVAL_PRODUCT_VECTOR : k->math >= PREC_FP8 ? INTERVAL_NARROW : INTERVAL_PRODUCT;
     case KERNEL_ATTENTION: return INTERVAL_ATTENTION;
     case KERNEL_NORM:
     case KERNEL_SOFTMAX:
@@ -20,10 +21,13 @@ interval_class interval_class_of(const kernel *k)
 
 double interval_width(const interval_constants *c, const interval_parts *p, basis b)
 {
-    double w = c->lone * p->lone;
-    for (int i = 0; i < INTERVAL_CLASSES; i++) w += c->width[i] * p->share[i];
-    w += (c->host - w) * p->host;
-    if (b == BASIS_TRANSFERRED) w *= c->transferred;
-    if (b == BASIS_SPECIFICATION) w *= c->specification;
-    return w;
+    const double *width = p->lone ? c->kernel : c->model;
+    double w = 0;
+    for (int i = 0; i < INTERVAL_CLASSES; i++) w += width[i] * p->share[i];
+    if (!p->lone) {
+        w += (c->host - w) * p->host;
+        if (p->training) w *= c->training;
+        if (b == BASIS_TRANSFERRED) w *= c->transferred;
+    }
+    return b == BASIS_SPECIFICATION ? w * c->specification : w;
 }

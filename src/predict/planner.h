@@ -44,8 +44,8 @@ typedef struct planner {
     uint32_t *cluster_of; /* per unit: cluster + 1; 0: on its own */
     uint8_t *part;        /* per unit: what of it is divided (parallel.c); NULL: nothing */
     double whole_flops, divided_flops;
-    uint8_t *halved;      /* per tensor: all that reads it are products, which take it in half */
-    uint32_t *inside;     /* per tensor: uses within the cluster that is being lowered */
+    uint8_t *halved;  /* per tensor: all that reads it are products, which take it in half */
+    uint32_t *inside; /* per tensor: uses within the cluster that is being lowered */
     cluster *clusters;
     uint32_t n_clusters;
     double clock; /* bytes touched so far in the step */
@@ -53,7 +53,7 @@ typedef struct planner {
     uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;
     struct train *train; /* what the backward pass needs to know of the forward pass; NULL: inference */
-    double peak; /* activation bytes */
+    double peak;         /* activation bytes */
     struct {
         uint32_t t;
         value v;

@@ -105,10 +105,11 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
                           const predict_options *opt)
 {
     double w = interval_width(&pc->interval, &s->parts, opt->basis);
-    if (w < p->runtime->interval_least) w = p->runtime->interval_least;
+    w *= p->runtime->interval_factor;
     if (opt->interval > 0) {
         w = opt->interval;
-        if (!opt->host_known && pc->interval.host > w) w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
+        if (!opt->host_known && pc->interval.host > w)
+            w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
     }
     if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
     w += p->unknown_share * 2;
@@ -139,13 +140,13 @@ measured_scale predict_measured(const step_prediction *there, double seconds, co
     return m;
 }
 
-/* The host matters from where it takes half of the step's time. */
-static void finish_parts(interval_parts *parts, const step_prediction *s, bool lone)
+/* The host matters from where it takes half of the step's time; for a lone operator it is as well known as the kernel. */
+static void finish_parts(interval_parts *parts, const step_prediction *s, const kernel_plan *p)
 {
     for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= s->gpu_s > 0 ? s->gpu_s : 1;
-    parts->lone = s->gpu_s > 0 ? sqrt(parts->lone) / s->gpu_s : 0;
-    /* the host's time for a lone operator is as well known as the kernel's */
-    parts->host = s->seconds > 0 && !lone ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
+    parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
+    parts->lone = p->lone;
+    parts->training = p->opt.training;
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
@@ -175,8 +176,7 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
         const kernel *k = &p->kernels[i].k;
         power_add(energy, &c, n);
         s->gpu_s += n * c.seconds;
-        s->parts.share[interval_class_of(k)] += n * c.seconds;
-        s->parts.lone += n * n * c.seconds * c.seconds;
+        s->parts.share[interval_class_of(k, g->cost.tensor[k->math])] += n * c.seconds;
         s->backward_s += p->kernels[i].backward * c.seconds;
         s->launches = c.launches;
         s->dram_bytes += n * c.dram_bytes;
@@ -240,7 +240,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
         s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / each, 0, 1);
         s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
-    finish_parts(&s.parts, &s, p->lone);
+    finish_parts(&s.parts, &s, p);
     double w = interval_of(p, &s, pc, opt);
     s.low = s.seconds / (1 + w);
     s.high = s.seconds * (1 + w);

@@ -6,30 +6,35 @@
 
 /* What a step's time consists of, as far as it matters to how sure it is. */
 typedef enum interval_class {
-    INTERVAL_CONV,
+    INTERVAL_CONV,        /* on tensor cores */
+    INTERVAL_CONV_VECTOR, /* on vector units */
     INTERVAL_DEPTHWISE,
-    INTERVAL_PRODUCT, /* matrix products */
-    INTERVAL_NARROW,  /* ... in 8 bits and fewer */
+    INTERVAL_PRODUCT,        /* matrix products on tensor cores */
+    INTERVAL_PRODUCT_VECTOR, /* ... on vector units */
+    INTERVAL_NARROW,         /* ... in 8 bits and fewer */
     INTERVAL_ATTENTION,
     INTERVAL_ROWS,   /* normalisation, softmax, reduction */
     INTERVAL_STREAM, /* elementwise, copies, pooling */
-    INTERVAL_OTHER,  /* gather, sort, resize, recurrent layers, unknown operators */
+    INTERVAL_OTHER,  /* gather, sort, resize, recurrent layers, communication, unknown operators */
     INTERVAL_CLASSES
 } interval_class;
 
 /* Half widths of the 80 % interval as shares of the latency: runtimes.toml [interval]. Fitted on held-out points. */
 typedef struct interval_constants {
-    double width[INTERVAL_CLASSES];    /* of a step that consists of many kernels of this class alone */
-    double lone;                       /* added for a step of one kernel: the errors of many average out */
-    double host;                       /* of a step that the host bounds: nobody told us the CPU */
-    double transferred, specification; /* factors where only other GPUs were measured, where nothing was */
+    double model
+        [INTERVAL_CLASSES]; /* of a step that consists of kernels of this class alone, where the GPU was measured */
+    double kernel[INTERVAL_CLASSES]; /* of one kernel by itself, where the GPU was not */
+    double host;                     /* of a model's step that the host bounds: nobody told us the CPU */
+    double training;                 /* factor for training steps */
+    double transferred;              /* factor for models where only other GPUs were measured */
+    double specification;            /* factor where nothing like it was */
 } interval_constants;
 
-/* A step's composition: shares of its GPU time, how much of it one kernel has, how far the host bounds it. */
+/* A step's composition: shares of its GPU time, and how far the host bounds it. */
 typedef struct interval_parts {
     double share[INTERVAL_CLASSES];
-    double lone; /* root of the sum of the squared shares of kernels: 1 for one kernel, small for many */
     double host; /* 0: GPU-bound by far, 1: host-bound */
+    bool lone, training;
 } interval_parts;
 
 /* Fitted or sourced constants of whole steps: data/runtimes.toml [predict]. */
@@ -107,7 +112,7 @@ typedef struct predict_gpu {
 
 /* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
 double interval_width(const interval_constants *c, const interval_parts *p, basis b);
-interval_class interval_class_of(const kernel *k);
+interval_class interval_class_of(const kernel *k, bool matrix_unit);
 /* What kernels of a step take at boost clock. */
 typedef struct step_energy {
     double core_j, memory_j; /* joules: operations and bytes across the chip; DRAM */
