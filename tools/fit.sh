@@ -75,3 +75,5 @@ python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.
 for key in tensorflow tensorflow-xla; do models --fit "$key" "$work/tensorflow.json"; done
 python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
 ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"
+# Last the intervals: they rest on the errors of points that were held out of all the fits above (5 minutes).
+ninja -C "$build" fit_intervals >/dev/null && "$build/fit_intervals" --write "$here/data" "$work/timm.json" "$work/timm-compile.json" "$work/timm-train.json"

@@ -6,7 +6,8 @@
  *   --write FOLDER   writes the widths into FOLDER/runtimes.toml
  *   --dump FILE.csv  one line a held-out point: its error and width
  * The loss is that of the 80 % quantile, of |log (predicted / measured)| against log (1 + width): of all widths those that hold four points
- * in five and are no wider than they must. Each (GPU, runtime, kind, precision, task) weighs the same. Deterministic. */
+ * in five and are no wider than they must. A (GPU, runtime, kind, precision, task)
+ * weighs as the root of its points. Deterministic. */
 #define _POSIX_C_SOURCE 200809L
 #include <nlopt.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ enum {
 };
 #define HOLDS 0.8
 
-/* Of [interval], in the order of the vector that is fitted; then each runtime's factor but the first's, which is 1. */
+/* Of [interval], in the order of the vector that is fitted; then each runtime's factor on models but the first's, which is 1. */
 static const char *const names[FIXED] = {"conv",
                                          "conv_vector",
                                          "depthwise",
@@ -64,7 +65,7 @@ typedef struct fit_data {
     held *list;
     size_t count;
     int strata, runtimes;
-    double weight[STRATA_MOST]; /* 1 / points; 0: too few to tell */
+    double weight[STRATA_MOST]; /* of a point: 1 / root of the stratum's points; 0: too few to tell */
 } fit_data;
 
 static _Noreturn void die(const char *what, const pg_error *e)
@@ -91,7 +92,7 @@ static basis basis_of(const char *name)
 static double width_of(const double *x, const interval_constants *c, const held *h)
 {
     double w = interval_width(c, &h->parts, h->basis);
-    return h->runtime ? w * x[FIXED + h->runtime - 1] : w;
+    return h->runtime && !h->parts.lone ? w * x[FIXED + h->runtime - 1] : w;
 }
 
 static interval_constants unpack(const double *x, const interval_constants *start)
@@ -116,7 +117,7 @@ static double loss(unsigned n, const double *x, double *gradient, void *data)
     }
     /* what no point tells about stays where it was */
     for (unsigned i = 0; i < n; i++) pull += fabs(log(x[i] / (i < FIXED ? *constant(&begin, (int)i) : 1)));
-    return sum + 0.002 * pull;
+    return sum + 0.02 * pull;
 }
 
 /* What a step consists of, by the constants that ship: they hardly differ from those of a fold. */
@@ -252,7 +253,7 @@ static void fit(fit_data *d, double *x)
     for (int i = 0; i < n; i++) {
         bool factor = i >= FIXED || i > 2 * INTERVAL_CLASSES;
         low[i] = i == FIXED - 1 ? 1 : factor ? 0.3 : 0.05;
-        high[i] = factor ? 4 : 2;
+        high[i] = factor ? 4 : i < INTERVAL_CLASSES ? 0.8 : 2;
         step[i] = factor ? 0.2 : 0.1;
     }
     for (int round = 0; round < 6; round++) {
@@ -304,7 +305,7 @@ int main(int argc, char **argv)
     hold_out(&d, b, catalog, SPLIT_GPU, &strata, &a);
     d.strata = (int)strata.count;
     for (size_t i = 0; i < d.count; i++) d.weight[d.list[i].stratum]++;
-    for (int s = 0; s < d.strata; s++) d.weight[s] = d.weight[s] < LEAST ? 0 : 1 / d.weight[s];
+    for (int s = 0; s < d.strata; s++) d.weight[s] = d.weight[s] < LEAST ? 0 : 1 / sqrt(d.weight[s]);
     begin = catalog->config.predict.interval;
     d.runtimes = (int)catalog->config.n_runtimes;
     if (d.runtimes > RUNTIMES_MOST) die("too many runtimes", NULL);

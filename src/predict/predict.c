@@ -105,7 +105,7 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
                           const predict_options *opt)
 {
     double w = interval_width(&pc->interval, &s->parts, opt->basis);
-    w *= p->runtime->interval_factor;
+    if (!p->lone) w *= p->runtime->interval_factor;
     if (opt->interval > 0) {
         w = opt->interval;
         if (!opt->host_known && pc->interval.host > w)

@@ -68,7 +68,7 @@ typedef struct runtime_profile {
 
     double train_pointwise_speed; /* pointwise_speed of a training step */
 
-    double interval_factor; /* on the widths of [interval] */
+    double interval_factor; /* on the widths of [interval], for models */
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */
     uint32_t n_measured_on;
     const str *trained_on; /* the same for training steps */
