@@ -69,11 +69,12 @@ models --rounds 3 --fit onnxruntime.gemm_speed,onnxruntime.pointwise_speed "$wor
 models --rounds 3 --fit recurrent "$work/recurrent.json"
 models --fit levels "$work/timm.json"
 models --fit levels-compiled "$work/timm-compile.json"
-python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
-ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
 for key in tensorflow tensorflow-xla; do models --fit "$key" "$work/tensorflow.json"; done
 python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
 ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"
 # Last the intervals: they rest on the errors of points that were held out of all the fits above (5 minutes).
 ninja -C "$build" fit_intervals >/dev/null && "$build/fit_intervals" --write "$here/data" "$work/timm.json" "$work/timm-compile.json" "$work/timm-train.json"
+# What one measurement leaves of them.
+python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
+ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"

@@ -143,7 +143,7 @@ def mlperf():
     seen = set()
     for r in rows('bench/mlperf_inference.csv.gz'):
         n = r['notes'].lower()
-        if 'TensorRT' not in r['framework'] or 'mig' in n or 'maxq' in n or re.search('bert|unet', r['model']): continue  # no lengths; volumes
+        if 'TensorRT' not in r['framework'] or 'mig' in n or 'maxq' in n or re.search('bert|unet|dlrm', r['model']): continue  # no lengths; volumes; samples of many rows
         m = dict(r, model={'ssd-mobilenet-v1': 'ssd_mobilenet_v1'}.get(r['model'], r['model'].replace('-', '_') if
                            r['model'].replace('-', '_') in MODELS else r['model']))
         if r['metric'] == 'offline_throughput': metric, value = 'throughput', float(r['value'])
