@@ -64,6 +64,8 @@ models --rounds 3 --fit host "$work/host.json"
 models --rounds 3 --fit training "$work/timm-train.json"
 models --rounds 3 --fit predict.host_backward "$work/small.json"
 models --rounds 3 --fit engines "$work/power.json" "$work/mlperf.json"
+# Single streams show what an engine costs between its kernels.
+models --rounds 3 --fit engines-host "$here/data/benchmarks/mlperf.json"
 models --rounds 3 --fit tensorrt.gemm_speed "$work/tensorrt.json"
 models --rounds 3 --fit onnxruntime.gemm_speed,onnxruntime.pointwise_speed "$work/onnxruntime.json"
 models --rounds 3 --fit recurrent "$work/recurrent.json"
