@@ -14,7 +14,7 @@ base
 wire     base
 gpu      base
 graph    base
-load     base wire graph
+load     base wire graph zoo
 zoo      base wire graph
 cost     base graph gpu
 predict  base graph gpu cost

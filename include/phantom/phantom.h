@@ -105,6 +105,8 @@ typedef struct pg_input_shape {
 
 typedef struct pg_model_options {
     const char *format;  /* NULL: the bytes decide */
+    const char *signature; /* TensorFlow: which of a saved model's signatures; NULL: its default */
+    const char *architecture; /* files of weights alone: the built-in model that they are of; NULL: told by names and shapes */
     int image_size;      /* built-in image models, and inputs with a free or fixed square size; 0: the model's own */
     const pg_input_shape *input_shapes;
     size_t input_shape_count;
@@ -132,6 +134,7 @@ typedef struct pg_count {
 
 typedef struct pg_model_info {
     const char *name, *path, *format, *family, *producer;
+    const char *no_graph;     /* why there is no graph and so no speed, as in a file of weights alone; NULL: there is one */
     double parameters;    /* trained numbers; batch normalisation's running statistics are not counted */
     double weights_bytes; /* as stored */
     const pg_count *weights_by_dtype; /* bytes by dtype */

@@ -34,8 +34,8 @@ struct pg_catalog {
 };
 
 struct pg_model {
-    arena a; /* graph and description */
-    load_file file;
+    arena a;           /* graph and description */
+    load_files *files; /* NULL: built in */
     graph g;
     pg_model_info info;
     gpu_family family;

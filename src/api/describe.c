@@ -114,7 +114,7 @@ static pg_code count_weights(pg_model *m, pg_error *e)
     m->info.parameters = find_buffers(g, skip, used);
     for (uint32_t i = 0; i < g->n_tensors; i++) {
         const tensor *t = &g->tensors[i];
-        if (t->role != ROLE_WEIGHT || !used[i]) continue;
+        if (t->role != ROLE_WEIGHT || (!used[i] && !g->missing.len)) continue;
         const dtype_info *d = dtype_get((dtype)t->dtype);
         bool trained = d->floating || (d->bits && d->bits <= 8 && t->dtype != DT_BOOL);
         m->info.weights_bytes += t->weight_bytes;
@@ -222,7 +222,7 @@ static pg_code count_macs(pg_model *m, const shapes *s, arena *a, pg_error *e)
         if (k->k.kind == KERNEL_RECURRENT) recurrent += f;
         if (k->k.kind == KERNEL_ATTENTION) attention += f;
     }
-    m->info.macs = p.unknown_share > 0.5 ? -1 : products / 2;
+    m->info.macs = p.unknown_share > 0.5 || m->g.missing.len ? -1 : products / 2;
     m->family = recurrent * 3 > products             ? FAMILY_RNN
               : attention > 0 && conv * 2 < products ? FAMILY_TRANSFORMER
                                                      : FAMILY_CNN;
@@ -278,6 +278,7 @@ int64_t *api_binding(const graph *g, int64_t batch, int64_t sequence, arena *a)
 
 static str base_name(str path)
 {
+    while (path.len > 1 && path.ptr[path.len - 1] == '/') path.len--; /* a folder */
     for (size_t i = path.len; i > 0; i--)
         if (path.ptr[i - 1] == '/') return (str){path.ptr + i, path.len - i};
     return path;
@@ -290,14 +291,12 @@ static pg_code name_it(pg_model *m, const char *path, pg_error *e)
     bool built_in = str_is(m->g.format, "built-in");
     if (built_in) name = m->g.name;
     else
-        for (size_t i = 0; load_format_at(i); i++) {
-            const char *ext = load_format_at(i)->extensions;
-            if (str_ends(name, ext) && name.len > strlen(ext)) name.len -= strlen(ext);
-        }
+        for (size_t i = 0, n = 0; !n && load_format_at(i); i++) name.len -= n = load_ending(load_format_at(i), name);
     m->info.name = api_text(&m->a, name);
     m->info.path = api_text(&m->a, str_c(path));
     m->info.format = api_text(&m->a, m->g.format);
     m->info.producer = api_text(&m->a, m->g.producer);
+    if (m->g.missing.len) m->info.no_graph = api_text(&m->a, m->g.missing);
     m->info.family = m->g.family.len ? api_text(&m->a, m->g.family) : families[m->family];
     int32_t seq = api_sequence_symbol(&m->g);
     if (seq >= 0) {

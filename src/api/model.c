@@ -58,12 +58,17 @@ static pg_code set_image_size(pg_model *m, int size, pg_error *e)
 
 static pg_code load_path(pg_model *m, const char *path, const pg_model_options *o, pg_error *e)
 {
-    pg_code code = load_file_open(&m->file, path, e);
+    load_input in;
+    pg_code code = load_files_open(&m->files, path, m->a.alloc, &in, e);
     if (code) return code;
-    const load_format *f = load_detect(m->file.bytes, path, o->format, e);
+    const load_format *f = load_detect(&in, o->format, e);
     if (!f) return e ? e->code : PG_E_FORMAT;
-    load_options lo = {.format = o->format, .mapped = true, .memory_limit = o->memory_limit};
-    code = f->load(&m->g, m->file.bytes, path, &lo, e);
+    load_options lo = {.format = o->format,
+                       .signature = o->signature,
+                       .architecture = o->architecture,
+                       .mapped = true,
+                       .memory_limit = o->memory_limit};
+    code = f->load(&m->g, &in, &lo, e);
     if (!code) code = set_image_size(m, o->image_size, e);
     if (!code) code = override_inputs(m, o, e);
     return code;
@@ -75,7 +80,7 @@ static bool looks_like_path(const char *s)
     for (size_t i = 0; i < n; i++)
         if (s[i] == '/') return true;
     for (size_t i = 0; load_format_at(i); i++)
-        if (str_ends(str_c(s), load_format_at(i)->extensions)) return true;
+        if (load_ending(load_format_at(i), str_c(s))) return true;
     return false;
 }
 
@@ -134,7 +139,7 @@ void pg_model_free(pg_model *model)
 {
     if (!model) return;
     allocator alloc = model->a.alloc;
-    load_file_close(&model->file);
+    load_files_close(model->files);
     arena_free(&model->a);
     api_delete(alloc, model, sizeof *model);
 }

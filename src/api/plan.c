@@ -200,6 +200,8 @@ pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *cat
     if (request) p->request = *request;
     if (!p->request.batch) p->request.batch = 1;
     pg_code code = check_request(p, e);
+    if (!code && model->info.no_graph)
+        code = error_set(e, PG_E_UNSUPPORTED, "its speed can't be known: %s", model->info.no_graph);
     if (!code) code = build(p, e);
     if (code) {
         if (code != PG_E_USAGE && code != PG_E_NOT_FOUND) error_source(e, model->info.path);

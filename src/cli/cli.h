@@ -76,7 +76,8 @@ typedef struct cli_shapes {
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
     bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware, gradient_checkpointing, force;
-    const char *model, *format, *gpu, *precision, *runtime, *task, *optimizer, *layout, *sort;
+    const char *model, *format, *signature, *architecture, *gpu, *precision, *runtime, *task, *optimizer, *layout,
+        *sort;
     const char *trace, *profiles, *output, *out, *split, *plot, *write;
     cli_list files; /* --benchmark-data */
     cli_reals max_error;

@@ -68,6 +68,7 @@ static int open_and_predict(cli *c, session *s, const char *name, const pg_gpu *
     int status = cli_open_model(c, &s->model, name, false);
     if (status != EXIT_OK) return status;
     const pg_model_info *info = pg_model_describe(s->model);
+    if (info->no_graph && !c->args.explain && !c->args.trace) return EXIT_OK; /* what is known of it is shown */
     pg_request request = cli_request(c, info, 0);
     if (request.batch) cli_warn_batch(c, info, &request.batch, 1);
     else cli_batch_shape(c, info, &request.batch);

@@ -13,7 +13,8 @@ const char *const cli_precisions[] = {"fp32", "tf32",  "fp16",  "bf16", "fp8", "
                                       "fp4",  "nvfp4", "mxfp4", "int4", NULL};
 const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL};
 
-static const char *const formats[] = {"onnx", NULL};
+static const char *const formats[] = {"onnx",        "tensor-flow", "tflite",       "keras", "pytorch",
+                                      "safetensors", "gguf",        "hugging-face", NULL};
 static const char *const tasks[] = {"inference", "training", NULL};
 static const char *const optimizers[] = {"none", "sgd", "adamw", NULL};
 static const char *const layouts[] = {"nchw", "nhwc", NULL};
@@ -23,7 +24,12 @@ static const char *const outputs[] = {"table", "json", "csv", "markdown", NULL};
 
 static const option model_options[] = {
     {"format", 'f', "F", OPTION_CHOICE, AT(format), 0, 0, formats,
-     "The format of the model's file: onnx. Without it the bytes decide."},
+     "The format of the model's file or folder. Without it the bytes decide."},
+    {"signature", 0, "NAME", OPTION_TEXT, AT(signature), 0, 0, NULL,
+     "TensorFlow saved models: which signature runs. Without it serving_default, or the only one."},
+    {"architecture", 0, "NAME", OPTION_TEXT, AT(architecture), 0, 0, NULL,
+     "Files of weights alone: the built-in model that they are weights of (see list-models). Without it their names and "
+     "shapes tell, where they can."},
     {"input-shape", 0, "NAME=DIMS", OPTION_SHAPE, AT(shapes), 0, 0, NULL,
      "The shape of an input, as in input=1x3x224x224. May be given for several inputs; the batch in it counts where no "
      "batch size is given."},
@@ -152,6 +158,8 @@ int cli_open_model(cli *c, pg_model **out, const char *name, bool many)
     pg_error e = PG_ERROR_INIT;
     const cli_args *a = &c->args;
     pg_model_options options = {.format = a->format,
+                                .signature = a->signature,
+                                .architecture = a->architecture,
                                 .image_size = (int)a->image_size,
                                 .input_shapes = a->shapes.items,
                                 .input_shape_count = a->shapes.count,

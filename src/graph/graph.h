@@ -172,6 +172,8 @@ typedef struct region {
 typedef struct graph {
     arena *a;
     str name, format, family, producer;
+    str missing; /* why there are no operators, as in a file of weights alone; empty: the graph is there */
+    const struct language_model *language; /* language.h; NULL: not a language model, or its dimensions are not known */
     tensor *tensors;
     uint32_t n_tensors, cap_tensors;
     op *ops;

@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
+#include "load/folder.h"
 #include "load/load.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,4 +62,104 @@ void load_file_close(load_file *f)
 {
     if (f->map) munmap(f->map, f->map_len);
     memset(f, 0, sizeof *f);
+}
+
+struct load_files {
+    allocator alloc;
+    arena a;
+    char folder[PATH_MAX]; /* ends with '/', or is empty: the working directory */
+    load_file file;        /* of a file: itself */
+    load_file *list;
+    const char **names;
+    size_t count;
+};
+
+/* Names come from files: none may lead out of the folder. */
+static bool is_inside(const char *name)
+{
+    if (!name[0] || name[0] == '/') return false;
+    for (const char *at = name; *at;) {
+        size_t n = strcspn(at, "/");
+        if (n == 2 && at[0] == '.' && at[1] == '.') return false;
+        at += n;
+        while (*at == '/') at++;
+    }
+    return true;
+}
+
+static bool path_of(const load_files *f, const char *name, char *out, size_t cap)
+{
+    return is_inside(name) && format_text(out, cap, "%s%s", f->folder, name) < cap;
+}
+
+pg_code load_files_open(load_files **files, const char *path, allocator alloc, load_input *in, pg_error *e)
+{
+    struct stat st;
+    load_files *f = alloc.resize(alloc.ud, NULL, 0, sizeof *f);
+    *files = f;
+    *in = (load_input){.path = path, .beside = f};
+    if (!f) return error_set(e, PG_E_NOMEM, "out of memory");
+    memset(f, 0, sizeof *f);
+    f->alloc = alloc;
+    arena_init(&f->a, alloc, (size_t)1 << 20);
+    size_t n = strlen(path);
+    if (n + 2 > sizeof f->folder) return error_set(e, PG_E_IO, "the path is too long");
+    in->folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    if (!in->folder)
+        while (n && path[n - 1] != '/') n--;
+    memcpy(f->folder, path, n);
+    if (in->folder && n && path[n - 1] != '/') f->folder[n] = '/';
+    if (in->folder) return PG_E_OK;
+    pg_code code = load_file_open(&f->file, path, e);
+    in->bytes = f->file.bytes;
+    return code;
+}
+
+void load_files_close(load_files *files)
+{
+    if (!files) return;
+    for (size_t i = 0; i < files->count; i++) load_file_close(&files->list[i]);
+    load_file_close(&files->file);
+    arena_free(&files->a);
+    files->alloc.resize(files->alloc.ud, files, sizeof *files, 0);
+}
+
+bool load_has(const load_input *in, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    return in->beside && path_of(in->beside, name, path, sizeof path) && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+pg_code load_beside(const load_input *in, const char *name, span *out, pg_error *e)
+{
+    load_files *f = in->beside;
+    char path[PATH_MAX];
+    if (!f || !path_of(f, name, path, sizeof path))
+        return error_set(e, PG_E_IO, "'%.200s' is not a file beside the model", name);
+    for (size_t i = 0; i < f->count; i++)
+        if (!strcmp(f->names[i], name)) {
+            *out = f->list[i].bytes;
+            return PG_E_OK;
+        }
+    if (f->count == LOAD_FILES) return error_set(e, PG_E_LIMIT, "the model consists of more than %d files", LOAD_FILES);
+    if (!f->list) {
+        f->list = ARENA_ARRAY(&f->a, load_file, LOAD_FILES);
+        f->names = ARENA_ARRAY(&f->a, const char *, LOAD_FILES);
+    }
+    str kept = str_copy(&f->a, str_c(name));
+    if (!f->list || !f->names || !kept.ptr) return error_nomem(e, &f->a);
+    pg_code code = load_file_open(&f->list[f->count], path, e);
+    if (code) {
+        error_path(e, "%.150s", name);
+        return code;
+    }
+    f->names[f->count] = kept.ptr;
+    *out = f->list[f->count++].bytes;
+    return PG_E_OK;
+}
+
+str load_name_at(const load_input *in, const char *ending, size_t i, arena *a)
+{
+    return in->beside ? folder_name_at(in->beside->folder, ending, i, a) : (str){NULL, 0};
 }

@@ -345,9 +345,8 @@ static pg_code read_model(onnx_reader *r, span file, span *graph_proto)
     return code;
 }
 
-static pg_code onnx_load(graph *g, span file, const char *path, const load_options *options, pg_error *e)
+static pg_code onnx_load(graph *g, const load_input *in, const load_options *options, pg_error *e)
 {
-    (void)path;
     pg_error local = PG_ERROR_INIT;
     onnx_reader r = {.g = g, .opt = options, .e = e ? e : &local};
     r.max_depth = options && options->max_depth ? options->max_depth : 64;
@@ -357,7 +356,7 @@ static pg_code onnx_load(graph *g, span file, const char *path, const load_optio
     map_init(&r.kinds, g->a);
     g->format = STR("onnx");
     span proto = {NULL, 0, 0};
-    pg_code code = read_model(&r, file, &proto);
+    pg_code code = read_model(&r, in->bytes, &proto);
     onnx_scope scope = {.parent = NULL};
     map_init(&scope.names, g->a);
     if (!code) code = onnx_read_graph(&r, proto, 0, &scope, NULL);
@@ -368,14 +367,14 @@ static pg_code onnx_load(graph *g, span file, const char *path, const load_optio
 }
 
 /* A ModelProto with a graph whose first fields parse: certain enough unless another protobuf format claims more. */
-static int onnx_probe(span file, const char *path)
+static int onnx_probe(const load_input *in)
 {
     protobuf_field f;
     pg_error ignored = PG_ERROR_INIT;
     int graphs = 0, opsets = 0, ir = 0, fields = 0;
-    span rest = file;
-    size_t n = strlen(path);
-    bool named = n > 5 && !memcmp(path + n - 5, ".onnx", 5);
+    span rest = in->bytes;
+    bool named = load_ending(&load_onnx_format, str_c(in->path)) > 0;
+    if (in->folder) return 0;
     while (fields < 64 && protobuf_next(&rest, &f, &ignored) == 1) {
         fields++;
         graphs += f.number == 7 && f.type == PROTOBUF_BYTES;

@@ -11,6 +11,16 @@ const load_format *load_format_at(size_t i)
     return i < FORMATS ? formats[i] : NULL;
 }
 
+size_t load_ending(const load_format *f, str name)
+{
+    for (const char *at = f->extensions; *at;) {
+        size_t n = strcspn(at, " ");
+        if (name.len > n && !memcmp(name.ptr + name.len - n, at, n)) return n;
+        at += n + (at[n] == ' ');
+    }
+    return 0;
+}
+
 /* Formats that people have and that are not read (yet): named, so that the error helps. */
 static const char *other_format(span f)
 {
@@ -65,7 +75,7 @@ static void format_names(char *out, size_t cap)
         n += format_text(out + n, cap - n, "%s%s", i ? ", " : "", formats[i]->name);
 }
 
-const load_format *load_detect(span file, const char *path, const char *format, pg_error *e)
+const load_format *load_detect(const load_input *in, const char *format, pg_error *e)
 {
     char names[128];
     format_names(names, sizeof names);
@@ -78,7 +88,7 @@ const load_format *load_detect(span file, const char *path, const char *format, 
     const load_format *best = NULL, *tie = NULL;
     int best_score = 0;
     for (size_t i = 0; i < FORMATS; i++) {
-        int score = formats[i]->probe(file, path);
+        int score = formats[i]->probe(in);
         if (score > best_score) {
             best = formats[i];
             best_score = score;
@@ -91,6 +101,11 @@ const load_format *load_detect(span file, const char *path, const char *format, 
         error_set(e, PG_E_AMBIGUOUS, "could be %s or %s; say which with --format", best->title, tie->title);
         return NULL;
     }
+    if (in->folder && !best) {
+        error_set(e, PG_E_UNSUPPORTED, "is a folder in which no model is found; give the model's file itself");
+        return NULL;
+    }
+    span file = in->bytes;
     const char *other = other_format(file);
     if (best && !(other && best_score <= LOAD_BY_NAME))
         return best; /* a name alone doesn't outweigh what the bytes say */

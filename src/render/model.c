@@ -66,6 +66,10 @@ static void info_json(json *j, const pg_model_info *info)
     render_whole_json(j, (double)info->operators);
     json_key(j, "macs");
     render_whole_json(j, info->macs);
+    if (info->no_graph) {
+        json_key(j, "no_graph");
+        json_text(j, info->no_graph);
+    }
     tensors_json(j, "inputs", info->inputs, info->input_count);
     tensors_json(j, "outputs", info->outputs, info->output_count);
     counts_json(j, "operator_counts", info->operator_counts, info->operator_count_count);
@@ -172,6 +176,7 @@ static void info_report(report *r, const pg_model_info *info)
     counts_text(counts, sizeof counts, info->operator_counts, info->operator_count_count, render_dot(r));
     report_pair(r, "Operators", TONE_PLAIN, "%s%s%s", number_whole(whole, sizeof whole, (double)info->operators),
                 counts[0] ? ": " : "", counts);
+    if (info->no_graph) report_pair(r, "Speed", TONE_WARN, "not known: %s", info->no_graph);
     if (info->unknown_operator_count) {
         counts[0] = '\0';
         counts_text(counts, sizeof counts, info->unknown_operators, info->unknown_operator_count, render_dot(r));

@@ -77,8 +77,9 @@ static verdict judge(const shapes *s, const json_t *outputs, char *text, size_t 
 static pg_code infer_file(shapes *s, graph *g, arena *a, span bytes, const char *path, pg_error *e)
 {
     load_options options = {0};
+    load_input in = {.path = path, .bytes = bytes};
     if (!graph_init(g, a)) return error_nomem(e, a);
-    pg_code code = load_onnx_format.load(g, bytes, path, &options, e);
+    pg_code code = load_onnx_format.load(g, &in, &options, e);
     if (!code) code = graph_sort(g, a, e);
     return code ? code : shapes_infer(s, g, NULL, a, e);
 }

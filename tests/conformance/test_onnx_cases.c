@@ -431,8 +431,9 @@ static pg_code load_case(loaded *c, const char *folder, const char *name)
     if (!source || !make_onnx(&c->file, source, why, sizeof why)) fail_msg("%s: %s", path, why);
     free(source);
     load_options options = {0};
+    load_input in = {.path = path, .bytes = {c->file.ptr, c->file.len, 0}};
     if (!graph_init(&c->g, &c->a)) return PG_E_NOMEM;
-    pg_code code = load_onnx_format.load(&c->g, (span){c->file.ptr, c->file.len, 0}, path, &options, &c->error);
+    pg_code code = load_onnx_format.load(&c->g, &in, &options, &c->error);
     if (!code) code = graph_sort(&c->g, &c->a, &c->error);
     if (code) return code;
     int64_t binding[64] = {0};

@@ -124,11 +124,11 @@ static pg_code open_model(pg_model **out, const uint8_t *data, size_t size, pg_e
     *out = m;
     if (!m) return PG_E_NOMEM;
     arena_init(&m->a, alloc, MEMORY_LIMIT);
-    span bytes = {data, size, 0};
+    load_input in = {.path = "model.onnx", .bytes = {data, size, 0}};
     pg_error unused = PG_ERROR_INIT;
-    if (!load_detect(bytes, "model.onnx", NULL, &unused)) check_error(&unused, unused.code);
+    if (!load_detect(&in, NULL, &unused)) check_error(&unused, unused.code);
     pg_code code = graph_init(&m->g, &m->a) ? PG_E_OK : error_nomem(e, &m->a);
-    if (!code) code = load_onnx_format.load(&m->g, bytes, "model.onnx", &options, e);
+    if (!code) code = load_onnx_format.load(&m->g, &in, &options, e);
     if (!code) code = api_describe(m, "model.onnx", false, e);
     return code;
 }
