@@ -2,7 +2,9 @@
 #include "wire/protobuf.h"
 
 /* Cheap probes first. Adding a format is one row here and one file. */
-static const load_format *const formats[] = {&load_onnx_format};
+static const load_format *const formats[] = {
+    &load_onnx_format,
+};
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 

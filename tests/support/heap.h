@@ -19,7 +19,7 @@ static inline void *heap_resize(void *ud, void *ptr, size_t old_size, size_t new
         free(ptr);
         return NULL;
     }
-    if (h->fail_at >= 0 && h->calls++ >= h->fail_at) return NULL;
+    if (h->calls++ >= h->fail_at && h->fail_at >= 0) return NULL;
     void *p = realloc(ptr, new_size);
     if (!p) return NULL;
     h->live += ptr == NULL;

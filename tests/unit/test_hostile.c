@@ -28,6 +28,11 @@
         NULL, 0, 0 \
     }
 
+/* A line a format, each of which has a folder in tests/fuzz/corpora. */
+static const char *const formats[] = {
+    "onnx",
+};
+
 static pg_catalog *gpus;
 static char dir[64];
 
@@ -139,14 +144,16 @@ static unsigned char *read_file(const char *path, size_t *size)
 
 typedef void (*damage_fn)(unsigned char *data, size_t size);
 
-static void for_each_file(damage_fn fn)
+/* The files that are kept for fuzzing formats: corpora/FORMAT; a reader of bytes (protobuf, zip) has a folder there as well. */
+static int for_each_file_of(const char *format, damage_fn fn)
 {
-    const char *folder = TEST_ROOT "/tests/fuzz/corpora/onnx";
-    DIR *d = opendir(folder);
+    char folder[512];
     int count = 0;
+    snprintf(folder, sizeof folder, TEST_ROOT "/tests/fuzz/corpora/%s", format);
+    DIR *d = opendir(folder);
     assert_non_null(d);
     for (const struct dirent *entry; (entry = readdir(d));) {
-        char path[512];
+        char path[1024];
         size_t size;
         if (entry->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
@@ -156,7 +163,12 @@ static void for_each_file(damage_fn fn)
         count++;
     }
     closedir(d);
-    assert_true(count > 40);
+    return count;
+}
+
+static void for_each_file(damage_fn fn)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) assert_true(for_each_file_of(formats[i], fn) > 0);
 }
 
 static void cut(unsigned char *data, size_t size)
@@ -250,6 +262,39 @@ static void test_models_without_memory(void **state)
             while (!without_memory(names[i], n, opening == 1, &requests[opening / 2])) n++;
             assert_true(n > 3 && n < 100000);
         }
+}
+
+/* Every file of the corpora, where an allocation fails while it is read. */
+static void fail_each(const char *path)
+{
+    test_heap all = {.fail_at = -1};
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    pg_code whole = open_path(path, &(pg_allocator){heap_resize, &all}, 0, &m, &e);
+    pg_model_free(m);
+    assert_true(all.calls > 0);
+    for (long n = 0; n < all.calls; n += 1 + n / 16) {
+        test_heap heap = {.fail_at = n};
+        e = (pg_error)PG_ERROR_INIT;
+        pg_code code = open_path(path, &(pg_allocator){heap_resize, &heap}, 0, &m, &e);
+        if (code && code != whole) expect_text(&e, PG_E_NOMEM);
+        pg_model_free(m);
+        expect_empty(&heap);
+    }
+}
+
+static void fail_bytes(unsigned char *data, size_t size)
+{
+    char path[64];
+    int fd = memory_file(data, size, path);
+    fail_each(path);
+    close(fd);
+}
+
+static void test_files_without_memory(void **state)
+{
+    (void)state;
+    for_each_file(fail_bytes);
 }
 
 /* A limit that is too small is said to be one. */
@@ -766,6 +811,7 @@ int main(void)
         cmocka_unit_test(test_flip_everywhere),
         cmocka_unit_test(test_catalog_without_memory),
         cmocka_unit_test(test_models_without_memory),
+        cmocka_unit_test(test_files_without_memory),
         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_huge_dims),
         cmocka_unit_test(test_huge_attributes),
