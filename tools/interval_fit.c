@@ -200,7 +200,15 @@ static void report(const fit_data *d, const double *x)
            100 * in / (double)d->count, d->count, told, off);
 }
 
-static void rewrite(const char *folder, const pg_catalog *catalog, const double *x)
+/* A factor of a runtime without a single held-out point says nothing. */
+static bool is_told(const fit_data *d, uint32_t runtime)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->list[i].runtime == (int)runtime) return true;
+    return false;
+}
+
+static void rewrite(const char *folder, const pg_catalog *catalog, const fit_data *d, const double *x)
 {
     char path[4096], temporary[4200], line[1024], table[128] = "", key[160];
     snprintf(path, sizeof path, "%s/runtimes.toml", folder);
@@ -218,7 +226,7 @@ static void rewrite(const char *folder, const pg_catalog *catalog, const double 
             snprintf(key, sizeof key, "runtimes.%.*s", STR_ARG(name));
             bool hit = !strcmp(table, key);
             snprintf(key, sizeof key, "runtimes.\"%.*s\"", STR_ARG(name));
-            if (hit || !strcmp(table, key)) value = x[FIXED + r - 1];
+            if ((hit || !strcmp(table, key)) && is_told(d, r)) value = x[FIXED + r - 1];
         }
         if (value < 0) fputs(line, out);
         else fprintf(out, "%.*s = %.3g\n", (int)len, line, value);
@@ -315,7 +323,7 @@ int main(int argc, char **argv)
     report(&d, x);
     fit(&d, x);
     report(&d, x);
-    if (write_to) rewrite(write_to, catalog, x);
+    if (write_to) rewrite(write_to, catalog, &d, x);
     if (dump_to) dump(dump_to, &d, x);
     bench_free(b);
     bench_rows_free(&rows);
