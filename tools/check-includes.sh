@@ -20,9 +20,9 @@ cost     base graph gpu
 predict  base graph gpu cost
 llm      base graph gpu cost predict
 bench    public base wire graph gpu load zoo cost predict llm api
-price    base wire gpu predict llm
 hub      base wire
-api      public base wire graph gpu load zoo cost predict llm price hub
+api      public base wire graph gpu load zoo cost predict llm hub
+price    public base wire gpu predict llm api
 render   public base predict bench
 cli      public base render bench
 server   public base render

@@ -18,6 +18,11 @@ static double by_watt(const render_row *row)
     return row->p.fits ? row->per_watt : -1;
 }
 
+static double by_cost(const render_row *row)
+{
+    return row->p.fits && row->cost.usd_per_million > 0 ? 1 / row->cost.usd_per_million : -1;
+}
+
 /* Of rows that can't be told apart by their figure the one that asks for less: the smaller batch, then the GPU that
  * draws less, then the better figure. */
 static bool cheaper(const render_row *a, const render_row *b, measure figure)
@@ -49,11 +54,13 @@ void cli_rank(render_row *rows, size_t count)
     const render_row *fastest = best_of(rows, count, by_throughput);
     const render_row *quickest = best_of(rows, count, by_speed);
     const render_row *thriftiest = best_of(rows, count, by_watt);
+    const render_row *cheapest = best_of(rows, count, by_cost);
     for (size_t i = 0; i < count; i++) {
         rows[i].relative = fastest && rows[i].p.fits ? rows[i].p.throughput / fastest->p.throughput : -1;
         rows[i].best_throughput = &rows[i] == fastest;
         rows[i].best_latency = &rows[i] == quickest;
         rows[i].best_per_watt = &rows[i] == thriftiest;
+        rows[i].best_cost = &rows[i] == cheapest;
     }
 }
 
@@ -62,7 +69,8 @@ size_t cli_best(const render_row *rows, size_t count, render_best *best)
     static const struct {
         const char *by;
         measure figure;
-    } figures[] = {{"throughput", by_throughput}, {"latency", by_speed}, {"throughput_per_watt", by_watt}};
+    } figures[] = {
+        {"throughput", by_throughput}, {"latency", by_speed}, {"throughput_per_watt", by_watt}, {"cost", by_cost}};
     size_t n = 0;
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
         const render_row *row = best_of(rows, count, figures[i].figure);

@@ -4,6 +4,7 @@
 #define CLI_CLI_H
 
 #include "phantom/phantom.h"
+#include "phantom/prices.h"
 #include "render/render.h"
 
 #define CLI_PROGRAM "phantom-gpu"
@@ -20,6 +21,7 @@ typedef enum option_kind {
     OPTION_RUNTIME, /* const char * */
     OPTION_CHOICE,  /* const char *, one of choices */
     OPTION_NUMBER,  /* int64_t, from min to max */
+    OPTION_REAL,    /* double, above min and at most max */
     OPTION_FILES,   /* cli_list, one each; several such options add up */
     OPTION_TEXTS,   /* cli_list, comma separated; several such options add up */
     OPTION_GPUS,
@@ -89,6 +91,14 @@ typedef struct cli_args {
     int64_t measured_batch;
     int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel, micro_batches;
     cli_shapes shapes;
+    bool include_cost, carbon, spot, own;
+    cli_list clouds, regions;
+    const char *prices, *currency, *today;
+    double carbon_intensity;                                   /* g/kWh; 0: not given */
+    double budget, target_throughput, max_latency, carbon_cap; /* 0: not given */
+    const char *budget_period, *rank, *place;
+    int64_t max_gpus;
+    cli_numbers warn_at;
     cli_list rest; /* arguments that are no options */
 } cli_args;
 
@@ -107,7 +117,7 @@ typedef struct command {
 /* All commands in the order of --help; ends with NULL. */
 extern const command *const cli_commands[];
 extern const command command_list_gpus, command_list_hardware, command_list_models, command_load_model,
-    command_compare_models, command_validate, command_calibrate;
+    command_compare_models, command_validate, command_calibrate, command_prices, command_recommend_gpu;
 
 /* Everything of one run of the program. */
 struct cli {
@@ -118,6 +128,9 @@ struct cli {
     buffer trace; /* what will be written to --trace, --plot or --write */
     report report;
     pg_catalog *catalog;
+    pg_market *market; /* NULL: no prices were asked for */
+    pg_market_query query;
+    render_money money;
     const char **warnings;
     size_t warning_count, warning_cap;
 };
@@ -176,6 +189,12 @@ void cli_warn_batch(cli *c, const pg_model_info *info, const int64_t *batches, s
 int cli_open_plan(cli *c, pg_plan **out, const pg_model *model, const pg_request *request, const char *about);
 /* The GPUs that are compared by default; ends with NULL. */
 extern const char *const cli_default_gpus[];
+
+/* costs.c: prices and carbon beside predictions. */
+extern const option_group group_cost;
+/* Opens the market where the options ask for it, or always; and checks those options. */
+int cli_open_market(cli *c, bool always);
+void cli_cost(const cli *c, render_row *row);
 
 /* best.c: marks the best rows of a model and lists them; rows of one GPU stand together. */
 void cli_rank(render_row *rows, size_t count);

@@ -60,7 +60,7 @@ static int choose_models(cli *c)
 }
 
 /* One model at one precision, runtime and batch on all GPUs. Rows of a GPU stand together, `stride` of them. */
-static int predict(session *s, pg_plan *plan, render_row *rows, size_t stride, const pg_model_info *info,
+static int predict(const cli *c, session *s, pg_plan *plan, render_row *rows, size_t stride, const pg_model_info *info,
                    const char *asked)
 {
     for (size_t g = 0; g < s->gpu_count; g++) {
@@ -71,6 +71,7 @@ static int predict(session *s, pg_plan *plan, render_row *rows, size_t stride, c
         row->asked = asked;
         row->gpu = s->gpus[g];
         if (pg_plan_predict(plan, s->gpus[g], &row->p, &e) != PG_E_OK) return cli_error(&e, info->name);
+        cli_cost(c, row);
     }
     return EXIT_OK;
 }
@@ -98,7 +99,7 @@ static int run_model(cli *c, session *s, const char *name, render_group *group)
     const cli_numbers wanted = choose_batches(c, info, &in_shape);
     size_t stride = s->precisions.count * s->runtimes.count * wanted.count, at = 0;
     render_row *rows = ARENA_ARRAY(&c->memory, render_row, stride * s->gpu_count);
-    render_best *best = ARENA_ARRAY(&c->memory, render_best, s->gpu_count + 3);
+    render_best *best = ARENA_ARRAY(&c->memory, render_best, s->gpu_count + 4);
     if (!rows || !best) return cli_fail("out of memory");
     pg_request request = cli_request(c, info, s->model_count - 1);
     for (size_t p = 0; p < s->precisions.count; p++) {
@@ -111,7 +112,7 @@ static int run_model(cli *c, session *s, const char *name, render_group *group)
                 status = cli_open_plan(c, plan, model, &request, info->name);
                 if (status != EXIT_OK) return status;
                 s->plan_count++;
-                status = predict(s, *plan, rows + at++, stride, info, request.precision);
+                status = predict(c, s, *plan, rows + at++, stride, info, request.precision);
                 if (status != EXIT_OK) return status;
             }
         }
@@ -151,6 +152,7 @@ static int show(cli *c, const session *s)
                                     .precision = s->precisions.items[0],
                                     .runtime = s->runtimes.items[0],
                                     .task = first ? first->task : NULL,
+                                    .money = c->money,
                                     .warnings = cli_warnings(c)};
     if (!comparison.precision) comparison.precision = first ? first->precision : "";
     if (!comparison.runtime) comparison.runtime = first ? first->runtime : "";
@@ -165,6 +167,7 @@ static int run(cli *c)
     if (status == EXIT_OK) status = choose_models(c);
     if (status == EXIT_OK) status = cli_check_measured(c, c->args.models.count);
     if (status == EXIT_OK) status = cli_open_catalog(c);
+    if (status == EXIT_OK) status = cli_open_market(c, false);
     if (status == EXIT_OK) status = choose_gpus(c, &s);
     if (status == EXIT_OK) status = run_all(c, &s);
     if (status == EXIT_OK) status = show(c, &s);
@@ -188,8 +191,9 @@ static const option options[] = {
      "What runs the models: pytorch (the default), onnxruntime, ...; several are compared."},
 };
 static const option_group group_what = GROUP("What is compared", options);
-static const option_group *const groups[] = {&group_what,     &group_model,    &group_workload, &group_parallel,
-                                             &group_measured, &group_hardware, &group_output,   NULL};
+static const option_group *const groups[] = {&group_what,     &group_model,    &group_workload,
+                                             &group_parallel, &group_measured, &group_cost,
+                                             &group_hardware, &group_output,   NULL};
 static const char *const examples[] = {
     "compare-models resnet50",
     "On four usual GPUs at batch 1, 8 and 32.",
@@ -197,6 +201,8 @@ static const char *const examples[] = {
     "Two models on two GPUs.",
     "compare-models resnet50 --gpus all --precision fp16,int8 --output csv",
     "Everything, for a spreadsheet.",
+    "compare-models resnet50 --gpus a100,l4 --include-cost --carbon --region us-east-1",
+    "What a million images cost and emit there.",
     NULL,
 };
 

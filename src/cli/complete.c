@@ -20,6 +20,7 @@ static offer offer_of(const option *o)
     case OPTION_FLAG:
     case OPTION_TEXT:
     case OPTION_TEXTS:
+    case OPTION_REAL:
     case OPTION_NUMBER:
     case OPTION_NUMBERS:
     case OPTION_REALS:

@@ -4,8 +4,8 @@
 enum { NAMES_WIDTH = 30 };
 
 const command *const cli_commands[] = {
-    &command_load_model, &command_compare_models, &command_validate,    &command_calibrate,
-    &command_list_gpus,  &command_list_hardware,  &command_list_models, NULL};
+    &command_load_model, &command_compare_models, &command_recommend_gpu, &command_prices,      &command_validate,
+    &command_calibrate,  &command_list_gpus,      &command_list_hardware, &command_list_models, NULL};
 
 static void bold(buffer *out, const render_style *style, const char *text)
 {

@@ -30,6 +30,7 @@ static int predict(session *s, const cli *c, const pg_gpu *gpu)
     row->asked = c->args.precision;
     row->gpu = gpu;
     if (pg_plan_predict(s->plan, gpu, &row->p, &e) != PG_E_OK) return cli_error(&e, row->model);
+    cli_cost(c, row);
     s->row_count++;
     return EXIT_OK;
 }
@@ -81,7 +82,8 @@ static int open_and_predict(cli *c, session *s, const char *name, const pg_gpu *
 
 static int show(cli *c, session *s)
 {
-    render_model m = {.info = pg_model_describe(s->model), .rows = s->rows, .row_count = s->row_count};
+    render_model m = {
+        .info = pg_model_describe(s->model), .rows = s->rows, .row_count = s->row_count, .money = c->money};
     m.explain = c->args.explain;
     if (s->explanation && c->args.explain) {
         m.explanation = cli_explain(c, s->explanation);
@@ -102,6 +104,7 @@ static int run(cli *c)
     if (status == EXIT_OK) status = model_name(c, &name);
     if (status == EXIT_OK) status = cli_check_measured(c, 1);
     if (status == EXIT_OK) status = cli_open_catalog(c);
+    if (status == EXIT_OK) status = cli_open_market(c, false);
     if (status != EXIT_OK) return status;
     const pg_gpu *gpu = c->args.gpu ? pg_catalog_find(c->catalog, c->args.gpu, &e) : pg_catalog_default(c->catalog);
     if (!gpu) return c->args.gpu ? cli_error(&e, "--gpu") : cli_fail("there is no default GPU; --gpu names one");
@@ -139,9 +142,9 @@ static const option explain_options[] = {
 };
 static const option_group group_what = GROUP("What runs where", options);
 static const option_group group_explain = GROUP("Explanation", explain_options);
-static const option_group *const groups[] = {&group_what,     &group_model,    &group_workload,
-                                             &group_parallel, &group_measured, &group_explain,
-                                             &group_hardware, &group_output,   NULL};
+static const option_group *const groups[] = {
+    &group_what,    &group_model, &group_workload, &group_parallel, &group_measured,
+    &group_explain, &group_cost,  &group_hardware, &group_output,   NULL};
 static const char *const examples[] = {
     "load-model resnet50",
     "What ResNet-50 is and how it runs on the default GPU, others beside it.",

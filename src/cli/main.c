@@ -58,6 +58,7 @@ static int run(const command *cmd, int argc, char **argv)
     buffer_init(&c.trace, cli_allocator);
     int status = cli_parse(&c, argc, argv);
     if (status == EXIT_OK) status = c.args.help ? print(put_help, cmd) : cmd->run(&c);
+    pg_market_free(c.market);
     pg_catalog_free(c.catalog);
     buffer_free(&c.trace);
     buffer_free(&c.out);

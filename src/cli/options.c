@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-enum { OPTIONS_MOST = 64, NEAR = 3 };
+enum { OPTIONS_MOST = 128, NEAR = 3 };
 
 static const option common_options[] = {
     {"help", 'h', NULL, OPTION_FLAG, offsetof(cli_args, help), 0, 0, NULL, "Shows this help."},

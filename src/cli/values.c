@@ -214,6 +214,9 @@ int cli_set_option(cli *c, const option *o, const char *value)
         *(int64_t *)target = x;
         return EXIT_OK;
     }
+    case OPTION_REAL:
+        return parse_real(str_c(value), (double)o->min, (double)o->max, target) ? EXIT_OK
+                                                                                : bad_real(c, o, str_c(value));
     case OPTION_CHOICE:
         text = find_choice(o->choices, str_c(value));
         if (!text) return bad_choice(c, o, str_c(value));

@@ -100,7 +100,8 @@ static pg_code list_directory(gpu_catalog *c, file_list *list, const char *dir, 
     DIR *d = opendir(dir);
     if (!d) return PG_E_OK;
     for (struct dirent *entry; code == PG_E_OK && (entry = readdir(d));) {
-        if (entry->d_name[0] == '.' || !str_ends(str_c(entry->d_name), ".toml")) continue;
+        bool prices = strcmp(entry->d_name, "prices.toml") == 0; /* those of the price layer */
+        if (prices || entry->d_name[0] == '.' || !str_ends(str_c(entry->d_name), ".toml")) continue;
         if (list->count - first == CONFIG_FILES_MAX) {
             code = error_set(e, PG_E_LIMIT, "has more than %d TOML files", CONFIG_FILES_MAX);
             error_source(e, dir);

@@ -64,6 +64,9 @@ static void best_pair(report *r, const render_comparison *c, const render_best *
     } else if (strcmp(best->by, "throughput_per_watt") == 0) {
         number_plain(value, sizeof value, row->per_watt);
         report_pair(r, "Per watt", TONE_GOOD, "%s: %s %s per watt", where, value, unit);
+    } else if (strcmp(best->by, "cost") == 0) {
+        render_amount(value, sizeof value, &c->money, row->cost.usd_per_million);
+        report_pair(r, "Cost", TONE_GOOD, "%s: %s %s a million", where, value, c->money.code);
     }
 }
 
@@ -110,6 +113,7 @@ static void group_report(report *r, const render_comparison *c, const render_gro
     for (size_t i = 0; i < g->best_count; i++) best_pair(r, c, &g->best[i]);
     batch_pair(r, c, g);
     too_big_pairs(r, c, g);
+    render_price_lines(r, g->rows, g->row_count, &c->money);
 }
 
 void render_comparison_report(report *r, const render_comparison *c)

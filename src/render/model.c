@@ -282,7 +282,7 @@ static void memory_table(report *r, const render_row *row)
     table_print(&t, 0);
 }
 
-static void run_report(report *r, const render_row *row, render_warnings warnings)
+static void run_report(report *r, const render_row *row, const render_money *money, render_warnings warnings)
 {
     const pg_prediction *p = &row->p;
     char title[200], detail[200], need[NUMBER_SIZE], have[NUMBER_SIZE];
@@ -302,6 +302,7 @@ static void run_report(report *r, const render_row *row, render_warnings warning
     if (p->fits) speed_pairs(r, row);
     else report_pair(r, "Too big", TONE_BAD, "needs %s of memory, the GPU has %s", need, have);
     report_pair(r, "Rests on", TONE_PLAIN, "%s", basis_text(p->basis));
+    render_cost_pairs(r, row, money);
     if (p->note && p->note[0] && !render_is_said(p->note, warnings)) report_pair(r, "Note", TONE_WARN, "%s", p->note);
     memory_table(r, row);
 }
@@ -317,7 +318,7 @@ void render_model_report(report *r, const render_model *m)
         return;
     }
     info_report(r, m->info);
-    if (m->row_count) run_report(r, &m->rows[0], m->warnings);
+    if (m->row_count) run_report(r, &m->rows[0], &m->money, m->warnings);
     if (m->explanation) render_explanation_report(r, m->explanation);
     if (m->explain && !m->explanation) {
         report_gap(r);
@@ -326,8 +327,9 @@ void render_model_report(report *r, const render_model *m)
     if (m->row_count > 1) {
         report_heading(r, 1, "Beside other GPUs", NULL);
         if (!r->markdown) report_gap(r);
-        render_rows(r, m->rows, m->row_count, &(render_comparison){.many_precisions = false});
+        render_rows(r, m->rows, m->row_count, &(render_comparison){.money = m->money});
         render_notes(r, m->rows + 1, m->row_count - 1, m->warnings); /* the first said its own above */
+        render_price_lines(r, m->rows, m->row_count, &m->money);
         report_gap(r);
         report_text(r, TONE_DIM, "%s", render_interval_text());
     }

@@ -29,9 +29,9 @@ static const field row_fields[] = {
     ROW("compute_utilization", FIELD_NUMBER, p.compute_utilization, true),
     ROW("bottleneck", FIELD_TEXT, p.bottleneck, true),
     ROW("power_w", FIELD_NUMBER, p.power_w, true),
-    {"cost_per_hour_usd", FIELD_NULL, 0, false},
-    {"cost_per_million_usd", FIELD_NULL, 0, false},
-    {"price_as_of", FIELD_NULL, 0, false},
+    ROW("cost_per_hour_usd", FIELD_NUMBER, cost.usd_per_hour, true),
+    ROW("cost_per_million_usd", FIELD_NUMBER, cost.usd_per_million, true),
+    ROW("price_as_of", FIELD_TEXT, cost.price.as_of, false),
     ROW("gpu_ms", FIELD_NUMBER, p.gpu_ms, true),
     ROW("host_ms", FIELD_NUMBER, p.host_ms, true),
     ROW("flops", FIELD_BYTES, p.flops, false),
@@ -41,6 +41,15 @@ static const field row_fields[] = {
     ROW("data_parallel", FIELD_INT, p.data_parallel, false),
     ROW("tensor_parallel", FIELD_INT, p.tensor_parallel, false),
     ROW("pipeline_parallel", FIELD_INT, p.pipeline_parallel, false),
+    ROW("price_kind", FIELD_TEXT, price_kind, false),
+    ROW("price_cloud", FIELD_TEXT, price_cloud, false),
+    ROW("price_region", FIELD_TEXT, price_region, false),
+    ROW("price_instance", FIELD_TEXT, price_instance, false),
+    ROW("price_stale", FIELD_BOOL, price_stale, false),
+    ROW("energy_j", FIELD_NUMBER, cost.joule_per_unit, true),
+    ROW("kwh_per_million", FIELD_NUMBER, cost.kwh_per_million, true),
+    ROW("carbon_g_per_kwh", FIELD_NUMBER, cost.carbon.g_per_kwh, false),
+    ROW("carbon_g_per_million", FIELD_NUMBER, cost.g_per_million, true),
 };
 
 static const field memory_fields[] = {
@@ -129,6 +138,9 @@ enum {
     COL_BANDWIDTH,
     COL_POWER,
     COL_PER_WATT,
+    COL_COST,
+    COL_COST_MILLION,
+    COL_CARBON,
     COL_BASIS,
     COL_COUNT
 };
@@ -149,6 +161,9 @@ static const column row_columns[COL_COUNT] = {
     [COL_BANDWIDTH] = {"Mem BW", ALIGN_RIGHT, 9, 0, false, false},
     [COL_POWER] = {"Power", ALIGN_RIGHT, 4, 0, false, false},
     [COL_PER_WATT] = {"Per watt", ALIGN_RIGHT, 10, 0, false, false},
+    [COL_COST] = {"Cost/h", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_COST_MILLION] = {"Cost/M", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_CARBON] = {"CO2e/M", ALIGN_RIGHT, 0, 0, false, false},
     [COL_BASIS] = {"Basis", ALIGN_LEFT, 103, 0, false, false},
 };
 
@@ -197,7 +212,16 @@ static void speed_cells(table *t, const render_row *row)
     table_bar(t, p->fits ? row->relative : -1, BAR_WIDTH);
 }
 
-static void add_row(table *t, const render_row *row)
+static void cost_cells(table *t, const render_row *row, const render_money *money)
+{
+    char text[NUMBER_SIZE];
+    tone good = row->best_cost ? TONE_GOOD : TONE_PLAIN;
+    table_cell(t, TONE_PLAIN, "%s", render_amount(text, sizeof text, money, row->cost.usd_per_hour));
+    table_cell(t, good, "%s", render_amount(text, sizeof text, money, row->cost.usd_per_million));
+    table_cell(t, TONE_PLAIN, "%s", render_grams(text, sizeof text, row->cost.g_per_million));
+}
+
+static void add_row(table *t, const render_row *row, const render_money *money)
 {
     const pg_prediction *p = &row->p;
     char memory[2 * NUMBER_SIZE + 8];
@@ -216,6 +240,7 @@ static void add_row(table *t, const render_row *row)
     number_cell(t, TONE_PLAIN, number_percent, p->fits ? p->memory_efficiency : -1);
     number_cell(t, TONE_PLAIN, number_watts, p->fits ? p->power_w : -1);
     number_cell(t, row->best_per_watt ? TONE_GOOD : TONE_PLAIN, number_plain, p->fits ? row->per_watt : -1);
+    cost_cells(t, row, money);
     table_cell(t, TONE_DIM, "%s", p->basis ? p->basis : "-");
 }
 
@@ -225,9 +250,11 @@ void render_rows(report *r, const render_row *rows, size_t count, const render_c
     memcpy(columns, row_columns, sizeof columns);
     columns[COL_PRECISION].hidden = !c->many_precisions;
     columns[COL_RUNTIME].hidden = !c->many_runtimes;
+    columns[COL_COST].hidden = columns[COL_COST_MILLION].hidden = !c->money.cost;
+    columns[COL_CARBON].hidden = !c->money.carbon;
     table t;
     table_init(&t, r, columns, COL_COUNT);
-    for (size_t i = 0; i < count; i++) add_row(&t, &rows[i]);
+    for (size_t i = 0; i < count; i++) add_row(&t, &rows[i], &c->money);
     table_print(&t, COL_BATCH);
 }
 

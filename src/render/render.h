@@ -3,7 +3,7 @@
 #ifndef RENDER_RENDER_H
 #define RENDER_RENDER_H
 
-#include "phantom/phantom.h"
+#include "phantom/prices.h"
 #include "render/report.h"
 
 /* Texts that go into "warnings" of JSON; the other formats leave them to stderr. */
@@ -17,15 +17,55 @@ typedef enum gpu_detail { GPU_BASIC, GPU_PROFILES, GPU_ALL } gpu_detail;
 void render_gpus(report *r, const pg_gpu *const *gpus, size_t count, gpu_detail detail, render_warnings warnings);
 void render_builtins(report *r, const pg_builtin *models, size_t count);
 
+/* How amounts are shown, and which of them. */
+typedef struct render_money {
+    const char *code; /* "USD" */
+    double rate;      /* of one US dollar */
+    bool cost, carbon;
+} render_money;
+
+/* prices: offers that were chosen, and how many GPUs the hour is of. */
+typedef struct render_offers {
+    const pg_offer *const *list;
+    size_t count, more; /* more: left out */
+    bool spot;          /* sorted by spot prices */
+    render_money money;
+    render_warnings warnings;
+} render_offers;
+
+void render_offers_report(report *r, const render_offers *o);
+
+/* recommend-gpu */
+typedef struct render_advice {
+    const pg_model_info *info;
+    const pg_wish *wish;
+    const pg_choice *const *held;   /* the first of those that hold all that is wanted */
+    const pg_choice *const *missed; /* the nearest of the others */
+    const pg_choice *const *front;  /* of those that hold: each is the cheapest that is so quick */
+    size_t held_count, missed_count, front_count;
+    size_t held_all, missed_all; /* with those that are not listed */
+    const char *period;          /* "month": what the budget is of */
+    double per_period;           /* months in it */
+    double share_warn;           /* of the budget; 0: none */
+    render_money money;
+    render_warnings warnings;
+} render_advice;
+
+void render_advice_report(report *r, const render_advice *a);
+
 /* A prediction with what was asked for. */
 typedef struct render_row {
     const char *model, *path;
     const char *asked; /* the precision that was asked for */
     const pg_gpu *gpu;
     pg_prediction p;
-    double relative;                                   /* throughput, the model's best being 1 */
-    double per_watt;                                   /* throughput per watt; negative: not known */
-    bool best_throughput, best_latency, best_per_watt; /* of the model */
+    double relative;                                              /* throughput, the model's best being 1 */
+    double per_watt;                                              /* throughput per watt; negative: not known */
+    bool best_throughput, best_latency, best_per_watt, best_cost; /* of the model */
+    pg_cost cost;                                                 /* negative where not asked for */
+    const char *price_kind;                                       /* "on demand" "spot" "own"; NULL: no price */
+    const char *price_cloud, *price_region, *price_instance;
+    bool price_stale;
 } render_row;
 
 /* "throughput", "latency", "throughput_per_watt": the best row of a model; "batch": of a model on a GPU. */
@@ -47,6 +87,7 @@ typedef struct render_comparison {
     size_t count;
     bool many_precisions, many_runtimes;    /* they differ between rows, so they get columns */
     const char *precision, *runtime, *task; /* what the rows share */
+    render_money money;
     render_warnings warnings;
 } render_comparison;
 
@@ -75,6 +116,7 @@ typedef struct render_model {
     const pg_model_info *info;
     const render_row *rows; /* the first in full, then all side by side */
     size_t row_count;
+    render_money money;
     bool explain;                          /* was asked for */
     const render_explanation *explanation; /* NULL: not asked for, or there is none: the model doesn't fit */
     render_warnings warnings;
@@ -105,6 +147,16 @@ void render_notes(report *r, const render_row *rows, size_t count, render_warnin
 bool render_is_said(const char *note, render_warnings warnings);
 /* What the column of intervals means. */
 const char *render_interval_text(void);
+/* costs.c: "3.67" "0.0042": an amount of US dollars in the currency of `money`. */
+char *render_amount(char *out, size_t cap, const render_money *money, double usd);
+/* "1.2 g" "3.4 kg" "5.6 t" */
+char *render_grams(char *out, size_t cap, double grams);
+/* "azure eastus Standard_NC24ads_A100_v4, on demand, 2026-06-18" */
+void render_price_text(char *out, size_t cap, const pg_price *price);
+/* Where the prices of the rows are from: a line for each GPU. */
+void render_price_lines(report *r, const render_row *rows, size_t count, const render_money *money);
+/* The pairs of one prediction. */
+void render_cost_pairs(report *r, const render_row *row, const render_money *money);
 /* A count or bytes as an integer, null where it isn't known. */
 void render_whole_json(json *j, double x);
 /* "onnx, cnn, 25.6 M parameters, 4.09 G MACs, 97.5 MiB weights" */

@@ -1,0 +1,121 @@
+/* prices: what clouds ask for GPUs. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+enum { TOP = 30, TOP_MOST = 100000 };
+
+static bool by_spot; /* of the comparison that qsort calls */
+
+static double per_gpu(const pg_offer *o)
+{
+    double usd = by_spot ? o->spot_usd : o->on_demand_usd;
+    return usd > 0 ? floor(usd / o->gpu_count * 1e4 + 0.5) : 1e30; /* what differs by rounding is the same */
+}
+
+static int by_price(const void *x, const void *y)
+{
+    const pg_offer *a = *(const pg_offer *const *)x, *b = *(const pg_offer *const *)y;
+    double u = per_gpu(a), v = per_gpu(b);
+    if (u != v) return u < v ? -1 : 1;
+    return a < b ? -1 : a > b; /* as they stand in the market: by name */
+}
+
+static int choose_gpus(cli *c, const pg_gpu **gpus)
+{
+    for (size_t i = 0; i < c->args.gpus.count; i++) {
+        pg_error e = PG_ERROR_INIT;
+        gpus[i] = pg_catalog_find(c->catalog, c->args.gpus.items[i], &e);
+        if (!gpus[i]) return cli_error(&e, "--gpu");
+    }
+    return EXIT_OK;
+}
+
+static bool is_wanted(const cli *c, const pg_gpu *const *gpus, const pg_offer *o)
+{
+    bool found = !c->args.gpus.count;
+    for (size_t i = 0; i < c->args.gpus.count; i++) found = found || gpus[i] == o->gpu;
+    return found && pg_market_matches(o, &c->query);
+}
+
+static int list_offers(cli *c)
+{
+    size_t all = 0, count = 0, top = c->args.top ? (size_t)c->args.top : TOP;
+    while (pg_market_at(c->market, all)) all++;
+    const pg_offer **list = ARENA_ARRAY(&c->memory, const pg_offer *, all + 1);
+    const pg_gpu **gpus = ARENA_ARRAY(&c->memory, const pg_gpu *, c->args.gpus.count + 1);
+    if (!list || !gpus) return cli_fail("out of memory");
+    int status = choose_gpus(c, gpus);
+    if (status != EXIT_OK) return status;
+    for (size_t i = 0; i < all; i++)
+        if (is_wanted(c, gpus, pg_market_at(c->market, i))) list[count++] = pg_market_at(c->market, i);
+    by_spot = c->args.spot;
+    if (count) qsort(list, count, sizeof *list, by_price);
+    bool data = c->report.format == RENDER_JSON || c->report.format == RENDER_CSV;
+    size_t shown = count > top && (!data || c->args.top) ? top : count;
+    if (!count) cli_warn(c, NULL, "no offer matches");
+    render_offers_report(&c->report, &(render_offers){.list = list,
+                                                      .count = shown,
+                                                      .more = count - shown,
+                                                      .spot = by_spot,
+                                                      .money = c->money,
+                                                      .warnings = cli_warnings(c)});
+    return cli_finish_output(c);
+}
+
+static int run(cli *c)
+{
+    const char *what = c->args.rest.count ? c->args.rest.items[0] : "list";
+    if (strcmp(what, "list") != 0)
+        return cli_usage(c->command, "there is nothing like 'prices %s'; it is 'prices list'", what);
+    int status = cli_begin_output(c);
+    if (status == EXIT_OK) status = cli_open_catalog(c);
+    if (status == EXIT_OK) status = cli_open_market(c, true);
+    return status == EXIT_OK ? list_offers(c) : status;
+}
+
+#define AT(member) offsetof(cli_args, member)
+
+static const option options[] = {
+    {"gpu", 'g', "G,...", OPTION_GPUS, AT(gpus), 0, 0, NULL, "Only offers of these GPUs."},
+    {"cloud", 0, "C,...", OPTION_TEXTS, AT(clouds), 0, 0, NULL, "Only offers of these clouds: aws, azure, gcp, ..."},
+    {"region", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
+    {"spot", 0, NULL, OPTION_FLAG, AT(spot), 0, 0, NULL, "Only those with a spot price, sorted by it."},
+    {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL,
+     "Shows the N cheapest; 30 by default, JSON and CSV show all."},
+    {"prices", 0, "FILE", OPTION_FILE, AT(prices), 0, 0, NULL,
+     "Offers of your own: a TOML file that goes before all others (docs/prices.md)."},
+    {"currency", 0, "CODE=RATE", OPTION_TEXT, AT(currency), 0, 0, NULL,
+     "Shows amounts in another currency: EUR=0.92 for 0.92 EUR to the dollar. JSON and CSV stay in USD."},
+    {"today", 0, "DATE", OPTION_TEXT, AT(today), 0, 0, NULL,
+     "The day that ages of prices are counted from, as in 2026-11-21; the clock's by default."},
+};
+static const option_group group_what = GROUP("Which offers", options);
+static const option hardware_options[] = {
+    {"hardware-profiles", 0, "FILE", OPTION_FILE, AT(profiles), 0, 0, NULL,
+     "GPUs of your own: a TOML file that goes before all others."},
+};
+static const option_group group_files = GROUP("Hardware", hardware_options);
+static const option_group *const groups[] = {&group_what, &group_files, &group_output, NULL};
+static const char *const examples[] = {
+    "prices list --gpu h100,a100",
+    "What an hour of these costs, cheapest first.",
+    "prices list --gpu l40s --cloud aws --spot",
+    "Spot offers of one cloud, with how often they are taken back.",
+    "prices list --output csv --out offers.csv",
+    "Every offer for a spreadsheet.",
+    NULL,
+};
+
+const command command_prices = {
+    .name = "prices",
+    .positional = "list",
+    .summary = "What clouds ask for an hour of a GPU.",
+    .text =
+        "Lists offers of cloud GPUs by price, on demand and spot, each with the day that it was seen on. Your own offers "
+        "and hardware stand beside them (docs/prices.md).",
+    .groups = groups,
+    .examples = examples,
+    .run = run,
+};

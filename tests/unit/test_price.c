@@ -1,0 +1,424 @@
+/* Offers, costs, carbon and recommendations. */
+#define _DEFAULT_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "price/market.h"
+#include "support/heap.h"
+
+static pg_catalog *gpus;
+static pg_market *market;
+
+static const pg_market_options at_today = {.no_user_files = true, .today = "2026-11-21"};
+
+static const pg_gpu *gpu(const char *name)
+{
+    const pg_gpu *g = pg_catalog_find(gpus, name, NULL);
+    assert_non_null(g);
+    return g;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    if (pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e)) return -1;
+    return pg_market_open(&market, gpus, &at_today, &e) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    pg_market_free(market);
+    pg_catalog_free(gpus);
+    return 0;
+}
+
+static void near_to(double got, double want)
+{
+    if (fabs(got - want) > 1e-6 * fabs(want) + 1e-12) fail_msg("%.9g is not %.9g", got, want);
+}
+
+/* A market with the user's own file of this text. */
+static pg_code open_with(const char *text, pg_market **out, pg_error *e)
+{
+    char path[] = "/tmp/phantom-prices-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    pg_market_options o = at_today;
+    o.prices = path;
+    pg_code code = pg_market_open(out, gpus, &o, e);
+    unlink(path);
+    return code;
+}
+
+static void test_days(void **state)
+{
+    (void)state;
+    assert_int_equal(price_day(STR("1970-01-01")), 0);
+    assert_int_equal(price_day(STR("2000-03-01")), 11017);
+    assert_int_equal(price_day(STR("2026-11-21")) - price_day(STR("2026-08-23")), 90);
+    static const char *const bad[] = {"",         "2026",     "2026-13-01",  "2026-00-01", "2026-01-32",
+                                      "26-01-01", "2026-1-1", "2026-01-01x", "x"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_int_equal(price_day(str_c(bad[i])), -1);
+}
+
+static void test_every_offer_is_sane(void **state)
+{
+    (void)state;
+    size_t n = 0, dated = 0;
+    for (const pg_offer *o; (o = pg_market_at(market, n)); n++) {
+        assert_true(o->cloud[0] && o->region[0] && o->instance[0] && o->gpu && o->source);
+        assert_true(o->gpu_count > 0 && o->gpu_count <= 64);
+        assert_true(o->on_demand_usd > 0 || o->spot_usd > 0);
+        double usd = (o->on_demand_usd > 0 ? o->on_demand_usd : o->spot_usd) / o->gpu_count;
+        assert_true(usd > 0.01 && usd < 100); /* an hour of a GPU */
+        dated += o->as_of != NULL;
+        assert_true(!o->as_of || o->age_days >= 0);
+    }
+    assert_true(n > 1500 && dated > 1000);
+}
+
+static void test_whole_instances(void **state)
+{
+    (void)state;
+    pg_offer o = {.gpu_count = 8, .on_demand_usd = 80, .spot_usd = -1};
+    near_to(pg_offer_usd(&o, 1, false), 80);
+    near_to(pg_offer_usd(&o, 8, false), 80);
+    near_to(pg_offer_usd(&o, 9, false), 160);
+    assert_true(pg_offer_usd(&o, 1, true) < 0);
+    o.gpu_count = 0.5; /* a share of a GPU is not a GPU */
+    assert_true(pg_offer_usd(&o, 1, false) < 0);
+}
+
+static void test_cheapest(void **state)
+{
+    (void)state;
+    pg_price all, one;
+    static const char *const aws[] = {"AWS"};
+    assert_true(pg_market_price(market, gpu("l4"), 1, 0, NULL, &all));
+    assert_true(pg_market_price(market, gpu("l4"), 1, 0, &(pg_market_query){.clouds = aws, .cloud_count = 1}, &one));
+    assert_string_equal(one.offer->cloud, "aws");
+    assert_true(all.usd_per_hour <= one.usd_per_hour);
+    for (size_t i = 0; pg_market_at(market, i); i++) {
+        const pg_offer *o = pg_market_at(market, i);
+        double usd = o->gpu == gpu("l4") ? pg_offer_usd(o, 1, false) : -1;
+        assert_true(usd < 0 || usd >= all.usd_per_hour);
+    }
+    assert_false(pg_market_price(market, gpu("gtx1080ti"), 1, 0, NULL, &one));
+    assert_true(one.usd_per_hour < 0);
+}
+
+static void test_stale(void **state)
+{
+    (void)state;
+    pg_market *m;
+    pg_error e = PG_ERROR_INIT;
+    assert_int_equal(
+        open_with("[[offers]]\ncloud = \"mine\"\ngpu = \"rtx4090\"\non_demand_usd = 0.5\nas_of = \"2026-08-23\"\n"
+                  "[[offers]]\ncloud = \"old\"\ngpu = \"rtx4090\"\non_demand_usd = 0.4\nas_of = \"2026-08-22\"\n",
+                  &m, &e),
+        PG_E_OK);
+    static const char *const mine[] = {"mine"}, *const old[] = {"old"};
+    pg_price p;
+    assert_true(pg_market_price(m, gpu("rtx4090"), 2, 0, &(pg_market_query){.clouds = mine, .cloud_count = 1}, &p));
+    near_to(p.usd_per_hour, 1.0);
+    assert_int_equal(p.instances, 2);
+    assert_false(p.stale);
+    assert_true(pg_market_price(m, gpu("rtx4090"), 1, 0, &(pg_market_query){.clouds = old, .cloud_count = 1}, &p));
+    assert_true(p.stale);
+    pg_market_free(m);
+}
+
+static void test_user_goes_before(void **state)
+{
+    (void)state;
+    pg_market *m;
+    pg_error e = PG_ERROR_INIT;
+    assert_int_equal(
+        open_with("[[offers]]\ncloud = \"gcp\"\nregion = \"us-east4\"\ninstance = \"g2-standard-4\"\ngpu = \"l4\"\n"
+                  "on_demand_usd = 0.01\n",
+                  &m, &e),
+        PG_E_OK);
+    size_t n = 0;
+    for (size_t i = 0; pg_market_at(m, i); i++) {
+        const pg_offer *o = pg_market_at(m, i);
+        if (strcmp(o->cloud, "gcp") || strcmp(o->region, "us-east4") || strcmp(o->instance, "g2-standard-4")) continue;
+        near_to(o->on_demand_usd, 0.01);
+        assert_true(o->user);
+        n++;
+    }
+    assert_int_equal(n, 1);
+    pg_market_free(m);
+}
+
+static void test_bad_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+        uint32_t line;
+    } cases[] = {
+        {"[own]\nlifetime = 3\n", "lifetime", 2},
+        {"[own]\nutilisation = 1.5\n", "utilisation", 2},
+        {"[own]\nutilisation = 0\n", "utilisation", 2},
+        {"[own]\ncountry = \"XYZ\"\n", "XYZ", 2},
+        {"[own]\nlifetime_years = nan\n", "lifetime_years", 2},
+        {"[hardware.rtx4009]\nprice_usd = 1\n", "rtx4009", 1},
+        {"[hardware.rtx4090]\nas_of = \"soon\"\n", "as_of", 1},
+        {"[[offers]]\ngpu = \"a100\"\non_demand_usd = 1\n", "needs cloud", 1},
+        {"[[offers]]\ncloud = \"x\"\ngpu = \"a100\"\n", "on_demand_usd or spot_usd", 1},
+        {"[[offers]]\ncloud = \"x\"\ngpu = \"a100\"\non_demand_usd = -1\n", "on_demand_usd", 4},
+        {"[offers]\n", "[[offers]]", 1},
+        {"offers = [1]\n", "tables", 1},
+        {"[prices]\n", "prices", 1},
+        {"[own\n", "", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pg_market *m;
+        pg_error e = PG_ERROR_INIT;
+        pg_code code = open_with(cases[i].text, &m, &e);
+        if (!code || m || !(strstr(e.text, cases[i].words) || strstr(e.path, cases[i].words)) ||
+            e.line != cases[i].line || !e.source[0])
+            fail_msg("case %zu: code %d, line %u: %s", i, (int)code, e.line, e.text);
+    }
+}
+
+static void test_costs(void **state)
+{
+    (void)state;
+    pg_prediction p = {.fits = true, .throughput = 1000, .latency_ms = 1, .power_w = 300, .gpu_count = 1};
+    pg_offer o = {.cloud = "gcp", .region = "europe-north1", .instance = "x", .gpu_count = 1, .on_demand_usd = 3.6};
+    pg_price price = {.offer = &o, .instances = 1, .usd_per_hour = 3.6};
+    pg_cost c;
+    pg_market_cost_at(market, &p, &price, &(pg_market_query){.carbon_g_per_kwh = 100}, &c);
+    near_to(c.usd_per_million, 1.0);
+    near_to(c.joule_per_unit, 0.3);
+    near_to(c.kwh_per_million, 0.3 * 1e6 / 3.6e6);
+    double pue = c.carbon.pue > 0 ? c.carbon.pue : 1;
+    near_to(c.g_per_million, c.kwh_per_million * 100 * pue);
+    near_to(c.g_per_hour, 0.3 * 100 * pue);
+    p.fits = false;
+    pg_market_cost_at(market, &p, &price, NULL, &c);
+    assert_true(c.usd_per_million < 0 && c.kwh_per_million < 0 && c.g_per_million < 0);
+    p.fits = true;
+    pg_market_cost_at(market, &p, &(pg_price){.usd_per_hour = -1}, NULL, &c);
+    assert_true(c.usd_per_million < 0 && c.g_per_million < 0 && c.kwh_per_million > 0); /* unknown is not 0 */
+}
+
+static void test_bought(void **state)
+{
+    (void)state;
+    pg_market *m;
+    pg_error e = PG_ERROR_INIT;
+    assert_int_equal(
+        open_with(
+            "[own]\nlifetime_years = 2\nutilisation = 0.5\nelectricity_usd_per_kwh = 0.2\npue = 1.5\nhost_usd = 500\n"
+            "carbon_g_per_kwh = 50\n[hardware.rtx4090]\nprice_usd = 1500\nas_of = \"2026-11-01\"\n",
+            &m, &e),
+        PG_E_OK);
+    pg_price price;
+    pg_market_query own = {.own = true};
+    assert_true(pg_market_price(m, gpu("rtx4090"), 2, 800, &own, &price));
+    near_to(price.usd_per_hour, 2 * 2000 / (2 * 8766 * 0.5) + 0.8 * 1.5 * 0.2);
+    assert_true(price.own && !price.stale && !price.offer);
+    pg_prediction p = {.fits = true, .throughput = 100, .latency_ms = 1, .power_w = 400, .gpu_count = 1};
+    pg_cost c;
+    pg_market_cost(m, gpu("rtx4090"), &p, &own, &c);
+    near_to(c.g_per_hour, 0.4 * 1.5 * 50);
+    pg_market_free(m);
+}
+
+static void test_carbon(void **state)
+{
+    (void)state;
+    pg_carbon c;
+    assert_true(pg_market_carbon(market, "gcp", "europe-north1", &c) && c.g_per_kwh > 0 && c.source);
+    assert_true(pg_market_carbon(market, "azure", "EastUS", &c) && c.g_per_kwh > 100);
+    assert_false(pg_market_carbon(market, "gcp", "mars-north1", &c));
+    assert_true(c.g_per_kwh < 0);
+}
+
+static void test_unknown_places(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    static const char *const cloud[] = {"asw"}, *const place[] = {"us-eest-1"};
+    assert_int_equal(pg_market_check(market, &(pg_market_query){.clouds = cloud, .cloud_count = 1}, &e),
+                     PG_E_NOT_FOUND);
+    assert_non_null(strstr(e.text, "aws"));
+    e = (pg_error)PG_ERROR_INIT;
+    assert_int_equal(pg_market_check(market, &(pg_market_query){.regions = place, .region_count = 1}, &e),
+                     PG_E_NOT_FOUND);
+    assert_non_null(strstr(e.text, "us-east-1"));
+}
+
+/* ---- recommendations ---- */
+
+static const char *const precisions[] = {"fp16"}, *const runtimes[] = {"pytorch", "tensorrt"};
+static const int64_t batches[] = {1, 8, 64};
+
+static pg_wish wish_for(const pg_gpu *const *list, size_t count)
+{
+    return (pg_wish){.gpus = list,
+                     .gpu_count = count,
+                     .precisions = precisions,
+                     .precision_count = 1,
+                     .runtimes = runtimes,
+                     .runtime_count = 2,
+                     .batches = batches,
+                     .batch_count = 3,
+                     .place = PG_BY_CLOUD};
+}
+
+static size_t check_choices(const pg_recommendation *r, const pg_wish *w)
+{
+    size_t held = pg_recommendation_held(r);
+    const pg_choice *c;
+    for (size_t i = 0; (c = pg_recommendation_at(r, i)); i++) {
+        assert_int_equal(i < held, c->fails == 0);
+        if (i >= held) {
+            assert_true(c->excess > 0 && !c->front);
+            continue;
+        }
+        assert_true(c->p.fits && c->throughput_low >= w->throughput * (1 - 1e-9));
+        assert_true(w->latency_ms <= 0 || c->p.latency_high_ms <= w->latency_ms);
+        assert_true(w->budget_usd <= 0 || c->usd_per_month <= w->budget_usd);
+        assert_true(w->max_gpus <= 0 || c->gpus <= w->max_gpus);
+        assert_true(c->cost.price.instances * c->cost.price.offer->gpu_count >= c->gpus);
+        near_to(c->usd_per_month, c->cost.usd_per_hour * PG_HOURS_PER_MONTH);
+        if (i) assert_true(c->usd_per_month >= pg_recommendation_at(r, i - 1)->usd_per_month);
+        /* one replica less would not do */
+        assert_true(c->replicas == 1 || c->throughput_low / c->replicas * (c->replicas - 1) < w->throughput);
+    }
+    return held;
+}
+
+static void test_recommend(void **state)
+{
+    (void)state;
+    const pg_gpu *list[] = {gpu("l4"), gpu("t4"), gpu("a10g"), gpu("l40s"), gpu("a100"), gpu("h100"), gpu("rtx4090")};
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    assert_int_equal(pg_model_open(&m, "resnet50", NULL, &e), PG_E_OK);
+    size_t last = 0;
+    for (double budget = 50; budget < 1e6; budget *= 3) {
+        pg_wish w = wish_for(list, 7);
+        pg_recommendation *r;
+        w.throughput = 5000;
+        w.latency_ms = 30;
+        w.budget_usd = budget;
+        assert_int_equal(pg_recommend(&r, m, gpus, market, &w, &e), PG_E_OK);
+        size_t held = check_choices(r, &w);
+        assert_true(held >= last); /* more money never leaves less to choose from */
+        last = held;
+        pg_recommendation_free(r);
+    }
+    assert_true(last > 5);
+    pg_model_free(m);
+}
+
+/* 70 billion parameters in fp16 fit on no single of these: they are divided, and a replica never spans instances. */
+static void test_recommend_divided(void **state)
+{
+    (void)state;
+    const pg_gpu *list[] = {gpu("a100_sxm_80gb"), gpu("t4")};
+    pg_model *m;
+    pg_recommendation *r;
+    pg_error e = PG_ERROR_INIT;
+    static const int64_t one[] = {1};
+    assert_int_equal(pg_model_open(&m, "llama-2-70b", NULL, &e), PG_E_OK);
+    pg_wish w = wish_for(list, 2);
+    w.batches = one;
+    w.batch_count = 1;
+    w.throughput = 0.5;
+    w.request.sequence = 128;
+    assert_int_equal(pg_recommend(&r, m, gpus, market, &w, &e), PG_E_OK);
+    check_choices(r, &w);
+    bool divided = false, too_big = false;
+    for (size_t i = 0; pg_recommendation_at(r, i); i++) {
+        const pg_choice *c = pg_recommendation_at(r, i);
+        if (c->gpu == list[1]) too_big = too_big || c->fails & PG_FAILS_MEMORY;
+        else if (!(c->fails & PG_FAILS_OFFER)) {
+            divided = true;
+            assert_true(c->p.tensor_parallel > 1 && c->gpus == c->replicas * c->p.tensor_parallel);
+            assert_true(c->cost.price.offer->gpu_count >= c->p.tensor_parallel);
+        }
+    }
+    assert_true(divided && too_big);
+    pg_recommendation_free(r);
+    pg_model_free(m);
+}
+
+static void test_recommend_bad_wishes(void **state)
+{
+    (void)state;
+    const pg_gpu *list[] = {gpu("l4")};
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    assert_int_equal(pg_model_open(&m, "resnet18", NULL, &e), PG_E_OK);
+    for (int i = 0; i < 5; i++) {
+        pg_wish w = wish_for(list, i == 4 ? 0 : 1);
+        pg_recommendation *r = NULL;
+        if (i == 0) w.throughput = NAN;
+        if (i == 1) w.budget_usd = -1;
+        if (i == 2) w.latency_ms = INFINITY;
+        if (i == 3) w.batch_count = 0;
+        e = (pg_error)PG_ERROR_INIT;
+        assert_int_equal(pg_recommend(&r, m, gpus, market, &w, &e), PG_E_USAGE);
+        assert_true(e.text[0] && !r);
+    }
+    pg_model_free(m);
+}
+
+static void test_without_memory(void **state)
+{
+    (void)state;
+    for (long n = 0;; n++) {
+        test_heap heap = {.fail_at = n};
+        pg_allocator a = {heap_resize, &heap};
+        pg_market *m;
+        pg_error e = PG_ERROR_INIT;
+        pg_code code = pg_market_open(&m, gpus, &(pg_market_options){.no_user_files = true, .allocator = &a}, &e);
+        if (code) assert_true(e.text[0] && !m);
+        pg_market_free(m);
+        assert_int_equal(heap.live, 0);
+        assert_int_equal(heap.bytes, 0);
+        if (!code) break;
+        assert_true(n < 1000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_days),
+        cmocka_unit_test(test_every_offer_is_sane),
+        cmocka_unit_test(test_whole_instances),
+        cmocka_unit_test(test_cheapest),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_user_goes_before),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_bought),
+        cmocka_unit_test(test_carbon),
+        cmocka_unit_test(test_unknown_places),
+        cmocka_unit_test(test_recommend),
+        cmocka_unit_test(test_recommend_divided),
+        cmocka_unit_test(test_recommend_bad_wishes),
+        cmocka_unit_test(test_without_memory),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
