@@ -14,6 +14,7 @@ typedef enum lm_mixer {
     LM_MAMBA2,      /* state space of heads */
     LM_GATED_DELTA, /* linear attention with a gated delta rule (Qwen3-Next) */
     LM_SHORT_CONV,  /* gated short convolution (LFM2) */
+    LM_LIGHTNING,   /* linear attention with a fixed decay a head and a gated output (MiniMax-01) */
 } lm_mixer;
 
 typedef enum lm_ffn {
@@ -45,6 +46,18 @@ typedef struct lm_layer {
     bool gated, ffn_bias;
     int64_t experts, experts_used, shared_dim; /* shared_dim: width of all shared experts together */
     bool parallel; /* mixer and feed-forward read the same normalised input (GPT-NeoX, Falcon, Phi) */
+    /* what the exact number of parameters and the graph need beside */
+    int norms;           /* normalisations over the width: 2 as a rule, 1 where two parts share one, 4 with post_norm */
+    bool post_norm;      /* each part's result is normalised too (Gemma 2); without norms in front: OLMo 2 */
+    bool norm_after_add; /* the sum is normalised, not what a part reads (BERT, BART) */
+    bool qk_norm_wide;   /* qk_norm over all heads together (OLMo 2, MiniMax-M2), with weights of that width */
+    bool sinks;          /* one learned number a head in the softmax (gpt-oss) */
+    int64_t rope_features; /* of a head, that are rotated; 0: no rotary positions in this layer */
+    uint16_t activation;   /* op_kind */
+    bool squared;          /* the activation is squared (ReLU^2) */
+    bool router_bias, shared_gate;
+    bool conv_bias, ssm_bias, ssm_norms;  /* of the convolution; of the projections; norms of dt, B and C (Jamba) */
+    double extra_parameters;              /* trained numbers that no field above stands for */
     double parameters, active_parameters; /* of one layer; active: those that one token meets */
 } lm_layer;
 
@@ -70,6 +83,43 @@ typedef struct language_model {
     bool
         quantized_activations; /* fp8, int8 w8a8, nvfp4: products run in that precision; else weights are widened first */
     dtype kv_cache;            /* DT_UNKNOWN: as the activations */
+    const uint8_t *order;      /* the kind of each decoder layer, n_order of them; NULL: kind after kind */
+    uint32_t n_order;
+    int64_t embedding_width;   /* where it differs from `hidden` (ALBERT, ELECTRA, OPT-350m); 0: the same */
+    int64_t token_types;       /* rows of a table of segments (BERT); 0: none */
+    int64_t mels;              /* features of audio that the encoder's convolutions read (Whisper); 0: text */
+    int64_t encoder_positions; /* rows of the encoder's own table of positions; 0: none */
+    int64_t buckets;           /* of learned biases of distances, once a stack (T5); 0: none */
+    double rope_theta;
+    bool norm_bias;          /* normalisations have a bias (LayerNorm as a rule) */
+    bool norm_plain;         /* normalisations have no weights (OLMo) */
+    bool embed_norm;         /* embeddings are normalised (BERT, BLOOM) */
+    bool no_final_norm;      /* nothing is normalised behind the last layer (BERT, BART) */
+    bool output_bias;        /* of the output layer */
+    bool alibi;              /* biases of distances on the scores instead of positions */
+    bool pooler;             /* a layer on the first token (BERT) */
+    bool shared_layers;      /* all layers have the first one's weights (ALBERT) */
+    bool no_output;          /* ends in hidden states */
+    double draft_parameters; /* of layers that predict further tokens (MTP); not in parameters */
 } language_model;
+
+/* ---- counting (language.c) ---- */
+
+/* Trained numbers of one layer; active: those that one token meets. */
+double lm_layer_count(const language_model *m, const lm_layer *l, bool active);
+/* Fills in `parameters` and `active_parameters` of the layers and of the model. The arrays are m's own. */
+void lm_count(language_model *m, lm_layer *layers, lm_layer *encoder);
+/* Layers of a list of kinds together. */
+uint32_t lm_depth(const lm_layer *layers, uint32_t kinds);
+/* Elements that the cache keeps of a token in one layer (keys and values; the latent row; keys of the indexer), and those of
+ * a sequence that don't grow (state spaces, convolutions). */
+double lm_cache_elements(const lm_layer *l);
+double lm_state_elements(const lm_layer *l, int64_t hidden);
+/* Tokens of `length` that the layer's cache keeps: no more than its window or chunk. */
+int64_t lm_cache_tokens(const lm_layer *l, int64_t length);
+/* Bits of a stored weight, where the field says 0. */
+double lm_bits(const language_model *m, double bits);
+/* Bytes of all weights as stored: linear layers, experts, embedding and output layer at their own bits. */
+double lm_weight_bytes(const language_model *m);
 
 #endif
