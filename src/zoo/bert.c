@@ -1,5 +1,6 @@
 /* BERT (Devlin 2018), RoBERTa (Liu 2019), DistilBERT (Sanh 2019), ELECTRA (Clark 2020), ALBERT (Lan 2019), MiniLM
  * (Wang 2020): post-norm encoders as in Hugging Face, without a task's head. */
+#include "zoo/language.h"
 #include "zoo/tables.h"
 
 enum {
@@ -77,6 +78,40 @@ static nn_val layer(nn *n, nn_val x, nn_val mask, const bert_dims *d)
     return nn_layer_norm(n, nn_add(n, y, x, "output.add"), "output.LayerNorm");
 }
 
+static void describe(nn *n, const bert_dims *d)
+{
+    lm_layer l = {.count = (uint32_t)d->layers,
+                  .mixer = LM_ATTENTION,
+                  .ffn = LM_PLAIN,
+                  .heads = d->heads,
+                  .kv_heads = d->heads,
+                  .head_dim = d->width / d->heads,
+                  .qkv_bias = true,
+                  .out_bias = true,
+                  .ffn_dim = d->ffn,
+                  .ffn_bias = true,
+                  .norms = 2,
+                  .norm_after_add = true,
+                  .activation = d->flags & SHARED ? OP_FastGelu : OP_Gelu};
+    zoo_language(n,
+                 &(language_model){.type = d->flags & SHARED ? STR("albert")
+                                         : d->flags & OFFSET ? STR("roberta")
+                                                             : STR("bert"),
+                                   .hidden = d->width,
+                                   .vocab = d->vocabulary,
+                                   .position_table = d->positions,
+                                   .token_types = d->types,
+                                   .embedding_width = d->embedding,
+                                   .encoder_only = true,
+                                   .no_output = true,
+                                   .norm_bias = true,
+                                   .embed_norm = true,
+                                   .no_final_norm = true,
+                                   .pooler = (d->flags & POOLER) != 0,
+                                   .shared_layers = (d->flags & SHARED) != 0},
+                 &l, NULL);
+}
+
 static void build(nn *n, const void *dims)
 {
     const bert_dims *d = dims;
@@ -94,6 +129,7 @@ static void build(nn *n, const void *dims)
     n->shared = NULL;
     if (d->flags & ANSWERS) x = nn_linear(n, x, "qa_outputs", 2, true);
     nn_output(n, x, d->flags & ANSWERS ? "logits" : "last_hidden_state");
+    describe(n, d);
     if (!(d->flags & POOLER)) return;
     nn_val first = nn_pick(n, x, "pooler.first_token", 1, 0);
     nn_output(n, nn_op1(n, OP_Tanh, "pooler.activation", nn_fc(n, first, "pooler.dense", d->width)), "pooler_output");

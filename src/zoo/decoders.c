@@ -1,5 +1,6 @@
 /* Decoders beside GPT-2 and LLaMA: GPT-3 (Brown 2020), OPT (Zhang 2022), GPT-Neo (Black 2021), BLOOM (2022), MPT
  * (MosaicML 2023), Phi-2 (Microsoft 2023). One forward pass over `sequence` tokens, without a KV cache: a prefill. */
+#include "zoo/language.h"
 #include "zoo/nn_seq.h"
 #include "zoo/tables.h"
 
@@ -92,6 +93,40 @@ static nn_val alibi_bias(nn *n, nn_val ids, int64_t heads)
     return at;
 }
 
+static void describe(nn *n, const decoder_dims *d)
+{
+    bool bias = !(d->flags & NO_QKV_BIAS), parallel = (d->flags & SIDE_BY_SIDE) != 0;
+    lm_layer l = {.count = (uint32_t)d->layers,
+                  .mixer = LM_ATTENTION,
+                  .ffn = LM_PLAIN,
+                  .heads = d->heads,
+                  .kv_heads = d->heads,
+                  .head_dim = d->width / d->heads,
+                  .rope_features = d->rotary,
+                  .qkv_bias = bias,
+                  .out_bias = true,
+                  .ffn_dim = 4 * d->width,
+                  .ffn_bias = true,
+                  .parallel = parallel,
+                  .norms = parallel ? 1 : 2,
+                  .activation = d->flags & RELU ? OP_Relu : OP_FastGelu};
+    str type = str_c(n->entry->name); /* "bloom-3b" is a bloom */
+    for (size_t i = 0; i < type.len; i++)
+        if (type.ptr[i] == '-') type.len = i;
+    zoo_language(n,
+                 &(language_model){.type = type,
+                                   .hidden = d->width,
+                                   .vocab = d->vocabulary,
+                                   .position_table = d->positions,
+                                   .tied = !(d->flags & UNTIED),
+                                   .output_bias = (d->flags & UNTIED) != 0,
+                                   .norm_bias = true,
+                                   .embed_norm = (d->flags & EMBED_NORM) != 0,
+                                   .alibi = (d->flags & ALIBI) != 0,
+                                   .rope_theta = d->rotary ? 1e4 : 0},
+                 &l, NULL);
+}
+
 static void build(nn *n, const void *dims)
 {
     const decoder_dims *d = dims;
@@ -114,6 +149,7 @@ static void build(nn *n, const void *dims)
     if (d->flags & UNTIED) x = nn_linear(n, x, "lm_head", d->vocabulary, true);
     else x = nn_tied(n, x, "lm_head", table, d->vocabulary);
     nn_output(n, x, "logits");
+    describe(n, d);
 }
 
 #define ROW(nm, alias, text, params, from, most, stored, length, ...)                                     \

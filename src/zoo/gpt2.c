@@ -1,5 +1,6 @@
 /* GPT-2 (Radford 2019): a pre-norm decoder with learned positions; the output layer is the embedding table again.
  * GPT-J (Wang 2021): rotary positions on 64 of 256 features, attention and feed-forward side by side. */
+#include "zoo/language.h"
 #include "zoo/tables.h"
 
 typedef struct gpt2_dims {
@@ -7,7 +8,7 @@ typedef struct gpt2_dims {
     int layers;
 } gpt2_dims;
 
-enum { VOCABULARY = 50257, POSITIONS = 1024 };
+enum { VOCABULARY = 50257, POSITIONS = 1024, GPTJ_VOCABULARY = 50400, ROTARY_FEATURES = 64 };
 
 static nn_val layer(nn *n, nn_val x, const gpt2_dims *d)
 {
@@ -23,6 +24,35 @@ static nn_val layer(nn *n, nn_val x, const gpt2_dims *d)
     y = nn_mlp(n, y, "c_fc", "c_proj", 4 * d->width, OP_FastGelu); /* "gelu_new": the tanh form */
     nn_pop(n, mark);
     return nn_add(n, x, y, "add_2");
+}
+
+static void describe(nn *n, const gpt2_dims *d, bool gptj, int64_t vocabulary)
+{
+    int64_t head = d->width / d->heads;
+    lm_layer l = {.count = (uint32_t)d->layers,
+                  .mixer = LM_ATTENTION,
+                  .ffn = LM_PLAIN,
+                  .heads = d->heads,
+                  .kv_heads = d->heads,
+                  .head_dim = head,
+                  .rope_features = gptj ? ROTARY_FEATURES : 0,
+                  .qkv_bias = !gptj,
+                  .out_bias = !gptj,
+                  .ffn_dim = 4 * d->width,
+                  .ffn_bias = true,
+                  .parallel = gptj,
+                  .norms = gptj ? 1 : 2,
+                  .activation = OP_FastGelu};
+    zoo_language(n,
+                 &(language_model){.type = gptj ? STR("gptj") : STR("gpt2"),
+                                   .hidden = d->width,
+                                   .vocab = vocabulary,
+                                   .position_table = gptj ? 0 : POSITIONS,
+                                   .tied = !gptj,
+                                   .output_bias = gptj,
+                                   .norm_bias = true,
+                                   .rope_theta = gptj ? 1e4 : 0},
+                 &l, NULL);
 }
 
 static void build(nn *n, const void *dims)
@@ -41,6 +71,7 @@ static void build(nn *n, const void *dims)
     x = nn_op2(n, OP_FusedMatMul, "lm_head", nn_layer_norm(n, x, "transformer.ln_f"), table);
     nn_attr(n, ATTR_transB, 1);
     nn_output(n, x, "logits");
+    describe(n, d, false, VOCABULARY);
 }
 
 /* ---- GPT-J ---- */
@@ -65,7 +96,6 @@ static nn_val gptj_layer(nn *n, nn_val x, nn_rotary r, int64_t heads)
 
 static void build_gptj(nn *n, const void *dims)
 {
-    enum { GPTJ_VOCABULARY = 50400, ROTARY_FEATURES = 64 };
     const gpt2_dims *d = dims;
     nn_val ids = nn_token_input(n, "input_ids");
     nn_val x = nn_embedding(n, ids, "transformer.wte", GPTJ_VOCABULARY, d->width, NULL);
@@ -77,6 +107,7 @@ static void build_gptj(nn *n, const void *dims)
     }
     x = nn_layer_norm(n, x, "transformer.ln_f");
     nn_output(n, nn_linear(n, x, "lm_head", GPTJ_VOCABULARY, true), "logits");
+    describe(n, d, true, GPTJ_VOCABULARY);
 }
 
 #define ROW(nm, text, params, ...)                                                                   \

@@ -1,6 +1,7 @@
 /* LLaMA (Touvron 2023), Llama 2 and 3, Mistral and others of their form: RMS norm, rotary positions, gated SiLU,
  * grouped keys and values. One forward pass over `sequence` tokens that gives all their logits, without a KV cache:
  * a prefill. */
+#include "zoo/language.h"
 #include "zoo/tables.h"
 
 typedef struct llama_dims {
@@ -37,6 +38,26 @@ static nn_val layer(nn *n, nn_val x, nn_rotary r, const llama_dims *d)
     return nn_add(n, x, y, "mlp_add");
 }
 
+static void describe(nn *n, const llama_dims *d)
+{
+    int64_t head = d->width / d->heads;
+    lm_layer l = {.count = (uint32_t)d->layers,
+                  .mixer = LM_ATTENTION,
+                  .ffn = LM_GATED,
+                  .heads = d->heads,
+                  .kv_heads = d->kv_heads,
+                  .head_dim = head,
+                  .rope_features = head,
+                  .ffn_dim = d->ffn,
+                  .norms = 2,
+                  .activation = OP_Silu};
+    zoo_language(
+        n,
+        &(language_model){
+            .type = STR("llama"), .hidden = d->width, .vocab = d->vocabulary, .rms_norm = true, .rope_theta = d->theta},
+        &l, NULL);
+}
+
 static void build(nn *n, const void *dims)
 {
     const llama_dims *d = dims;
@@ -50,6 +71,7 @@ static void build(nn *n, const void *dims)
     }
     x = nn_rms_norm(n, x, "model.norm");
     nn_output(n, nn_linear(n, x, "lm_head", d->vocabulary, false), "logits");
+    describe(n, d);
 }
 
 #define ROW(nm, alias, text, params, repo, most, stored, ...)                                                       \

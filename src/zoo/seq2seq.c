@@ -1,6 +1,7 @@
 /* Encoder and decoder: T5 (Raffel 2019), Switch (Fedus 2021), BART (Lewis 2019), Whisper (Radford 2022), and the
  * Transformer that all of them come from (Vaswani 2017). Both sides read whole sequences, as in
  * training and in scoring a given answer: `sequence` tokens in the decoder and, of text, as many in the encoder. */
+#include "zoo/language.h"
 #include "zoo/nn_seq.h"
 #include "zoo/tables.h"
 
@@ -13,7 +14,7 @@ typedef struct t5_dims {
     int experts; /* of every other layer's feed-forward part, of which each token takes one (Switch, Fedus 2021); 0: none */
 } t5_dims;
 
-enum { T5_VOCABULARY = 32128, T5_BUCKETS = 32 };
+enum { T5_VOCABULARY = 32128, T5_BUCKETS = 32, AUDIO_FRAMES = 3000 /* 30 s */ };
 
 /* [1, heads, sequence, sequence], once for all layers of a stack. */
 static nn_val t5_bias(nn *n, nn_val ids, const t5_dims *d)
@@ -135,6 +136,40 @@ static nn_val lookup(nn *n, const char *layer, uint32_t table, nn_val ids, int64
     return y;
 }
 
+static void describe_t5(nn *n, const t5_dims *d)
+{
+    /* Every other layer of Switch has experts, the first one not. */
+    lm_layer plain = {.count = (uint32_t)(d->experts ? d->layers / 2 : d->layers),
+                      .mixer = LM_ATTENTION,
+                      .ffn = d->gated ? LM_GATED : LM_PLAIN,
+                      .heads = d->heads,
+                      .kv_heads = d->heads,
+                      .head_dim = d->head_dim,
+                      .ffn_dim = d->ffn,
+                      .norms = 2,
+                      .activation = d->gated ? OP_FastGelu : OP_Relu};
+    lm_layer sparse = plain;
+    sparse.ffn = LM_MOE;
+    sparse.experts = d->experts;
+    sparse.experts_used = 1;
+    lm_layer encoder[2] = {plain, sparse}, decoder[2] = {plain, sparse};
+    for (int i = 0; i < 2; i++) {
+        decoder[i].cross = true;
+        decoder[i].norms = 3;
+    }
+    uint32_t kinds = d->experts ? 2 : 1;
+    zoo_language_kinds(n,
+                       &(language_model){.type = d->experts ? STR("switch_transformers") : STR("t5"),
+                                         .hidden = d->width,
+                                         .vocab = T5_VOCABULARY,
+                                         .tied = !d->gated,
+                                         .rms_norm = true,
+                                         .n_layers = kinds,
+                                         .n_encoder = kinds,
+                                         .buckets = T5_BUCKETS},
+                       decoder, encoder);
+}
+
 static void build_t5(nn *n, const void *dims)
 {
     const t5_dims *d = dims;
@@ -150,6 +185,7 @@ static void build_t5(nn *n, const void *dims)
     if (d->gated) x = nn_linear(n, x, "lm_head", T5_VOCABULARY, false);
     else x = nn_tied(n, nn_scale(n, x, "lm_scale", 1 / sqrt((double)d->width)), "lm_head", table, T5_VOCABULARY);
     nn_output(n, x, "logits");
+    describe_t5(n, d);
 }
 
 /* ---- BART and the first Transformer: post-norm; Whisper: pre-norm behind two convolutions over the spectrogram ---- */
@@ -225,15 +261,53 @@ static nn_val embedded(nn *n, nn_val ids, uint32_t table, const pair_dims *d)
 
 static nn_val spectrogram(nn *n, const pair_dims *d)
 {
-    enum { FRAMES = 3000 }; /* 30 s */
-    num dims[3] = {nn_symbol(n->batch), num_int(d->mels), num_int(FRAMES)};
+    num dims[3] = {nn_symbol(n->batch), num_int(d->mels), num_int(AUDIO_FRAMES)};
     nn_val x = nn_input(n, "input_features", n->weights, 3, dims, d->mels);
     x = nn_conv_1d(n, x, "conv1", (nn_conv1d){.out = d->width, .k = 3, .pad = 1, .bias = true});
     x = nn_op1(n, OP_Gelu, "act1", x);
     x = nn_conv_1d(n, x, "conv2", (nn_conv1d){.out = d->width, .k = 3, .pad = 1, .stride = 2, .bias = true});
     x = nn_swap(n, nn_op1(n, OP_Gelu, "act2", x), "tokens", d->width);
-    return nn_add(n, x, nn_parameter(n, "embed_positions.weight", 2, (int64_t[]){FRAMES / 2, d->width}),
+    return nn_add(n, x, nn_parameter(n, "embed_positions.weight", 2, (int64_t[]){AUDIO_FRAMES / 2, d->width}),
                   "add_positions");
+}
+
+static void describe_pair(nn *n, const pair_dims *d)
+{
+    bool whisper = d->mels > 0;
+    lm_layer encoder = {.count = (uint32_t)d->layers,
+                        .mixer = LM_ATTENTION,
+                        .ffn = LM_PLAIN,
+                        .heads = d->heads,
+                        .kv_heads = d->heads,
+                        .head_dim = d->width / d->heads,
+                        .qkv_bias = true,
+                        .out_bias = true,
+                        .ffn_dim = 4 * d->width,
+                        .ffn_bias = true,
+                        .norms = 2,
+                        .norm_after_add = !whisper,
+                        .activation = d->positions ? OP_Gelu : OP_Relu,
+                        .extra_parameters = whisper ? -(double)d->width : 0}; /* its keys have no bias */
+    lm_layer decoder = encoder;
+    decoder.count = (uint32_t)(d->decoder_layers ? d->decoder_layers : d->layers);
+    decoder.cross = true;
+    decoder.norms = 3;
+    decoder.extra_parameters *= 2;
+    zoo_language(n,
+                 &(language_model){.type = whisper      ? STR("whisper")
+                                         : d->positions ? STR("bart")
+                                                        : STR("transformer"),
+                                   .hidden = d->width,
+                                   .vocab = d->vocabulary,
+                                   .position_table = d->positions,
+                                   .encoder_positions = whisper ? AUDIO_FRAMES / 2 : d->positions,
+                                   .encoder_length = whisper ? AUDIO_FRAMES / 2 : 0,
+                                   .mels = d->mels,
+                                   .tied = true,
+                                   .norm_bias = true,
+                                   .embed_norm = !whisper && d->positions,
+                                   .no_final_norm = !whisper},
+                 &decoder, &encoder);
 }
 
 static void build_pair(nn *n, const void *dims)
@@ -249,6 +323,7 @@ static void build_pair(nn *n, const void *dims)
     x = stack(n, embedded(n, out, table, d), encoded, d->decoder_layers ? d->decoder_layers : d->layers, d);
     nn_pop(n, mark);
     nn_output(n, nn_tied(n, x, "lm_head", table, d->vocabulary), "logits");
+    describe_pair(n, d);
 }
 
 #define T5(nm, repo, text, params, ...)                                                                              \

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "graph/language.h"
 #include "graph/shape.h"
 #include "zoo/zoo.h"
 #include "support/heap.h"
@@ -902,6 +903,46 @@ static void test_names_are_distinct(void **state)
     }
 }
 
+/* ---- language models ---- */
+
+/* What the dimensions count must be what the graph's weights hold. */
+static void test_languages(void **state)
+{
+    (void)state;
+    size_t seen = 0;
+    for (size_t i = 0; i < zoo_count(); i++) {
+        model m;
+        open_model(&m, zoo_at(i)->name, 0);
+        const language_model *l = m.g.language;
+        double head = !strcmp(zoo_at(i)->name, "bert-distilled-4l-288d") ? 2 * 288 + 2 : 0; /* of question answering */
+        if (l && l->parameters + head != parameters(&m.g))
+            fail_msg("%s: %.0f by its dimensions, %.0f in the graph", zoo_at(i)->name, l->parameters, parameters(&m.g));
+        if (l) assert_true(l->active_parameters <= l->parameters && lm_depth(l->layers, l->n_layers) > 0);
+        seen += l != NULL;
+        arena_free(&m.a);
+    }
+    assert_true(seen > 80);
+}
+
+static void test_language_sizes(void **state)
+{
+    (void)state;
+    model m;
+    open_model(&m, "llama-3-8b", 0);
+    const language_model *l = m.g.language;
+    assert_int_equal(lm_depth(l->layers, l->n_layers), 32);
+    assert_true(lm_cache_elements(l->layers) == 2 * 8 * 128); /* 128 KB a token in all layers at two bytes */
+    assert_true(lm_weight_bytes(l) == 2.0 * 8030261248);
+    assert_int_equal(lm_cache_tokens(l->layers, 5000), 5000);
+    assert_int_equal(lm_cache_tokens(&(lm_layer){.window = 4096}, 5000), 4096);
+    arena_free(&m.a);
+    open_model(&m, "switch-base-8", 0);
+    l = m.g.language;
+    /* 7 of 8 experts in 6 of 12 layers of both stacks are idle. */
+    assert_true(l->parameters - l->active_parameters == 7.0 * 12 * 2 * 768 * 3072);
+    arena_free(&m.a);
+}
+
 /* ---- lack of memory ---- */
 
 static void sweep(const char *name)
@@ -956,6 +997,7 @@ int main(void)
         cmocka_unit_test(test_macs_exactly),   cmocka_unit_test(test_loop_rounds),
         cmocka_unit_test(test_shapes),         cmocka_unit_test(test_outputs),
         cmocka_unit_test(test_steps),          cmocka_unit_test(test_shared_weights),
+        cmocka_unit_test(test_languages),      cmocka_unit_test(test_language_sizes),
         cmocka_unit_test(test_lengths),        cmocka_unit_test(test_smallest_images),
         cmocka_unit_test(test_image_sizes),    cmocka_unit_test(test_node_names),
         cmocka_unit_test(test_order),          cmocka_unit_test(test_find),
