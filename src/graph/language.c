@@ -120,7 +120,7 @@ static void count_layers(language_model *m, lm_layer *layers, uint32_t kinds)
 static double frame(const language_model *m)
 {
     double h = (double)m->hidden, width = m->embedding_width ? (double)m->embedding_width : h;
-    double n = (double)m->vocab * width + (double)(m->position_table + m->token_types) * width;
+    double n = m->extra_parameters + (double)m->vocab * width + (double)(m->position_table + m->token_types) * width;
     int stacks = m->n_encoder ? 2 : 1;
     if (m->embedding_width && m->embedding_width != m->hidden) n += projection(width, h, m->encoder_only);
     if (m->embed_norm) n += (m->mels ? 0 : stacks) * norm(m, width);
@@ -152,6 +152,7 @@ uint32_t lm_depth(const lm_layer *layers, uint32_t kinds)
 
 double lm_cache_elements(const lm_layer *l)
 {
+    if (l->shared_cache) return 0;
     if (l->mixer == LM_ATTENTION) return (double)l->kv_heads * ((double)l->head_dim + value_dim(l));
     if (l->mixer == LM_MLA) return (double)(l->kv_rank + l->rope_dim) + (l->index_heads ? (double)l->index_dim : 0);
     return 0;

@@ -40,7 +40,8 @@ typedef struct lm_layer {
     int64_t index_heads, index_dim, index_top; /* the indexer of sparse attention (DeepSeek-V3.2) */
     /* state space and linear attention */
     int64_t inner, state, groups, conv_kernel, ssm_heads, ssm_head_dim, dt_rank;
-    bool cross; /* attends to the encoder as well */
+    bool cross;        /* attends to the encoder as well */
+    bool shared_cache; /* reads the keys and values of an earlier layer and keeps none (Gemma 3n) */
     /* feed-forward; of a mixture: of one expert */
     int64_t ffn_dim;
     bool gated, ffn_bias;
@@ -50,11 +51,12 @@ typedef struct lm_layer {
     int norms;           /* normalisations over the width: 2 as a rule, 1 where two parts share one, 4 with post_norm */
     bool post_norm;      /* each part's result is normalised too (Gemma 2); without norms in front: OLMo 2 */
     bool norm_after_add; /* the sum is normalised, not what a part reads (BERT, BART) */
-    bool qk_norm_wide;   /* qk_norm over all heads together (OLMo 2, MiniMax-M2), with weights of that width */
-    bool sinks;          /* one learned number a head in the softmax (gpt-oss) */
-    int64_t rope_features; /* of a head, that are rotated; 0: no rotary positions in this layer */
-    uint16_t activation;   /* op_kind */
-    bool squared;          /* the activation is squared (ReLU^2) */
+    bool fused_qkv, fused_gate; /* one product for queries, keys and values; for gate and up */
+    bool qk_norm_wide;          /* qk_norm over all heads together (OLMo 2, MiniMax-M2), with weights of that width */
+    bool sinks;                 /* one learned number a head in the softmax (gpt-oss) */
+    int64_t rope_features;      /* of a head, that are rotated; 0: no rotary positions in this layer */
+    uint16_t activation;        /* op_kind */
+    bool squared;               /* the activation is squared (ReLU^2) */
     bool router_bias, shared_gate;
     bool conv_bias, ssm_bias, ssm_norms;  /* of the convolution; of the projections; norms of dt, B and C (Jamba) */
     double extra_parameters;              /* trained numbers that no field above stands for */
@@ -100,6 +102,7 @@ typedef struct language_model {
     bool pooler;             /* a layer on the first token (BERT) */
     bool shared_layers;      /* all layers have the first one's weights (ALBERT) */
     bool no_output;          /* ends in hidden states */
+    double extra_parameters; /* outside the layers, that no field above stands for */
     double draft_parameters; /* of layers that predict further tokens (MTP); not in parameters */
 } language_model;
 

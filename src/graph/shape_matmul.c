@@ -101,6 +101,24 @@ pg_code shape_qgemm(infer *x, const op *o)
     return gemm_dims(x, o, zero ? dtype_of(zero) : dtype_of(in_at(x, o, 1)), in_at(x, o, 0), in_at(x, o, 3));
 }
 
+/* [rows, in] times one of [experts, in, out]. */
+pg_code shape_expert_matmul(infer *x, const op *o)
+{
+    const tensor_shape *a = ranked(x, o, 0), *b = ranked(x, o, 1);
+    dtype d = dtype_of(in_at(x, o, 0));
+    num out[2], inner;
+    if (!a || !b) return out_dtype(x, o, 0, d);
+    if (a->rank != 2 || b->rank != 3)
+        return shape_fail(x, o, "its operands must be [rows, in] and [experts, in, out], but they are %s and %s",
+                          SHAPE_S(x, a), SHAPE_S(x, b));
+    if (!dim_same(x, a->dims[1], b->dims[1], &inner))
+        return shape_fail(x, o, "the inner dimensions of %s and %s differ; check the sizes given for the inputs",
+                          SHAPE_S(x, a), SHAPE_S(x, b));
+    out[0] = a->dims[0];
+    out[1] = b->dims[2];
+    return out_dims(x, o, 0, d, 2, out);
+}
+
 /* The weights are packed; K and N are attributes. */
 pg_code shape_matmul_nbits(infer *x, const op *o)
 {

@@ -4,6 +4,7 @@
 /* Cheap probes first. Adding a format is one row here and one file. */
 static const load_format *const formats[] = {
     &load_onnx_format,
+    &load_hf_format,
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };

@@ -214,6 +214,10 @@ void lower_rows(planner *p, kernel_kind kind)
         for (uint32_t i = 0; i < dims; i++) cols *= (double)(window[i] > 0 ? window[i] : 1);
     }
     double width = result_width(p, p->u), work = kind == KERNEL_POOL ? n_out * cols : n_in > n_out ? n_in : n_out;
+    if (p->u->kind == OP_SelectiveScan) {
+        int64_t states = op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_state_size, 1);
+        work *= states > 1 ? (double)states : 1;
+    }
     kernel k = plan_kernel_rows(p, kind, n_out, cols, work * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)

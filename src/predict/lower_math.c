@@ -88,6 +88,13 @@ static void operands(const planner *p, uint32_t *a, uint32_t *b)
     if (p->u->kind == OP_QLinearMatMul || p->u->kind == OP_QGemm || p->u->kind == OP_QLinearConv) *b = plan_in(p, 3);
 }
 
+/* Experts that at least one of the rows goes to, where the router spreads them evenly. */
+static double experts_met(double experts, double rows)
+{
+    double met = experts > 1 ? experts * (1 - pow(1 - 1 / experts, rows)) : experts;
+    return met < rows ? met : rows;
+}
+
 static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out)
 {
     gemm_shape s = {1, 1, 1, 1};
@@ -103,6 +110,13 @@ static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out
         s.m = dim(p, out, 0);
         s.n = dim(p, out, -1);
         s.k = dim(p, a, op_attr_int(p->g, o, ATTR_transA, 0) ? 0 : -1);
+        return s;
+    }
+    if (p->u->kind == OP_ExpertMatMul) {
+        s.k = dim(p, a, -1);
+        s.n = dim(p, out, -1);
+        s.batch = experts_met(dim(p, b, 0), dim(p, a, 0));
+        if (s.batch > 0) s.m = dim(p, a, 0) / s.batch;
         return s;
     }
     s.k = dim(p, a, op_attr_int(p->g, o, ATTR_transA, 0) ? -2 : -1);
@@ -162,6 +176,7 @@ void lower_gemm(planner *p)
     k.shape.gemm = gemm_of(p, a, b, out);
     k.flops = 2 * k.shape.gemm.m * k.shape.gemm.n * k.shape.gemm.k * k.shape.gemm.batch;
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+    if (p->u->kind == OP_ExpertMatMul && dim(p, b, 0) > 0) k.weight_bytes *= k.shape.gemm.batch / dim(p, b, 0);
     if (weight && !is_integer_op((op_kind)p->u->kind)) quantize_input(p, &k);
     plan_result(p, &k, out, half_width(p));
 }
@@ -355,6 +370,15 @@ static heads heads_of(const planner *p)
     return h;
 }
 
+/* A window that is narrower than the keys: every query meets about as many as it is wide. */
+static void narrow(const planner *p, attention_shape *s)
+{
+    double window = (double)op_attr_int(p->g, op_of(p), ATTR_local_window_size, 0);
+    if (!(window > 0) || window >= s->kv_len) return;
+    s->kv_len = window;
+    s->causal = false;
+}
+
 static void lower_projection(planner *p, double width)
 {
     uint32_t x = plan_in(p, 0), w = plan_in(p, 1);
@@ -468,6 +492,7 @@ void lower_attention(planner *p)
     if (p->opt.lone && k.math == PREC_FP8) /* a cache in 8 bits */
         p->v[plan_in(p, 1)].width = p->v[plan_in(p, 2)].width = 1;
     k.shape.attention = h.s;
+    narrow(p, &k.shape.attention);
     k.shape.attention.single = p->rt->single_head_kernel;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;

@@ -1,6 +1,7 @@
 /* BERT (Devlin 2018), RoBERTa (Liu 2019), DistilBERT (Sanh 2019), ELECTRA (Clark 2020), ALBERT (Lan 2019), MiniLM
  * (Wang 2020): post-norm encoders as in Hugging Face, without a task's head. */
 #include "zoo/language.h"
+#include "zoo/nn_seq.h"
 #include "zoo/tables.h"
 
 enum {
@@ -48,21 +49,6 @@ static nn_val embeddings(nn *n, nn_val ids, const bert_dims *d)
     x = nn_layer_norm(n, x, "LayerNorm");
     nn_pop(n, mark);
     return d->embedding ? nn_linear(n, x, "embeddings_project", d->width, true) : x;
-}
-
-/* [batch, sequence] of 1 and 0 becomes [batch, 1, 1, sequence] of 0 and a large negative number. */
-static nn_val additive_mask(nn *n)
-{
-    nn_val m = nn_token_input(n, "attention_mask");
-    size_t mark = nn_push(n, "mask");
-    m = nn_unsqueeze(n, m, "unsqueeze", 2, (int64_t[]){1, 2});
-    m = nn_op1(n, OP_Cast, "cast", m);
-    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
-    nn_val one = {nn_floats(n, "one", (double[]){1}, 1), 0};
-    m = nn_op2(n, OP_Sub, "sub", one, m.t);
-    m = nn_op2(n, OP_Mul, "mul", m, nn_floats(n, "lowest", (double[]){-3.4028234663852886e38}, 1));
-    nn_pop(n, mark);
-    return m;
 }
 
 static nn_val layer(nn *n, nn_val x, nn_val mask, const bert_dims *d)
@@ -115,7 +101,7 @@ static void describe(nn *n, const bert_dims *d)
 static void build(nn *n, const void *dims)
 {
     const bert_dims *d = dims;
-    nn_val ids = nn_token_input(n, "input_ids"), mask = additive_mask(n);
+    nn_val ids = nn_token_input(n, "input_ids"), mask = nn_padding_mask(n);
     nn_val x = embeddings(n, ids, d);
     nn_shared shared = {.n = 0};
     for (int i = 0; i < d->layers; i++) {

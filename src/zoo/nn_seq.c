@@ -188,6 +188,20 @@ nn_val nn_causal_mask(nn *n, nn_val ids)
     return m;
 }
 
+nn_val nn_padding_mask(nn *n)
+{
+    nn_val m = nn_token_input(n, "attention_mask");
+    size_t mark = nn_push(n, "mask");
+    m = nn_unsqueeze(n, m, "unsqueeze", 2, (int64_t[]){1, 2});
+    m = nn_op1(n, OP_Cast, "cast", m);
+    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+    nn_val one = {nn_floats(n, "one", (double[]){1}, 1), 0};
+    m = nn_op2(n, OP_Sub, "sub", one, m.t);
+    m = nn_op2(n, OP_Mul, "mul", m, nn_floats(n, "lowest", (double[]){-3.4028234663852886e38}, 1));
+    nn_pop(n, mark);
+    return m;
+}
+
 /* ---- a loop over steps ---- */
 
 static uint32_t body_tensor(nn *n, const char *name, uint32_t i)

@@ -52,6 +52,8 @@ nn_val nn_merge_heads(nn *n, nn_val x, int64_t heads);                          
 nn_val nn_attention_explicit(nn *n, nn_val q, nn_val k, nn_val v, nn_explicit o);    /* of tokens */
 /* [1, 1, sequence, sequence]: what a decoder adds to its scores. */
 nn_val nn_causal_mask(nn *n, nn_val ids);
+/* The input attention_mask: [batch, sequence] of 1 and 0 becomes [batch, 1, 1, sequence] of 0 and a large negative number. */
+nn_val nn_padding_mask(nn *n);
 
 /* ---- a loop over steps ---- */
 

@@ -43,6 +43,11 @@ const zoo_entry *zoo_find(str name, pg_error *e);
  * that the model can't take; the graph then is of no use. */
 pg_code zoo_build(graph *g, const zoo_entry *m, const zoo_options *opt, pg_error *e);
 
+struct language_model;
+/* The graph of a language model (graph/language.h) from its dimensions: one forward pass over `sequence` tokens. Fills a graph fresh
+ * from graph_init and makes the model its own. */
+pg_code zoo_build_language(graph *g, const struct language_model *m, pg_error *e);
+
 /* One operator as a model: "op:gemm:batch=1:m=4096:n=4096:k=4096", "op:conv2d:...", "op:attention:...", "op:softmax:rows=8:cols=64".
  * PG_E_USAGE says what is wrong with the text. */
 pg_code zoo_build_op(graph *g, str text, pg_error *e);

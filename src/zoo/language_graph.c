@@ -1,0 +1,241 @@
+#include "zoo/language_build.h"
+#include "zoo/language.h"
+
+static bool there(nn_val x)
+{
+    return x.t != NO_TENSOR;
+}
+
+/* ---- what is added to scores ---- */
+
+/* [1, heads, sequence, sequence]: learned biases of distances, once for all layers of a stack. */
+static nn_val distance_bias(nn *n, nn_val ids, int64_t buckets, int64_t heads)
+{
+    size_t mark = nn_push(n, "relative_attention_bias");
+    nn_val at = nn_positions(n, ids);
+    nn_val row = nn_unsqueeze(n, at, "row", 1, (int64_t[]){0}),
+           column = nn_unsqueeze(n, at, "column", 1, (int64_t[]){1});
+    nn_val far = nn_op1(n, OP_Cast, "cast", nn_op1(n, OP_Abs, "abs", nn_op2(n, OP_Sub, "distance", row, column.t)));
+    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+    far = nn_scale(n, nn_op1(n, OP_Log, "log", far), "per_octave", 2.77);
+    far = nn_op1(n, OP_Cast, "bucket", far);
+    nn_attr(n, ATTR_to, 7); /* int64 */
+    nn_val y = nn_embedding(n, far, "table", buckets, heads, NULL);
+    y = nn_transpose(n, y, "heads_first", 3, (int64_t[]){2, 0, 1});
+    y = nn_unsqueeze(n, y, "unsqueeze", 1, (int64_t[]){0});
+    nn_pop(n, mark);
+    return y;
+}
+
+/* [1, heads, 1, sequence]: what the heads' slopes make of the positions (Press 2021). */
+static nn_val slopes(nn *n, nn_val ids, int64_t heads)
+{
+    enum { MOST = 256 };
+    double slope[MOST];
+    int64_t count = heads < MOST ? heads : MOST;
+    size_t mark = nn_push(n, "alibi");
+    for (int64_t i = 0; i < count; i++) slope[i] = exp2(-8.0 * (double)(i + 1) / (double)heads);
+    nn_val at = nn_op1(n, OP_Cast, "cast", nn_positions(n, ids));
+    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+    at = nn_unsqueeze(n, at, "unsqueeze", 3, (int64_t[]){0, 1, 2});
+    nn_val s = {nn_floats(n, "slopes", slope, (uint32_t)count), 0};
+    s = nn_reshape(n, s, "per_head", 4, (int64_t[]){1, count, 1, 1}, 0);
+    at = nn_mul(n, at, s, "mul");
+    nn_pop(n, mark);
+    return at;
+}
+
+/* ---- layers ---- */
+
+static nn_val one_layer(lm_build *b, const lm_layer *l, nn_val x)
+{
+    nn *n = &b->n;
+    bool before = !l->norm_after_add && !(l->post_norm && l->norms <= 2), after = l->post_norm,
+         mixes = l->mixer != LM_NO_MIXER;
+    nn_val first = NN_ABSENT, y;
+    if (mixes) {
+        first = before && (l->norms > 1 || l->ffn == LM_NO_FFN || l->parallel) ? lm_norm(b, x, "input_layernorm") : x;
+        y = lm_mix(b, l, first);
+        if (after) y = lm_norm(b, y, "post_attention_norm");
+        if (l->parallel) {
+            nn_val in = l->norms > 1 ? lm_norm(b, x, "post_attention_layernorm") : first;
+            y = nn_add(n, y, lm_feed(b, l, in), "add_parts");
+            return nn_add(n, x, y, "add");
+        }
+        x = nn_add(n, x, y, "attn_add");
+        if (l->norm_after_add) x = lm_norm(b, x, "attn_norm");
+    }
+    if (l->cross && there(b->encoded)) {
+        y = lm_cross(b, l, before ? lm_norm(b, x, "encoder_attn_norm") : x);
+        x = nn_add(n, x, y, "cross_add");
+        if (l->norm_after_add) x = lm_norm(b, x, "cross_norm");
+    }
+    if (l->ffn == LM_NO_FFN) return x;
+    y = lm_feed(b, l, before ? lm_norm(b, x, "post_attention_layernorm") : x);
+    if (after) y = lm_norm(b, y, "post_feedforward_norm");
+    x = nn_add(n, x, y, "mlp_add");
+    return l->norm_after_add ? lm_norm(b, x, "ffn_norm") : x;
+}
+
+static nn_val stack(lm_build *b, const lm_layer *kinds, uint32_t n_kinds, const uint8_t *order, const char *name,
+                    nn_val x)
+{
+    nn *n = &b->n;
+    uint32_t depth = lm_depth(kinds, n_kinds), kind = 0, left = n_kinds ? kinds[0].count : 0;
+    nn_shared shared = {.n = 0};
+    for (uint32_t i = 0; i < depth && !n->failed; i++) {
+        size_t mark = nn_push(n, "%s.%u", name, i);
+        for (; !order && !left && kind + 1 < n_kinds; left = kinds[kind].count) kind++;
+        left -= left > 0;
+        n->shared = b->m->shared_layers ? &shared : NULL;
+        x = one_layer(b, &kinds[order ? order[i] : kind], x);
+        shared.again = true;
+        shared.at = 0;
+        nn_pop(n, mark);
+    }
+    n->shared = NULL;
+    return b->m->no_final_norm ? x : lm_norm(b, x, "norm");
+}
+
+/* ---- embeddings ---- */
+
+static nn_val looked_up(nn *n, const char *layer, uint32_t table, nn_val ids, int64_t width)
+{
+    nn_val y = nn_op2(n, OP_Gather, layer, (nn_val){table, width}, ids.t);
+    nn_attr(n, ATTR_axis, 0);
+    return y;
+}
+
+static nn_val embedded(lm_build *b, nn_val ids, uint32_t table, int64_t positions, bool types)
+{
+    nn *n = &b->n;
+    const language_model *m = b->m;
+    int64_t width = m->embedding_width ? m->embedding_width : m->hidden;
+    nn_val x = looked_up(n, "embed_tokens", table, ids, width);
+    if (types && m->token_types) {
+        nn_val t = m->token_types > 1 ? nn_token_input(n, "token_type_ids") : NN_ABSENT;
+        if (m->token_types == 1) { /* not an input: all zero */
+            nn_val zero = {nn_scalar(n, "zero", "", 0), 0};
+            t = nn_op2(n, OP_Expand, "token_type_ids", zero, nn_op1(n, OP_Shape, "shape", ids).t);
+        }
+        x = nn_add(n, x, nn_embedding(n, t, "token_type_embeddings", m->token_types, width, NULL), "add_types");
+    }
+    if (positions)
+        x = nn_add(n, x, nn_embedding(n, nn_positions(n, ids), "embed_positions", positions, width, NULL),
+                   "add_positions");
+    if (m->embed_norm) x = lm_norm(b, x, "embed_norm");
+    if (m->embedding_width && m->embedding_width != m->hidden)
+        x = nn_linear(n, x, "embed_project", m->hidden, m->encoder_only);
+    lm_stored(b, m->embedding_bits);
+    return x;
+}
+
+/* Audio: two convolutions over the spectrogram, the second at a stride of two (Whisper). */
+static nn_val listened(lm_build *b)
+{
+    nn *n = &b->n;
+    const language_model *m = b->m;
+    num dims[3] = {nn_symbol(n->batch), num_int(m->mels), num_int(2 * m->encoder_positions)};
+    nn_val x = nn_input(n, "input_features", n->weights, 3, dims, m->mels);
+    x = nn_conv_1d(n, x, "conv1", (nn_conv1d){.out = m->hidden, .k = 3, .pad = 1, .bias = true});
+    x = nn_op1(n, OP_Gelu, "act1", x);
+    x = nn_conv_1d(n, x, "conv2", (nn_conv1d){.out = m->hidden, .k = 3, .pad = 1, .stride = 2, .bias = true});
+    x = nn_swap(n, nn_op1(n, OP_Gelu, "act2", x), "tokens", m->hidden);
+    x = nn_add(n, x, nn_parameter(n, "embed_positions", 2, (int64_t[]){m->encoder_positions, m->hidden}),
+               "add_positions");
+    lm_stored(b, m->embedding_bits);
+    return x;
+}
+
+/* ---- the model ---- */
+
+static void set_biases(lm_build *b, const lm_layer *first, bool causal)
+{
+    nn *n = &b->n;
+    const language_model *m = b->m;
+    b->causal = causal;
+    b->n_rotary = 0;
+    b->bias = b->later = NN_ABSENT;
+    if (m->buckets) b->bias = distance_bias(n, b->ids, m->buckets, first->heads);
+    else if (m->alibi && first->kv_heads == first->heads) b->bias = slopes(n, b->ids, first->heads);
+    if (there(b->bias) && causal) b->later = nn_causal_mask(n, b->ids);
+    lm_stored(b, 0);
+}
+
+static nn_val encoder(lm_build *b, uint32_t table)
+{
+    nn *n = &b->n;
+    const language_model *m = b->m;
+    size_t mark = nn_push(n, "encoder");
+    nn_val x;
+    if (m->mels) x = listened(b);
+    else {
+        b->ids = nn_token_input(n, "input_ids");
+        x = embedded(b, b->ids, table, m->encoder_positions, false);
+        set_biases(b, m->encoder, false);
+    }
+    x = stack(b, m->encoder, m->n_encoder, NULL, "layers", x);
+    nn_pop(n, mark);
+    return x;
+}
+
+static void output(lm_build *b, nn_val x, uint32_t table)
+{
+    nn *n = &b->n;
+    const language_model *m = b->m;
+    if (m->no_output) {
+        nn_output(n, x, "last_hidden_state");
+        if (!m->pooler) return;
+        nn_val first = nn_pick(n, x, "pooler.first_token", 1, 0);
+        nn_output(n, nn_op1(n, OP_Tanh, "pooler.activation", nn_fc(n, first, "pooler.dense", m->hidden)),
+                  "pooler_output");
+        lm_stored(b, m->linear_bits);
+        return;
+    }
+    if (m->tied && m->embedding_width && m->embedding_width != m->hidden)
+        x = nn_linear(n, x, "project_out", m->embedding_width, false);
+    if (m->tied) x = nn_tied(n, x, "lm_head", table, m->vocab);
+    else x = nn_linear(n, x, "lm_head", m->vocab, m->output_bias);
+    nn_output(n, x, "logits");
+    lm_stored(b, m->output_bits);
+}
+
+static void build(lm_build *b)
+{
+    nn *n = &b->n;
+    const language_model *m = b->m;
+    int64_t width = m->embedding_width ? m->embedding_width : m->hidden;
+    uint32_t table = nn_weight(n, "embed_tokens.weight", "", 2, (int64_t[]){m->vocab, width});
+    if (m->n_encoder) b->encoded = encoder(b, table);
+    b->ids = nn_token_input(n, m->n_encoder ? "decoder_input_ids" : "input_ids");
+    if (m->encoder_only) b->mask = nn_padding_mask(n);
+    nn_val x = embedded(b, b->ids, table, m->position_table, true);
+    set_biases(b, m->layers, !m->encoder_only);
+    size_t mark = nn_push(n, m->n_encoder ? "decoder" : "model");
+    x = stack(b, m->layers, m->n_layers, m->order, "layers", x);
+    nn_pop(n, mark);
+    output(b, x, table);
+}
+
+pg_code zoo_build_language(graph *g, const language_model *m, pg_error *e)
+{
+    enum { USUAL = 512 };
+    int64_t length = m->max_position && m->max_position < USUAL ? m->max_position : USUAL;
+    if (!m->n_layers || !m->layers) return error_set(e, PG_E_GRAPH, "the language model has no layers");
+    lm_build b = {.n = {.g = g, .zero = NO_TENSOR, .six = NO_TENSOR, .sequence = -1},
+                  .m = m,
+                  .ids = NN_ABSENT,
+                  .mask = NN_ABSENT,
+                  .encoded = NN_ABSENT,
+                  .bias = NN_ABSENT,
+                  .later = NN_ABSENT};
+    b.n.weights = m->weights ? m->weights : DT_FP16;
+    b.n.batch = graph_add_symbol(g, STR("batch"), 1);
+    b.n.sequence = graph_add_symbol(g, STR("sequence"), length);
+    b.n.failed = b.n.batch < 0 || b.n.sequence < 0;
+    g->batch_symbol = b.n.batch;
+    g->language = m;
+    if (!g->family.len) g->family = STR("transformer");
+    if (!b.n.failed) build(&b);
+    return b.n.failed ? error_nomem(e, g->a) : PG_E_OK;
+}
