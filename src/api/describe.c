@@ -1,6 +1,7 @@
 /* What a model is: everything that --model shows before any GPU comes in. */
 #include "api/api.h"
 #include "base/map.h"
+#include "graph/language.h"
 
 typedef struct tally {
     map names;
@@ -125,6 +126,9 @@ static pg_code count_weights(pg_model *m, pg_error *e)
         else m->info.parameters += elements_of(t);
     }
     if (m->info.parameters == 0) m->info.parameters = literals; /* some exporters write every weight as a literal */
+    if (g->language &&
+        g->language->parameters > m->info.parameters) /* tables that no operator of the graph stands for */
+        m->info.parameters = g->language->parameters;
     tally_sort(&by_dtype);
     m->info.weights_by_dtype = by_dtype.list;
     m->info.weights_by_dtype_count = by_dtype.n;

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "api/api.h"
+#include "graph/language.h"
 #include "zoo/zoo.h"
 
 #include <sys/stat.h>
@@ -69,6 +70,8 @@ static pg_code load_path(pg_model *m, const char *path, const pg_model_options *
                        .mapped = true,
                        .memory_limit = o->memory_limit};
     code = f->load(&m->g, &in, &lo, e);
+    if (!code && m->g.language && m->g.language->max_position < INT32_MAX)
+        m->max_sequence = (int32_t)m->g.language->max_position;
     if (!code) code = set_image_size(m, o->image_size, e);
     if (!code) code = override_inputs(m, o, e);
     return code;

@@ -113,6 +113,7 @@ enum {
     HF_QUARTER_ROTARY = 1 << 27,
     HF_OUTPUT_BIAS = 1 << 28,
     HF_ALIBI = 1 << 29,
+    HF_FUSED_QKV = 1 << 30,
 };
 
 void hf_llama(hf *c);
@@ -148,6 +149,8 @@ void hf_deberta(hf *c);
 void hf_modernbert(hf *c);
 void hf_vit(hf *c);
 void hf_clip_text(hf *c);
+
+#define HF_FUSED_GATE (UINT64_C(1) << 31)
 
 /* Parts that families share: what they have in common of the model, and a layer's attention and feed-forward part. */
 void hf_base(hf *c);

@@ -9,7 +9,7 @@ static lm_layer plain(hf *c, const char *heads_keys)
     l.ffn = LM_PLAIN;
     l.heads = l.kv_heads = hf_need(c, heads_keys, 1, 1 << 16);
     l.head_dim = hf_divide(c, "hidden_size", c->m.hidden, "num_attention_heads", l.heads);
-    l.qkv_bias = l.out_bias = l.ffn_bias = true;
+    l.qkv_bias = l.out_bias = l.ffn_bias = l.fused_qkv = true;
     l.norms = 2;
     return l;
 }
@@ -56,6 +56,7 @@ void hf_gptj(hf *c)
     lm_layer l = plain(c, "n_head|num_attention_heads");
     l.ffn_dim = hf_want(c, "n_inner", 4 * c->m.hidden, 1, 1 << 24);
     l.qkv_bias = l.out_bias = false;
+    l.fused_qkv = !strcmp(c->family->type, "codegen");
     l.parallel = true;
     l.norms = 1;
     l.rope_features = hf_want(c, "rotary_dim", 64, 0, 1 << 16);
@@ -69,7 +70,7 @@ void hf_gpt_neo(hf *c)
     lm_layer l = plain(c, "num_heads|num_attention_heads");
     int64_t window = hf_want(c, "window_size", 256, 1, INT64_C(1) << 40);
     l.ffn_dim = hf_want(c, "intermediate_size", 4 * c->m.hidden, 1, 1 << 24);
-    l.qkv_bias = false;
+    l.qkv_bias = l.fused_qkv = false;
     c->m.position_table = hf_need(c, "max_position_embeddings", 1, 1 << 24);
     activate(c, &l, "activation_function", OP_FastGelu);
     const json_t *kinds = hf_list(c, "attention_layers", (size_t)c->depth);
@@ -86,6 +87,7 @@ void hf_opt(hf *c)
     lm_layer l = plain(c, "num_attention_heads");
     language_model *m = &c->m;
     l.ffn_dim = hf_need(c, "ffn_dim", 1, 1 << 24);
+    l.fused_qkv = false;
     l.qkv_bias = l.out_bias = l.ffn_bias = hf_flag(c, "enable_bias", true);
     l.norm_after_add = !hf_flag(c, "do_layer_norm_before", true);
     m->no_final_norm = l.norm_after_add || hf_flag(c, "_remove_final_layer_norm", false);
@@ -198,6 +200,7 @@ void hf_chatglm(hf *c)
     l.out_bias = l.ffn_bias = hf_flag(c, "add_bias_linear", false);
     l.ffn = LM_GATED;
     l.ffn_dim = hf_need(c, "ffn_hidden_size", 1, 1 << 24);
+    l.fused_gate = true;
     l.rope_features = l.head_dim / 4 * 2;
     l.activation = OP_Silu;
     repeat(c, &l);

@@ -134,6 +134,7 @@ lm_layer hf_attention(hf *c, int layer)
     if (hf_flag(c, "use_qk_norm|qk_layernorm", false) && !has(c, HF_PLAIN_FFN))
         l.qk_norm = has(c, HF_QK_NORM | HF_QK_WIDE);
     l.sinks = has(c, HF_SINKS);
+    l.fused_qkv = has(c, HF_FUSED_QKV);
     l.window = window(c, layer);
     l.norms = norms(c);
     l.post_norm = has(c, HF_POST_NORM | HF_POST_ALONE);
@@ -155,6 +156,7 @@ void hf_dense(hf *c, lm_layer *l, const char *width_keys)
 {
     l->ffn = has(c, HF_PLAIN_FFN) ? LM_PLAIN : LM_GATED;
     l->ffn_dim = hf_core(c, width_keys, c->family->usual.ffn, 1, 1 << 24);
+    l->fused_gate = has(c, HF_FUSED_GATE);
     l->ffn_bias = has(c, HF_FFN_BIAS) || hf_flag(c, "mlp_bias", false);
     l->activation = hf_activation(c, "hidden_activation|hidden_act|activation_function|mlp_hidden_act|hidden_function",
                                   usual_activation(c), &l->squared);

@@ -49,6 +49,11 @@ static void value_init(planner *p, uint32_t t)
     value *v = &p->v[t];
     *v = (value){.elements = shape_elements(plan_shape(p, t)), .width = plan_width(p, t), .born = -1, .base = t};
     v->stored = v->elements < 0 ? 0 : v->elements;
+    const tensor *x = &p->g->tensors[t];
+    unsigned bits = dtype_get((dtype)x->dtype)->bits;
+    if (x->role == ROLE_WEIGHT && bits && bits < 16 && v->elements > 1 && x->weight_bytes > 0 &&
+        x->weight_bytes < v->elements * v->width) /* scales and zero points counted */
+        v->width = x->weight_bytes / v->elements;
     const tensor_shape *ts = plan_shape(p, t);
     if (p->opt.channels_last && p->g->tensors[t].role == ROLE_INPUT && ts->rank == 4 && p->rt->strided_views) {
         int64_t c = ts->dims[1].v.i, h = ts->dims[2].v.i, w = ts->dims[3].v.i;

@@ -106,12 +106,23 @@ static nn_val looked_up(nn *n, const char *layer, uint32_t table, nn_val ids, in
     return y;
 }
 
+/* Rows of a quantised table are widened as they are read. */
+static nn_val widened(lm_build *b, nn_val x)
+{
+    nn *n = &b->n;
+    if (!(b->m->embedding_bits > 0) || b->m->embedding_bits >= 12) return x;
+    x = nn_op1(n, OP_Cast, "widen", x);
+    nn_attr(n, ATTR_to, n->weights == DT_BF16 ? 16 : n->weights == DT_FP16 ? 10 : 1); /* ONNX's numbers */
+    return x;
+}
+
 static nn_val embedded(lm_build *b, nn_val ids, uint32_t table, int64_t positions, bool types)
 {
     nn *n = &b->n;
     const language_model *m = b->m;
     int64_t width = m->embedding_width ? m->embedding_width : m->hidden;
-    nn_val x = looked_up(n, "embed_tokens", table, ids, width);
+    nn_val x = widened(b, looked_up(n, "embed_tokens", table, ids, width));
+    lm_stored(b, m->embedding_bits);
     if (types && m->token_types) {
         nn_val t = m->token_types > 1 ? nn_token_input(n, "token_type_ids") : NN_ABSENT;
         if (m->token_types == 1) { /* not an input: all zero */
@@ -126,7 +137,7 @@ static nn_val embedded(lm_build *b, nn_val ids, uint32_t table, int64_t position
     if (m->embed_norm) x = lm_norm(b, x, "embed_norm");
     if (m->embedding_width && m->embedding_width != m->hidden)
         x = nn_linear(n, x, "embed_project", m->hidden, m->encoder_only);
-    lm_stored(b, m->embedding_bits);
+    lm_stored(b, 0);
     return x;
 }
 
@@ -143,7 +154,7 @@ static nn_val listened(lm_build *b)
     x = nn_swap(n, nn_op1(n, OP_Gelu, "act2", x), "tokens", m->hidden);
     x = nn_add(n, x, nn_parameter(n, "embed_positions", 2, (int64_t[]){m->encoder_positions, m->hidden}),
                "add_positions");
-    lm_stored(b, m->embedding_bits);
+    lm_stored(b, 0);
     return x;
 }
 

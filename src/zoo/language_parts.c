@@ -26,6 +26,15 @@ nn_val lm_norm(lm_build *b, nn_val x, const char *layer)
     return y;
 }
 
+/* What a matrix of so many bits a weight is called. */
+static dtype narrow_type(const language_model *m, double bits)
+{
+    bool floating = m->quantization && (strstr(m->quantization, "fp") || strstr(m->quantization, "FP"));
+    if (bits < 3) return DT_INT2;
+    if (bits < 6.5) return floating ? DT_FP4 : DT_INT4;
+    return floating ? DT_FP8E4M3 : DT_INT8;
+}
+
 void lm_stored(lm_build *b, double bits)
 {
     graph *g = b->n.g;
@@ -35,6 +44,7 @@ void lm_stored(lm_build *b, double bits)
         double n = 1;
         for (int d = 0; d < t->rank; d++) n *= (double)t->dims[d].v.i;
         t->weight_bytes = n * bits / 8;
+        if (bits < 12) t->dtype = (uint8_t)narrow_type(b->m, bits);
     }
 }
 
