@@ -20,7 +20,8 @@ static double attention(const language_model *m, const lm_layer *l)
 {
     double h = (double)m->hidden, q = (double)(l->heads * l->head_dim), k = (double)(l->kv_heads * l->head_dim);
     double v = (double)l->kv_heads * value_dim(l), out = (double)l->heads * value_dim(l);
-    double n = projection(h, q, l->qkv_bias) + projection(h, k, l->qkv_bias) + projection(h, v, l->qkv_bias);
+    double n = projection(h, q, l->qkv_bias) + projection(h, k, l->qkv_bias && !l->no_key_bias);
+    n += projection(h, v, l->qkv_bias);
     n += projection(out, h, l->out_bias);
     if (l->gated_output) n += h * out;
     if (l->qk_norm) n += l->qk_norm_wide ? q + k : 2 * (double)l->head_dim;

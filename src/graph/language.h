@@ -35,6 +35,7 @@ typedef struct lm_layer {
     int64_t window;     /* tokens that a sliding window sees; 0: all */
     int64_t chunk;      /* attention within chunks of so many tokens (Llama 4); 0: no */
     bool qkv_bias, out_bias, qk_norm, gated_output;
+    bool no_key_bias; /* qkv_bias is of queries and values alone (Whisper) */
     /* latent attention */
     int64_t q_rank, kv_rank, nope_dim, rope_dim;
     int64_t index_heads, index_dim, index_top; /* the indexer of sparse attention (DeepSeek-V3.2) */

@@ -104,7 +104,7 @@ void hf_whisper(hf *c)
             l.ffn_dim = hf_need(c, stack ? "decoder_ffn_dim" : "encoder_ffn_dim", 1, 1 << 24);
             l.qkv_bias = l.out_bias = l.ffn_bias = true;
             l.activation = hf_activation(c, "activation_function", OP_Gelu, NULL);
-            l.extra_parameters = -(double)m->hidden * (stack ? 2 : 1); /* keys have no bias */
+            l.no_key_bias = true;
             if (stack) add_decoder(c, &l);
             else hf_add_encoder(c, &l, 1);
         }

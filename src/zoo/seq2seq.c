@@ -287,12 +287,11 @@ static void describe_pair(nn *n, const pair_dims *d)
                         .norms = 2,
                         .norm_after_add = !whisper,
                         .activation = d->positions ? OP_Gelu : OP_Relu,
-                        .extra_parameters = whisper ? -(double)d->width : 0}; /* its keys have no bias */
+                        .no_key_bias = whisper};
     lm_layer decoder = encoder;
     decoder.count = (uint32_t)(d->decoder_layers ? d->decoder_layers : d->layers);
     decoder.cross = true;
     decoder.norms = 3;
-    decoder.extra_parameters *= 2;
     zoo_language(n,
                  &(language_model){.type = whisper      ? STR("whisper")
                                          : d->positions ? STR("bart")
