@@ -172,7 +172,8 @@ PG_API bool pg_builtin_at(size_t i, pg_builtin *out);
 
 /* ----------------------------------------------------------- predictions ---- */
 
-typedef enum pg_task { PG_TASK_INFERENCE, PG_TASK_TRAINING } pg_task;
+/* Of language models (docs/llm.md): the prompts of a batch; all tokens of its outputs, one step each; requests that come and go. */
+typedef enum pg_task { PG_TASK_INFERENCE, PG_TASK_TRAINING, PG_TASK_PREFILL, PG_TASK_DECODE, PG_TASK_SERVING } pg_task;
 typedef enum pg_optimizer { PG_OPTIMIZER_DEFAULT, PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW } pg_optimizer;
 typedef enum pg_layout { PG_LAYOUT_DEFAULT, PG_LAYOUT_NCHW, PG_LAYOUT_NHWC } pg_layout;
 
@@ -199,6 +200,12 @@ typedef struct pg_request {
     /* Several GPUs, the product of the three below (docs/cli.md); 0: 1, or what is left of gpu_count. The batch is each data-parallel
      * group's own. PG_E_USAGE when they don't go together. */
     int gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel;
+    /* language models, with the tasks prefill, decode and serving (docs/llm.md) */
+    int64_t input_len, output_len; /* tokens of a prompt and of its answer; 0: 512 and 128; negative: none */
+    const char *quantization;       /* of the weights: "q4_k_m" "awq" "fp8" ...; NULL: as precision and model say */
+    const char *kv_cache_precision; /* "fp32" "fp16" "bf16" "fp8" "int8" "fp4" "int4"; NULL: as the model says, else as activations */
+    int64_t concurrency;            /* serving: requests at a time; 0: the batch */
+    int gpu_layers;                 /* llama.cpp: layers on the GPU, the others on the CPU; 0: all; negative: none */
     int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */
 } pg_request;
 
@@ -225,6 +232,14 @@ typedef struct pg_prediction {
     double gpu_ms, host_ms;       /* the two clocks of a step */
     double flops, dram_bytes;
     const char *basis;            /* "calibrated" "transferred" "specification" */
+    /* language models; negative: not known, or another task */
+    int64_t input_len, output_len;
+    double tokens_per_s;          /* of all GPUs: decode and serving: tokens that come out; prefill: that go in */
+    double ttft_ms, ttft_low_ms, ttft_high_ms; /* time to the first token, with its 80 % interval */
+    double tpot_ms, tpot_low_ms, tpot_high_ms; /* time per token after it */
+    double efficiency;            /* share of the roof that binds: of the memory's or the units' */
+    double most_batch, most_context; /* what would fit: sequences of this length, tokens of each sequence of this batch */
+    const char *quantization, *kv_cache_precision; /* NULL: none, another task */
     const char *note;             /* something that the user should know ("no fp8 units: runs as fp16"); NULL: nothing */
 } pg_prediction;
 

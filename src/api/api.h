@@ -3,6 +3,7 @@
 #define API_API_H
 
 #include "gpu/gpu.h"
+#include "llm/llm.h"
 #include "load/load.h"
 #include "phantom/phantom.h"
 #include "predict/predict.h"
@@ -47,6 +48,13 @@ typedef struct api_split {
     int gpus, data, tensor, pipeline, micro;
 } api_split;
 
+/* What a plan for prefill, decode or serving has instead of units and kernels of a graph. */
+typedef struct api_language {
+    llm_case c;
+    llm_plan prefill, decode;
+    const char *cache_name;
+} api_language;
+
 struct pg_plan {
     arena a;
     const pg_model *model;
@@ -55,6 +63,7 @@ struct pg_plan {
     precision math;
     const runtime_profile *runtime;
     api_split split;
+    api_language *language; /* NULL: another task */
     shapes shapes;
     units units;
     kernel_plan plan;
@@ -85,10 +94,21 @@ pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e);
 /* plan.c: how this plan is predicted on this GPU, and what its user should know of it (NULL: nothing). */
 predict_options api_predict_options(const pg_plan *p, const gpu_spec *s);
 const char *api_plan_note(const pg_plan *p, const api_gpu *g);
+pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e);
 /* parallel.c: checks what the request says about several GPUs and fills in what it leaves open ... */
 pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e);
 /* ... and whether the plan that was made of it can be spread so. */
 pg_code api_split_check(pg_plan *p, pg_error *e);
+/* language.c: tasks of language models. */
+bool api_is_language_task(pg_task t);
+const char *api_task_name(pg_task t);
+/* Fills the figures of language models with what stands for "not known". */
+void api_language_none(pg_prediction *out);
+pg_code api_language_open(pg_plan *p, pg_error *e);
+pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out);
+/* explain.c: one kernel as a row, for plans of any task. */
+pg_code api_explain_kernel(arena *a, pg_kernel_row *row, const char *name, const kernel *k, const kernel_cost *c,
+                           const predict_gpu *g, double count, pg_error *e);
 precision api_precision(const char *name, bool *ok);
 const char *api_precision_name(precision p);
 

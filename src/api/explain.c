@@ -21,6 +21,7 @@ static const char *const kernel_names[KERNEL_KIND_COUNT] = {
     [KERNEL_COPY] = "copy",
     [KERNEL_RECURRENT] = "recurrent",
     [KERNEL_SORT] = "sort",
+    [KERNEL_GEMV] = "gemv",
     [KERNEL_COMM] = "communication",
     [KERNEL_OTHER] = "other",
 };
@@ -28,6 +29,7 @@ static const char *const kernel_names[KERNEL_KIND_COUNT] = {
 static void shape_text(char *out, size_t cap, const kernel *k)
 {
     switch (k->kind) {
+    case KERNEL_GEMV:
     case KERNEL_GEMM: {
         const gemm_shape *s = &k->shape.gemm;
         if (s->batch > 1) format_text(out, cap, "%g x [%g x %g] [%g x %g]", s->batch, s->m, s->k, s->k, s->n);
@@ -88,24 +90,21 @@ static void op_text(char *out, size_t cap, const plan_step *s)
     else format_text(out, cap, "%s%s", op_kind_name((op_kind)s->kind), role);
 }
 
-static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s,
-                        const kernel_cost *c, pg_kernel_row *row, pg_error *e)
+pg_code api_explain_kernel(arena *a, pg_kernel_row *row, const char *name, const kernel *k, const kernel_cost *c,
+                           const predict_gpu *g, double count, pg_error *e)
 {
     static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
-    const kernel *k = &plan->plan.kernels[s->kernel].k;
-    char shape[128], op_name[96];
+    char shape[128];
     shape_text(shape, sizeof shape, k);
-    op_text(op_name, sizeof op_name, s);
-    row->name = s->op == NO_TENSOR ? "" : api_text(&x->a, plan->model->g.ops[s->op].name);
-    row->op = api_text(&x->a, str_c(op_name));
-    row->shape = api_text(&x->a, str_c(shape));
-    if (!row->name || !row->op || !row->shape) return error_nomem(e, &x->a);
+    row->name = name;
+    row->shape = api_text(a, str_c(shape));
+    if (!row->name || !row->op || !row->shape) return error_nomem(e, a);
     row->kernel = kernel_names[k->kind];
-    row->count = (uint64_t)s->trips;
-    row->time_ms = c->seconds * 1e3 * s->trips;
-    row->ideal_ms = c->ideal_s * 1e3 * s->trips;
-    row->flops = k->flops * s->trips;
-    row->bytes = (k->read_bytes + k->weight_bytes + k->write_bytes) * s->trips;
+    row->count = (uint64_t)count;
+    row->time_ms = c->seconds * 1e3 * count;
+    row->ideal_ms = c->ideal_s * 1e3 * count;
+    row->flops = k->flops * count;
+    row->bytes = (k->read_bytes + k->weight_bytes + k->write_bytes) * count;
     double peak = g->cost.peak[k->math] / g->compute_level;
     if (c->seconds > 0) {
         row->flops_share = peak > 0 ? k->flops / peak / c->seconds : 0;
@@ -115,17 +114,56 @@ static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gp
     return PG_E_OK;
 }
 
-pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu *gpu, pg_error *error)
+static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s,
+                        const kernel_cost *c, pg_kernel_row *row, pg_error *e)
+{
+    char op_name[96];
+    op_text(op_name, sizeof op_name, s);
+    row->op = api_text(&x->a, str_c(op_name));
+    const char *name = s->op == NO_TENSOR ? "" : api_text(&x->a, plan->model->g.ops[s->op].name);
+    return api_explain_kernel(&x->a, row, name, &plan->plan.kernels[s->kernel].k, c, g, s->trips, e);
+}
+
+/* The kernels of a prompt's step and of a token's, the mean one. */
+static pg_code explain_language(pg_explanation *x, const pg_plan *plan, const gpu_spec *spec, pg_error *e)
+{
+    const api_language *l = plan->language;
+    const llm_plan *parts[] = {
+        plan->request.task == PG_TASK_DECODE || plan->request.task == PG_TASK_SERVING ? &l->decode : NULL,
+        plan->request.task == PG_TASK_DECODE ? NULL : &l->prefill};
+    static const char *const names[] = {"decode", "prefill"};
+    predict_options o = api_predict_options(plan, spec);
+    predict_gpu g;
+    pg_code code = PG_E_OK;
+    double at = 0, total = 0;
+    for (int i = 0; i < 2; i++) x->count += parts[i] ? parts[i]->plan.n_kernels : 0;
+    x->rows = ARENA_ARRAY(&x->a, pg_kernel_row, x->count + 1);
+    if (!x->rows) return error_nomem(e, &x->a);
+    size_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        if (!parts[i]) continue;
+        llm_gpu_init(&g, spec, &plan->catalog->config.cost, plan->runtime, &o);
+        power_sustain(&g, &parts[i]->plan, &plan->catalog->config.predict, &o);
+        for (uint32_t k = 0; !code && k < parts[i]->plan.n_kernels; k++, n++) {
+            kernel_cost c = predict_kernel(&parts[i]->plan, k, &g, &o);
+            x->rows[n].start_ms = at;
+            x->rows[n].op = parts[i]->labels[k];
+            code = api_explain_kernel(&x->a, &x->rows[n], names[i], &parts[i]->plan.kernels[k].k, &c, &g,
+                                      parts[i]->plan.kernels[k].count, e);
+            at += x->rows[n].time_ms;
+        }
+    }
+    total = at;
+    for (size_t i = 0; !code && i < x->count; i++) x->rows[i].share = total > 0 ? x->rows[i].time_ms / total : 0;
+    return code;
+}
+
+static pg_code explain_graph(pg_explanation *x, const pg_plan *plan, const gpu_spec *spec, pg_error *e)
 {
     const plan_step *steps = plan->plan.steps;
-    *out = NULL;
-    pg_explanation *x = api_new(plan->a.alloc, sizeof *x, error);
-    if (!x) return PG_E_NOMEM;
-    arena_init(&x->a, plan->a.alloc, plan->a.limit);
     x->count = plan->plan.n_steps;
     x->rows = ARENA_ARRAY(&x->a, pg_kernel_row, x->count);
-    pg_code code = x->rows ? PG_E_OK : error_nomem(error, &x->a);
-    const gpu_spec *spec = ((const api_gpu *)(const void *)gpu)->spec;
+    pg_code code = x->rows ? PG_E_OK : error_nomem(e, &x->a);
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
@@ -134,10 +172,21 @@ pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu 
     for (size_t i = 0; !code && i < x->count; i++) {
         kernel_cost c = predict_kernel(&plan->plan, steps[i].kernel, &g, &o);
         x->rows[i].start_ms = total;
-        code = fill_row(x, plan, &g, &steps[i], &c, &x->rows[i], error);
+        code = fill_row(x, plan, &g, &steps[i], &c, &x->rows[i], e);
         total += x->rows[i].time_ms;
     }
     for (size_t i = 0; !code && i < x->count; i++) x->rows[i].share = total > 0 ? x->rows[i].time_ms / total : 0;
+    return code;
+}
+
+pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu *gpu, pg_error *error)
+{
+    *out = NULL;
+    pg_explanation *x = api_new(plan->a.alloc, sizeof *x, error);
+    if (!x) return PG_E_NOMEM;
+    arena_init(&x->a, plan->a.alloc, plan->a.limit);
+    const gpu_spec *spec = ((const api_gpu *)(const void *)gpu)->spec;
+    pg_code code = plan->language ? explain_language(x, plan, spec, error) : explain_graph(x, plan, spec, error);
     if (code) pg_explanation_free(x);
     else *out = x;
     return code;

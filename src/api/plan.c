@@ -27,7 +27,7 @@ const char *api_precision_name(precision p)
     return "fp32";
 }
 
-static pg_code find_runtime(pg_plan *p, const char *name, pg_error *e)
+pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e)
 {
     const api_config *c = &p->catalog->config;
     char names[160];
@@ -107,7 +107,7 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     if (r->sequence && api_sequence_symbol(&p->model->g) < 0)
         return error_set(e, PG_E_USAGE, "the model has no input with a free sequence length");
     pg_code code = check_measured(p, e);
-    if (!code) code = find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
+    if (!code) code = api_find_runtime(p, r->runtime ? r->runtime : "pytorch", e);
     if (!code) code = api_split_read(&p->split, r, e);
     return code ? code : check_training(p, e);
 }
@@ -199,10 +199,11 @@ pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *cat
     p->catalog = catalog;
     if (request) p->request = *request;
     if (!p->request.batch) p->request.batch = 1;
-    pg_code code = check_request(p, e);
-    if (!code && model->info.no_graph)
+    bool language = api_is_language_task(p->request.task);
+    pg_code code = language ? api_language_open(p, e) : check_request(p, e);
+    if (!code && !language && model->info.no_graph)
         code = error_set(e, PG_E_UNSUPPORTED, "its speed can't be known: %s", model->info.no_graph);
-    if (!code) code = build(p, e);
+    if (!code && !language) code = build(p, e);
     if (code) {
         if (code != PG_E_USAGE && code != PG_E_NOT_FOUND) error_source(e, model->info.path);
         pg_plan_free(p);
@@ -260,9 +261,10 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     if (!n) return BASIS_SPECIFICATION;
     if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
-    bool apart = p->split.tensor > 1 || p->split.pipeline > 1; /* nobody measured models that are taken apart */
+    bool apart = !p->language &&
+                 (p->split.tensor > 1 || p->split.pipeline > 1); /* nobody measured models that are taken apart */
     for (uint32_t i = 0; i < n && !apart; i++)
-        if (str_eq(keys[i], s->key)) return p->image ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
+        if (str_eq(keys[i], s->key)) return p->image || p->language ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
 }
 
@@ -340,6 +342,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     static const char *const bases[] = {"calibrated", "transferred", "specification"};
     if (!gpu) return error_set(error, PG_E_USAGE, "no GPU was given");
+    if (plan->language) return api_language_predict(plan, gpu, out);
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
     const gpu_spec *spec = ag->spec;
     predict_options o = api_predict_options(plan, spec);
@@ -347,6 +350,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
     step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
     memset(out, 0, sizeof *out);
+    api_language_none(out);
     out->gpu = gpu->key;
     out->gpu_name = gpu->name;
     out->gpu_count = plan->split.gpus;
@@ -354,7 +358,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->tensor_parallel = plan->split.tensor;
     out->pipeline_parallel = plan->split.pipeline;
     out->batch = plan->request.batch;
-    out->task = plan->request.task == PG_TASK_TRAINING ? "training" : "inference";
+    out->task = api_task_name(plan->request.task);
     out->precision = api_precision_name(plan->math);
     out->runtime = plan->runtime->key.ptr;
     out->fits = s.fits;

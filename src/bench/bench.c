@@ -43,6 +43,19 @@ double bench_value(const bench_row *row, const pg_prediction *p, double *low, do
         *low = p->throughput * p->latency_ms / p->latency_high_ms;
         *high = p->throughput * p->latency_ms / p->latency_low_ms;
         return p->throughput;
+    case METRIC_TTFT_MS:
+        *low = p->ttft_low_ms;
+        *high = p->ttft_high_ms;
+        return p->ttft_ms;
+    case METRIC_TPOT_MS:
+        *low = p->tpot_low_ms;
+        *high = p->tpot_high_ms;
+        return p->tpot_ms;
+    case METRIC_TOKENS_PER_S:
+        if (p->latency_ms <= 0) return -1;
+        *low = p->tokens_per_s * p->latency_ms / p->latency_high_ms;
+        *high = p->tokens_per_s * p->latency_ms / p->latency_low_ms;
+        return p->tokens_per_s;
     case METRIC_MEMORY_BYTES: return p->memory.total;
     case METRIC_POWER_W: return p->power_w;
     default: return -1;
@@ -64,6 +77,8 @@ double bench_seconds(const bench_row *row)
     double batch = row->batch > 0 ? (double)row->batch : 1;
     if (row->metric == METRIC_LATENCY_MS) return row->value * 1e-3;
     if (row->metric == METRIC_THROUGHPUT) return batch * replicas(row) / row->value;
+    if (row->metric == METRIC_TTFT_MS || row->metric == METRIC_TPOT_MS) return row->value * 1e-3;
+    if (row->metric == METRIC_TOKENS_PER_S) return 1 / row->value;
     return -1;
 }
 
@@ -175,19 +190,26 @@ static pg_code find_optimizer(const bench_row *row, pg_optimizer *out, pg_error 
                           : PG_E_OK;
 }
 
+/* A row that says 0 means none, one that says nothing the usual length. */
+static int64_t given_length(const bench_row *row, int key, int64_t value)
+{
+    return !(row->given >> key & 1) ? 0 : value > 0 ? value : -1;
+}
+
 /* What the library is asked for; what it has no words for yet is said instead of left out. */
 static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_info *info, const bench_options *o,
                           pg_request *r, pg_error *e)
 {
-    static const char *const later[] = {[METRIC_TOKENS_PER_S] = "tokens a second",
-                                        [METRIC_TTFT_MS] = "the time to the first token",
-                                        [METRIC_TPOT_MS] = "the time per token",
-                                        [METRIC_COUNT] = NULL};
+    static const pg_task task_of[TASK_COUNT] = {[TASK_TRAINING] = PG_TASK_TRAINING,
+                                                [TASK_PREFILL] = PG_TASK_PREFILL,
+                                                [TASK_DECODE] = PG_TASK_DECODE,
+                                                [TASK_SERVING] = PG_TASK_SERVING};
+    bool language = row->task > TASK_TRAINING;
     *r = (pg_request){.batch = row->batch,
                       .precision = bench_precision(row),
                       .runtime = bench_runtime(row),
                       .runtime_version = bench_version(row),
-                      .task = row->task == TASK_TRAINING ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
+                      .task = task_of[row->task],
                       .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = row->autocast,
                       .half_norms = row->autocast && bench_half_norms(row, gpu),
@@ -199,12 +221,21 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
                       .pipeline_parallel = (int)row->pipeline_parallel,
                       .expert_parallel = (int)row->expert_parallel,
                       .fast_mode = o->fast_mode};
-    if (later[row->metric])
-        return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", later[row->metric]);
-    if (row->task > TASK_TRAINING)
-        return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict %s", bench_task_name(row->task));
+    if (language) {
+        r->input_len = given_length(row, BENCH_KEY_input_len, row->input_len);
+        r->output_len = given_length(row, BENCH_KEY_output_len, row->output_len);
+        r->concurrency = row->concurrency;
+        r->quantization = row->quantization;
+        r->kv_cache_precision = row->kv_cache_precision;
+        r->runtime = row->runtime; /* else as the quantization has it */
+        if (!row->runtime_version) r->runtime_version = NULL;
+        return PG_E_OK;
+    }
+    if (row->metric >= METRIC_TOKENS_PER_S && row->metric <= METRIC_TPOT_MS)
+        return error_set(e, PG_E_UNSUPPORTED, "%s is a figure of the tasks prefill, decode and serving, not of %s",
+                         bench_metric_name(row->metric), bench_task_name(row->task));
     if (row->quantization && strcmp(row->quantization, "none") != 0)
-        return error_set(e, PG_E_UNSUPPORTED, "this version doesn't predict the quantization '%.40s'",
+        return error_set(e, PG_E_UNSUPPORTED, "the quantization '%.40s' is for the tasks prefill, decode and serving",
                          row->quantization);
     if (info->sequence_symbol) r->sequence = row->seq_len;
     if (!info->has_batch && info->fixed_batch > 0 && row->batch == info->fixed_batch) r->batch = 0;
@@ -217,16 +248,18 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const p
     pg_error e = PG_ERROR_INIT;
     pg_request r;
     bool added = false;
-    char key[320];
+    char key[480];
     if (request_of(row, gpu, pg_model_describe(m), &b->options, &r, &e)) {
         *why = keep_error(b, &e);
         return NULL;
     }
-    format_text(key, sizeof key, "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %.60s|%.60s|%.60s", model,
+    format_text(key, sizeof key,
+                "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %.60s|%.60s|%.60s|%.40s|%.40s", model,
                 (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast,
                 r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel,
-                r.expert_parallel, r.precision ? r.precision : "", r.runtime ? r.runtime : "",
-                r.runtime_version ? r.runtime_version : "");
+                r.expert_parallel, (long long)r.input_len, (long long)r.output_len, (long long)r.concurrency,
+                r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "",
+                r.quantization ? r.quantization : "", r.kv_cache_precision ? r.kv_cache_precision : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;
     if (!at) {

@@ -205,6 +205,7 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     out.ideal_s = cost_max(k->flops * g->boost / g->peak[k->math], t.total / g->dram_peak);
     switch (k->kind) {
     case KERNEL_GEMM: cost_gemm(g, k, t, &out); break;
+    case KERNEL_GEMV: cost_gemv(g, k, t, &out); break;
     case KERNEL_CONV: cost_conv(g, k, t, &out); break;
     case KERNEL_DEPTHWISE: cost_depthwise(g, k, t, &out); break;
     case KERNEL_ATTENTION: cost_attention(g, k, t, &out); break;

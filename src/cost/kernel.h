@@ -19,6 +19,7 @@ typedef enum kernel_kind {
     KERNEL_COPY,        /* transposes, concatenations, casts, layout changes: only bytes */
     KERNEL_RECURRENT,   /* shape.recurrent: a whole LSTM, GRU or RNN layer */
     KERNEL_SORT,        /* top-k, sort, non-maximum suppression: several passes over the bytes */
+    KERNEL_GEMV,        /* shape.gemm with a few rows, by vector units: bytes, and `pull` */
     KERNEL_COMM,        /* shape.comm: between GPUs */
     KERNEL_OTHER,       /* unknown operators: bytes only, wider interval */
     KERNEL_KIND_COUNT
@@ -96,6 +97,8 @@ typedef struct kernel {
     bool weight_rotated;    /* ... or, if that is less, copies of the weights that together just fill L2 */
     double write_distance;  /* bytes touched until the output is written again in place: stays in L2 if that fits;
                                0 (the usual case in a model's step): all written bytes reach DRAM */
+    double pull;            /* KERNEL_GEMV: bytes that an SM takes in a clock at most */
+    double pull_share;      /* ... and the share of the long-stream bandwidth that it reaches; 0: all of it */
     bool whole_k;           /* products: no kernel splits the sum over K */
     double serial_turns;    /* turns of a loop that every thread makes one after the other, ... */
     double

@@ -12,6 +12,7 @@ interval_class interval_class_of(const kernel *k, bool matrix_unit)
     case KERNEL_NORM:
     case KERNEL_SOFTMAX:
     case KERNEL_REDUCE: return INTERVAL_ROWS;
+    case KERNEL_GEMV:
     case KERNEL_ELEMENTWISE:
     case KERNEL_COPY:
     case KERNEL_POOL: return INTERVAL_STREAM;

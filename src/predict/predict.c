@@ -62,6 +62,7 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool training
         if (rt->fp4_speed > 0 && k->math == PREC_FP4 && s->tflops[PREC_FP4] > 0) return rt->fp4_speed;
         return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
+    case KERNEL_GEMV:
     case KERNEL_COMM: return 1;
     default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
     }

@@ -62,6 +62,20 @@ typedef struct runtime_profile {
     double workspace_mb;    /* convolution and matrix-product workspaces */
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
+    /* language models (src/llm) */
+    bool ggml;      /* llama.cpp's own graph: activations in fp32, products of packed weights, attention in parts */
+    bool half_sums; /* 16-bit products are added up in 16 bits, which GeForce boards do at twice the rate */
+    double chunk_tokens;   /* that one step takes of prompts; 0: all */
+    double gemv_rows;      /* products of so many rows and fewer read packed weights once ... */
+    double gemv_bytes;     /* ... at so many bytes a clock and SM at most ... */
+    double gemv_share;     /* ... and so much of the long-stream bandwidth */
+    double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
+    double llm_request_us; /* more for each sequence of a step */
+    double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */
+    double llm_stage_us;   /* from one stage of a pipeline to the next, beside the bytes */
+    double cpu_gbs;        /* layers that stay on the CPU: its memory, 1e9 bytes/s ... */
+    double cpu_prompt_gbs; /* ... and the way to the GPU that they take for long prompts */
+
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
     double conv_speed, depthwise_speed, gemm_speed, fp8_speed, fp4_speed, attention_speed, decode_speed,
         pointwise_speed;

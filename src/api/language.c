@@ -1,0 +1,243 @@
+/* Prefill, decode and serving of language models: from a request to src/llm and back. */
+#include "api/api.h"
+
+enum { INPUT_USUAL = 512, OUTPUT_USUAL = 128, LENGTH_MOST = 1 << 24 };
+
+static const struct {
+    const char *name;
+    precision p;
+} cache_precisions[] = {{"fp32", PREC_FP32}, {"fp16", PREC_FP16}, {"bf16", PREC_BF16}, {"fp8", PREC_FP8},
+                        {"int8", PREC_INT8}, {"fp4", PREC_FP4},   {"int4", PREC_INT4}};
+
+bool api_is_language_task(pg_task t)
+{
+    return t == PG_TASK_PREFILL || t == PG_TASK_DECODE || t == PG_TASK_SERVING;
+}
+
+const char *api_task_name(pg_task t)
+{
+    static const char *const names[] = {"inference", "training", "prefill", "decode", "serving"};
+    return names[t];
+}
+
+void api_language_none(pg_prediction *out)
+{
+    out->input_len = out->output_len = -1;
+    out->tokens_per_s = out->ttft_ms = out->ttft_low_ms = out->ttft_high_ms = -1;
+    out->tpot_ms = out->tpot_low_ms = out->tpot_high_ms = -1;
+    out->efficiency = out->most_batch = out->most_context = -1;
+}
+
+static pg_code read_cache(pg_plan *p, llm_request *r, pg_error *e)
+{
+    const char *name = p->request.kv_cache_precision;
+    const language_model *m = r->model;
+    bool wide = r->math == PREC_FP32 || r->math == PREC_TF32;
+    r->cache = wide && !r->runtime->ggml ? PREC_FP32 : PREC_FP16;
+    if (!name && r->own_weights && (m->kv_cache == DT_FP8E4M3 || m->kv_cache == DT_FP8E5M2)) r->cache = PREC_FP8;
+    size_t n = sizeof cache_precisions / sizeof cache_precisions[0];
+    for (size_t i = 0; i < n; i++) {
+        if (name && !strcmp(name, cache_precisions[i].name)) r->cache = cache_precisions[i].p;
+        if (r->cache == cache_precisions[i].p) p->language->cache_name = cache_precisions[i].name;
+    }
+    if (name && strcmp(name, p->language->cache_name) != 0)
+        return error_set(e, PG_E_USAGE,
+                         "unknown kv_cache_precision '%.40s'; known: fp32, fp16, bf16, fp8, int8, fp4, int4", name);
+    return PG_E_OK;
+}
+
+/* What the weights are: as asked for, else as the model stores them, else as wide as the activations. */
+static pg_code read_weights(pg_plan *p, llm_request *r, pg_error *e)
+{
+    const pg_request *q = &p->request;
+    const char *precision_name = q->precision, *name = q->quantization;
+    const char *own = r->model->quantization;
+    bool ok;
+    p->math = api_precision(precision_name ? precision_name : "fp16", &ok);
+    if (!ok)
+        return error_set(e, PG_E_USAGE,
+                         "unknown precision '%.40s'; known: fp32, tf32, fp16, bf16, fp8, int8, fp4, nvfp4, mxfp4, int4",
+                         precision_name);
+    bool narrow = p->math >= PREC_FP8;
+    r->math = narrow ? PREC_BF16 : p->math;
+    if (name && !strcmp(name, "none")) return PG_E_OK;
+    if (!name && narrow) name = !strcmp(precision_name, "fp4") ? "nvfp4" : precision_name;
+    r->own_weights = own && (name ? !strcmp(name, own) : !precision_name);
+    if (r->own_weights && !name) name = own;
+    if (!name) return PG_E_OK;
+    r->quant = quant_find(name);
+    if (!r->quant && !r->own_weights)
+        return error_set(e, PG_E_USAGE,
+                         "unknown quantization '%.40s'; known: those of GGUF files (q4_k_m, q8_0, ...), fp8, "
+                         "int8, nvfp4, mxfp4, int4, gptq, awq, nf4",
+                         name);
+    return PG_E_OK;
+}
+
+/* llama.cpp runs what GGUF files hold and nothing else does. */
+static pg_code read_runtime(pg_plan *p, llm_request *r, pg_error *e)
+{
+    bool ggml = r->quant && r->quant->kind == QUANT_GGML;
+    pg_code code = api_find_runtime(p, p->request.runtime ? p->request.runtime : ggml ? "llama.cpp" : "vllm", e);
+    if (code) return code;
+    r->runtime = p->runtime;
+    if (ggml && !r->runtime->ggml)
+        return error_set(e, PG_E_UNSUPPORTED, "quantization %s is llama.cpp's; %.*s does not run it", r->quant->name,
+                         STR_ARG(r->runtime->key));
+    if (r->quant && !ggml && r->runtime->ggml)
+        return error_set(e, PG_E_UNSUPPORTED,
+                         "llama.cpp does not run %s; its quantizations are those of GGUF files, such as "
+                         "q4_k_m and q8_0",
+                         r->quant->name);
+    return PG_E_OK;
+}
+
+static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
+{
+    const pg_request *q = &p->request;
+    int64_t in = q->input_len ? q->input_len : q->sequence ? q->sequence : INPUT_USUAL;
+    int64_t out = q->output_len ? q->output_len : OUTPUT_USUAL;
+    if (in > LENGTH_MOST || out > LENGTH_MOST)
+        return error_set(e, PG_E_USAGE, "input_len %lld and output_len %lld: at most %d tokens each", (long long)in,
+                         (long long)out, LENGTH_MOST);
+    if (q->batch < 0 || q->batch > 1 << 20)
+        return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)q->batch, 1 << 20);
+    r->input = in > 0 ? (double)in : 0;
+    r->output = out > 0 ? (double)out : 0;
+    r->batch = (double)q->batch;
+    return PG_E_OK;
+}
+
+pg_code api_language_open(pg_plan *p, pg_error *e)
+{
+    const language_model *m = p->model->g.language;
+    const pg_request *q = &p->request;
+    if (!m)
+        return error_set(
+            e, PG_E_UNSUPPORTED,
+            "--task %s is for language models whose dimensions are known: a built-in one, a config.json, a "
+            "GGUF file",
+            api_task_name(q->task));
+    if (q->measured_gpu || q->measured_ms != 0)
+        return error_set(e, PG_E_UNSUPPORTED, "a measured time is taken with --task inference and training only");
+    p->language = ARENA_NEW(&p->a, api_language);
+    if (!p->language) return error_nomem(e, &p->a);
+    api_language *l = p->language;
+    llm_request r = {.model = m,
+                     .expert = 1,
+                     .gpu_layers = q->gpu_layers > 0 ? q->gpu_layers
+                                 : q->gpu_layers < 0 ? 0
+                                                     : -1};
+    pg_code code = api_split_read(&p->split, q, e);
+    if (!code) code = read_weights(p, &r, e);
+    if (!code) code = read_runtime(p, &r, e);
+    if (!code) code = read_cache(p, &r, e);
+    if (!code) code = read_lengths(p, &r, e);
+    r.tensor = p->split.tensor;
+    r.pipeline = p->split.pipeline;
+    r.data = p->split.data;
+    if (q->expert_parallel > 1) r.expert = q->expert_parallel;
+    if (!code) code = llm_case_make(&l->c, &r, e);
+    if (code) return code;
+    llm_pass prefill = llm_prefill_pass(&l->c, r.batch, r.input),
+             decode = llm_decode_pass(&l->c, r.batch, r.input, r.output);
+    code = llm_plan_make(&l->prefill, &l->c, &prefill, &p->a, e);
+    return code ? code : llm_plan_make(&l->decode, &l->c, &decode, &p->a, e);
+}
+
+static void put_range(double seconds, const step_prediction *s, double *ms, double *low, double *high)
+{
+    *ms = seconds * 1e3;
+    *low = *ms * s->low / s->seconds;
+    *high = *ms * s->high / s->seconds;
+}
+
+static void put_memory(pg_prediction *out, const llm_memory *m)
+{
+    out->memory = (pg_memory){.total = m->total,
+                              .weights = m->weights,
+                              .activations = m->activations,
+                              .workspace = m->workspace,
+                              .kv_cache = m->cache,
+                              .runtime = m->runtime,
+                              .context = m->context};
+    out->fits = m->fits;
+    out->most_batch = m->most_sequences < 1e15 ? m->most_sequences : -1;
+    out->most_context = m->most_tokens;
+}
+
+/* The figures of the step that the task is about, in the places that all tasks have. */
+static void put_step(const pg_plan *p, const llm_step *s, pg_prediction *out)
+{
+    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
+    bool host = s->s.seconds < 0.5 * s->step_s;
+    out->memory_efficiency = s->s.memory_efficiency * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
+    out->compute_utilization = s->s.compute_utilization * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
+    out->bottleneck = host ? "host" : limits[s->s.limit];
+    out->power_w = s->s.power_w * p->split.gpus;
+    out->gpu_ms = s->s.gpu_s * 1e3;
+    out->host_ms = (s->step_s - s->s.seconds + s->s.host_s) * 1e3;
+    out->flops = s->s.flops;
+    out->dram_bytes = s->s.dram_bytes;
+    out->efficiency = s->efficiency;
+}
+
+static void no_speed(pg_prediction *out)
+{
+    out->latency_ms = out->latency_low_ms = out->latency_high_ms = out->throughput = -1;
+    out->memory_efficiency = out->compute_utilization = out->power_w = -1;
+    out->tokens_per_s = out->ttft_ms = out->ttft_low_ms = out->ttft_high_ms = -1;
+    out->tpot_ms = out->tpot_low_ms = out->tpot_high_ms = out->efficiency = -1;
+    out->bottleneck = NULL;
+}
+
+pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out)
+{
+    static const char *const bases[] = {"calibrated", "transferred", "specification"};
+    const api_language *l = p->language;
+    const api_gpu *ag = (const api_gpu *)(const void *)gpu;
+    const predict_constants *pc = &p->catalog->config.predict;
+    predict_options o = api_predict_options(p, ag->spec);
+    o.data = o.pipeline = o.micro = 1; /* spread in src/llm */
+    predict_gpu g;
+    llm_gpu_init(&g, ag->spec, &p->catalog->config.cost, p->runtime, &o);
+    llm_step prefill = llm_predict_step(&l->c, &l->prefill, &g, pc, &o);
+    bool only_prefill = p->request.task == PG_TASK_PREFILL;
+    llm_step decode = only_prefill ? prefill : llm_predict_step(&l->c, &l->decode, &g, pc, &o);
+    llm_memory m = llm_memory_of(&l->c, &g, pc);
+    const llm_request *r = &l->c.r;
+    memset(out, 0, sizeof *out);
+    api_language_none(out);
+    put_memory(out, &m);
+    put_step(p, only_prefill ? &prefill : &decode, out);
+    put_range(prefill.seconds, &prefill.s, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
+    if (only_prefill) {
+        put_range(prefill.seconds, &prefill.s, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+        out->tokens_per_s = r->batch * r->input * r->data / prefill.seconds;
+    } else {
+        put_range(decode.step_s, &decode.s, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
+        put_range(decode.step_s, &decode.s, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+        out->tokens_per_s = r->batch * r->data / decode.step_s;
+    }
+    out->throughput = out->tokens_per_s;
+    out->throughput_unit = "tokens/s";
+    if (!m.fits && !p->request.any_memory) no_speed(out);
+    out->gpu = gpu->key;
+    out->gpu_name = gpu->name;
+    out->gpu_count = p->split.gpus;
+    out->data_parallel = p->split.data;
+    out->tensor_parallel = p->split.tensor;
+    out->pipeline_parallel = p->split.pipeline;
+    out->batch = p->request.batch;
+    out->input_len = (int64_t)r->input;
+    out->output_len = (int64_t)r->output;
+    out->task = api_task_name(p->request.task);
+    out->precision = api_precision_name(p->math);
+    out->quantization = r->quant ? r->quant->name : r->own_weights ? r->model->quantization : NULL;
+    out->kv_cache_precision = l->cache_name;
+    out->runtime = p->runtime->key.ptr;
+    out->memory_capacity = ag->spec->memory_bytes;
+    out->basis = bases[o.basis];
+    out->note = api_plan_note(p, ag);
+    return PG_E_OK;
+}

@@ -1,0 +1,258 @@
+/* A pass of a language model as a list of kernels. */
+#include "llm/build.h"
+
+enum { KERNELS_A_LAYER = 64, KERNELS_AROUND = 24 };
+
+void build_add(build *b, const char *label, kernel k, double count)
+{
+    kernel_plan *p = &b->out->plan;
+    if (p->n_kernels >= b->cap) return; /* the caller looks at n_kernels == cap */
+    b->out->labels[p->n_kernels] = label;
+    p->kernels[p->n_kernels++] = (plan_kernel){k, count * b->times, 0};
+    p->launches += count * b->times;
+    p->flops += k.flops * count * b->times;
+    p->footprint += (k.read_bytes + k.weight_bytes + k.write_bytes) * count * b->times;
+}
+
+void build_stream(build *b, const char *label, double elements, double flops, double read, double written)
+{
+    kernel k = {.kind = KERNEL_ELEMENTWISE,
+                .flops = flops * elements,
+                .read_bytes = read,
+                .write_bytes = written,
+                .hot_bytes = read,
+                .hot_distance = read + written,
+                .write_distance = read + written};
+    k.shape.rows = (rows_shape){elements, 1};
+    build_add(b, label, k, 1);
+}
+
+void build_norm(build *b, const char *label, double rows, double cols, bool add)
+{
+    double bytes = rows * cols * b->c->act;
+    if (b->eager) { /* to fp32, square, mean, epsilon, root, product, back, product with the weight */
+        if (add) build_stream(b, "residual add", rows * cols, 1, 2 * bytes, bytes);
+        for (int i = 0; i < 6; i++) build_stream(b, label, rows * cols, 1, bytes * 1.5, bytes * 1.5);
+        return;
+    }
+    if (b->rt->ggml && add) build_stream(b, "residual add", rows * cols, 1, 2 * bytes, bytes);
+    bool fused = add && !b->rt->ggml;
+    kernel k = {.kind = KERNEL_NORM,
+                .flops = 4 * rows * cols,
+                .read_bytes = bytes * (fused ? 2 : 1),
+                .write_bytes = bytes * (fused ? 2 : 1),
+                .hot_bytes = bytes * (fused ? 2 : 1),
+                .hot_distance = 2 * bytes,
+                .write_distance = 2 * bytes};
+    k.shape.rows = (rows_shape){rows, cols};
+    build_add(b, label, k, 1);
+    if (b->rt->ggml) build_stream(b, "norm weight", rows * cols, 1, bytes, bytes);
+}
+
+/* llama.cpp: up to a few rows a kernel that multiplies packed weights by activations of 8 bits and reads every weight once. */
+static void matrix_vector(build *b, const char *label, double batch, double rows, double n, double k, double bits)
+{
+    double weights = batch * n * k * bits / 8, in = batch * rows * k, out = batch * rows * n;
+    if (bits < 16) build_stream(b, "quantize input", in, 4, in * 4, in * 1.125);
+    kernel v = {.kind = KERNEL_GEMV,
+                .math = PREC_FP32,
+                .flops = 2 * batch * rows * n * k,
+                .read_bytes = in * (bits < 16 ? 1.125 : 4),
+                .weight_bytes = weights,
+                .write_bytes = out * 4,
+                .hot_bytes = in,
+                .hot_distance = in,
+                .weight_distance = b->c->weights_each,
+                .write_distance = out * 4,
+                .pull = b->rt->gemv_bytes,
+                .pull_share = b->rt->gemv_share};
+    v.shape.gemm = (gemm_shape){rows, n, k, batch};
+    build_add(b, label, v, 1);
+}
+
+/* ... and beyond that weights are written out in 16 bits and inputs and results are converted for the vendor's library. */
+static void widened_product(build *b, const char *label, double batch, double rows, double n, double k, double bits)
+{
+    double weights = batch * n * k, in = batch * rows * k, out = batch * rows * n;
+    bool unpack = bits < 16;
+    if (unpack) {
+        kernel d = {.kind = KERNEL_ELEMENTWISE,
+                    .flops = 4 * weights,
+                    .weight_bytes = weights * bits / 8,
+                    .write_bytes = 2 * weights,
+                    .weight_distance = b->c->weights_each,
+                    .write_distance = 2 * weights};
+        d.shape.rows = (rows_shape){weights, 1};
+        build_add(b, "dequantize", d, 1);
+    }
+    build_stream(b, "convert input", in, 1, in * 4, in * 2);
+    kernel g = {.kind = KERNEL_GEMM,
+                .math = PREC_FP16,
+                .flops = 2 * batch * rows * n * k,
+                .read_bytes = in * 2,
+                .weight_bytes = weights * 2,
+                .write_bytes = out * 2,
+                .hot_bytes = in * 2,
+                .hot_distance = in * 6,
+                .weight_distance = unpack ? 2 * weights : b->c->weights_each,
+                .write_distance = out * 6};
+    g.shape.gemm = (gemm_shape){rows, n, k, batch};
+    build_add(b, label, g, 1);
+    build_stream(b, "convert result", out, 1, out * 2, out * 4);
+}
+
+void build_experts(build *b, const char *label, double batch, double rows, double n, double k, double bits)
+{
+    const llm_case *c = b->c;
+    if (batch <= 0 || rows <= 0 || n <= 0 || k <= 0) return;
+    if (b->rt->ggml && rows <= b->rt->gemv_rows) {
+        matrix_vector(b, label, batch, rows, n, k, bits);
+        return;
+    }
+    if (b->rt->ggml) {
+        widened_product(b, label, batch, rows, n, k, bits);
+        return;
+    }
+    double in = batch * rows * k, out = batch * rows * n;
+    bool narrow = bits < 16 && !c->packed;
+    double width = narrow ? bits / 8 : c->act;
+    if (narrow) build_stream(b, "quantize input", in, 4, in * c->act, in * width);
+    kernel g = {.kind = KERNEL_GEMM,
+                .math = narrow                 ? c->math
+                      : c->act > 2             ? c->r.math
+                      : c->r.math == PREC_FP16 ? PREC_FP16
+                                               : PREC_BF16,
+                .flops = 2 * batch * rows * n * k,
+                .read_bytes = in * width,
+                .weight_bytes = batch * n * k * bits / 8,
+                .write_bytes = out * c->act,
+                .hot_bytes = in * width,
+                .hot_distance = in * width,
+                .weight_distance = c->weights_each,
+                .write_distance = out * c->act,
+                .whole_k = narrow && !b->rt->split_fp8};
+    g.shape.gemm = (gemm_shape){rows, n, k, batch};
+    build_add(b, label, g, 1);
+}
+
+void build_product(build *b, const char *label, double rows, double n, double k, double bits)
+{
+    build_experts(b, label, 1, rows, n, k, bits);
+}
+
+void build_all_reduce(build *b, double rows)
+{
+    if (b->c->tensor <= 1) return;
+    double bytes = rows * (double)b->m->hidden * build_min(b->c->act, 2);
+    kernel k = {.kind = KERNEL_COMM, .read_bytes = bytes, .write_bytes = bytes};
+    k.shape.comm = (comm_shape){
+        .bytes = bytes, .gpus = b->c->tensor, .what = COMM_ALL_REDUCE, .own = (comm_own)b->rt->own_allreduce};
+    build_add(b, "all-reduce", k, 1);
+}
+
+void build_feed_forward(build *b, double width, bool gated)
+{
+    double h = (double)b->m->hidden, t = b->tokens, w = width / b->c->tensor, act = b->c->act;
+    double bits = lm_bits(b->m, b->m->linear_bits);
+    bool apart = b->rt->ggml || b->eager;
+    if (gated && apart) {
+        build_product(b, "gate", t, w, h, bits);
+        build_product(b, "up", t, w, h, bits);
+        build_stream(b, "activation", t * w, 8, t * w * act, t * w * act);
+        build_stream(b, "gate product", t * w, 1, 2 * t * w * act, t * w * act);
+    } else {
+        build_product(b, gated ? "gate and up" : "up", t, gated ? 2 * w : w, h, bits);
+        build_stream(b, "activation", t * w, 8, (gated ? 2 : 1) * t * w * act, t * w * act);
+    }
+    build_product(b, "down", t, h, w, bits);
+}
+
+static void build_layer(build *b, const lm_layer *l)
+{
+    double h = (double)b->m->hidden;
+    bool both = l->mixer != LM_NO_MIXER && l->ffn != LM_NO_FFN;
+    b->times = l->count * (1 - b->c->cpu_share);
+    if (b->times <= 0) return;
+    build_norm(b, "norm", b->tokens, h, true);
+    build_mixer(b, l);
+    if (l->mixer != LM_NO_MIXER && !(both && l->parallel)) build_all_reduce(b, b->tokens);
+    if (both && !l->parallel) build_norm(b, "norm", b->tokens, h, true);
+    if (l->post_norm) build_norm(b, "norm behind", b->tokens, h, false);
+    if (l->post_norm && both) build_norm(b, "norm behind", b->tokens, h, false);
+    if (l->ffn == LM_MOE) build_moe(b, l);
+    else if (l->ffn != LM_NO_FFN) build_feed_forward(b, (double)l->ffn_dim, l->ffn == LM_GATED);
+    if (l->ffn != LM_NO_FFN) build_all_reduce(b, b->tokens);
+}
+
+/* Scores of the last positions to tokens: divided by a temperature, the likeliest kept, one drawn. */
+static void build_sampling(build *b, double rows)
+{
+    double v = (double)b->m->vocab, n = rows * v;
+    if (b->rt->ggml) return; /* on the CPU: in the time of a step */
+    build_stream(b, "logits to fp32", n, 1, n * 2, n * 4);
+    kernel k = {.kind = KERNEL_SOFTMAX,
+                .flops = 4 * n,
+                .read_bytes = n * 4,
+                .write_bytes = n * 4,
+                .hot_bytes = n * 4,
+                .hot_distance = n * 8,
+                .write_distance = n * 8};
+    k.shape.rows = (rows_shape){rows, v};
+    build_add(b, "softmax", k, 1);
+    build_stream(b, "sample", n, 2, n * 4, rows * 8);
+}
+
+static void build_around(build *b)
+{
+    const llm_case *c = b->c;
+    double h = (double)b->m->hidden, rows = b->pass->logits, v = (double)b->m->vocab;
+    b->times = 1;
+    kernel gather = {.kind = KERNEL_GATHER, .weight_bytes = b->tokens * h * 2, .write_bytes = b->tokens * h * c->act};
+    gather.shape.rows = (rows_shape){b->tokens, h};
+    build_add(b, "embedding", gather, 1);
+    build_norm(b, "final norm", b->rt->ggml || b->eager ? b->tokens : build_max(rows, 1), h, true);
+    if (rows <= 0 || b->m->no_output) return;
+    /* a chunk that ends no prompt has no logits */
+    b->times = rows < 1 ? rows : 1;
+    rows = build_max(rows, 1);
+    build_product(b, "output layer", rows, v / c->tensor, h, lm_bits(b->m, b->m->output_bits));
+    if (c->tensor > 1) {
+        kernel k = {.kind = KERNEL_COMM};
+        k.shape.comm = (comm_shape){.bytes = rows * v * 2, .gpus = c->tensor, .what = COMM_ALL_GATHER};
+        build_add(b, "gather logits", k, 1);
+    }
+    build_sampling(b, rows);
+    b->times = 1;
+}
+
+/* Layers that stay on the CPU read their weights from its memory; of a long prompt they go to the GPU over PCIe instead. Seconds. */
+static double cpu_time(const build *b)
+{
+    const llm_case *c = b->c;
+    double bytes = c->cpu_share * c->weights;
+    if (bytes <= 0 || b->rt->cpu_gbs <= 0) return 0;
+    double rate = b->tokens >= 32 && b->rt->cpu_prompt_gbs > 0 ? b->rt->cpu_prompt_gbs : b->rt->cpu_gbs;
+    return bytes / (rate * 1e9);
+}
+
+pg_code llm_plan_make(llm_plan *out, const llm_case *c, const llm_pass *pass, arena *a, pg_error *e)
+{
+    const language_model *m = &c->model;
+    const runtime_profile *rt = c->r.runtime;
+    uint32_t cap = m->n_layers * KERNELS_A_LAYER + KERNELS_AROUND;
+    *out = (llm_plan){.plan = {.runtime = rt, .opt = {.math = c->r.math}}, .steps = pass->steps};
+    out->plan.kernels = ARENA_ARRAY(a, plan_kernel, cap);
+    out->labels = ARENA_ARRAY(a, const char *, cap);
+    if (!out->plan.kernels || !out->labels) return error_nomem(e, a);
+    build b = {.c = c, .m = m, .rt = rt, .pass = pass, .out = out, .cap = cap, .eager = !rt->fuse_norm && !rt->ggml};
+    for (int i = 0; i < pass->groups; i++) b.tokens += pass->group[i].seqs * pass->group[i].q;
+    out->tokens = b.tokens;
+    for (uint32_t i = 0; i < m->n_layers; i++) build_layer(&b, &m->layers[i]);
+    build_around(&b);
+    if (out->plan.n_kernels >= cap)
+        return error_set(e, PG_E_LIMIT, "a layer has more than %d kernels", KERNELS_A_LAYER);
+    out->stage_bytes = b.tokens * (double)m->hidden * build_min(c->act, 2);
+    out->cpu_s = cpu_time(&b);
+    out->plan.views = b.eager ? 8 * c->layers : 0;
+    return PG_E_OK;
+}
