@@ -149,6 +149,7 @@ typedef struct pg_model_info {
     size_t unknown_operator_count;
     const char *const *warnings;
     size_t warning_count;
+    bool generates;       /* a language model that the tasks prefill, decode and serving can be asked of */
     bool has_batch;       /* the batch can be chosen */
     int64_t fixed_batch;  /* what the file says; 0: free */
     const char *sequence_symbol; /* the symbol that --seq-len sets; NULL: none */
@@ -240,6 +241,7 @@ typedef struct pg_prediction {
     double efficiency;            /* share of the roof that binds: of the memory's or the units' */
     double most_batch, most_context; /* what would fit: sequences of this length, tokens of each sequence of this batch */
     const char *quantization, *kv_cache_precision; /* NULL: none, another task */
+    char advice[200];             /* what would make it fit, each by itself; "": it fits, or another task */
     const char *note;             /* something that the user should know ("no fp8 units: runs as fp16"); NULL: nothing */
 } pg_prediction;
 

@@ -3,6 +3,7 @@
 #define API_API_H
 
 #include "gpu/gpu.h"
+#include "graph/language.h"
 #include "llm/llm.h"
 #include "load/load.h"
 #include "phantom/phantom.h"
@@ -105,6 +106,7 @@ const char *api_task_name(pg_task t);
 /* Fills the figures of language models with what stands for "not known". */
 void api_language_none(pg_prediction *out);
 pg_code api_language_open(pg_plan *p, pg_error *e);
+void api_language_advice(const pg_plan *p, const predict_gpu *g, pg_prediction *out);
 pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out);
 /* explain.c: one kernel as a row, for plans of any task. */
 pg_code api_explain_kernel(arena *a, pg_kernel_row *row, const char *name, const kernel *k, const kernel_cost *c,

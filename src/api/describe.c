@@ -307,6 +307,8 @@ static pg_code name_it(pg_model *m, const char *path, pg_error *e)
         m->info.sequence_symbol = api_text(&m->a, m->g.symbols[seq].name);
         m->info.sequence = m->g.symbols[seq].fallback;
     }
+    const language_model *lm = m->g.language;
+    m->info.generates = lm && !lm->encoder_only && !lm->n_encoder && lm->n_layers;
     m->info.has_batch = m->g.batch_symbol >= 0;
     m->info.fixed_batch = m->g.fixed_batch;
     bool ok = m->info.name && m->info.path && m->info.format && m->info.producer && m->info.family;

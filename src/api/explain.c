@@ -124,14 +124,12 @@ static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gp
     return api_explain_kernel(&x->a, row, name, &plan->plan.kernels[s->kernel].k, c, g, s->trips, e);
 }
 
-/* The kernels of a prompt's step and of a token's, the mean one. */
+/* All steps of the prompts, then all of the tokens after them. */
 static pg_code explain_language(pg_explanation *x, const pg_plan *plan, const gpu_spec *spec, pg_error *e)
 {
     const api_language *l = plan->language;
-    const llm_plan *parts[] = {
-        plan->request.task == PG_TASK_DECODE || plan->request.task == PG_TASK_SERVING ? &l->decode : NULL,
-        plan->request.task == PG_TASK_DECODE ? NULL : &l->prefill};
-    static const char *const names[] = {"decode", "prefill"};
+    const llm_plan *parts[] = {&l->prefill, plan->request.task == PG_TASK_PREFILL ? NULL : &l->decode};
+    static const char *const names[] = {"prefill", "decode"};
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     pg_code code = PG_E_OK;
@@ -149,7 +147,7 @@ static pg_code explain_language(pg_explanation *x, const pg_plan *plan, const gp
             x->rows[n].start_ms = at;
             x->rows[n].op = parts[i]->labels[k];
             code = api_explain_kernel(&x->a, &x->rows[n], names[i], &parts[i]->plan.kernels[k].k, &c, &g,
-                                      parts[i]->plan.kernels[k].count, e);
+                                      parts[i]->plan.kernels[k].count * parts[i]->steps, e);
             at += x->rows[n].time_ms;
         }
     }

@@ -222,6 +222,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     out->throughput = out->tokens_per_s;
     out->throughput_unit = "tokens/s";
     if (!m.fits && !p->request.any_memory) no_speed(out);
+    if (!m.fits) api_language_advice(p, &g, out);
     out->gpu = gpu->key;
     out->gpu_name = gpu->name;
     out->gpu_count = p->split.gpus;

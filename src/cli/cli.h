@@ -86,6 +86,9 @@ typedef struct cli_args {
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;
     int64_t batch, sequence, image_size, top; /* 0: not given */
+    int64_t input_len, output_len;
+    int64_t gpu_layers; /* -1: not given */
+    const char *quantization, *cache_precision;
     const char *measured_on;
     cli_reals measured_ms;
     int64_t measured_batch;
@@ -173,7 +176,8 @@ void cli_man(buffer *out);
 int cli_generate(const char *what);
 
 /* shared.c: what load-model and compare-models have in common. */
-extern const option_group group_model, group_workload, group_parallel, group_measured, group_hardware, group_output;
+extern const option_group group_model, group_workload, group_language, group_parallel, group_measured, group_hardware,
+    group_output;
 extern const char *const cli_precisions[];
 int cli_open_catalog(cli *c);
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many);

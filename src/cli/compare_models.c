@@ -191,9 +191,9 @@ static const option options[] = {
      "What runs the models: pytorch (the default), onnxruntime, ...; several are compared."},
 };
 static const option_group group_what = GROUP("What is compared", options);
-static const option_group *const groups[] = {&group_what,     &group_model,    &group_workload,
-                                             &group_parallel, &group_measured, &group_cost,
-                                             &group_hardware, &group_output,   NULL};
+static const option_group *const groups[] = {
+    &group_what,     &group_model, &group_workload, &group_language, &group_parallel,
+    &group_measured, &group_cost,  &group_hardware, &group_output,   NULL};
 static const char *const examples[] = {
     "compare-models resnet50",
     "On four usual GPUs at batch 1, 8 and 32.",

@@ -69,7 +69,8 @@ static int open_and_predict(cli *c, session *s, const char *name, const pg_gpu *
     int status = cli_open_model(c, &s->model, name, false);
     if (status != EXIT_OK) return status;
     const pg_model_info *info = pg_model_describe(s->model);
-    if (info->no_graph && !c->args.explain && !c->args.trace) return EXIT_OK; /* what is known of it is shown */
+    if (info->no_graph && !info->generates && !c->args.explain && !c->args.trace)
+        return EXIT_OK; /* what is known of it is shown */
     pg_request request = cli_request(c, info, 0);
     if (request.batch) cli_warn_batch(c, info, &request.batch, 1);
     else cli_batch_shape(c, info, &request.batch);
@@ -142,9 +143,17 @@ static const option explain_options[] = {
 };
 static const option_group group_what = GROUP("What runs where", options);
 static const option_group group_explain = GROUP("Explanation", explain_options);
-static const option_group *const groups[] = {
-    &group_what,    &group_model, &group_workload, &group_parallel, &group_measured,
-    &group_explain, &group_cost,  &group_hardware, &group_output,   NULL};
+static const option_group *const groups[] = {&group_what,
+                                             &group_model,
+                                             &group_workload,
+                                             &group_language,
+                                             &group_parallel,
+                                             &group_measured,
+                                             &group_explain,
+                                             &group_cost,
+                                             &group_hardware,
+                                             &group_output,
+                                             NULL};
 static const char *const examples[] = {
     "load-model resnet50",
     "What ResNet-50 is and how it runs on the default GPU, others beside it.",

@@ -52,7 +52,7 @@ static int help(const char *word)
 
 static int run(const command *cmd, int argc, char **argv)
 {
-    cli c = {.command = cmd};
+    cli c = {.command = cmd, .args = {.gpu_layers = -1}};
     arena_init(&c.memory, cli_allocator, 0);
     buffer_init(&c.out, cli_allocator);
     buffer_init(&c.trace, cli_allocator);

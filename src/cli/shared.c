@@ -15,7 +15,8 @@ const char *const cli_default_gpus[] = {"v100", "a100", "rtx4090", "h100", NULL}
 
 static const char *const formats[] = {"onnx",        "tensor-flow", "tflite",       "keras", "pytorch",
                                       "safetensors", "gguf",        "hugging-face", NULL};
-static const char *const tasks[] = {"inference", "training", NULL};
+static const char *const tasks[] = {"inference", "training", "prefill", "decode", "serving", NULL};
+static const char *const cache_precisions[] = {"fp32", "fp16", "bf16", "fp8", "int8", "fp4", "int4", NULL};
 static const char *const optimizers[] = {"none", "sgd", "adamw", NULL};
 static const char *const layouts[] = {"nchw", "nhwc", NULL};
 static const char *const outputs[] = {"table", "json", "csv", "markdown", NULL};
@@ -42,8 +43,9 @@ const option_group group_model = GROUP("Model", model_options);
 
 static const option workload_options[] = {
     {"task", 0, "TASK", OPTION_CHOICE, AT(task), 0, 0, tasks,
-     "inference (the default): one forward pass over the batch; training: a full step of forward pass, loss, backward "
-     "pass and optimizer."},
+     "inference: one forward pass over the batch; training: a full step of forward pass, loss, backward pass and "
+     "optimizer. Of language models: prefill, the prompts; decode, the tokens that follow, with the prompts' time "
+     "beside it; serving, requests that come and go. Default: decode for language models, inference for others."},
     {"optimizer", 0, "O", OPTION_CHOICE, AT(optimizer), 0, 0, optimizers,
      "The optimizer of a training step: adamw (the default), sgd (with momentum) or none (gradients only)."},
     {"gradient-checkpointing", 0, NULL, OPTION_FLAG, AT(gradient_checkpointing), 0, 0, NULL,
@@ -55,6 +57,20 @@ static const option workload_options[] = {
      "Weights stay fp32 and are cast on every step, as torch.autocast does."},
 };
 const option_group group_workload = GROUP("Workload", workload_options);
+
+static const option language_options[] = {
+    {"input-len", 0, "N", OPTION_NUMBER, AT(input_len), 1, SEQUENCE_MOST, NULL, "Tokens of a prompt; 512 by default."},
+    {"output-len", 0, "N", OPTION_NUMBER, AT(output_len), 1, SEQUENCE_MOST, NULL,
+     "Tokens that are generated after it; 128 by default."},
+    {"quantization", 0, "Q", OPTION_TEXT, AT(quantization), 0, 0, NULL,
+     "How weights are stored: the types of GGUF files (q4_k_m, q8_0, ...; they run under llama.cpp), fp8, int8, nvfp4, "
+     "mxfp4, int4, gptq, awq, nf4. Default: as the model's file says, else as --precision."},
+    {"kv-cache-precision", 0, "P", OPTION_CHOICE, AT(cache_precision), 0, 0, cache_precisions,
+     "Of the cached keys and values; by default as the model's file says, else that of activations."},
+    {"gpu-layers", 0, "N", OPTION_NUMBER, AT(gpu_layers), 0, 4096, NULL,
+     "llama.cpp: layers on the GPU; the others stay on the CPU. Default: all."},
+};
+const option_group group_language = GROUP("Language models", language_options);
 
 static const option measured_options[] = {
     {"measured-on", 0, "GPU", OPTION_GPU, AT(measured_on), 0, 0, NULL,
@@ -150,6 +166,10 @@ static void warn_inapplicable(cli *c, const pg_model_info *info)
         cli_warn(c, info->name, "--image-size has no effect: this model has no images");
     if (a->shapes.count && is_kernel(info))
         cli_warn(c, info->name, "--input-shape has no effect: the sizes of a kernel stand in its name");
+    if (!info->generates && (a->input_len || a->output_len || a->quantization || a->cache_precision))
+        cli_warn(c, info->name,
+                 "--input-len, --output-len, --quantization and --kv-cache-precision have no effect: this "
+                 "is no language model whose dimensions are known");
     if (a->format && is_kernel(info)) cli_warn(c, info->name, "--format has no effect: a kernel is no file");
 }
 
@@ -230,18 +250,33 @@ int cli_check_measured(const cli *c, size_t models)
     return EXIT_OK;
 }
 
+/* What is asked of a model where --task does not say: of one that generates text, how fast it does. A time that somebody measured is
+ * that of a forward pass. */
+static pg_task task_of(const cli_args *a, const pg_model_info *info)
+{
+    int task = place_of(tasks, a->task);
+    if (task >= 0) return (pg_task)task;
+    return info->generates && !a->measured_on ? PG_TASK_DECODE : PG_TASK_INFERENCE;
+}
+
 pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
 {
     const cli_args *a = &c->args;
     static const pg_layout of_layout[] = {PG_LAYOUT_NCHW, PG_LAYOUT_NHWC};
     static const pg_optimizer of_optimizer[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
     int layout = place_of(layouts, a->layout), optimizer = place_of(optimizers, a->optimizer);
+    int gpu_layers = a->gpu_layers < 0 ? 0 : a->gpu_layers > 0 ? (int)a->gpu_layers : -1;
     return (pg_request){.batch = a->batch,
+                        .input_len = a->input_len,
+                        .output_len = a->output_len,
+                        .quantization = a->quantization,
+                        .kv_cache_precision = a->cache_precision,
+                        .gpu_layers = gpu_layers,
                         .sequence = info->sequence_symbol ? a->sequence : 0,
                         .precision = a->precision,
                         .runtime = a->runtime,
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
-                        .task = is_training(a) ? PG_TASK_TRAINING : PG_TASK_INFERENCE,
+                        .task = task_of(a, info),
                         .optimizer = optimizer < 0 ? PG_OPTIMIZER_DEFAULT : of_optimizer[optimizer],
                         .autocast = a->autocast,
                         .gradient_checkpointing = a->gradient_checkpointing,

@@ -96,7 +96,9 @@ static void too_big_pairs(report *r, const render_comparison *c, const render_gr
         if (count++ >= LISTED) continue;
         where_text(where, sizeof where, c, row);
         render_memory(memory, sizeof memory, row->p.memory.total, "of", row->p.memory_capacity);
-        report_pair(r, count == 1 ? "Too big" : "", TONE_BAD, "%s: needs %s", where, memory);
+        const char *advice = row->p.advice;
+        report_pair(r, count == 1 ? "Too big" : "", TONE_BAD, "%s: needs %s%s%s", where, memory,
+                    advice[0] ? "; would fit: " : "", advice);
     }
     if (count > LISTED) report_pair(r, "", TONE_BAD, "and %zu more", count - LISTED);
 }
@@ -128,6 +130,18 @@ void render_comparison_report(report *r, const render_comparison *c)
     }
     for (size_t i = 0; i < c->count; i++) group_report(r, c, &c->groups[i]);
     report_gap(r);
+    const render_row *first = c->count && c->groups[0].row_count ? &c->groups[0].rows[0] : NULL;
+    if (first && render_is_language(&first->p)) {
+        report_text(
+            r, TONE_DIM,
+            "Predicted for %s%s%s%s%s: prompts of %lld tokens, %lld tokens after each. TTFT: until the whole "
+            "batch has its first token; TPOT: for each one after it; tokens/s: of the batch together. Roof: share of "
+            "the limit that binds, memory bandwidth or arithmetic. %s",
+            c->task ? c->task : "decode", c->many_precisions ? "" : ", ", c->many_precisions ? "" : c->precision,
+            c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, (long long)first->p.input_len,
+            (long long)first->p.output_len, render_interval_text());
+        return;
+    }
     report_text(r, TONE_DIM, "Predicted for %s%s%s%s%s. Latency is that of one step with the whole batch. %s",
                 c->task ? c->task : "inference", c->many_precisions ? "" : ", ", c->many_precisions ? "" : c->precision,
                 c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, render_interval_text());

@@ -36,7 +36,7 @@ void fields_csv(buffer *out, const field *fields, size_t count, const void *obje
     for (size_t i = 0; i < count; i++) {
         const field *f = &fields[i];
         if (!first || i) buffer_char(out, ',');
-        if (f->kind == FIELD_TEXT) {
+        if (f->kind == FIELD_TEXT || f->kind == FIELD_CHARS) {
             csv_cell(out, str_c(field_text(f, object, mute)));
             continue;
         }

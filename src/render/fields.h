@@ -6,12 +6,14 @@
 
 typedef enum field_kind {
     FIELD_TEXT,     /* const char *; NULL or "" is null */
+    FIELD_CHARS,    /* char[]; "" is null */
     FIELD_NUMBER,   /* double; negative is null */
     FIELD_POSITIVE, /* double; 0 is null too: no such unit, or not known */
     FIELD_BYTES,    /* double; bytes or a count: whole, negative is null */
     FIELD_INT,      /* int */
     FIELD_COUNT,    /* int; 0 is null */
     FIELD_INT64,
+    FIELD_LENGTH, /* int64_t; negative is null */
     FIELD_UINT64,
     FIELD_BOOL,
     FIELD_NULL /* a name that other commands fill */

@@ -28,13 +28,17 @@ double field_number(const field *f, const void *object, bool mute)
         return f->kind == FIELD_COUNT && value <= 0 ? (double)NAN : value;
     }
     case FIELD_INT64:
-    case FIELD_UINT64: memcpy(&whole, at, sizeof whole); return (double)whole;
+    case FIELD_LENGTH:
+    case FIELD_UINT64:
+        memcpy(&whole, at, sizeof whole);
+        return f->kind == FIELD_LENGTH && whole < 0 ? (double)NAN : (double)whole;
     case FIELD_BOOL: {
         bool value;
         memcpy(&value, at, sizeof value);
         return value;
     }
     case FIELD_TEXT:
+    case FIELD_CHARS:
     case FIELD_NULL: break;
     }
     return (double)NAN;
@@ -43,13 +47,14 @@ double field_number(const field *f, const void *object, bool mute)
 bool field_is_whole(const field *f)
 {
     return f->kind == FIELD_BYTES || f->kind == FIELD_INT || f->kind == FIELD_COUNT || f->kind == FIELD_INT64 ||
-           f->kind == FIELD_UINT64;
+           f->kind == FIELD_UINT64 || f->kind == FIELD_LENGTH;
 }
 
 const char *field_text(const field *f, const void *object, bool mute)
 {
     const char *text = NULL;
     if (f->kind == FIELD_TEXT && !(f->speed && mute)) memcpy(&text, (const char *)object + f->offset, sizeof text);
+    if (f->kind == FIELD_CHARS && !(f->speed && mute)) text = (const char *)object + f->offset;
     return text && text[0] ? text : NULL;
 }
 
@@ -59,7 +64,7 @@ void fields_json(json *j, const field *fields, size_t count, const void *object,
         const field *f = &fields[i];
         json_key(j, f->name);
         double x = field_number(f, object, mute);
-        if (f->kind == FIELD_TEXT) json_text(j, field_text(f, object, mute));
+        if (f->kind == FIELD_TEXT || f->kind == FIELD_CHARS) json_text(j, field_text(f, object, mute));
         else if (f->kind == FIELD_BOOL) json_bool(j, x != 0);
         else if (field_is_whole(f) && fabs(x) < WHOLE_MOST) json_integer(j, (int64_t)x);
         else json_number(j, x);

@@ -211,9 +211,8 @@ static const char *basis_text(const char *basis)
     return basis ? basis : "-";
 }
 
-static void speed_pairs(report *r, const render_row *row)
+static void time_pairs(report *r, const pg_prediction *p)
 {
-    const pg_prediction *p = &row->p;
     char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE];
     bool u = r->style.unicode;
     number_time(a, sizeof a, p->latency_ms, u);
@@ -222,6 +221,15 @@ static void speed_pairs(report *r, const render_row *row)
     report_pair(r, "Latency", TONE_BOLD, "%s  (80 %% interval: %s to %s)", a, b, c);
     number_plain(a, sizeof a, p->throughput);
     report_pair(r, "Throughput", TONE_BOLD, "%s %s", a, p->throughput_unit ? p->throughput_unit : "");
+}
+
+static void speed_pairs(report *r, const render_row *row)
+{
+    const pg_prediction *p = &row->p;
+    char a[NUMBER_SIZE], b[NUMBER_SIZE];
+    bool u = r->style.unicode;
+    if (render_is_language(p)) render_language_pairs(r, p);
+    else time_pairs(r, p);
     report_pair(r, "Bound by", TONE_PLAIN, "%s", bound_text(p->bottleneck));
     number_time(a, sizeof a, p->gpu_ms, u);
     number_time(b, sizeof b, p->host_ms, u);
@@ -301,6 +309,7 @@ static void run_report(report *r, const render_row *row, const render_money *mon
                     p->data_parallel, render_dot(r), p->tensor_parallel, render_dot(r), p->pipeline_parallel);
     if (p->fits) speed_pairs(r, row);
     else report_pair(r, "Too big", TONE_BAD, "needs %s of memory, the GPU has %s", need, have);
+    if (!p->fits && p->advice[0]) report_pair(r, "Would fit", TONE_WARN, "%s", p->advice);
     report_pair(r, "Rests on", TONE_PLAIN, "%s", basis_text(p->basis));
     render_cost_pairs(r, row, money);
     if (p->note && p->note[0] && !render_is_said(p->note, warnings)) report_pair(r, "Note", TONE_WARN, "%s", p->note);

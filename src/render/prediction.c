@@ -52,6 +52,26 @@ static const field row_fields[] = {
     ROW("carbon_g_per_million", FIELD_NUMBER, cost.g_per_million, true),
 };
 
+/* Of language models, in the tasks prefill, decode and serving. */
+static const field language_fields[] = {
+    ROW("quantization", FIELD_TEXT, p.quantization, false),
+    ROW("kv_cache_precision", FIELD_TEXT, p.kv_cache_precision, false),
+    ROW("input_len", FIELD_LENGTH, p.input_len, false),
+    ROW("output_len", FIELD_LENGTH, p.output_len, false),
+    ROW("tokens_per_s", FIELD_NUMBER, p.tokens_per_s, true),
+    ROW("ttft_ms", FIELD_NUMBER, p.ttft_ms, true),
+    ROW("ttft_low_ms", FIELD_NUMBER, p.ttft_low_ms, true),
+    ROW("ttft_high_ms", FIELD_NUMBER, p.ttft_high_ms, true),
+    ROW("tpot_ms", FIELD_NUMBER, p.tpot_ms, true),
+    ROW("tpot_low_ms", FIELD_NUMBER, p.tpot_low_ms, true),
+    ROW("tpot_high_ms", FIELD_NUMBER, p.tpot_high_ms, true),
+    ROW("kv_cache_bytes", FIELD_BYTES, p.memory.kv_cache, false),
+    ROW("efficiency", FIELD_NUMBER, p.efficiency, true),
+    ROW("max_batch_size", FIELD_BYTES, p.most_batch, false),
+    ROW("max_context", FIELD_BYTES, p.most_context, false),
+    ROW("advice", FIELD_CHARS, p.advice, false),
+};
+
 static const field memory_fields[] = {
     ROW("weights", FIELD_BYTES, p.memory.weights, false),
     ROW("activations", FIELD_BYTES, p.memory.activations, false),
@@ -65,12 +85,14 @@ static const field memory_fields[] = {
 
 enum {
     ROW_FIELDS = sizeof row_fields / sizeof row_fields[0],
+    LANGUAGE_FIELDS = sizeof language_fields / sizeof language_fields[0],
     MEMORY_FIELDS = sizeof memory_fields / sizeof memory_fields[0]
 };
 
 void render_row_json(json *j, const render_row *row)
 {
     fields_json(j, row_fields, ROW_FIELDS, row, !row->p.fits);
+    if (render_is_language(&row->p)) fields_json(j, language_fields, LANGUAGE_FIELDS, row, !row->p.fits);
     json_key(j, "memory");
     json_object(j, JSON_INLINE);
     fields_json(j, memory_fields, MEMORY_FIELDS, row, false);
@@ -81,6 +103,7 @@ void render_rows_csv_names(buffer *out)
 {
     fields_csv_names(out, "", row_fields, ROW_FIELDS, true);
     for (size_t i = 0; i < MEMORY_FIELDS; i++) buffer_format(out, ",memory_%s_bytes", memory_fields[i].name);
+    fields_csv_names(out, "", language_fields, LANGUAGE_FIELDS, false);
     csv_end(out);
 }
 
@@ -88,6 +111,8 @@ void render_row_csv(buffer *out, const render_row *row)
 {
     fields_csv(out, row_fields, ROW_FIELDS, row, !row->p.fits, true);
     fields_csv(out, memory_fields, MEMORY_FIELDS, row, false, false);
+    if (render_is_language(&row->p)) fields_csv(out, language_fields, LANGUAGE_FIELDS, row, !row->p.fits, false);
+    for (size_t i = 0; !render_is_language(&row->p) && i < LANGUAGE_FIELDS; i++) buffer_char(out, ',');
     csv_end(out);
 }
 
@@ -252,6 +277,10 @@ void render_rows(report *r, const render_row *rows, size_t count, const render_c
     columns[COL_RUNTIME].hidden = !c->many_runtimes;
     columns[COL_COST].hidden = columns[COL_COST_MILLION].hidden = !c->money.cost;
     columns[COL_CARBON].hidden = !c->money.carbon;
+    if (count && render_is_language(&rows[0].p)) {
+        render_language_rows(r, rows, count, c);
+        return;
+    }
     table t;
     table_init(&t, r, columns, COL_COUNT);
     for (size_t i = 0; i < count; i++) add_row(&t, &rows[i], &c->money);

@@ -142,6 +142,10 @@ const char *render_dot(const report *r);
 void render_memory(char *out, size_t cap, double bytes, const char *between, double capacity);
 /* A table of predictions, and below it the notes of theirs. */
 void render_rows(report *r, const render_row *rows, size_t count, const render_comparison *c);
+/* language.c: the same for language models, where the tasks are prefill, decode or serving. */
+bool render_is_language(const pg_prediction *p);
+void render_language_rows(report *r, const render_row *rows, size_t count, const render_comparison *c);
+void render_language_pairs(report *r, const pg_prediction *p);
 /* Notes that are among the warnings were said already. */
 void render_notes(report *r, const render_row *rows, size_t count, render_warnings warnings);
 bool render_is_said(const char *note, render_warnings warnings);

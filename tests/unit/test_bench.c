@@ -227,7 +227,7 @@ static void rows_are_predicted_or_skipped(void **state)
         ", \"task\": \"decode\"}, {\"model\": \"op:gemm:m=64:n=64:k=64\", \"gpu\": \"t4\", \"image_size\": 224, \"metric\": "
         "\"memory_bytes\", \"value\": 9e8}, {" ROW ", \"batch\": 1048576}]}";
     static const char *const skips[] = {
-        NULL,     NULL, "none", "nonet", "first token", "int3", "unknown runtime", "can't be divided",
+        NULL,     NULL, "none", "nonet", "ttft_ms", "int3", "unknown runtime", "can't be divided",
         "decode", NULL, NULL /* it was measured, so it did fit */};
     bench_rows r;
     pg_error e = PG_ERROR_INIT;

@@ -1,0 +1,93 @@
+/* What would make a language model fit that does not: each change by itself, the smallest of its kind. */
+#include "api/api.h"
+
+enum { TENSOR_MOST = 64 };
+
+/* The requested case with one thing changed; false: that can't be. */
+static bool fits_with(const pg_plan *p, const llm_request *r, const gpu_spec *spec, const predict_gpu *g)
+{
+    llm_case c;
+    predict_gpu other = *g;
+    other.spec = spec;
+    if (llm_case_make(&c, r, NULL)) return false;
+    llm_memory m = llm_memory_of(&c, &other, &p->catalog->config.predict);
+    return m.fits && spec->memory_bytes > 0;
+}
+
+typedef struct text {
+    char *at;
+    size_t cap, len;
+} text;
+
+static void add(text *t, const char *fmt, const char *name, long long n)
+{
+    if (t->len) t->len += format_text(t->at + t->len, t->cap - t->len, ", or ");
+    if (t->len >= t->cap) t->len = t->cap - 1;
+    t->len += format_text(t->at + t->len, t->cap - t->len, fmt, name, n);
+    if (t->len >= t->cap) t->len = t->cap - 1;
+}
+
+static void narrower_weights(const pg_plan *p, const predict_gpu *g, text *t)
+{
+    static const char *const ggml[] = {"q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", NULL};
+    static const char *const others[] = {"fp8", "int4", NULL};
+    const llm_case *c = &p->language->c;
+    const char *const *names = c->r.runtime->ggml ? ggml : others;
+    for (size_t i = 0; names[i]; i++) {
+        llm_request r = c->r;
+        r.quant = quant_find(names[i]);
+        r.own_weights = false;
+        if (!r.quant || r.quant->bits >= lm_bits(&c->model, c->model.linear_bits)) continue;
+        if (!fits_with(p, &r, g->spec, g)) continue;
+        add(t, "--quantization %s", names[i], 0);
+        return;
+    }
+}
+
+static void narrower_cache(const pg_plan *p, const predict_gpu *g, text *t)
+{
+    llm_request r = p->language->c.r;
+    if (p->language->c.cache_bytes <= 1) return;
+    r.cache = PREC_FP8;
+    if (fits_with(p, &r, g->spec, g)) add(t, "--kv-cache-precision %s", "fp8", 0);
+}
+
+static void more_gpus(const pg_plan *p, const predict_gpu *g, text *t)
+{
+    const llm_request *asked = &p->language->c.r;
+    for (int n = asked->tensor * 2; n <= TENSOR_MOST; n *= 2) {
+        llm_request r = *asked;
+        r.tensor = n;
+        if (r.runtime->ggml) {
+            r.tensor = asked->tensor;
+            r.pipeline = asked->pipeline * n / asked->tensor;
+        }
+        if (!fits_with(p, &r, g->spec, g)) continue;
+        add(t, "--%s-parallel %lld", r.runtime->ggml ? "pipeline" : "tensor", r.runtime->ggml ? r.pipeline : n);
+        return;
+    }
+}
+
+static void bigger_gpu(const pg_plan *p, const predict_gpu *g, text *t)
+{
+    const api_gpu *best = NULL;
+    for (size_t i = 0; i < p->catalog->count; i++) {
+        const api_gpu *a = &p->catalog->list[i];
+        if (!str_eq(a->spec->vendor, g->spec->vendor) || str_is(a->spec->key, "custom")) continue;
+        if (best && a->spec->memory_bytes >= best->spec->memory_bytes) continue;
+        if (a->spec->memory_bytes > g->spec->memory_bytes && a->spec->compute_capability >= 7 &&
+            fits_with(p, &p->language->c.r, a->spec, g))
+            best = a;
+    }
+    if (best) add(t, "a GPU like %s", best->pub.key, 0);
+}
+
+void api_language_advice(const pg_plan *p, const predict_gpu *g, pg_prediction *out)
+{
+    text t = {out->advice, sizeof out->advice, 0};
+    narrower_cache(p, g, &t);
+    if (out->most_batch >= 1) add(&t, "%.0sbatch %lld", "", (long long)out->most_batch);
+    narrower_weights(p, g, &t);
+    more_gpus(p, g, &t);
+    bigger_gpu(p, g, &t);
+}
