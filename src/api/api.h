@@ -4,7 +4,7 @@
 
 #include "gpu/gpu.h"
 #include "graph/language.h"
-#include "llm/llm.h"
+#include "llm/serving.h"
 #include "load/load.h"
 #include "phantom/phantom.h"
 #include "predict/predict.h"
@@ -53,6 +53,7 @@ typedef struct api_split {
 typedef struct api_language {
     llm_case c;
     llm_plan prefill, decode;
+    llm_serving_plan *serving; /* NULL: another task */
     const char *cache_name;
 } api_language;
 

@@ -85,6 +85,8 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, gemv_rows, 0, 64),
     REAL(runtime_profile, gemv_bytes, 0, 64),
     REAL(runtime_profile, gemv_share, 0.5, 1.2),
+    REAL(runtime_profile, memory_share, 0, 1),
+    FLAG(narrow_cache),
     REAL(runtime_profile, llm_step_us, 0, 1e5),
     REAL(runtime_profile, llm_request_us, 0, 1000),
     REAL(runtime_profile, llm_prompt_us, 0, 1e6),
@@ -96,13 +98,21 @@ static const schema_field runtime_fields[] = {
 };
 
 static const schema_field predict_fields[] = {
-    REAL(predict_constants, context_mb, 0, 10000),      REAL(predict_constants, context_mb_per_sm, 0, 100),
-    REAL(predict_constants, idle_power_share, 0, 1),    REAL(predict_constants, busy_power_share, 0, 1),
-    REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, measured_gpu_carry, 0, 1),
-    REAL(predict_constants, measured_host_carry, 0, 1), REAL(predict_constants, measured_interval, 0.05, 1),
-    REAL(predict_constants, interval_again, 0, 1),      REAL(predict_constants, host_backward, 0, 5),
-    REAL(predict_constants, straggle_share, 0, 0.5),    REAL(predict_constants, hidden_share, 0, 1),
-    REAL(predict_constants, host_optimizer, 0, 5),      REAL(predict_constants, measured_interval_strange, 0.05, 1),
+    REAL(predict_constants, context_mb, 0, 10000),
+    REAL(predict_constants, context_mb_per_sm, 0, 100),
+    REAL(predict_constants, idle_power_share, 0, 1),
+    REAL(predict_constants, busy_power_share, 0, 1),
+    REAL(predict_constants, host_half_years, 0.5, 100),
+    REAL(predict_constants, measured_gpu_carry, 0, 1),
+    REAL(predict_constants, measured_host_carry, 0, 1),
+    REAL(predict_constants, measured_interval, 0.05, 1),
+    REAL(predict_constants, interval_again, 0, 1),
+    REAL(predict_constants, host_backward, 0, 5),
+    REAL(predict_constants, serving_waves, 1, 1e6),
+    REAL(predict_constants, straggle_share, 0, 0.5),
+    REAL(predict_constants, hidden_share, 0, 1),
+    REAL(predict_constants, host_optimizer, 0, 5),
+    REAL(predict_constants, measured_interval_strange, 0.05, 1),
 };
 
 #define WIDTH(name, class)                                                                                             \

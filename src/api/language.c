@@ -35,6 +35,8 @@ static pg_code read_cache(pg_plan *p, llm_request *r, pg_error *e)
     bool wide = r->math == PREC_FP32 || r->math == PREC_TF32;
     r->cache = wide && !r->runtime->ggml ? PREC_FP32 : PREC_FP16;
     if (!name && r->own_weights && (m->kv_cache == DT_FP8E4M3 || m->kv_cache == DT_FP8E5M2)) r->cache = PREC_FP8;
+    bool narrow = r->quant && r->quant->kind == QUANT_NARROW && r->quant->bits <= 8;
+    if (!name && narrow && r->runtime->narrow_cache) r->cache = PREC_FP8;
     size_t n = sizeof cache_precisions / sizeof cache_precisions[0];
     for (size_t i = 0; i < n; i++) {
         if (name && !strcmp(name, cache_precisions[i].name)) r->cache = cache_precisions[i].p;
@@ -104,7 +106,7 @@ static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
         return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)q->batch, 1 << 20);
     r->input = in > 0 ? (double)in : 0;
     r->output = out > 0 ? (double)out : 0;
-    r->batch = (double)q->batch;
+    r->batch = (double)(q->task == PG_TASK_SERVING && q->concurrency > 0 ? q->concurrency : q->batch);
     return PG_E_OK;
 }
 
@@ -142,7 +144,10 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     llm_pass prefill = llm_prefill_pass(&l->c, r.batch, r.input),
              decode = llm_decode_pass(&l->c, r.batch, r.input, r.output);
     code = llm_plan_make(&l->prefill, &l->c, &prefill, &p->a, e);
-    return code ? code : llm_plan_make(&l->decode, &l->c, &decode, &p->a, e);
+    if (!code) code = llm_plan_make(&l->decode, &l->c, &decode, &p->a, e);
+    if (code || q->task != PG_TASK_SERVING) return code;
+    l->serving = ARENA_NEW(&p->a, llm_serving_plan);
+    return l->serving ? llm_serving_make(l->serving, &l->c, r.batch, &p->a, e) : error_nomem(e, &p->a);
 }
 
 static void put_range(double seconds, const step_prediction *s, double *ms, double *low, double *high)
@@ -206,12 +211,25 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     llm_step decode = only_prefill ? prefill : llm_predict_step(&l->c, &l->decode, &g, pc, &o);
     llm_memory m = llm_memory_of(&l->c, &g, pc);
     const llm_request *r = &l->c.r;
+    llm_serving serving = {.running = r->batch};
+    if (l->serving) {
+        serving = llm_serving_predict(&l->c, l->serving, &g, pc, &o);
+        decode = serving.decode;
+        llm_case running = l->c;
+        running.r.batch = serving.running;
+        m = llm_memory_of(&running, &g, pc);
+    }
     memset(out, 0, sizeof *out);
     api_language_none(out);
     put_memory(out, &m);
     put_step(p, only_prefill ? &prefill : &decode, out);
     put_range(prefill.seconds, &prefill.s, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
-    if (only_prefill) {
+    if (l->serving) {
+        put_range(serving.ttft_s, &prefill.s, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
+        put_range(serving.tpot_s, &decode.s, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
+        put_range(serving.request_s, &decode.s, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+        out->tokens_per_s = serving.requests_per_s * (r->output > 1 ? r->output : 1) * r->data;
+    } else if (only_prefill) {
         put_range(prefill.seconds, &prefill.s, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = r->batch * r->input * r->data / prefill.seconds;
     } else {
@@ -229,7 +247,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     out->data_parallel = p->split.data;
     out->tensor_parallel = p->split.tensor;
     out->pipeline_parallel = p->split.pipeline;
-    out->batch = p->request.batch;
+    out->batch = l->serving ? (int64_t)r->batch : p->request.batch;
     out->input_len = (int64_t)r->input;
     out->output_len = (int64_t)r->output;
     out->task = api_task_name(p->request.task);

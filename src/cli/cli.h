@@ -86,7 +86,7 @@ typedef struct cli_args {
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;
     int64_t batch, sequence, image_size, top; /* 0: not given */
-    int64_t input_len, output_len;
+    int64_t input_len, output_len, concurrency;
     int64_t gpu_layers; /* -1: not given */
     const char *quantization, *cache_precision;
     const char *measured_on;

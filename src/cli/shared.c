@@ -67,6 +67,8 @@ static const option language_options[] = {
      "mxfp4, int4, gptq, awq, nf4. Default: as the model's file says, else as --precision."},
     {"kv-cache-precision", 0, "P", OPTION_CHOICE, AT(cache_precision), 0, 0, cache_precisions,
      "Of the cached keys and values; by default as the model's file says, else that of activations."},
+    {"concurrency", 0, "N", OPTION_NUMBER, AT(concurrency), 1, BATCH_MOST, NULL,
+     "Serving: requests at a time; the batch size by default."},
     {"gpu-layers", 0, "N", OPTION_NUMBER, AT(gpu_layers), 0, 4096, NULL,
      "llama.cpp: layers on the GPU; the others stay on the CPU. Default: all."},
 };
@@ -271,6 +273,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .output_len = a->output_len,
                         .quantization = a->quantization,
                         .kv_cache_precision = a->cache_precision,
+                        .concurrency = a->concurrency,
                         .gpu_layers = gpu_layers,
                         .sequence = info->sequence_symbol ? a->sequence : 0,
                         .precision = a->precision,

@@ -69,6 +69,8 @@ typedef struct runtime_profile {
     double gemv_rows;      /* products of so many rows and fewer read packed weights once ... */
     double gemv_bytes;     /* ... at so many bytes a clock and SM at most ... */
     double gemv_share;     /* ... and so much of the long-stream bandwidth */
+    double memory_share;   /* of the GPU's memory that it takes for itself; 0: all */
+    bool narrow_cache;     /* keys and values in 8 bits where the weights are in 8 or fewer */
     double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
     double llm_request_us; /* more for each sequence of a step */
     double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */
