@@ -81,6 +81,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, train_pointwise_speed, 0.1, 10),
     FLAG(ggml),
     FLAG(half_sums),
+    FLAG(fuse_layers),
     REAL(runtime_profile, chunk_tokens, 0, 1e6),
     REAL(runtime_profile, gemv_rows, 0, 64),
     REAL(runtime_profile, gemv_bytes, 0, 64),

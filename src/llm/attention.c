@@ -39,10 +39,11 @@ static void plain_attention(build *b, const attention_shape *s)
         if (!vector && i == 1) build_stream(b, "convert scores", n, 1, n * 4, n * 2);
         k.shape.gemm = i ? (gemm_shape){s->q_len, s->v_dim, s->kv_len, s->batch * s->heads}
                          : (gemm_shape){s->q_len, s->kv_len, s->head_dim, s->batch * s->heads};
-        build_add(b, label, k, 0.5);
+        build_add(b, label, k, 1);
         if (!vector) build_stream(b, i ? "convert result" : "widen scores", out, 1, out * 2, out * 4);
         if (i) break;
-        kernel soft = {.kind = KERNEL_SOFTMAX,
+        /* rows stay in shared memory between the passes over them */
+        kernel soft = {.kind = KERNEL_ELEMENTWISE,
                        .flops = 6 * n,
                        .read_bytes = n * 4,
                        .write_bytes = n * 4,
@@ -50,11 +51,11 @@ static void plain_attention(build *b, const attention_shape *s)
                        .hot_distance = n * 8,
                        .write_distance = n * 8};
         soft.shape.rows = (rows_shape){rows, s->kv_len};
-        build_add(b, "softmax", soft, 0.5);
+        build_add(b, "softmax", soft, 1);
     }
 }
 
-/* One group of sequences at one of its two lengths: half of the executions. */
+/* One group of sequences at one of its two lengths. */
 static void fused_attention(build *b, const attention_shape *s, double shared)
 {
     double act = b->c->act, cache = b->c->cache_bytes;
@@ -73,7 +74,7 @@ static void fused_attention(build *b, const attention_shape *s, double shared)
                 .hot_distance = q * s->head_dim * act + fresh,
                 .write_distance = q * s->v_dim * act};
     k.shape.attention = *s;
-    build_add(b, "attention", k, 0.5);
+    build_add(b, "attention", k, 1);
 }
 
 static void attend(build *b, const lm_layer *l, double heads, double kv_heads, double head_dim, double v_dim,
@@ -95,7 +96,8 @@ static void attend(build *b, const lm_layer *l, double heads, double kv_heads, d
                                  .v_dim = v_dim,
                                  .causal = whole && g->q > 1,
                                  .single = b->rt->single_head_kernel};
-            if (same) b->times *= 2;
+            if (!same) b->times *= 0.5;
+            b->narrowed = false;
             if (b->rt->ggml) plain_attention(b, &s);
             else fused_attention(b, &s, shared);
             b->times = before;
@@ -115,7 +117,7 @@ static void rotate_and_store(build *b, double heads, double kv_heads, double dim
             build_stream(b, "rope", q, 1, q * act * 1.5, q * act);
             build_stream(b, "rope", k, 1, k * act * 1.5, k * act);
         }
-    } else if (rope) {
+    } else if (rope && !b->rt->fuse_layers) {
         build_stream(b, "rope", q + k, 6, (q + k) * act, (q + k) * act);
     }
     if (b->rt->ggml) {
@@ -133,7 +135,9 @@ static void rotate_and_store(build *b, double heads, double kv_heads, double dim
             build_stream(b, "repeat values", all, 1, bytes, bytes * heads / kv_heads);
         }
     } else {
-        build_stream(b, "store keys and values", k + v, 1, (k + v) * act, (k + v) * b->c->cache_bytes);
+        const char *label = b->rt->fuse_layers ? "rope and store keys and values" : "store keys and values";
+        double read = b->rt->fuse_layers ? q + k + v : k + v;
+        build_stream(b, label, read, 1, read * act, (k + v) * b->c->cache_bytes + (read - k - v) * act);
     }
 }
 

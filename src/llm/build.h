@@ -14,6 +14,8 @@ typedef struct build {
     double tokens; /* of the step, on each GPU */
     double times;  /* layers of the kind that is being built: what kernels are counted with */
     bool eager;    /* every operation a kernel of its own */
+    bool narrowed; /* what the next product reads was quantised by the kernel that made it */
+    bool reduced;  /* the last kernel was a sum over the GPUs, which the next normalisation runs in */
 } build;
 
 /* One kernel, so many times a layer; `label` lives for ever. */

@@ -30,11 +30,13 @@ void build_moe(build *b, const lm_layer *l)
     if (parts > 1) pairs += sqrt(pairs * (1 - 1 / parts) * 2 * log(parts));
     touched = build_max(touched, 1);
     double rows = build_max(pairs / touched, 1), width = (double)l->ffn_dim * parts / c->tensor;
+    b->narrowed = b->rt->fuse_norm; /* on the way */
     build_stream(b, "gather tokens", pairs * h, 1, t * h * act, pairs * h * act);
     build_experts(b, l->gated ? "experts' gate and up" : "experts' up", touched, rows, (l->gated ? 2 : 1) * width, h,
                   bits);
     build_stream(b, "experts' activation", pairs * width, 8, (l->gated ? 2 : 1) * pairs * width * act,
                  pairs * width * act);
+    b->narrowed = b->rt->fuse_norm;
     build_experts(b, "experts' down", touched, rows, h, width, bits);
     build_stream(b, "sum over experts", pairs * h, 2, pairs * h * act, t * h * act);
     if (l->shared_dim > 0) build_feed_forward(b, (double)l->shared_dim, l->gated);

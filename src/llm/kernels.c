@@ -37,6 +37,12 @@ void build_norm(build *b, const char *label, double rows, double cols, bool add)
     }
     if (b->rt->ggml && add) build_stream(b, "residual add", rows * cols, 1, 2 * bytes, bytes);
     bool fused = add && !b->rt->ggml;
+    b->narrowed = b->rt->fuse_norm;
+    if (b->reduced && b->rt->fuse_layers) { /* in the all-reduce's kernel */
+        b->reduced = false;
+        return;
+    }
+    b->reduced = false;
     kernel k = {.kind = KERNEL_NORM,
                 .flops = 4 * rows * cols,
                 .read_bytes = bytes * (fused ? 2 : 1),
@@ -116,7 +122,7 @@ void build_experts(build *b, const char *label, double batch, double rows, doubl
     double in = batch * rows * k, out = batch * rows * n;
     bool narrow = bits < 16 && !c->packed;
     double width = narrow ? bits / 8 : c->act;
-    if (narrow) build_stream(b, "quantize input", in, 4, in * c->act, in * width);
+    if (narrow && !b->narrowed) build_stream(b, "quantize input", in, 4, in * c->act, in * width);
     kernel g = {.kind = KERNEL_GEMM,
                 .math = narrow                 ? c->math
                       : c->act > 2             ? c->r.math
@@ -148,6 +154,7 @@ void build_all_reduce(build *b, double rows)
     k.shape.comm = (comm_shape){
         .bytes = bytes, .gpus = b->c->tensor, .what = COMM_ALL_REDUCE, .own = (comm_own)b->rt->own_allreduce};
     build_add(b, "all-reduce", k, 1);
+    b->reduced = true;
 }
 
 void build_feed_forward(build *b, double width, bool gated)
@@ -163,6 +170,7 @@ void build_feed_forward(build *b, double width, bool gated)
     } else {
         build_product(b, gated ? "gate and up" : "up", t, gated ? 2 * w : w, h, bits);
         build_stream(b, "activation", t * w, 8, (gated ? 2 : 1) * t * w * act, t * w * act);
+        b->narrowed = b->rt->fuse_norm;
     }
     build_product(b, "down", t, h, w, bits);
 }
