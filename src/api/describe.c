@@ -80,6 +80,16 @@ static void skip_standardised(const graph *g, uint8_t *skip)
     }
 }
 
+/* The bias of an integer product, whose numbers are wider than its weights'; NO_TENSOR: none. */
+static uint32_t integer_bias(const graph *g, const op *o)
+{
+    enum { OF_CONV = 8, OF_GEMM = 6 };
+    if (o->kind == OP_QLinearConv) return op_input(g, o, OF_CONV);
+    return o->kind == OP_QGemm ? op_input(g, o, OF_GEMM) : NO_TENSOR;
+}
+
+enum { USED = 1, BIAS = 2 };
+
 /* Weights that are not parameters, and how many parameters stand in packed ones. */
 static double find_buffers(const graph *g, uint8_t *skip, uint8_t *used)
 {
@@ -87,7 +97,8 @@ static double find_buffers(const graph *g, uint8_t *skip, uint8_t *used)
     for (uint32_t i = 0; i < g->n_ops; i++) {
         const op *o = &g->ops[i];
         for (uint32_t k = 0; k < o->n_in; k++)
-            if (op_in(g, o)[k] != NO_TENSOR) used[op_in(g, o)[k]] = 1;
+            if (op_in(g, o)[k] != NO_TENSOR) used[op_in(g, o)[k]] |= USED;
+        if (integer_bias(g, o) != NO_TENSOR) used[integer_bias(g, o)] |= BIAS;
         if (o->kind == OP_BatchNormalization)
             for (uint32_t k = 3; k < 5; k++)
                 if (op_input(g, o, k) != NO_TENSOR) skip[op_input(g, o, k)] = 1;
@@ -101,7 +112,7 @@ static double find_buffers(const graph *g, uint8_t *skip, uint8_t *used)
     return packed;
 }
 
-/* Tensors whose numbers are trained. Integers wider than 8 bits are indices and shapes; running statistics of batch
+/* Tensors whose numbers are trained. Integers wider than 8 bits are indices and shapes, but for biases; running statistics of batch
  * normalisation are buffers; what a weight-packing operator holds counts as the weights it stands for. */
 static pg_code count_weights(pg_model *m, pg_error *e)
 {
@@ -117,11 +128,12 @@ static pg_code count_weights(pg_model *m, pg_error *e)
         const tensor *t = &g->tensors[i];
         if (t->role != ROLE_WEIGHT || (!used[i] && !g->missing.len)) continue;
         const dtype_info *d = dtype_get((dtype)t->dtype);
-        bool trained = d->floating || (d->bits && d->bits <= 8 && t->dtype != DT_BOOL);
+        bool bias = used[i] & BIAS;
+        bool trained = bias || d->floating || (d->bits && d->bits <= 8 && t->dtype != DT_BOOL);
         m->info.weights_bytes += t->weight_bytes;
         if (t->weight_bytes >= 1 && !tally_add(&by_dtype, str_c(d->name), t->weight_bytes))
             return error_nomem(e, &m->a);
-        if (!trained || skip[i] || (d->bits == 8 && t->rank <= 1) || is_folded_buffer(t)) continue;
+        if (!trained || skip[i] || (d->bits == 8 && t->rank <= 1 && !bias) || is_folded_buffer(t)) continue;
         if (t->literal) literals += elements_of(t);
         else m->info.parameters += elements_of(t);
     }
@@ -187,7 +199,7 @@ static pg_code count_operators(pg_model *m, const shapes *s, pg_error *e)
         bool folded = o->n_out > 0;
         for (uint32_t k = 0; k < o->n_out; k++)
             if (op_out(&m->g, o)[k] != NO_TENSOR && !s->t[op_out(&m->g, o)[k]].value) folded = false;
-        if (folded || op_work_class((op_kind)o->kind) == WORK_FREE) continue;
+        if (folded || op_work_class((op_kind)o->kind) == WORK_FREE || o->flags & OPF_RELABEL) continue;
         m->info.operators++;
         if (!tally_add(&all, o->type, 1)) return error_nomem(e, &m->a);
         if (o->kind == OP_Unknown && !tally_add(&unknown, o->type, 1)) return error_nomem(e, &m->a);

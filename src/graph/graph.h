@@ -144,6 +144,9 @@ enum op_flags {
     OPF_BN_FOLDED =
         1, /* the exporter folded a batch normalisation into this convolution: eager frameworks run it on its own */
     OPF_CHANNELS_LAST = 2,
+    OPF_RELABEL =
+        4, /* a Transpose at an image that comes or goes channels last, for a graph that is channels first: a runtime
+                        keeps images in its own order, and nothing moves */
 };
 
 typedef struct op {

@@ -5,6 +5,7 @@
 static const load_format *const formats[] = {
     &load_onnx_format,
     &load_hf_format,
+    &load_tflite_format,
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };
@@ -32,7 +33,6 @@ static const char *other_format(span f)
         const char *bytes, *name;
     } magic[] = {
         {0, 4, "PK\3\4", "a zip archive (PyTorch .pt, Keras .keras)"},
-        {4, 4, "TFL3", "a TensorFlow Lite model"},
         {0, 8, "\211HDF\r\n\032\n", "an HDF5 file (Keras .h5)"},
         {0, 4, "GGUF", "a GGUF model"},
         {0, 2, "\200\2", "a Python pickle (legacy PyTorch .pt or .pth)"},

@@ -293,6 +293,12 @@ void lower_view(planner *p)
         }
         return;
     }
+    if (w == WORK_TRANSPOSE && p->g->ops[p->u->op].flags & OPF_RELABEL) {
+        view_same(p, x, out);
+        p->v[out].strided = false;
+        if (p->opt.channels_last && p->rt->strided_views) view_set_channels_last(p, out);
+        return;
+    }
     if (views_are_free(p)) {
         p->out->views += p->rt->strided_views ? p->u->trips : 0;
         if (w == WORK_TRANSPOSE) view_transpose(p, x, out);

@@ -63,9 +63,9 @@ typedef struct runtime_profile {
     double allocator_round; /* factor on activations: rounding and fragmentation */
 
     /* language models (src/llm) */
-    bool ggml;      /* llama.cpp's own graph: activations in fp32, products of packed weights, attention in parts */
-    bool fuse_layers;      /* sums over GPUs with the normalisation behind them, rotary positions with the cache */
-    bool half_sums; /* 16-bit products are added up in 16 bits, which GeForce boards do at twice the rate */
+    bool ggml;        /* llama.cpp's own graph: activations in fp32, products of packed weights, attention in parts */
+    bool fuse_layers; /* sums over GPUs with the normalisation behind them, rotary positions with the cache */
+    bool half_sums;   /* 16-bit products are added up in 16 bits, which GeForce boards do at twice the rate */
     double chunk_tokens;   /* that one step takes of prompts; 0: all */
     double gemv_rows;      /* products of so many rows and fewer read packed weights once ... */
     double gemv_bytes;     /* ... at so many bytes a clock and SM at most ... */
