@@ -95,6 +95,13 @@ static int spatial_axis(const op *o)
     return o->flags & OPF_CHANNELS_LAST ? 1 : 2;
 }
 
+/* Some formats leave the number of groups to the weights, which say how many channels each takes. */
+static int64_t told_groups(num have, num fan)
+{
+    if (!num_known(have) || !num_known(fan) || fan.v.i < 1 || have.v.i < fan.v.i) return 1;
+    return have.v.i / fan.v.i;
+}
+
 static pg_code conv_dims(infer *x, const op *o, dtype d, const tensor_shape *t, const tensor_shape *w)
 {
     if (!has_rank(t) || !has_rank(w)) return out_dtype(x, o, 0, d);
@@ -104,8 +111,10 @@ static pg_code conv_dims(infer *x, const op *o, dtype d, const tensor_shape *t, 
     windows win;
     pg_code code = read_windows(x, o, t->rank - 2, w, &win);
     if (code) return code;
+    num have = t->dims[channel_axis(o, t->rank)];
     int64_t groups = op_attr_int(x->g, o, ATTR_group, 1);
-    num channels = num_mul(w->dims[1], num_int(groups)), have = t->dims[channel_axis(o, t->rank)];
+    if (groups == 0) groups = told_groups(have, w->dims[1]);
+    num channels = num_mul(w->dims[1], num_int(groups));
     if (groups < 1 || (num_known(channels) && num_known(have) && channels.v.i != have.v.i))
         return shape_fail(x, o, "the input %s has %lld channels, but the weights %s with %lld group%s take %lld",
                           SHAPE_S(x, t), (long long)have.v.i, SHAPE_S(x, w), (long long)groups, groups == 1 ? "" : "s",

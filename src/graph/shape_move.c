@@ -314,6 +314,12 @@ pg_code shape_tile(infer *x, const op *o)
     return out_dims(x, o, 0, d, t->rank, out);
 }
 
+/* Of images. */
+static int channel_axis(const op *o)
+{
+    return o->flags & OPF_CHANNELS_LAST ? 3 : 1;
+}
+
 pg_code shape_depth_to_space(infer *x, const op *o)
 {
     const tensor_shape *t = ranked(x, o, 0);
@@ -322,10 +328,12 @@ pg_code shape_depth_to_space(infer *x, const op *o)
     if (b < 1 || b > INT16_MAX) return shape_fail(x, o, "its blocksize is %lld", (long long)b);
     if (!t) return out_dtype(x, o, 0, d);
     num n = num_int(b);
-    if (t->rank != 4 || (num_known(t->dims[1]) && t->dims[1].v.i % (b * b) != 0))
+    int c = channel_axis(o), h = c == 1 ? 2 : 1;
+    if (t->rank != 4 || (num_known(t->dims[c]) && t->dims[c].v.i % (b * b) != 0))
         return shape_fail(x, o, "the input %s doesn't fit its blocksize of %lld", SHAPE_S(x, t), (long long)b);
-    num out[4] = {t->dims[0], num_floor_div(t->dims[1], num_int(b * b)), num_mul(t->dims[2], n),
-                  num_mul(t->dims[3], n)};
+    num out[4] = {t->dims[0]};
+    out[c] = num_floor_div(t->dims[c], num_int(b * b));
+    for (int i = h; i < h + 2; i++) out[i] = num_mul(t->dims[i], n);
     return out_dims(x, o, 0, d, 4, out);
 }
 
@@ -337,9 +345,10 @@ pg_code shape_space_to_depth(infer *x, const op *o)
     if (b < 1 || b > INT16_MAX) return shape_fail(x, o, "its blocksize is %lld", (long long)b);
     if (!t) return out_dtype(x, o, 0, d);
     if (t->rank != 4) return shape_fail(x, o, "the input %s should have 4 dimensions", SHAPE_S(x, t));
-    num n = num_int(b);
-    num out[4] = {t->dims[0], num_mul(t->dims[1], num_int(b * b)), num_floor_div(t->dims[2], n),
-                  num_floor_div(t->dims[3], n)};
+    num n = num_int(b), out[4] = {t->dims[0]};
+    int c = channel_axis(o), h = c == 1 ? 2 : 1;
+    out[c] = num_mul(t->dims[c], num_int(b * b));
+    for (int i = h; i < h + 2; i++) out[i] = num_floor_div(t->dims[i], n);
     return out_dims(x, o, 0, d, 4, out);
 }
 

@@ -194,9 +194,7 @@ static conv_shape exchanged(const conv_shape *s)
 static void batch_norm_backward(planner *p, uint32_t x, double born)
 {
     uint32_t out = plan_out(p, 0);
-    const tensor_shape *ts = plan_shape(p, out);
-    double n = elements(p, out), saved = n * p->v[x].width;
-    double channels = ts->rank > 1 && num_known(ts->dims[1]) && ts->dims[1].v.i > 0 ? (double)ts->dims[1].v.i : 1;
+    double n = elements(p, out), saved = n * p->v[x].width, channels = plan_channels(p, out);
     kernel k = plan_kernel_rows(p, KERNEL_REDUCE, channels, n / channels, 4 * n);
     k.pass = PASS_STATISTICS;
     k.channels_last = p->v[out].strided;

@@ -197,15 +197,18 @@ static conv_shape conv_of(const planner *p, uint32_t x, uint32_t w, uint32_t out
     memset(&s, 0, sizeof s);
     uint32_t spatial = rank > 2 ? (uint32_t)rank - 2 : 0;
     bool transposed = p->u->kind == OP_ConvTranspose;
+    int first = op_of(p)->flags & OPF_CHANNELS_LAST ? 1 : 2, last = first + (int)spatial - 1; /* of the spatial dims */
+    double fan = dim(p, w, 1);
     s.batch = dim(p, x, 0);
-    s.in = dim(p, x, 1);
-    s.out = dim(p, out, 1);
+    s.in = plan_channels(p, x);
+    s.out = plan_channels(p, out);
     s.groups = (double)op_attr_int(p->g, op_of(p), ATTR_group, 1);
+    if (s.groups == 0 && fan > 0) s.groups = floor(s.in / fan); /* the weights tell */
     if (s.groups < 1) s.groups = 1;
-    s.h = product(p, x, 2, rank - 1);
-    s.w = spatial ? dim(p, x, -1) : 1;
-    s.oh = product(p, out, 2, rank - 1);
-    s.ow = spatial ? dim(p, out, -1) : 1;
+    s.h = product(p, x, first, last);
+    s.w = spatial ? dim(p, x, last) : 1;
+    s.oh = product(p, out, first, last);
+    s.ow = spatial ? dim(p, out, last) : 1;
     s.kh = product(p, w, 2, rank - 1);
     s.kw = spatial ? dim(p, w, -1) : 1;
     s.stride = attr_at(p, ATTR_strides, spatial ? spatial - 1 : 0, 1);
@@ -241,7 +244,7 @@ static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
 {
     if (p->rt->channels_last) return p->opt.channels_last;
     bool weights = p->opt.channels_last && p->rt->strided_views && plan_shape(p, x)->rank == 4 &&
-                   p->g->tensors[w].role == ROLE_WEIGHT && dim(p, x, 1) > 1;
+                   p->g->tensors[w].role == ROLE_WEIGHT && plan_channels(p, x) > 1;
     if (!weights && !view_is_channels_last(p, x)) return false;
     plan_cast(p, x, half_width(p));
     if (dim(p, x, 2) * dim(p, x, 3) > 1 && !view_is_packed_last(p, x)) {

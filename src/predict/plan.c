@@ -44,6 +44,14 @@ double plan_width(const planner *p, uint32_t t)
     return p->rt->quantized_io && w == 1 ? 1 : 2;
 }
 
+double plan_channels(const planner *p, uint32_t t)
+{
+    const tensor_shape *ts = plan_shape(p, t);
+    int axis = p->g->ops[p->u->op].flags & OPF_CHANNELS_LAST ? ts->rank - 1 : 1;
+    if (ts->rank < 2 || !num_known(ts->dims[axis]) || ts->dims[axis].v.i < 1) return 1;
+    return (double)ts->dims[axis].v.i;
+}
+
 static void value_init(planner *p, uint32_t t)
 {
     value *v = &p->v[t];

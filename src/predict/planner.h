@@ -70,6 +70,8 @@ typedef struct planner {
 /* ---- plan.c ---- */
 double plan_width(const planner *p, uint32_t t); /* bytes per element that a float tensor has by default */
 const tensor_shape *plan_shape(const planner *p, uint32_t t);
+/* Channels of an image, wherever the unit that is being lowered has them; 1 when they aren't known. */
+double plan_channels(const planner *p, uint32_t t);
 /* Adds what reading `t` costs to the kernel: weights apart, recently written values as hot. */
 void plan_read(planner *p, kernel *k, uint32_t t);
 void plan_read_bytes(planner *p, kernel *k, double bytes, double born);

@@ -37,17 +37,13 @@ bool train_begin(planner *p)
 /* A row a channel. */
 rows_shape train_channels(const planner *p, uint32_t t)
 {
-    const tensor_shape *ts = plan_shape(p, t);
-    double n = p->v[t].elements > 1 ? p->v[t].elements : 1, channels = 1;
-    if (ts->rank > 1 && num_known(ts->dims[1]) && ts->dims[1].v.i > 0) channels = (double)ts->dims[1].v.i;
+    double n = p->v[t].elements > 1 ? p->v[t].elements : 1, channels = plan_channels(p, t);
     return (rows_shape){channels, n / channels};
 }
 
 void train_statistics(planner *p, uint32_t t, bool apply)
 {
-    const tensor_shape *ts = plan_shape(p, t);
-    double n = p->v[t].elements > 0 ? p->v[t].elements : 0, bytes = n * p->v[t].width;
-    double channels = ts->rank > 1 && num_known(ts->dims[1]) && ts->dims[1].v.i > 0 ? (double)ts->dims[1].v.i : 1;
+    double n = p->v[t].elements > 0 ? p->v[t].elements : 0, bytes = n * p->v[t].width, channels = plan_channels(p, t);
     kernel k = plan_kernel_rows(p, KERNEL_REDUCE, channels, n / channels, 3 * n);
     k.pass = PASS_STATISTICS;
     k.channels_last = p->v[t].strided;
