@@ -38,6 +38,16 @@ typedef struct shape_options {
 /* An error only when the graph contradicts itself (a MatMul whose inner dims differ) or memory runs out. */
 pg_code shapes_infer(shapes *out, const graph *g, const shape_options *opt, arena *a, pg_error *e);
 
+/* Shapes of a graph that is being built: for loaders of formats that give the width of a layer but not that of its input. Begin
+ * with shapes_begin; each shapes_follow infers the operators of region 0 that were added since, which must come in an order in
+ * which inputs come before their use. Symbols and inputs must be there before the first operator. */
+typedef struct shape_follower shape_follower;
+shape_follower *shapes_begin(const graph *g, arena *a); /* NULL: out of memory */
+pg_code shapes_follow(shape_follower *f, pg_error *e);
+const tensor_shape *shapes_at(const shape_follower *f, uint32_t t); /* valid until the next shapes_follow */
+/* A dim as a graph declares it (see num.h); unknown when it is not affine in a symbol. */
+num shapes_declared(const shape_follower *f, num bound);
+
 /* Elements of a tensor, as a double; -1 when unknown. */
 double shape_elements(const tensor_shape *t);
 /* A dim of `s` as text: "batch", "2*seq+1", "224", or "?". Returns the length of the whole text, like format_text. */

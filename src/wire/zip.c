@@ -115,6 +115,23 @@ pg_code zip_open(zip *z, span file, arena *a, pg_error *e)
     return PG_E_OK;
 }
 
+bool zip_has(span file, const char *name)
+{
+    pg_error ignored = PG_ERROR_INIT;
+    directory d = {0};
+    if (read_end(file, &d, &ignored)) return false;
+    uint64_t at = d.offset, end = d.offset + d.size;
+    size_t n = strlen(name);
+    for (uint64_t i = 0; i < d.count && end - at >= ENTRY && is_at(file, at, "PK\1\2"); i++) {
+        uint64_t len = get(file, at + 28, 2), more = get(file, at + 30, 2) + get(file, at + 32, 2);
+        if (end - at - ENTRY < len + more) return false;
+        str have = {(const char *)file.ptr + at + ENTRY, (size_t)len};
+        if (str_ends(have, name) && (have.len == n || have.ptr[have.len - n - 1] == '/')) return true;
+        at += ENTRY + len + more;
+    }
+    return false;
+}
+
 const zip_entry *zip_find(const zip *z, const char *name)
 {
     const zip_entry *below = NULL;

@@ -31,6 +31,8 @@ typedef struct zip {
 enum { ZIP_ENTRIES = 1 << 20 };
 
 bool zip_is(span file); /* begins as an archive does */
+/* Whether the directory has an entry of this name, or one that ends in "/name"; false for damaged archives too. */
+bool zip_has(span file, const char *name);
 pg_code zip_open(zip *z, span file, arena *a, pg_error *e);
 /* The entry of this name, or one that ends in "/name" (PyTorch puts all into a folder); NULL: none. */
 const zip_entry *zip_find(const zip *z, const char *name);
