@@ -93,6 +93,7 @@ typedef struct tensor {
     bool is_output;
     bool defined; /* loaders: something produces it */
     bool literal; /* a constant written into the program text, not stored as a weight */
+    bool buffer;  /* ROLE_WEIGHT: known not to be trained, and no parameter */
     num *dims;    /* declared dims; NULL with rank <= 0 */
     num *value;   /* constant contents, only where shape inference may need them (at most FOLD_MAX elements) */
     uint32_t value_count;

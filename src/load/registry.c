@@ -3,10 +3,7 @@
 
 /* Cheap probes first. Adding a format is one row here and one file. */
 static const load_format *const formats[] = {
-    &load_onnx_format,
-    &load_hf_format,
-    &load_tflite_format,
-    &load_keras_format,
+    &load_onnx_format, &load_hf_format, &load_tflite_format, &load_keras_format, &load_torch_format,
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };
@@ -34,11 +31,12 @@ static const char *other_format(span f)
         const char *bytes, *name;
     } magic[] = {
         {0, 4, "PK\3\4", "a zip archive (PyTorch .pt, Keras .keras)"},
+        {0, 4, "PK\3\4", "a zip archive with no model in it that is known"},
+        {4, 4, "TFL3", "a TensorFlow Lite model"},
         {0, 8, "\211HDF\r\n\032\n", "an HDF5 file (Keras .h5)"},
         {0, 4, "PK\3\4", "a zip archive (PyTorch .pt)"},
         {4, 4, "TFL3", "a TensorFlow Lite model"},
         {0, 4, "GGUF", "a GGUF model"},
-        {0, 2, "\200\2", "a Python pickle (legacy PyTorch .pt or .pth)"},
         {0, 2, "\037\213", "a gzip archive; unpack it first"},
         {0, 6, "\3757zXZ", "an xz archive; unpack it first"},
         {0, 5, "%PDF-", "a PDF document"},
