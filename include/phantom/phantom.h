@@ -103,6 +103,13 @@ typedef struct pg_input_shape {
     int64_t dims[8];
 } pg_input_shape;
 
+/* What a name of the Hugging Face Hub ("org/name[@revision][:file]") may do. A file or folder of that name goes before it. */
+typedef enum pg_hub {
+    PG_HUB_NETWORK, /* ask the Hub, and keep in the cache what it gives (docs/hub.md) */
+    PG_HUB_CACHE,   /* only what the cache holds: nothing is sent. As with HF_HUB_OFFLINE=1 */
+    PG_HUB_NEVER    /* no such names: neither network nor cache. For services that load what strangers name */
+} pg_hub;
+
 typedef struct pg_model_options {
     const char *format;  /* NULL: the bytes decide */
     const char *signature; /* TensorFlow: which of a saved model's signatures; NULL: its default */
@@ -113,6 +120,10 @@ typedef struct pg_model_options {
     bool strict;         /* an unknown operator is an error */
     uint64_t memory_limit; /* bytes the reader may take; 0: 256 MB */
     const pg_allocator *allocator; /* copied; NULL: malloc */
+    pg_hub hub;
+    /* Called, often, while something is fetched from the Hub; `total` 0: not known. NULL: not called. */
+    void (*progress)(void *ud, const char *what, uint64_t done, uint64_t total);
+    void *progress_ud;
 } pg_model_options;
 
 typedef struct pg_dim {
@@ -156,7 +167,9 @@ typedef struct pg_model_info {
     int64_t sequence;     /* its value by default */
 } pg_model_info;
 
-/* Loads a model from a file, by built-in name, or a single operator ("op:gemm:m=4096:n=4096:k=4096"). */
+/* Loads a model from a file or a folder, by built-in name, by its name on the Hugging Face Hub, or a single operator
+ * ("op:gemm:m=4096:n=4096:k=4096"). Of the Hub's models only configurations and headers are fetched, never weights; PG_E_NETWORK
+ * and PG_E_DENIED come from there alone. */
 PG_API PG_MUST_USE pg_code pg_model_open(pg_model **out, const char *model, const pg_model_options *options,
                                          pg_error *error);
 PG_API void pg_model_free(pg_model *model);

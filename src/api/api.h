@@ -42,7 +42,14 @@ struct pg_model {
     pg_model_info info;
     gpu_family family;
     int32_t max_sequence; /* positions that a built-in model was made for; 0: no limit known */
+    const char *hub_name; /* "org/name" of the Hub; NULL: not from there */
 };
+
+/* A name of the Hub, as hub/name.h reads it; views into the text. */
+typedef struct api_hub_name {
+    str repository, revision, file;
+    bool marked; /* "hf://...": can be nothing else */
+} api_hub_name;
 
 /* How a request spreads over GPUs; all at least 1. */
 typedef struct api_split {
@@ -85,6 +92,10 @@ allocator api_allocator(const pg_allocator *a);
 void *api_new(allocator alloc, size_t size, pg_error *e);
 void api_delete(allocator alloc, void *p, size_t size);
 const char *api_text(arena *a, str s); /* a terminated copy; NULL: out of memory */
+
+/* hub.c: whether the text is a name of the Hub, and where the model then lies; the notes of the way go to the model's warnings. */
+bool api_hub_read(api_hub_name *out, const char *model);
+pg_code api_hub_open(pg_model *m, const char **path, const api_hub_name *name, const pg_model_options *o, pg_error *e);
 
 pg_code api_config_read(api_config *c, arena *a, pg_error *e);
 pg_code api_describe(pg_model *m, const char *path, bool strict, pg_error *e);

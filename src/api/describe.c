@@ -306,7 +306,8 @@ static pg_code name_it(pg_model *m, const char *path, pg_error *e)
     static const char *const families[FAMILY_COUNT] = {"cnn", "transformer", "rnn"};
     str name = base_name(str_c(path));
     bool built_in = str_is(m->g.format, "built-in");
-    if (built_in) name = m->g.name;
+    if (m->hub_name) name = str_c(m->hub_name);
+    else if (built_in) name = m->g.name;
     else
         for (size_t i = 0, n = 0; !n && load_format_at(i); i++) name.len -= n = load_ending(load_format_at(i), name);
     m->info.name = api_text(&m->a, name);

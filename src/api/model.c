@@ -77,6 +77,12 @@ static pg_code load_path(pg_model *m, const char *path, const pg_model_options *
     return code;
 }
 
+static bool is_there(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
 static bool looks_like_path(const char *s)
 {
     size_t n = strlen(s);
@@ -87,9 +93,57 @@ static bool looks_like_path(const char *s)
     return false;
 }
 
+/* "org/name" of the Hub, and not the path of a file that isn't there: that would have a model's ending, or begin with a folder
+ * that is there. A mistyped path is nobody's business. */
+static bool is_of_hub(api_hub_name *out, const char *name, const pg_model_options *o, pg_error *e)
+{
+    if (o->hub == PG_HUB_NEVER || !api_hub_read(out, name)) return false;
+    if (out->marked) return true;
+    for (size_t i = 0; !out->file.len && load_format_at(i); i++)
+        if (load_ending(load_format_at(i), out->repository)) return false;
+    char folder[128];
+    size_t n = strcspn(name, "/");
+    if (n >= sizeof folder) return false;
+    format_text(folder, sizeof folder, "%.*s", (int)n, name);
+    if (!is_there(folder)) return true;
+    error_set(e, PG_E_IO,
+              "no such file; there is a folder '%s' here, so this is taken for a path (hf://%s asks the Hub)", folder,
+              name);
+    return false;
+}
+
+static pg_code load_named_path(pg_model *m, const char *path, const char *name, const pg_model_options *o, pg_error *e)
+{
+    pg_code code = load_path(m, path, o, e);
+    if (code) error_source(e, name);
+    return code;
+}
+
+static pg_code load_hub(pg_model *m, const char *name, const api_hub_name *h, const pg_model_options *o, pg_error *e)
+{
+    const char *path = NULL;
+    pg_code code = api_hub_open(m, &path, h, o, e);
+    if (!code) return load_named_path(m, path, name, o, e);
+    size_t n = strlen(e->text); /* it may have been meant as a path */
+    if (!h->marked && !h->file.len && (code == PG_E_NOT_FOUND || code == PG_E_NETWORK))
+        format_text(e->text + n, sizeof e->text - n, "; there is no such file here either");
+    return code;
+}
+
+static pg_code load_builtin(pg_model *m, const char *name, const zoo_entry *z, const pg_model_options *o, pg_error *e)
+{
+    if (o->format) return error_set(e, PG_E_USAGE, "'%s' is a built-in model; --format is for files", name);
+    pg_code code = zoo_build(&m->g, z, &(zoo_options){o->image_size}, e);
+    m->g.name = str_c(z->name);
+    m->g.format = STR("built-in");
+    m->g.family = str_c(z->family);
+    m->max_sequence = z->max_sequence;
+    return code ? code : override_inputs(m, o, e);
+}
+
 static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o, pg_error *e)
 {
-    struct stat st;
+    api_hub_name hub;
     if (str_starts(str_c(name), "op:")) {
         m->g.name = str_c(name);
         m->g.format = STR("built-in");
@@ -99,21 +153,14 @@ static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o
     if (!name[0])
         return error_set(e, PG_E_USAGE,
                          "the model's name is empty; give a file or a built-in name (phantom-gpu list-models)");
-    bool path = looks_like_path(name); /* so do names of the Hugging Face Hub: "google/vit-base-patch16-224" */
-    const zoo_entry *z = stat(name, &st) == 0 ? NULL : zoo_find(str_c(name), path ? NULL : e);
-    if (!z && (path || stat(name, &st) == 0)) {
-        pg_code code = load_path(m, name, o, e);
-        if (code) error_source(e, name);
-        return code;
-    }
-    if (!z) return PG_E_NOT_FOUND;
-    if (o->format) return error_set(e, PG_E_USAGE, "'%s' is a built-in model; --format is for files", name);
-    pg_code code = zoo_build(&m->g, z, &(zoo_options){o->image_size}, e);
-    m->g.name = str_c(z->name);
-    m->g.format = STR("built-in");
-    m->g.family = str_c(z->family);
-    m->max_sequence = z->max_sequence;
-    return code ? code : override_inputs(m, o, e);
+    if (is_there(name)) return load_named_path(m, name, name, o, e);
+    bool path = looks_like_path(
+        name); /* so do names of the Hub, of which some are built in: "google/vit-base-patch16-224" */
+    const zoo_entry *z = zoo_find(str_c(name), path ? NULL : e);
+    if (z) return load_builtin(m, name, z, o, e);
+    if (!path) return PG_E_NOT_FOUND;
+    if (is_of_hub(&hub, name, o, e)) return load_hub(m, name, &hub, o, e);
+    return load_named_path(m, name, name, o, e);
 }
 
 pg_code pg_model_open(pg_model **out, const char *model, const pg_model_options *options, pg_error *error)

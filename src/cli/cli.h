@@ -77,7 +77,8 @@ typedef struct cli_shapes {
 
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
-    bool help, json, verbose, explain, strict, autocast, fast_mode, real_hardware, gradient_checkpointing, force;
+    bool help, json, verbose, explain, strict, offline, autocast, fast_mode, real_hardware, gradient_checkpointing,
+        force;
     const char *model, *format, *signature, *architecture, *gpu, *precision, *runtime, *task, *optimizer, *layout,
         *sort;
     const char *trace, *profiles, *output, *out, *split, *plot, *write;
@@ -203,6 +204,14 @@ void cli_cost(const cli *c, render_row *row);
 /* best.c: marks the best rows of a model and lists them; rows of one GPU stand together. */
 void cli_rank(render_row *rows, size_t count);
 size_t cli_best(const render_row *rows, size_t count, render_best *best);
+
+/* progress.c: what is being fetched, on a terminal and only when it takes long. `ud` is a cli_progress, zero at first. */
+typedef struct cli_progress {
+    double start_s, drawn_s;
+    bool begun, shown;
+} cli_progress;
+void cli_progress_show(void *ud, const char *what, uint64_t done, uint64_t total);
+void cli_progress_end(cli_progress *p);
 
 /* explain.c: sorts, cuts and sums up; everything is in c->memory. */
 const render_explanation *cli_explain(cli *c, const pg_explanation *e);

@@ -55,7 +55,9 @@ static int choose_models(cli *c)
     int status = EXIT_OK;
     for (size_t i = 0; i < a->rest.count && status == EXIT_OK; i++) status = cli_add_models(c, a->rest.items[i]);
     if (status == EXIT_OK && !a->models.count)
-        return cli_usage(c->command, "models are needed: files or names of 'phantom-gpu list-models'");
+        return cli_usage(
+            c->command,
+            "models are needed: files, names of 'phantom-gpu list-models', or org/name of the Hugging Face Hub");
     return status;
 }
 
@@ -180,7 +182,8 @@ static int run(cli *c)
 
 static const option options[] = {
     {"models", 'm', "A,B,...", OPTION_MODELS, AT(models), 0, 0, NULL,
-     "The models: files or names of list-models. May also stand alone."},
+     "The models: files, names of list-models, or org/name[@revision][:file] of the Hugging Face Hub. May also "
+     "stand alone."},
     {"gpus", 'g', "X,Y,...", OPTION_GPUS, AT(gpus), 0, 0, NULL,
      "The GPUs, by default v100,a100,rtx4090,h100; all: every one, default: the default GPU."},
     {"batch-sizes", 'b', "N,...", OPTION_NUMBERS, AT(batches), 1, BATCH_MOST, NULL,

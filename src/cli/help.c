@@ -42,9 +42,10 @@ static void paragraphs(buffer *out, const render_style *style, const char *text)
 void cli_help(buffer *out, const render_style *style)
 {
     buffer_text(out, "Usage: " CLI_PROGRAM " COMMAND [OPTION]...\n\n");
-    paragraphs(out, style,
-               "Tells how fast a machine-learning model will run, and how much memory and power it will take, on GPUs "
-               "that you don't have. Needs no GPU, no Python and no network.");
+    paragraphs(
+        out, style,
+        "Tells how fast a machine-learning model will run, and how much memory and power it will take, on GPUs "
+        "that you don't have. Needs no GPU and no Python, and a network only for models of the Hugging Face Hub.");
     buffer_char(out, '\n');
     bold(out, style, "Commands");
     buffer_char(out, '\n');

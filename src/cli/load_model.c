@@ -17,7 +17,10 @@ static int model_name(cli *c, const char **name)
     if (a->model && a->rest.count)
         return cli_usage(c->command, "--model and '%s' are one model too many", a->rest.items[0]);
     *name = a->model ? a->model : a->rest.count ? a->rest.items[0] : NULL;
-    if (!*name) return cli_usage(c->command, "a model is needed: a file or a name of 'phantom-gpu list-models'");
+    if (!*name)
+        return cli_usage(
+            c->command,
+            "a model is needed: a file, a name of 'phantom-gpu list-models', or org/name of the Hugging Face Hub");
     return EXIT_OK;
 }
 
@@ -123,7 +126,8 @@ static const char *const sorts[] = {"time", "order", NULL};
 
 static const option options[] = {
     {"model", 'm', "M", OPTION_MODEL, AT(model), 0, 0, NULL,
-     "The model: a file or a name of list-models. May also stand alone."},
+     "The model: a file, a name of list-models, or org/name[@revision][:file] of the Hugging Face Hub. May also "
+     "stand alone."},
     {"gpu", 'g', "G", OPTION_GPU, AT(gpu), 0, 0, NULL,
      "The GPU. Without it: the default one in full, and some others beside it."},
     {"batch-size", 'b', "N", OPTION_NUMBER, AT(batch), 1, BATCH_MOST, NULL, "Samples in a step; 1 by default."},

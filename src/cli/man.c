@@ -78,22 +78,31 @@ static void endings(buffer *out)
                      ".TP\n\\fI$XDG_CONFIG_HOME/phantom\\-gpu/*.toml\\fR\nThe same for all folders.\n"
                      ".SH ENVIRONMENT\n"
                      ".TP\nNO_COLOR\nNo colours, on a terminal too.\n"
-                     ".TP\nCOLUMNS\nHow wide tables may be.\n");
+                     ".TP\nCOLUMNS\nHow wide tables may be.\n"
+                     ".TP\nHF_HUB_OFFLINE\n1: nothing is fetched from the Hugging Face Hub.\n"
+                     ".TP\nHF_TOKEN, HF_TOKEN_PATH\nA token for the Hub, or the file that it lies in.\n"
+                     ".TP\nHF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME\nWhere what was fetched is kept.\n"
+                     ".TP\nHF_ENDPOINT\nAnother Hub than https://huggingface.co.\n"
+                     ".TP\nHF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT\n"
+                     "Seconds to connect and to wait for bytes; 10 by default.\n"
+                     ".TP\nPHANTOM_GPU_HUB_RETRIES\nHow often a request is tried again; 4 by default.\n"
+                     ".TP\nSSL_CERT_FILE\nCertificates to trust instead of the system's.\n");
 }
 
 void cli_man(buffer *out)
 {
     buffer_format(out, ".TH PHANTOM\\-GPU 1 \"\" \"phantom\\-gpu %s\" \"User Commands\"\n", pg_version());
-    buffer_text(out,
-                ".SH NAME\nphantom\\-gpu \\- how fast a model runs on a GPU that you don't have\n"
-                ".SH SYNOPSIS\n\\fBphantom\\-gpu\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR]...\n.br\n"
-                "\\fBphantom\\-gpu\\fR \\fBhelp\\fR \\fICOMMAND\\fR\n.br\n"
-                "\\fBphantom\\-gpu\\fR \\fB\\-\\-help\\fR | \\fB\\-\\-version\\fR\n"
-                ".SH DESCRIPTION\n"
-                "Tells how fast a machine\\-learning model will run, and how much memory and power it will take, on "
-                "GPUs that you don't have. Needs no GPU, no Python and no network. Every latency comes with its "
-                "80 % interval and with what it rests on.\n"
-                ".SH COMMANDS\n");
+    buffer_text(
+        out,
+        ".SH NAME\nphantom\\-gpu \\- how fast a model runs on a GPU that you don't have\n"
+        ".SH SYNOPSIS\n\\fBphantom\\-gpu\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR]...\n.br\n"
+        "\\fBphantom\\-gpu\\fR \\fBhelp\\fR \\fICOMMAND\\fR\n.br\n"
+        "\\fBphantom\\-gpu\\fR \\fB\\-\\-help\\fR | \\fB\\-\\-version\\fR\n"
+        ".SH DESCRIPTION\n"
+        "Tells how fast a machine\\-learning model will run, and how much memory and power it will take, on "
+        "GPUs that you don't have. Needs no GPU and no Python, and a network only for models of the Hugging Face Hub. Every latency comes with its "
+        "80 % interval and with what it rests on.\n"
+        ".SH COMMANDS\n");
     for (size_t i = 0; cli_commands[i]; i++) command_section(out, cli_commands[i]);
     examples(out);
     endings(out);

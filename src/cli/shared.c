@@ -36,6 +36,8 @@ static const option model_options[] = {
      "batch size is given."},
     {"image-size", 0, "N", OPTION_NUMBER, AT(image_size), 1, IMAGE_MOST, NULL, "Height and width of input images."},
     {"seq-len", 0, "N", OPTION_NUMBER, AT(sequence), 1, SEQUENCE_MOST, NULL, "Length of input sequences."},
+    {"offline", 0, NULL, OPTION_FLAG, AT(offline), 0, 0, NULL,
+     "Nothing is fetched: of the Hugging Face Hub only what its cache holds, as with HF_HUB_OFFLINE=1."},
     {"strict", 0, NULL, OPTION_FLAG, AT(strict), 0, 0, NULL,
      "An operator that is not known is an error instead of a warning."},
 };
@@ -179,15 +181,20 @@ int cli_open_model(cli *c, pg_model **out, const char *name, bool many)
 {
     pg_error e = PG_ERROR_INIT;
     const cli_args *a = &c->args;
+    cli_progress progress = {.begun = false};
     pg_model_options options = {.format = a->format,
                                 .signature = a->signature,
                                 .architecture = a->architecture,
                                 .image_size = (int)a->image_size,
                                 .input_shapes = a->shapes.items,
                                 .input_shape_count = a->shapes.count,
-                                .strict = a->strict};
+                                .strict = a->strict,
+                                .hub = a->offline ? PG_HUB_CACHE : PG_HUB_NETWORK,
+                                .progress = cli_progress_show,
+                                .progress_ud = &progress};
     pg_code code = pg_model_open(out, name, &options, &e);
     if (code == PG_E_USAGE && a->image_size && opens_without_images(out, name, options)) code = PG_E_OK;
+    cli_progress_end(&progress);
     if (code != PG_E_OK) return cli_error(&e, name);
     const pg_model_info *info = pg_model_describe(*out);
     for (size_t i = 0; i < info->warning_count; i++) cli_warn(c, many ? info->name : NULL, info->warnings[i]);

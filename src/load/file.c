@@ -13,8 +13,9 @@ static pg_code open_error(pg_error *e, int err)
 {
     switch (err) {
     case ENOENT:
-        return error_set(e, PG_E_IO,
-                         "no such file; give a path to a model, or a built-in name (phantom-gpu list-models)");
+        return error_set(
+            e, PG_E_IO,
+            "no such file; give a path to a model, a built-in name (phantom-gpu list-models), or org/name of the Hub");
     case EACCES: return error_set(e, PG_E_IO, "permission denied; make the file readable");
     case EISDIR: return error_set(e, PG_E_UNSUPPORTED, "is a folder; give the model file inside it");
     case ENOMEM: return error_set(e, PG_E_NOMEM, "the file could not be mapped: out of address space");

@@ -4,7 +4,8 @@
 #   tests/cli/run.sh [--update] PROGRAM [CASE...]
 #
 # A case is a few files in tests/cli/cases (or a folder below it):
-#   NAME.cmd    a shell script; `phantom-gpu` in it is PROGRAM, $CASES the folder of the case, $ROOT the source tree
+#   NAME.cmd    a shell script; `phantom-gpu` in it is PROGRAM, $CASES the folder of the case, $ROOT the source tree;
+#               `hub_server` runs a command with a Hub on the loopback, which is the only one that there is
 #   NAME.out    what it must print; without this file that is not looked at
 #   NAME.err    what it must print to stderr; without this file: nothing
 #   NAME.exit   its exit status; without this file: 0
@@ -36,6 +37,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$work/bin"
 ln -s "$program" "$work/bin/phantom-gpu"
+ln -s "$(dirname "$program")/tests/hub_server" "$work/bin/hub_server"
 passed=0
 failed=0
 
@@ -92,7 +94,7 @@ run_case() {
     [ ! -d "$case_.in" ] || cp -R "$case_.in/." "$work/scratch"
     (
         cd "$work/scratch" && env -i PATH="$work/bin:$PATH" HOME="$work/scratch" TMPDIR="$work" LC_ALL=C.UTF-8 TZ=UTC \
-            COLUMNS=100 TERM=dumb CASES="$(dirname "$case_")" ROOT="$here/../.." \
+            COLUMNS=100 TERM=dumb HF_ENDPOINT=http://127.0.0.1:1 CASES="$(dirname "$case_")" ROOT="$here/../.." \
             ASAN_OPTIONS="${ASAN_OPTIONS-}" UBSAN_OPTIONS="${UBSAN_OPTIONS-}" sh "$case_.cmd"
     ) >"$work/out" 2>"$work/err" </dev/null
     status=$?

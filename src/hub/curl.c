@@ -1,0 +1,49 @@
+#define _GNU_SOURCE
+#include "hub/curl.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+static curl_api api;
+static bool loaded;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void load(void)
+{
+    static const char *const libraries[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.4.dylib"};
+    static const struct {
+        const char *name;
+        size_t offset;
+    } functions[] = {
+        {"curl_global_init", offsetof(curl_api, global_init)},
+        {"curl_easy_init", offsetof(curl_api, easy_init)},
+        {"curl_easy_setopt", offsetof(curl_api, easy_setopt)},
+        {"curl_easy_perform", offsetof(curl_api, easy_perform)},
+        {"curl_easy_getinfo", offsetof(curl_api, easy_getinfo)},
+        {"curl_easy_reset", offsetof(curl_api, easy_reset)},
+        {"curl_easy_cleanup", offsetof(curl_api, easy_cleanup)},
+        {"curl_easy_strerror", offsetof(curl_api, easy_strerror)},
+        {"curl_slist_append", offsetof(curl_api, slist_append)},
+        {"curl_slist_free_all", offsetof(curl_api, slist_free_all)},
+    };
+    void *library = NULL;
+    for (size_t i = 0; !library && i < sizeof libraries / sizeof libraries[0]; i++)
+        library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
+    if (!library) return;
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        void *f = dlsym(library, functions[i].name);
+        if (!f) return;
+        memcpy((char *)&api + functions[i].offset, &f, sizeof f);
+    }
+    loaded = api.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+const curl_api *curl_load(pg_error *e)
+{
+    pthread_once(&once, load);
+    if (loaded) return &api;
+    error_set(e, PG_E_UNSUPPORTED,
+              "libcurl is needed for the Hub and is not installed (Debian: libcurl4); without it, files and built-in "
+              "models work");
+    return NULL;
+}

@@ -1,0 +1,244 @@
+#define _POSIX_C_SOURCE 200809L
+#include "hub/fetch.h"
+
+#include "hub/extent.h"
+#include "hub/name.h"
+#include "hub/text.h"
+#include "hub/url.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { HEADER_FIRST = 100001, GGUF_FIRST = 512 << 10 }; /* bytes: 97 % of safetensors headers fit into the former */
+
+static pg_code refused_access(const hub_session *s, const http_answer *h, pg_error *e)
+{
+    const char *token = s->config->token_from;
+    if (!strcmp(h->error, "GatedRepo")) {
+        if (token)
+            return error_set(e, PG_E_DENIED,
+                             "is gated, and the token of %.120s has no access yet: ask for it at %s/%.*s", token,
+                             s->config->endpoint, STR_ARG(s->repository));
+        return error_set(e, PG_E_DENIED,
+                         "is gated: accept its terms at %s/%.*s, then give a token in HF_TOKEN (or `hf auth login`)",
+                         s->config->endpoint, STR_ARG(s->repository));
+    }
+    if (h->status == 401 && token)
+        return error_set(e, PG_E_DENIED, "the Hub does not take the token of %.120s%s%s", token,
+                         h->message[0] ? ": " : "", h->message);
+    if (h->status == 401)
+        return error_set(e, PG_E_NOT_FOUND,
+                         "the Hub has no such repository, or it is private (then a token is needed, in HF_TOKEN)");
+    return error_set(e, PG_E_DENIED, "the Hub refuses access%s%s", h->message[0] ? ": " : "", h->message);
+}
+
+pg_code fetch_refused(const hub_session *s, const http_answer *h, str file, pg_error *e)
+{
+    if (!strcmp(h->error, "RevisionNotFound"))
+        return error_set(e, PG_E_NOT_FOUND, "has no revision '%.*s' (a branch, a tag or a commit)",
+                         STR_ARG(s->revision));
+    if (!strcmp(h->error, "EntryNotFound"))
+        return error_set(e, PG_E_NOT_FOUND, "has no file '%.*s' at revision '%.*s'", STR_ARG(file),
+                         STR_ARG(s->revision));
+    if (!strcmp(h->error, "RepoNotFound") && h->status == 404)
+        return error_set(e, PG_E_NOT_FOUND, "the Hub has no such repository%s",
+                         s->config->token ? ", or the token may not see it" : "");
+    if (h->status == 401 || h->status == 403) return refused_access(s, h, e);
+    if (h->status == 404)
+        return error_set(e, PG_E_NOT_FOUND, "%s has nothing of that name%s%s", s->config->endpoint,
+                         h->message[0] ? ": " : "", h->message);
+    if (h->status == 429) {
+        char when[48] = "later";
+        if (h->wait_s != UINT_MAX) format_text(when, sizeof when, "in %u s", h->wait_s);
+        return error_set(e, PG_E_NETWORK, "the Hub allows no more requests for now: try again %s%s", when,
+                         s->config->token ? "" : "; with a token (HF_TOKEN) it allows more");
+    }
+    if (h->status == 416) return error_set(e, PG_E_FORMAT, "'%.*s' is shorter than the Hub lists it", STR_ARG(file));
+    if (h->status >= 500) return error_set(e, PG_E_NETWORK, "the Hub fails (status %d); try again later", h->status);
+    return error_set(e, PG_E_NETWORK, "the Hub answered with status %d%s%s", h->status, h->message[0] ? ": " : "",
+                     h->message);
+}
+
+static pg_code not_cached(const hub_session *s, const hub_file *f, pg_error *e)
+{
+    if (cache_is_known_missing(&s->cache, s->listing.commit, f->path))
+        return error_set(e, PG_E_NOT_FOUND, "has no file '%.*s' (the cache says so)", STR_ARG(f->path));
+    return error_set(e, PG_E_NETWORK, "'%.*s' is not in the cache (%.150s), and no network is to be used",
+                     STR_ARG(f->path), s->cache.root);
+}
+
+pg_code fetch_get(hub_session *s, const char *url, http_sink *sink, http_result *r, pg_error *e)
+{
+    pg_code code = s->net ? PG_E_OK : http_open(&s->net, s->config, s->a, e);
+    return code ? code : http_get(s->net, url, sink, r, e);
+}
+
+static const char *file_url(const hub_session *s, str path)
+{
+    const char *name = url_encode(s->a, path, false);
+    return name ? hub_text(s->a, "%s/%.*s/resolve/%.*s/%s", s->config->endpoint, STR_ARG(s->repository),
+                           STR_ARG(s->listing.commit), name)
+                : NULL;
+}
+
+/* Size and etag of a file whose listing lacks them, as mirrors of the Hub give it. */
+static pg_code look_up(hub_session *s, hub_file *f, pg_error *e)
+{
+    http_result r;
+    if (f->etag.len && f->size != SIZE_UNKNOWN) return PG_E_OK;
+    const char *url = file_url(s, f->path);
+    pg_code code = url ? fetch_get(s, url, NULL, &r, e) : error_nomem(e, s->a);
+    if (code) return code;
+    if (r.last.status >= 400) return fetch_refused(s, &r.last, f->path, e);
+    f->etag = str_copy(s->a, str_c(r.hub.etag));
+    if (r.hub.linked_size != ANSWER_UNKNOWN) f->size = r.hub.linked_size;
+    else if (r.hub.status < 300) f->size = r.hub.length;
+    if (!f->etag.ptr) return error_nomem(e, s->a);
+    if (!hub_id_ok(f->etag) || f->size == SIZE_UNKNOWN)
+        return error_set(e, PG_E_FORMAT, "the Hub does not say how large '%.*s' is and what it holds (no ETag)",
+                         STR_ARG(f->path));
+    return PG_E_OK;
+}
+
+/* Where the server says what the file is, it must be what the listing said. */
+static pg_code check_result(const hub_session *s, const http_result *r, const hub_file *f, pg_error *e)
+{
+    if (r->last.status != 200 && r->last.status != 206) {
+        pg_code code = fetch_refused(s, &r->last, f->path, e);
+        if (!strcmp(r->last.error, "EntryNotFound")) cache_set_missing(&s->cache, s->listing.commit, f->path, NULL);
+        return code;
+    }
+    if (r->hub.linked && f->etag.len && !str_is(f->etag, r->hub.etag))
+        return error_set(e, PG_E_FORMAT, "'%.*s' is another file than the Hub lists; try again", STR_ARG(f->path));
+    return PG_E_OK;
+}
+
+static pg_code download(hub_session *s, cache_blob *b, const hub_file *f, pg_error *e)
+{
+    http_result r;
+    char name[160];
+    hub_clean(name, sizeof name, f->path);
+    http_sink sink = {.fd = b->fd, .have = b->have, .most = f->size, .size = f->size, .name = name};
+    if (b->have > f->size) {
+        if (ftruncate(b->fd, 0) != 0) return hub_write_error(e, errno, b->partial);
+        sink.have = 0;
+    }
+    if (sink.have == f->size && f->size) return PG_E_OK; /* it was only not renamed any more */
+    const char *url = file_url(s, f->path);
+    pg_code code = url ? fetch_get(s, url, &sink, &r, e) : error_nomem(e, s->a);
+    if (!code) code = check_result(s, &r, f, e);
+    if (code == PG_E_FORMAT && ftruncate(b->fd, 0) != 0) return code; /* what can't be right is not kept */
+    return code;
+}
+
+pg_code fetch_whole(const char **path, hub_session *s, const hub_file *file, pg_error *e)
+{
+    pg_error why = PG_ERROR_INIT;
+    hub_file f = *file;
+    cache_blob b;
+    *path = cache_find(&s->cache, s->listing.commit, f.path, &why);
+    if (why.code) return error_set(e, why.code, "%s", why.text);
+    if (*path) return PG_E_OK;
+    if (f.etag.len && cache_has_blob(&s->cache, f.etag)) {
+        *path = cache_link(&s->cache, s->listing.commit, f.path, f.etag, e);
+        return *path ? PG_E_OK : e ? e->code : PG_E_IO;
+    }
+    if (s->offline) return not_cached(s, &f, e);
+    pg_code code = look_up(s, &f, e);
+    if (!code) code = cache_blob_begin(&b, &s->cache, s->config, f.etag, e);
+    if (code) return code;
+    if (b.fd >= 0) code = download(s, &b, &f, e);
+    if (code) {
+        cache_blob_stop(&b);
+        return code;
+    }
+    s->fetched++;
+    code = cache_blob_end(&b, e);
+    if (code) return code;
+    *path = cache_link(&s->cache, s->listing.commit, f.path, f.etag, e);
+    return *path ? PG_E_OK : e ? e->code : PG_E_IO;
+}
+
+bool fetch_has_header(str path)
+{
+    return str_ends(path, ".safetensors") || str_ends(path, ".gguf");
+}
+
+/* Reads until the header is whole. */
+static pg_code fetch_extent(hub_session *s, const hub_file *f, buffer *bytes, pg_error *e)
+{
+    bool gguf = str_ends(f->path, ".gguf");
+    char name[160];
+    hub_clean(name, sizeof name, f->path);
+    http_sink sink = {.memory = bytes, .fd = -1, .size = f->size, .name = name};
+    sink.most = gguf ? GGUF_FIRST : HEADER_FIRST;
+    const char *url = file_url(s, f->path);
+    if (!url) return error_nomem(e, s->a);
+    for (;;) {
+        http_result r;
+        uint64_t need = 0;
+        if (sink.most > f->size) sink.most = f->size;
+        pg_code code = fetch_get(s, url, &sink, &r, e);
+        if (!code) code = check_result(s, &r, f, e);
+        if (code) return code;
+        span have = {(const uint8_t *)bytes->ptr, bytes->len, 0};
+        code = gguf ? extent_gguf(have, f->size, &need, e) : extent_safetensors(have, f->size, &need, e);
+        if (code) error_path(e, "%s", name);
+        if (code || need <= sink.have) return code;
+        /* a GGUF header tells only step by step how long it is: twice as much each time */
+        sink.most = !gguf || need > sink.have * 2 ? need : sink.have * 2;
+    }
+}
+
+static bool header_is_there(const char *path, uint64_t size)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (size == SIZE_UNKNOWN || (uint64_t)st.st_size == size);
+}
+
+/* A file of the true size that holds its beginning; the rest takes no room. */
+static pg_code write_sparse(const hub_session *s, const char *path, uint64_t size, const buffer *bytes, pg_error *e)
+{
+    const char *temporary;
+    pg_code code = hub_folder_for(path, e);
+    int fd = code ? -1 : hub_temporary(s->a, path, &temporary, e);
+    if (fd < 0) return code ? code : e ? e->code : PG_E_IO;
+    int err = ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
+    for (size_t at = 0; !err && at < bytes->len;) {
+        ssize_t n = pwrite(fd, bytes->ptr + at, bytes->len - at, (off_t)at);
+        if (n < 0 && errno != EINTR) err = errno;
+        if (n > 0) at += (size_t)n;
+    }
+    if (!err) return hub_keep(fd, temporary, path, e);
+    close(fd);
+    unlink(temporary);
+    return hub_write_error(e, err, path);
+}
+
+pg_code fetch_header(const char **path, hub_session *s, const hub_file *file, pg_error *e)
+{
+    pg_error why = PG_ERROR_INIT;
+    hub_file f = *file;
+    *path = cache_find(&s->cache, s->listing.commit, f.path, &why);
+    if (why.code) return error_set(e, why.code, "%s", why.text);
+    if (*path) return PG_E_OK;
+    if (f.etag.len && cache_has_blob(&s->cache, f.etag)) return fetch_whole(path, s, file, e);
+    pg_code code = PG_E_OK;
+    if (!s->offline) code = look_up(s, &f, e);
+    if (code) return code;
+    const char *header = f.etag.len ? hub_text(s->a, "%s/headers/%.*s", s->cache.own, STR_ARG(f.etag)) : NULL;
+    if (f.etag.len && !header) return error_nomem(e, s->a);
+    if (!header || !header_is_there(header, f.size)) {
+        if (s->offline) return not_cached(s, &f, e);
+        buffer bytes;
+        buffer_init(&bytes, s->alloc);
+        code = fetch_extent(s, &f, &bytes, e);
+        if (!code) code = write_sparse(s, header, f.size, &bytes, e);
+        buffer_free(&bytes);
+        s->fetched++;
+    }
+    *path = header;
+    return code;
+}

@@ -1,0 +1,40 @@
+/* GET and HEAD with what the Hub needs: ranges, retries, and redirects followed by hand, since the token goes to the endpoint's
+ * origin and to no other. */
+#ifndef HUB_HTTP_H
+#define HUB_HTTP_H
+
+#include "base/json.h"
+#include "hub/answer.h"
+#include "hub/config.h"
+
+typedef struct http http;
+
+/* Where the bytes of an object go. [0, have) is there already; [have, most) is wanted; what a server sends behind is not read.
+ * A failed attempt goes on from `have`. */
+typedef struct http_sink {
+    buffer *memory; /* or, where NULL: */
+    int fd;
+    uint64_t have, most;
+    uint64_t size;    /* of the whole object; ANSWER_UNKNOWN: the first answer says it, later ones must agree */
+    const char *name; /* for progress and messages */
+} http_sink;
+
+typedef struct http_result {
+    http_answer last; /* the final answer */
+    http_answer hub;  /* the last one from the endpoint itself, which knows etag, commit and size */
+    bool moved;       /* the endpoint redirected to another path of its own */
+} http_result;
+
+pg_code http_open(http **out, const hub_config *config, arena *a, pg_error *e);
+void http_close(http *h);
+
+/* PG_E_OK: the server answered; result.last.status says what, after retries of what may pass (408, 429, 5xx). Only the body of a
+ * 200 or 206 goes to the sink. PG_E_NETWORK: no answer, or no whole one. PG_E_FORMAT: an answer that contradicts itself or what
+ * is known. sink NULL: HEAD, which is not redirected to other hosts. */
+pg_code http_get(http *h, const char *url, http_sink *sink, http_result *result, pg_error *e);
+
+/* What was asked and received, over all requests. */
+unsigned http_requests(const http *h);
+uint64_t http_bytes(const http *h);
+
+#endif
