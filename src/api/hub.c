@@ -20,7 +20,8 @@ pg_code api_hub_open(pg_model *m, const char **path, const api_hub_name *name, c
 
 #include "hub/hub.h"
 
-enum { HUB_MEMORY = 256 << 20 }; /* bytes: the listing of the largest repositories takes some MB */
+/* HUB_MEMORY: bytes; the listing of the largest repositories takes some MB. NEAR_LEAST: shorter names are near to everything. */
+enum { HUB_MEMORY = 256 << 20, NEAR_LEAST = 5 };
 
 bool api_hub_read(api_hub_name *out, const char *model)
 {
@@ -44,7 +45,7 @@ static void suggest_builtin(str repository, pg_error *e)
         return;
     }
     static const char before[] = "did you mean '";
-    for (const char *p = why.text; *p; p++) {
+    for (const char *p = why.text; *p && base.len >= NEAR_LEAST; p++) {
         if (strncmp(p, before, sizeof before - 1) != 0) continue;
         p += sizeof before - 1;
         format_text(e->text + n, sizeof e->text - n, "; '%.*s' is built in", (int)strcspn(p, "'"), p);

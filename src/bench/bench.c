@@ -143,7 +143,9 @@ static bool takes_images(const pg_model *m)
 /* A size for images where the model has none to set is no mistake: tables give one column for all their models. */
 static pg_code open_model(pg_model **out, const bench_row *row, pg_error *e)
 {
-    pg_model_options o = {.image_size = (int)row->image_size};
+    /* a table of names must not become as many requests: who wants the Hub's models says so */
+    bool hub = str_starts(str_c(row->path), "hf://");
+    pg_model_options o = {.image_size = (int)row->image_size, .hub = hub ? PG_HUB_NETWORK : PG_HUB_NEVER};
     pg_code code = pg_model_open(out, row->path, &o, e);
     if (code != PG_E_USAGE || !row->image_size) return code;
     o.image_size = 0;

@@ -180,8 +180,9 @@ static const char *model_path(bench_rows *r, const char *model, const char *fold
     char *path = arena_alloc(&r->a, size);
     if (!path) return NULL;
     format_text(path, size, "%s%s", folder, model);
+    bool of_hub = str_starts(str_c(model), "hf://");
     bool is_path = model[0] == '.' || exists(path);
-    for (size_t i = 0; !is_path && i < sizeof extensions / sizeof extensions[0]; i++)
+    for (size_t i = 0; !is_path && !of_hub && i < sizeof extensions / sizeof extensions[0]; i++)
         is_path = str_ends(str_c(model), extensions[i]);
     return is_path ? path : model;
 }

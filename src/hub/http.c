@@ -208,8 +208,10 @@ static pg_code transport_error(const exchange *x, CURLcode code, const char *url
     case CURLE_COULDNT_CONNECT: return error_set(e, PG_E_NETWORK, "no network: %.*s can't be reached", STR_ARG(host));
     case CURLE_OPERATION_TIMEDOUT:
         return error_set(e, PG_E_NETWORK,
-                         "%.*s did not answer within %u s, or only trickled (HF_HUB_DOWNLOAD_TIMEOUT sets that)",
-                         STR_ARG(host), (x->answer.status ? c->read_ms : c->connect_ms) / 1000);
+                         "%.*s did not answer in time, or only trickled (HF_HUB_ETAG_TIMEOUT, %u s, and "
+                         "HF_HUB_DOWNLOAD_TIMEOUT, %u s, set how long)",
+                         STR_ARG(host), c->connect_ms / 1000, c->read_ms / 1000);
+
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:

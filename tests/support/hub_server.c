@@ -27,8 +27,9 @@ struct hub_server {
     char root[512], url[64];
     int listener, port;
     pthread_t acceptor, threads[CONNECTIONS];
-    int fds[CONNECTIONS];
-    size_t connections, rule_count, log_count, sent;
+    int fds[CONNECTIONS];       /* -1: the place is free */
+    bool finished[CONNECTIONS]; /* its thread is done and waits to be joined */
+    size_t rule_count, log_count, sent;
     rule rules[RULES];
     char *log[LOG];
     bool stopping;
@@ -47,6 +48,7 @@ typedef struct client {
 typedef struct start {
     hub_server *s;
     int fd;
+    size_t place;
 } start;
 
 static uint64_t hash(const char *bytes, size_t n, uint64_t h)
@@ -364,9 +366,28 @@ static void *serve(void *ud)
         }
     }
     shutdown(st->fd, SHUT_RDWR);
+    pthread_mutex_lock(&st->s->lock);
+    st->s->finished[st->place] = true;
+    pthread_mutex_unlock(&st->s->lock);
     free(c);
+
     free(st);
     return NULL;
+}
+
+/* A place for one more connection, after those that ended were cleared away; CONNECTIONS: none. The lock is held. */
+static size_t free_place(hub_server *s)
+{
+    size_t place = CONNECTIONS;
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        if (s->fds[i] >= 0 && s->finished[i]) {
+            pthread_join(s->threads[i], NULL);
+            close(s->fds[i]);
+            s->fds[i] = -1;
+        }
+        if (s->fds[i] < 0) place = i;
+    }
+    return place;
 }
 
 static void *accept_all(void *ud)
@@ -375,13 +396,14 @@ static void *accept_all(void *ud)
     for (;;) {
         int fd = accept(s->listener, NULL, NULL);
         pthread_mutex_lock(&s->lock);
-        bool stop = s->stopping || fd < 0 || s->connections == CONNECTIONS;
-        start *st = stop ? NULL : malloc(sizeof *st);
+        bool stop = s->stopping || fd < 0;
+        size_t place = stop ? CONNECTIONS : free_place(s);
+        start *st = place < CONNECTIONS ? malloc(sizeof *st) : NULL;
         if (st) {
-            *st = (start){s, fd};
-            s->fds[s->connections] = fd;
-            if (pthread_create(&s->threads[s->connections], NULL, serve, st) == 0) s->connections++;
-            else stop = true;
+            *st = (start){s, fd, place};
+            s->finished[place] = false;
+            if (pthread_create(&s->threads[place], NULL, serve, st) == 0) s->fds[place] = fd;
+            else abort();
         }
         pthread_mutex_unlock(&s->lock);
         if (!st && fd >= 0) close(fd);
@@ -395,6 +417,7 @@ hub_server *hub_server_start(const char *root)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     if (!s) return NULL;
+    for (size_t i = 0; i < CONNECTIONS; i++) s->fds[i] = -1;
     snprintf(s->root, sizeof s->root, "%s", root);
     pthread_mutex_init(&s->lock, NULL);
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -413,11 +436,13 @@ void hub_server_stop(hub_server *s)
     if (!s) return;
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
-    for (size_t i = 0; i < s->connections; i++) shutdown(s->fds[i], SHUT_RDWR);
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        if (s->fds[i] >= 0) shutdown(s->fds[i], SHUT_RDWR);
     pthread_mutex_unlock(&s->lock);
     shutdown(s->listener, SHUT_RDWR);
     pthread_join(s->acceptor, NULL);
-    for (size_t i = 0; i < s->connections; i++) {
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        if (s->fds[i] < 0) continue;
         pthread_join(s->threads[i], NULL);
         close(s->fds[i]);
     }
