@@ -9,6 +9,7 @@
  *   --ridge X       pull towards the start values, which have physical reasons: X * sum of ((value - start) / range)^2
  *   --tables TEXT   only tables whose path contains TEXT
  *   --only TEXT     only groups whose "gpu kind table" contains TEXT;   --dump TEXT: print the rows of such groups
+ *   --step TEXT     only steps that move a constant whose name contains TEXT, from what is shipped
  *   --freeze TEXT   keep constants whose name TEXT contains;   --out FILE: the fitted constants
  *   --runtimes FILE the runtimes.toml whose fitted figures are replaced
  * Deterministic: rows are thinned by a fixed stride and the optimiser (NLopt Sbplx) has no random part. */
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 
 typedef struct options {
-    const char *folder, *tables, *start, *out, *runtimes, *only, *dump, *freeze;
+    const char *folder, *tables, *start, *out, *runtimes, *only, *dump, *freeze, *step;
     int fit, loo;
     long thin;
     double ridge;
@@ -219,7 +220,10 @@ static const struct step {
      "gemm.vector_tile gemm.vector_depth gemm.vector_quantum gemm.vector_alone gemm.tensor_share ",
      1000, 1},
     {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60, 1},
-    {"gemm.fp8 gemm.fp4 ", "vllm.fp8_speed vllm.fp4_speed tensorrt-llm.fp8_speed tensorrt-llm.fp4_speed ", 100, 0},
+    {"gemm.fp8-block ", "gemm.scale gemm.scale_clocks gemm.async_scale ", 300, 0.1},
+    {"gemm.fp8 gemm.fp4 ",
+     "vector.scan_clocks vector.turn_clocks vllm.fp8_speed vllm.fp4_speed tensorrt-llm.fp8_speed tensorrt-llm.fp4_speed ",
+     100, 0},
     {"layernorm.fp32 softmax.fp32 vector.fp32 ",
      "vector.rows_clocks vector.rows_share vector.warp_share vector.row_clocks vector.warp_clocks vector.flop_share memory.gp100_share "
      "pytorch.lone_unary_us pytorch.lone_binary_us pytorch.lone_softmax_us pytorch.lone_norm_us pytorch.lone_first ",
@@ -242,6 +246,7 @@ static void fit_all(problem *p, const options *o, int rounds)
 {
     for (int round = 0; round < rounds; round++) {
         for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
+            if (!strstr(steps[s].names, o->step)) continue;
             p->count = 0;
             p->kinds = steps[s].kinds;
             p->ridge = o->ridge * steps[s].ridge;
@@ -413,6 +418,8 @@ static bool arguments(int argc, char **argv, options *o)
             o->dump = value;
         } else if (!strcmp(argv[i], "--freeze")) {
             o->freeze = value;
+        } else if (!strcmp(argv[i], "--step")) {
+            o->step = value;
         } else if (!strcmp(argv[i], "--out")) {
             o->out = value;
         } else if (!strcmp(argv[i], "--runtimes")) {
@@ -426,7 +433,7 @@ static bool arguments(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {.only = "", .tables = "", .thin = 400, .ridge = 0.4};
+    options o = {.only = "", .tables = "", .step = "", .thin = 400, .ridge = 0.4};
     if (!arguments(argc, argv, &o)) {
         fprintf(
             stderr,
@@ -441,7 +448,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "fit_kernels: cannot read the inputs\n");
         return 1;
     }
-    for (int i = 0; i < EXTRAS && !o.fit; i++) { /* a report alone: what is shipped */
+    for (int i = 0; i < EXTRAS && (!o.fit || *o.step); i++) { /* the other constants as they are shipped */
         for (uint32_t r = 0; r < catalog->config.n_runtimes; r++) {
             if (str_is(catalog->config.runtimes[r].key, extras[i].runtime)) {
                 p.c.v[COST_CONSTANTS + i] = *(const double *)(const void *)((const char *)&catalog->config.runtimes[r] +

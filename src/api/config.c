@@ -49,6 +49,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, quantize_bytes, 0, 64),
     FLAG(quantize_rows),
     FLAG(split_fp8),
+    FLAG(fp8_by_rows),
     FLAG(spelled_attention),
     {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
     {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},

@@ -13,7 +13,7 @@
 #include "cost/constants.h"
 #include "cost/kernel.h"
 
-enum { COST_TILES = 13 };
+enum { COST_TILES = 13, COST_SCALED = PREC_COUNT /* row of the tile tables: FP8 with block scales */ };
 
 /* How GPUs of this kind are joined in the systems that they are sold in. */
 typedef struct cost_links {
@@ -36,14 +36,14 @@ typedef struct cost_gpu {
     double quantum;          /* share of a partly filled last wave that is felt */
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */
     double l1_miss;          /* share of a window's repeated reads that L1 does not find */
-    double l2, l2_keep, l2_lose;         /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
-    double l2_bytes;                     /* its size */
-    double peak[PREC_COUNT];             /* FLOP/s of the unit that does this precision here, after fallbacks */
-    double headroom[PREC_COUNT];         /* utilisation of `peak` from which on the power limit lowers the clock */
-    double joule[PREC_COUNT];            /* energy of an operation at boost clock */
-    double chip_joule, dram_joule;       /* of a byte that crosses the chip, that DRAM reads or writes */
-    double edge[PREC_COUNT][COST_TILES]; /* the same for what comes before and after the loop over K */
-    double tile[PREC_COUNT][COST_TILES]; /* seconds per element of K for one tile on one SM */
+    double l2, l2_keep, l2_lose;   /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
+    double l2_bytes;               /* its size */
+    double peak[PREC_COUNT];       /* FLOP/s of the unit that does this precision here, after fallbacks */
+    double headroom[PREC_COUNT];   /* utilisation of `peak` from which on the power limit lowers the clock */
+    double joule[PREC_COUNT];      /* energy of an operation at boost clock */
+    double chip_joule, dram_joule; /* of a byte that crosses the chip, that DRAM reads or writes */
+    double edge[PREC_COUNT + 1][COST_TILES]; /* the same for what comes before and after the loop over K */
+    double tile[PREC_COUNT + 1][COST_TILES]; /* seconds per element of K for one tile on one SM */
     int tiles_tensor, tiles_vector,
         tiles_staged;        /* bits: tiles that libraries have here: products, Winograd in stages */
     bool tensor[PREC_COUNT]; /* `peak` is a matrix unit's */

@@ -44,28 +44,42 @@ static inline double gemm_ceil(double x)
     return whole + (whole < x ? 1 : 0);
 }
 
-void cost_tiles_init(cost_gpu *g)
+/* Kernels for block scales add up 128 elements of K at a time and then scale that sum into FP32 accumulators, on the vector units. */
+static double scale_time(const cost_gpu *g, double area)
+{
+    enum { SCALED = 128 };
+    double flop = g->async ? g->c->gemm_async_scale : g->c->gemm_scale;
+    return area * flop / SCALED / (g->peak[PREC_FP32] / g->sms);
+}
+
+static void tile_init(cost_gpu *g, precision p, bool scaled, int i)
 {
     const cost_constants *c = g->c;
-    for (int p = 0; p < PREC_COUNT; p++) {
-        double rate = g->peak[p] / g->sms * (g->tensor[p] ? c->gemm_tensor_share : c->gemm_vector_share);
-        double load = (g->async ? c->gemm_async_load : c->gemm_load_bytes) * g->clock;
-        for (int i = 0; i < COST_TILES; i++) {
-            double area = tiles[i].m * tiles[i].n, edge = tiles[i].m + tiles[i].n;
-            double feed = edge * (!g->tensor[p] ? c->gemm_vector_tile : 0);
-            double math = 2 * (area + feed) / rate;
-            /* Registers are fed at so many bytes a clock whatever the tensor cores can do with them: boards with half the
-             * rate wait half as much. */
-            if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
-            double move = edge * element_bytes[p] / load;
-            double wait = c->gemm_k_clocks *
-                          cost_min(element_bytes[p] / 2, 1); /* narrow elements come several at once */
-            g->tile[p][i] = cost_max(cost_max(math, move), wait * g->tick);
-            /* What a tile costs before and after its main loop is loads and stores: no slower where the units are. */
-            double full = cost_max(rate, COST_FULL_RATE * g->clock);
-            g->edge[p][i] = g->tensor[p] ? cost_min(g->tile[p][i], 2 * area / full) : g->tile[p][i];
-        }
-    }
+    double rate = g->peak[p] / g->sms * (g->tensor[p] ? c->gemm_tensor_share : c->gemm_vector_share);
+    double load = (g->async ? c->gemm_async_load : c->gemm_load_bytes) * g->clock;
+    double area = tiles[i].m * tiles[i].n, edge = tiles[i].m + tiles[i].n;
+    double feed = edge * (!g->tensor[p] ? c->gemm_vector_tile : 0);
+    double math = 2 * (area + feed) / rate;
+    /* Registers are fed at so many bytes a clock whatever the tensor cores can do with them: boards with half the
+     * rate wait half as much. */
+    if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
+    if (scaled) math += scale_time(g, area);
+    double move = edge * element_bytes[p] / load;
+    double wait = scaled
+                    ? c->gemm_scale_clocks
+                    : c->gemm_k_clocks * cost_min(element_bytes[p] / 2, 1); /* narrow elements come several at once */
+    int row = scaled ? COST_SCALED : (int)p;
+    g->tile[row][i] = cost_max(cost_max(math, move), wait * g->tick);
+    /* What a tile costs before and after its main loop is loads and stores: no slower where the units are. */
+    double full = cost_max(rate, COST_FULL_RATE * g->clock);
+    g->edge[row][i] = g->tensor[p] ? cost_min(g->tile[row][i], 2 * area / full) : g->tile[row][i];
+}
+
+void cost_tiles_init(cost_gpu *g)
+{
+    for (int p = 0; p < PREC_COUNT; p++)
+        for (int i = 0; i < COST_TILES; i++) tile_init(g, (precision)p, false, i);
+    for (int i = 0; i < COST_TILES; i++) tile_init(g, PREC_FP8, true, i);
 }
 
 /* A last wave that is partly empty still takes part of a wave's time: other tiles share its SMs' units meanwhile. */
@@ -77,7 +91,11 @@ static inline double gemm_waves(double quantum, double alone, double full)
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w)
 {
     const cost_constants *c = g->c;
-    const double *step = g->tile[p], *edge = g->edge[p], quantum = g->tensor[p] ? g->quantum : c->gemm_vector_quantum,
+    int row = w->scaled ? COST_SCALED : (int)p;
+    const double *step = g->tile[row], *edge = g->edge[row],
+                 quantum = w->waves     ? 1
+                         : g->tensor[p] ? g->quantum
+                                        : c->gemm_vector_quantum,
                  alone = g->tensor[p] ? 0 : c->gemm_vector_alone;
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
            depth = w->depth * w->slow;
@@ -107,11 +125,55 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
     return best;
 }
 
+/* Kernels whose tile is a table of the rows of A: tiles of 64 x 128 up to so many rows, 128 x 128 above. */
+static double rows_of_64(const cost_gpu *g)
+{
+    bool hopper = g->async && !g->persistent; /* Blackwell's tiles of twice the rows are shared by two SMs */
+    return hopper ? 128 : 256;
+}
+
+static int tiles_by_rows(const cost_gpu *g, double m)
+{
+    if (m <= 64 && g->async) return T_64x64; /* their units take 64 rows at once */
+    if (m <= 16) return T_16x64;
+    if (m <= 32) return T_32x64;
+    if (m <= 64) return T_64x64;
+    return m <= rows_of_64(g) ? T_64x128 : T_128x128;
+}
+
+/* Ada's kernels for block scales have one tile; later ones have the width for the fewest waves. */
+static int tiles_scaled(const cost_gpu *g, double m)
+{
+    if (!g->async) return T_32x128;
+    return m <= 64 ? T_64x32 | T_64x64 | T_64x128 : T_128x64 | T_128x128;
+}
+
+/* Without units for FP8 the weights are widened first, and the kernels are those of 16 bits. */
+static product_choice choice_of(const cost_gpu *g, const kernel *k)
+{
+    bool narrow = g->tensor[PREC_FP8] && g->peak[PREC_FP8] > g->peak[PREC_FP16];
+    return narrow && k->math == PREC_FP8 ? (product_choice)k->choice : PRODUCT_BEST;
+}
+
+static cost_matmul_time gemm_by_rows(const cost_gpu *g, precision p, cost_matmul *w)
+{
+    double limit = rows_of_64(g);
+    w->tiles = tiles_by_rows(g, w->m);
+    cost_matmul_time own = cost_matmul_best(g, p, w);
+    if (w->m <= limit) return own;
+    /* Three larger tiles may start up faster than four small ones; more rows are not faster. */
+    w->m = limit;
+    w->tiles = T_64x128;
+    own.seconds = cost_max(own.seconds, cost_matmul_best(g, p, w).seconds);
+    return own;
+}
+
 void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
     const gemm_shape *s = &k->shape.gemm;
     precision p = k->math;
+    product_choice choice = choice_of(g, k);
     /* A 16-byte load holds this many elements; a row that is no multiple of it is padded. */
     double grain = g->tensor[p] ? 16 / element_bytes[p] : 1;
     cost_matmul w = {
@@ -123,15 +185,21 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         .slow = 1,
         .setup = c->gemm_tile_clocks * g->tick,
         .splits = k->whole_k ? 1 : COST_SPLITS,
-        .tiles = g->tensor[p] ? g->tiles_tensor : g->tiles_vector,
+        .tiles = choice == PRODUCT_BLOCK_SCALED ? tiles_scaled(g, s->m)
+               : g->tensor[p]                   ? g->tiles_tensor
+                                                : g->tiles_vector,
+        .scaled = choice == PRODUCT_BLOCK_SCALED,
+        .waves = choice != PRODUCT_BEST,
     };
-    cost_matmul_time best = cost_matmul_best(g, p, &w);
+    cost_matmul_time best = choice == PRODUCT_BY_ROWS ? gemm_by_rows(g, p, &w) : cost_matmul_best(g, p, &w);
     double weights = s->n * s->k * s->batch;
     if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[p]) {
         /* Packed weights are unpacked by the vector units once for each row of tiles. */
         best.seconds += c->gemm_unpack * weights * gemm_ceil(s->m / 128) / g->peak[PREC_FP32];
     }
     out->compute_s = cost_power_limited(g, p, best.seconds, 2 * s->m * s->n * s->k * s->batch);
+    /* Ada's store less than what DRAM takes at once: what is there is read first, and L2 does not keep it. */
+    if (choice == PRODUCT_BY_ROWS && !g->async) t.dram = cost_max(t.dram, 2 * k->write_bytes);
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
 }

@@ -82,11 +82,26 @@ typedef struct comm_shape {
     comm_own own;
 } comm_shape;
 
+/* Elementwise kernels that look for the largest of a few elements before they write them (quantising with scales). */
+typedef enum kernel_scan {
+    SCAN_NONE,
+    SCAN_GROUPS, /* of a hundred elements or so */
+    SCAN_ROWS    /* of shape.rows.cols: a thread block walks over a row */
+} kernel_scan;
+
+/* How a library finds the kernel for a matrix product. */
+typedef enum product_choice {
+    PRODUCT_BEST,         /* by its own measurements or heuristics: the best */
+    PRODUCT_BY_ROWS,      /* the tile follows from the rows of A alone (CUTLASS kernels of vLLM) */
+    PRODUCT_BLOCK_SCALED, /* kernels that scale each 128 elements of K by themselves (DeepSeek's FP8) */
+} product_choice;
+
 typedef struct kernel {
     kernel_kind kind;
     precision math;      /* which unit does the arithmetic */
     bool channels_last;  /* convolutions and pools: NHWC data */
     uint8_t pass;        /* kernel_pass */
+    uint8_t choice;      /* product_choice */
     double flops;        /* 2 per multiply-accumulate; elementwise: 1 per operation */
     double read_bytes;   /* compulsory reads other than weights */
     double weight_bytes; /* compulsory reads of parameters as stored for this kernel */
@@ -103,6 +118,7 @@ typedef struct kernel {
     double serial_turns;    /* turns of a loop that every thread makes one after the other, ... */
     double
         serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */
+    uint8_t scan;       /* kernel_scan */
     union {
         gemm_shape gemm;
         conv_shape conv;

@@ -44,6 +44,8 @@ typedef struct cost_matmul {
     double setup;  /* seconds per wave */
     double splits; /* most parts of K */
     int tiles;     /* bits: which of the tiles this kind of kernel has */
+    bool scaled;   /* FP8 with block scales */
+    bool waves;    /* a last wave that is partly filled takes as long as a whole one */
     bool fine;     /* n fills parts of tiles: its padding is already in n */
 } cost_matmul;
 

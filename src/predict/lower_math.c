@@ -134,16 +134,16 @@ static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out
  * as the runtime does it, where a thread block that takes a row first looks for its largest value. */
 static void quantize_input(planner *p, kernel *product)
 {
-    enum { BLOCK = 1024, ROW_TURNS = 4 }; /* threads; turns of a loop that summing up across them takes */
     const runtime_profile *rt = p->rt;
     bool fp4 = product->math == PREC_FP4;
     bool fp8 = product->math == PREC_FP8;
     double width = fp4 ? 0.5625 : fp8 || product->math == PREC_INT8 ? 1 : 0;
-    int kernels = fp8 ? (int)rt->quantize_kernels : rt->quantize_kernels >= 1;
+    bool block = fp8 && p->u->kind == OP_MatMul && op_attr_int(p->g, op_of(p), ATTR_block_size, 0) > 0;
+    int kernels = fp8 && !block ? (int)rt->quantize_kernels : rt->quantize_kernels >= 1;
     if (rt->quantized_io || !(width > 0) || kernels < 1) return;
     const gemm_shape *s = &product->shape.gemm;
     double n = s->m * s->k * s->batch, in = product->read_bytes;
-    double bytes = !fp8                                    ? in + n * width
+    double bytes = !fp8 || block                           ? in + n * width
                  : rt->quantize_bytes * n > in + n * width ? rt->quantize_bytes * n
                                                            : in + n * width;
     for (int i = 0; i < kernels; i++) {
@@ -152,13 +152,12 @@ static void quantize_input(planner *p, kernel *product)
         k.read_bytes = bytes / kernels - k.write_bytes;
         k.hot_bytes = product->hot_bytes > 0 ? k.read_bytes : 0;
         k.hot_distance = product->hot_distance;
-        if (rt->quantize_rows && fp8) {
-            k.serial_turns = ROW_TURNS + s->k / (2 * BLOCK);
-            k.serial_threads = s->m * s->batch * BLOCK;
-        }
+        k.scan = !fp8 ? SCAN_NONE : block ? SCAN_GROUPS : rt->quantize_rows ? SCAN_ROWS : SCAN_NONE;
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
     }
-    product->whole_k = fp4 || (fp8 && !rt->split_fp8);
+    p->again += bytes - in; /* the narrow copy counts once, passes over the same data once */
+    product->whole_k = block || !fp8 || !rt->split_fp8;
+    product->choice = block ? PRODUCT_BLOCK_SCALED : fp8 && rt->fp8_by_rows ? PRODUCT_BY_ROWS : PRODUCT_BEST;
     product->read_bytes = n * width;
     product->hot_bytes = product->read_bytes;
     product->hot_distance = 0;

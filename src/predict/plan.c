@@ -488,7 +488,7 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     out->footprint = p.clock;
     for (uint32_t i = 0; i < out->n_kernels; i++) {
         out->kernels[i].k.weight_distance = p.clock;
-        if (opt->lone) lone_distances(&out->kernels[i].k, runtime, p.clock);
+        if (opt->lone) lone_distances(&out->kernels[i].k, runtime, p.clock - p.again);
     }
     weight_memory(&p);
     out->memory.activations = p.peak * runtime->allocator_round;

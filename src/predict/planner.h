@@ -49,6 +49,7 @@ typedef struct planner {
     cluster *clusters;
     uint32_t n_clusters;
     double clock; /* bytes touched so far in the step */
+    double again; /* ... of them, passes over data that was touched just before: no part of the working set */
     uint32_t cap_kernels, cap_steps;
     uint32_t *hash; /* kernel dedupe: index + 1 */
     uint32_t hash_cap;

@@ -38,6 +38,7 @@ typedef struct runtime_profile {
     double quantize_bytes;   /* ... and what they move for each of its elements */
     bool quantize_rows;      /* ... with a thread block for each row */
     bool split_fp8;          /* FP8 products may split the sum over K */
+    bool fp8_by_rows;        /* ... and have their tile from the rows of A alone */
 
     double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
     /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */

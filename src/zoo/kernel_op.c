@@ -94,7 +94,12 @@ static void finish(request *r, op_kind kind, const uint32_t *in, uint32_t n)
 static void build_gemm(request *r)
 {
     int64_t b = get(r, "batch", 1), m = get(r, "m", -1), n = get(r, "n", -1), k = get(r, "k", -1);
+    int64_t block = get(r, "block", 0);
     uint32_t in[2];
+    if (block != 0 && block != 128) {
+        error_set(r->e, PG_E_USAGE, "op:gemm: block=%lld; FP8 kernels have scales for blocks of 128", (long long)block);
+        return;
+    }
     if (b > 1) {
         in[0] = input(r, "a", 3, (int64_t[]){b, m, k});
         in[1] = input(r, "b", 3, (int64_t[]){b, k, n});
@@ -103,6 +108,7 @@ static void build_gemm(request *r)
         in[1] = weight(r, "b", 2, (int64_t[]){k, n});
     }
     finish(r, OP_MatMul, in, 2);
+    if (block > 0 && !error_is_set(r->e) && !graph_attr_int(r->g, ATTR_block_size, block)) error_nomem(r->e, r->g->a);
 }
 
 static void build_conv(request *r)

@@ -62,6 +62,7 @@ static gpu_spec spec_l40s(void)
     s.memory_type = STR("GDDR6");
     s.tflops[PREC_FP32] = 91.6;
     s.tflops[PREC_FP16] = s.tflops[PREC_BF16] = 362;
+    s.tflops[PREC_FP8] = 733;
     return s;
 }
 
@@ -177,6 +178,14 @@ static double seconds(const cost_gpu *g, kernel k)
 
 #define NOT_FASTER(more, less) assert_true((more) >= (less) * (1 - 1e-12))
 
+/* As runtimes launch it: such kernels don't split K. */
+static kernel chosen(kernel k, product_choice how)
+{
+    k.choice = (uint8_t)how;
+    k.whole_k = how != PRODUCT_BEST;
+    return k;
+}
+
 static void gemm_grows_with_each_side(void **state)
 {
     (void)state;
@@ -185,11 +194,12 @@ static void gemm_grows_with_each_side(void **state)
         const cost_gpu *g = any_gpu();
         precision p = precisions[(int)(uniform() * 6)];
         double m = size(40000), n = size(40000), k = size(40000), b = size(64), by = 1 + size(300);
-        double t = seconds(g, gemm(p, m, n, k, b));
-        NOT_FASTER(seconds(g, gemm(p, m + by, n, k, b)), t);
-        NOT_FASTER(seconds(g, gemm(p, m, n + by, k, b)), t);
-        NOT_FASTER(seconds(g, gemm(p, m, n, k + by, b)), t);
-        NOT_FASTER(seconds(g, gemm(p, m, n, k, b + by)), t);
+        product_choice how = (product_choice)(int)(uniform() * 3);
+        double t = seconds(g, chosen(gemm(p, m, n, k, b), how));
+        NOT_FASTER(seconds(g, chosen(gemm(p, m + by, n, k, b), how)), t);
+        NOT_FASTER(seconds(g, chosen(gemm(p, m, n + by, k, b), how)), t);
+        NOT_FASTER(seconds(g, chosen(gemm(p, m, n, k + by, b), how)), t);
+        NOT_FASTER(seconds(g, chosen(gemm(p, m, n, k, b + by), how)), t);
     }
 }
 
@@ -394,6 +404,42 @@ static void splitting_a_product_only_helps(void **state)
     assert_true(seconds(&h100, whole) > 1.5 * seconds(&h100, k));
 }
 
+/* A tile that follows from the rows alone is at best the best tile; block scales cost time on top, where there are FP8 units. */
+static void fixed_tiles_are_not_faster(void **state)
+{
+    (void)state;
+    const cost_gpu *all[] = {&h100, &l40s};
+    for (int i = 0; i < 2000; i++) {
+        kernel k = gemm(PREC_FP8, size(40000), size(40000), 64 + size(40000), 1);
+        for (int g = 0; g < 2; g++) {
+            double best = seconds(all[g], chosen(k, PRODUCT_BEST));
+            NOT_FASTER(seconds(all[g], chosen(k, PRODUCT_BY_ROWS)), best);
+        }
+    }
+    kernel k = gemm(PREC_FP8, 300, 512, 8192, 1), half = gemm(PREC_BF16, 300, 512, 8192, 1);
+    assert_true(seconds(&l40s, chosen(k, PRODUCT_BY_ROWS)) > 1.5 * seconds(&l40s, k));
+    kernel large = gemm(PREC_FP8, 8192, 8192, 8192, 1);
+    assert_true(seconds(&l40s, chosen(large, PRODUCT_BLOCK_SCALED)) > seconds(&l40s, chosen(large, PRODUCT_BY_ROWS)));
+    half.choice = PRODUCT_BLOCK_SCALED; /* no FP8: nothing to scale */
+    assert_true(seconds(&a100, half) == seconds(&a100, gemm(PREC_BF16, 300, 512, 8192, 1)));
+}
+
+/* A quantising kernel that has a thread block walk over each row takes turns of 2048 elements; short rows take one. */
+static void scanned_rows_take_turns(void **state)
+{
+    (void)state;
+    kernel k = rows(KERNEL_ELEMENTWISE, 16384, 2048), turns = rows(KERNEL_ELEMENTWISE, 16384, 2049);
+    k.scan = turns.scan = SCAN_ROWS;
+    double more = seconds(&h100, turns) - seconds(&h100, k);
+    assert_true(more > 0.5 * 16384 / 132.0 * constants.vector_turn_clocks / 1980e6);
+    for (int i = 0; i < 2000; i++) {
+        double n = size(1e5), cols = size(1e5);
+        kernel a = rows(KERNEL_ELEMENTWISE, n, cols), b = rows(KERNEL_ELEMENTWISE, n, cols + size(5000));
+        a.scan = b.scan = (uint8_t)(uniform() * 3);
+        NOT_FASTER(seconds(&l40s, b), seconds(&l40s, a));
+    }
+}
+
 /* A fused Winograd kernel works on 8 x 16 pixels of one image at a time; what a small image leaves of them is lost. */
 static void small_images_waste_winograd(void **state)
 {
@@ -491,6 +537,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_grows_with_each_side),
+        cmocka_unit_test(fixed_tiles_are_not_faster),
+        cmocka_unit_test(scanned_rows_take_turns),
         cmocka_unit_test(conv_grows_with_each_side),
         cmocka_unit_test(attention_grows_with_each_side),
         cmocka_unit_test(streams_grow_with_bytes),

@@ -146,6 +146,13 @@ static void test_serving_runtimes_run_more_than_the_kernel(void **state)
     double fp8 = lone(product, "h100", "fp8", "tensorrt-llm", true).latency_ms;
     double one_pass = lone(product, "h100", "fp8", "vllm", true).latency_ms;
     assert_true(fp8 > one_pass && one_pass > bf16);
+    /* Block scales: one kernel finds them and quantises; the product has to apply them as it goes. */
+    const char *scaled = "op:gemm:m=16:n=1024:k=1024:block=128", *large = "op:gemm:m=8192:n=8192:k=8192:block=128";
+    assert_true(lone(scaled, "h100", "fp8", "tensorrt-llm", true).latency_ms < fp8);
+    assert_true(lone(large, "l40s", "fp8", "tensorrt-llm", true).latency_ms >
+                1.2 * lone("op:gemm:m=8192:n=8192:k=8192", "l40s", "fp8", "tensorrt-llm", true).latency_ms);
+    assert_true(lone(large, "h100", "bf16", "vllm", true).latency_ms ==
+                lone("op:gemm:m=8192:n=8192:k=8192", "h100", "bf16", "vllm", true).latency_ms);
     const char *prompt = "op:attention:batch=8:q_len=1024:kv_len=1024:heads=32:kv_heads=8:head_dim=128:causal=1";
     assert_true(lone(prompt, "h100", "bf16", "vllm", true).dram_bytes <
                 lone(prompt, "h100", "bf16", "tensorrt-llm", true).dram_bytes);
