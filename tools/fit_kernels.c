@@ -232,7 +232,7 @@ static const struct step {
      "pytorch.lone_gemm_us pytorch.lone_bmm_us pytorch.lone_conv_us pytorch.lone_launch_us ", 200, 0},
     {"conv.fp32 ", "conv.fused_share conv.transform_bytes conv.filter_bytes ", 500, 0.1},
     {"prefill.bf16 prefill.fp8 decode.bf16 encoder.bf16 short.bf16 ",
-     "attention.tensor_share attention.async_share attention.decode_tile_us attention.persistent attention.single_head attention.group_us attention.around_clocks attention.exp_clock attention.start_clocks attention.quantum "
+     "attention.tensor_share attention.async_share attention.decode_tile_us attention.persistent attention.single_head attention.group_us attention.around_clocks attention.exp_clock attention.part_us attention.unfit attention.start_clocks attention.quantum "
      "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv "
      "vllm.attention_speed vllm.decode_speed tensorrt-llm.attention_speed tensorrt-llm.decode_speed ",
      1500, 1},

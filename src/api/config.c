@@ -44,6 +44,8 @@ static const schema_field runtime_fields[] = {
     FLAG(paged_cache),
     FLAG(pack_queries),
     FLAG(single_head_kernel),
+    FLAG(prompt_kernel),
+    FLAG(flash_attention),
     REAL(runtime_profile, quantize_kernels, 0, 16),
     REAL(runtime_profile, own_allreduce, 0, 2),
     REAL(runtime_profile, quantize_bytes, 0, 64),

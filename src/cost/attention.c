@@ -5,7 +5,7 @@
 static const double precision_bytes[PREC_COUNT] = {4, 4, 2, 2, 1, 1, 0.5, 0.5};
 
 /* Up to this many query positions the heads that share keys fill one tile, and the keys are split over the SMs. */
-enum { DECODE_ROWS = 16 };
+enum { DECODE_ROWS = 16, UNIT_DIMS = 16 };
 
 typedef struct attention_work {
     double tiles, rows; /* tiles, and query rows of each after padding */
@@ -51,30 +51,66 @@ static double attention_flop_time(const cost_gpu *g, precision p)
     return 1 / rate + (1 / g->c->attention_tensor_share - 1) / cost_max(rate, COST_FULL_RATE * g->clock);
 }
 
+/* Synchronous units have FP8 kernels for prompts at head sizes of 128 to 192; others run slower than in 16 bits. */
+static bool is_unfit(const cost_gpu *g, precision p, const attention_shape *s)
+{
+    return p == PREC_FP8 && g->tensor[p] && !g->async && (s->head_dim < 128 || s->head_dim > 192);
+}
+
+/* Seconds of a tile beside its keys. A prompt's tile loads its queries and stores its result; a decode tile waits for its split keys. */
+static double tile_start(const cost_gpu *g, const attention_shape *s, const attention_work *w, bool decode)
+{
+    const cost_constants *c = g->c;
+    double start = decode ? c->attention_decode_tile_us * 1e-6 * (g->persistent ? c->attention_persistent : 1)
+                          : c->attention_start_clocks * g->tick * (w->rows / 128);
+    return s->bias ? start / c->attention_masked : start;
+}
+
+static double key_time(const cost_gpu *g, precision p, const attention_shape *s, double rows, bool decode)
+{
+    bool unfit = !decode && is_unfit(g, p, s);
+    double math = attention_flop_time(g, unfit ? PREC_FP16 : p);
+    /* Matrix units take so many dims at once. */
+    double grain = g->tensor[p] ? (g->async ? UNIT_DIMS : 2 * UNIT_DIMS) : 1;
+    double dims = grain * (attention_ceil(s->head_dim / grain) + attention_ceil(s->v_dim / grain));
+    double time = 2 * rows * dims * math + rows / g->c->attention_exp_clock * g->tick;
+    if (unfit) time /= g->c->attention_unfit;
+    /* A bias takes another kernel than the plain one: it reads the bias tile by tile and keeps fewer tiles in flight. */
+    return s->bias ? time / g->c->attention_masked : time;
+}
+
+/* Time of the small kernels around it. */
+static double around(const cost_gpu *g, const attention_shape *s, const attention_work *w, bool decode, bool shared)
+{
+    const cost_constants *c = g->c;
+    double us = decode ? c->attention_decode_us : g->async ? c->attention_prefill_us : 0;
+    if (decode && shared && (!s->single || g->persistent)) us += c->attention_group_us;
+    /* Summing up walks over the parts. As many as one sequence has: fewer for more would make a larger batch faster. */
+    if (decode && s->flash && !g->async && w->parts > 1) us += c->attention_part_us * cost_min(w->parts, g->sms);
+    return us * 1e-6 + c->attention_around_clocks * g->tick;
+}
+
 void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
     const attention_shape *s = &k->shape.attention;
     precision p = k->math;
     double kv_heads = s->kv_heads > 0 ? s->kv_heads : cost_max(s->heads, 1), dims = s->head_dim + s->v_dim;
-    bool decode = s->q_len <= DECODE_ROWS;
+    /* A prompt has its own kernel however short, but in libraries that take one position for a step of decode. */
+    bool prompt = s->kv_len <= s->q_len && (s->q_len > 1 || s->prompt), shared = s->heads > kv_heads;
+    bool decode = s->q_len <= DECODE_ROWS && !prompt;
     attention_work w = decode ? attention_decode(g, s, kv_heads) : attention_prefill(g, s);
-    double per_key = 2 * w.rows * dims * attention_flop_time(g, p) + w.rows / c->attention_exp_clock * g->tick;
-    /* A prompt's tile loads its queries and stores its result; a decode tile waits for its split keys. */
-    double start = decode ? c->attention_decode_tile_us * 1e-6 * (g->persistent ? c->attention_persistent : 1)
-                          : c->attention_start_clocks * g->tick * (w.rows / 128);
-    bool shared = s->heads > kv_heads;
-    if (decode && s->single && !shared && !g->persistent) start *= c->attention_single_head;
+    if (s->flash && !g->async && !shared) w.parts = 1; /* version 2 splits the keys only of heads that share them */
+    double per_key = key_time(g, p, s, w.rows, decode), start = tile_start(g, s, &w, decode), first = start;
+    /* A lighter kernel starts sooner; where heads share keys it is as busy as others. */
+    if (decode && s->single && !g->persistent) first *= c->attention_single_head;
+    if (!shared) start = first;
     double waves = cost_max(w.tiles, 1) / g->sms;
     double parts = cost_max(1, cost_min(w.parts, 1 / waves));
     double spread = waves * parts,
            whole = spread <= 1 ? 1 : spread + c->attention_quantum * (attention_ceil(spread) - spread);
-    if (s->bias) { /* another kernel than the plain one: it reads the bias tile by tile and keeps fewer tiles in flight */
-        per_key /= c->attention_masked;
-        start /= c->attention_masked;
-    }
-    double busy = whole * (start + w.keys / parts * per_key);
-    double longest = start + w.most / parts * per_key;
+    double busy = first + (whole - 1) * start + whole * w.keys / parts * per_key;
+    double longest = first + w.most / parts * per_key;
     double flops = 2 * s->batch * s->heads * s->q_len * w.keys * dims;
     if (k->pass != PASS_FORWARD) { /* scores once more, and four gradients of products: five products for two */
         double longer = 2.5 / c->train_attention_share;
@@ -88,6 +124,13 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double pull = keys / (cost_min(2 * g->sms, cost_max(w.tiles, 1) * parts) * stream * g->clock);
     out->memory_s = cost_max(cost_memory_time(g, t, 1), decode ? pull : 0);
     cost_finish(g, out, t);
-    double around = decode ? c->attention_decode_us + (shared ? c->attention_group_us : 0) : c->attention_prefill_us;
-    out->seconds += around * 1e-6 + c->attention_around_clocks * g->tick;
+    out->seconds += around(g, s, &w, decode, shared);
+    if (decode &&
+        s->q_len > 1) { /* more keys before them don't make the same positions faster than a prompt of their own */
+        kernel alone = *k;
+        kernel_cost least = *out;
+        alone.shape.attention.kv_len = s->q_len;
+        cost_attention(g, &alone, t, &least);
+        if (least.seconds > out->seconds) *out = least;
+    }
 }

@@ -49,6 +49,8 @@ typedef struct attention_shape {
     double batch, heads, kv_heads, q_len, kv_len, head_dim, v_dim;
     bool causal; /* q_len rows end at the last of kv_len */
     bool single; /* the runtime has a lighter decode kernel where no heads share keys */
+    bool flash;  /* the runtime's kernels are FlashAttention's: version 2 before Hopper */
+    bool prompt; /* the runtime runs its kernel for prompts over a prompt of one position too */
     bool bias;   /* an additive mask or bias [.., q_len, kv_len] is read */
 } attention_shape;
 

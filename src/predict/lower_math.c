@@ -406,6 +406,7 @@ static void fill_cache(planner *p, const attention_shape *s, double born)
     plan_read_bytes(p, &k, bytes, born);
     k.write_bytes = bytes;
     plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
+    p->again += bytes; /* attention reads the copy */
 }
 
 /* One of the steps of attention that is not fused: reads `in` and writes `written` bytes. */
@@ -496,6 +497,8 @@ void lower_attention(planner *p)
     k.shape.attention = h.s;
     narrow(p, &k.shape.attention);
     k.shape.attention.single = p->rt->single_head_kernel;
+    k.shape.attention.flash = p->rt->flash_attention;
+    k.shape.attention.prompt = p->rt->prompt_kernel;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;
     if (s->causal) pairs -= s->q_len * (s->q_len - 1) / 2;

@@ -33,6 +33,8 @@ typedef struct runtime_profile {
 
     bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
     bool pack_queries;       /* ... and copies the queries */
+    bool flash_attention;    /* kernels of FlashAttention: version 2 before Hopper */
+    bool prompt_kernel;      /* prompts of one position too run the kernel for prompts */
     bool single_head_kernel; /* a decode kernel of its own where no heads share keys */
     double quantize_kernels; /* kernels that turn a product's input into FP8 */
     double quantize_bytes;   /* ... and what they move for each of its elements */

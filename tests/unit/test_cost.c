@@ -150,7 +150,7 @@ static kernel attention(double batch, double heads, double kv_heads, double q, d
                 .flops = 4 * batch * heads * d * pairs,
                 .read_bytes = 2 * batch * d * (heads * q + 2 * kv_heads * kv),
                 .write_bytes = 2 * batch * heads * q * d};
-    a.shape.attention = (attention_shape){batch, heads, kv_heads, q, kv, d, d, causal, false, false};
+    a.shape.attention = (attention_shape){batch, heads, kv_heads, q, kv, d, d, causal, false, false, false, false};
     return a;
 }
 
@@ -232,6 +232,9 @@ static void attention_grows_with_each_side(void **state)
         double by = size(512), h = kvh * group;
         bool causal = uniform() < 0.5;
         double t = seconds(g, attention(b, h, kvh, q, kv, 64, causal));
+        kernel flash = attention(b, h, kvh, q, kv, 64, causal), more = attention(b + by, h, kvh, q, kv, 64, causal);
+        flash.shape.attention.flash = more.shape.attention.flash = true;
+        NOT_FASTER(seconds(g, more), seconds(g, flash));
         NOT_FASTER(seconds(g, attention(b + by, h, kvh, q, kv, 64, causal)), t);
         NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv + by, 64, causal)), t);
         NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv, 128, causal)), t);
@@ -424,6 +427,35 @@ static void fixed_tiles_are_not_faster(void **state)
     assert_true(seconds(&a100, half) == seconds(&a100, gemm(PREC_BF16, 300, 512, 8192, 1)));
 }
 
+/* What libraries do on older units: FlashAttention 2 splits the keys of a sequence only where heads share them, FP8 kernels are there
+ * for some head sizes, and those are padded to what the units take. */
+static void attention_kernels_have_gaps(void **state)
+{
+    (void)state;
+    kernel own = attention(1, 8, 8, 1, 65536, 128, true), shared = attention(1, 64, 8, 1, 65536, 128, true),
+           other = own;
+    own.shape.attention.flash = shared.shape.attention.flash = true;
+    assert_true(seconds(&a100, own) > 2 * seconds(&a100, other));
+    assert_true(seconds(&a100, own) > seconds(&a100, shared));
+    assert_true(seconds(&h100, own) == seconds(&h100, other));
+    kernel wide = attention(8, 32, 32, 4096, 4096, 256, true), narrow = wide;
+    narrow.math = PREC_FP8;
+    assert_true(seconds(&l40s, narrow) > seconds(&l40s, wide));
+    assert_true(seconds(&h100, narrow) < seconds(&h100, wide));
+    kernel odd = attention(8, 32, 32, 4096, 4096, 72, false), padded = attention(8, 32, 32, 4096, 4096, 80, false);
+    assert_true(cost_kernel(&h100, &odd).compute_s / 72 > 1.02 * cost_kernel(&h100, &padded).compute_s / 80);
+}
+
+/* A short prompt of many heads takes a tile for each; a step of decode packs the heads that share keys. */
+static void short_prompts_are_prompts(void **state)
+{
+    (void)state;
+    kernel prompt = attention(64, 64, 8, 8, 8, 128, true), one = attention(64, 64, 8, 1, 1, 128, true), own = one;
+    own.shape.attention.prompt = true;
+    assert_true(seconds(&h100, prompt) > seconds(&h100, one));
+    assert_true(cost_kernel(&h100, &own).compute_s > cost_kernel(&h100, &one).compute_s);
+}
+
 /* A quantising kernel that has a thread block walk over each row takes turns of 2048 elements; short rows take one. */
 static void scanned_rows_take_turns(void **state)
 {
@@ -538,6 +570,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_grows_with_each_side),
         cmocka_unit_test(fixed_tiles_are_not_faster),
+        cmocka_unit_test(attention_kernels_have_gaps),
+        cmocka_unit_test(short_prompts_are_prompts),
         cmocka_unit_test(scanned_rows_take_turns),
         cmocka_unit_test(conv_grows_with_each_side),
         cmocka_unit_test(attention_grows_with_each_side),
