@@ -113,7 +113,8 @@ static pg_code bind_input(tflite_reader *r, uint32_t t, const tflite_info *info)
 static bool is_image(const tflite_reader *r, const tflite_info *info)
 {
     enum { COLOURS = 4 };
-    return r->has_images && info->rank == 4 && (info->open[3] || info->dims[3] <= COLOURS);
+    bool image = info->rank == 4 || info->rank == 5;
+    return r->has_images && image && (info->open[info->rank - 1] || info->dims[info->rank - 1] <= COLOURS);
 }
 
 static pg_code read_inputs(tflite_reader *r, tflite_scope *s)
@@ -130,7 +131,7 @@ static pg_code read_inputs(tflite_reader *r, tflite_scope *s)
         pg_code code = bind_input(r, t, &info);
         if (code) return code;
         if (!is_image(r, &info)) continue;
-        uint32_t first = tflite_relabel(r, 0, t, 4, FORM_FIRST, true);
+        uint32_t first = tflite_relabel(r, 0, t, info.rank, FORM_FIRST, true);
         if (first != NO_TENSOR) s->v[index].form[FORM_FIRST] = first + 1;
     }
     return tflite_status(r);
@@ -190,9 +191,10 @@ static pg_code choose_graph(tflite_reader *r, const flatbuffer_table *model, int
 
 static bool is_convolution(const flatbuffer_table *code)
 {
-    int64_t number = flatbuffer_i8(code, 0, 0);
-    enum { CONV_2D = 3, DEPTHWISE_CONV_2D = 4, TRANSPOSE_CONV = 67 };
-    return number == CONV_2D || number == DEPTHWISE_CONV_2D || number == TRANSPOSE_CONV;
+    enum { CONV_2D = 3, DEPTHWISE_CONV_2D = 4, TRANSPOSE_CONV = 67, CONV_3D = 132 };
+    int64_t old = flatbuffer_i8(code, 0, 0), number = flatbuffer_i32(code, 3, 0);
+    if (old > number) number = old;
+    return number == CONV_2D || number == DEPTHWISE_CONV_2D || number == TRANSPOSE_CONV || number == CONV_3D;
 }
 
 static pg_code read_model(tflite_reader *r)
@@ -206,6 +208,8 @@ static pg_code read_model(tflite_reader *r)
     if (!tflite_status(r) && !r->graphs.n)
         return error_set(r->e, PG_E_FORMAT, "the file holds no graph; it is damaged or not a model");
     if (!tflite_charge(r, r->codes.n)) return PG_E_LIMIT;
+    r->counted = ARENA_ARRAY(r->g->a, uint8_t, r->buffers.n);
+    if (!r->counted) return error_nomem(r->e, r->g->a);
     for (uint32_t i = 0; i < r->codes.n && !r->has_images; i++) {
         flatbuffer_table code = flatbuffer_list_table(&r->codes, i);
         r->has_images = is_convolution(&code);

@@ -11,7 +11,6 @@ static pg_code bind(tflite_reader *r, tflite_node *n, tflite_scope *inner, uint3
         int32_t to = flatbuffer_list_i32(&in, i), from = tflite_in(n, first + i);
         uint32_t t = tflite_get(r, n->s, from, FORM_FILE);
         if (!tflite_alias(r, inner, to, FORM_FILE, t)) return tflite_status(r);
-        inner->v[to].counted = true;
     }
     return tflite_status(r);
 }
@@ -197,7 +196,6 @@ static pg_code read_body(tflite_reader *r, tflite_node *n, counter *c, uint32_t 
         for (uint32_t i = 0; i < count; i++) {
             int32_t to = flatbuffer_list_i32(&asks, i);
             if (!tflite_alias(r, &c->cond, to, FORM_FILE, made[i])) return tflite_status(r);
-            c->cond.v[to].counted = true;
         }
         c->cond.region = into;
         code = tflite_read_scope(r, &c->cond);

@@ -26,7 +26,6 @@ typedef enum tflite_form {
 /* A tensor of a subgraph that is being read. */
 typedef struct tflite_value {
     uint32_t form[FORMS]; /* graph tensor + 1; 0: not in this form */
-    bool counted;         /* a weight that the graph has in some form */
     uint32_t stored;      /* it is another tensor, a constant, stored in a narrower type: that tensor + 1 */
     uint32_t padded;      /* it is another tensor with zeros around it, not made yet: that tensor + 1 */
     int32_t pads[4];      /* top, left, bottom, right */
@@ -49,6 +48,7 @@ typedef struct tflite_info {
     int64_t dims[TFLITE_RANK];
     bool open[TFLITE_RANK]; /* free: dims has what the converter wrote for it */
     bool constant, variable, sparse;
+    uint32_t buffer;
     span data;       /* of a constant; ptr NULL with stored > 0: elsewhere */
     uint64_t stored; /* bytes */
     uint32_t scales; /* quantisation: how many; 0: none */
@@ -61,7 +61,8 @@ typedef struct tflite_reader {
     pg_error *e;
     flatbuffer wire;
     flatbuffer_vector codes, graphs, buffers;
-    uint64_t budget; /* what may still be visited: shared and overlapping parts make a small file a large tree */
+    uint64_t budget;  /* what may still be visited: shared and overlapping parts make a small file a large tree */
+    uint8_t *counted; /* per buffer: a weight of the graph holds it */
     uint32_t depth, max_depth;
     bool has_images;                /* convolutions: inputs that look like images are */
     uint32_t scale, zero[DT_COUNT]; /* literals that many operators share, + 1 */
@@ -98,6 +99,9 @@ uint32_t tflite_get_broadcast(tflite_reader *r, tflite_scope *s, int32_t which, 
 /* A new graph tensor for what an operator makes. */
 uint32_t tflite_define(tflite_reader *r, tflite_scope *s, int32_t which, tflite_form form);
 bool tflite_alias(tflite_reader *r, tflite_scope *s, int32_t which, tflite_form form, uint32_t graph_tensor);
+/* Whether nothing of the graph holds the constant's bytes yet; from now on something does. A weight in a second order, or of a
+ * subgraph that is called twice, is one still. */
+bool tflite_first_use(tflite_reader *r, const tflite_info *info);
 /* A constant's integers; false: not a constant of at most `most`. */
 bool tflite_ints(tflite_reader *r, const tflite_scope *s, int32_t which, int64_t *out, uint32_t most, uint32_t *n);
 /* An axis of the file's order in that of `form`; negative ones count from the back. -1: outside. */

@@ -32,11 +32,10 @@ static uint32_t merged(tflite_reader *r, tflite_node *n, const layer *l, const u
             if (t == -1) continue;
             if (!tflite_describe(r, n->s, t, &info)) return NO_TENSOR;
             if (!found) first = info;
-            tflite_value *v = &n->s->v[n->s->v[t].stored ? n->s->v[t].stored - 1 : (uint32_t)t];
             found = true;
-            bytes += v->counted ? 0 : (double)info.stored;
-            counted &= v->counted;
-            v->counted = true;
+            if (!tflite_first_use(r, &info)) continue;
+            bytes += (double)info.stored;
+            counted = false;
         }
     if (!found) return NO_TENSOR;
     uint32_t t = graph_add_weight(r->g, first.name, first.type, rank, dims);

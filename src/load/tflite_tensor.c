@@ -79,6 +79,7 @@ static bool read_buffer(tflite_reader *r, tflite_info *t)
         t->stored = (uint64_t)size;
     }
     t->constant = t->stored > 0;
+    t->buffer = (uint32_t)index;
     return true;
 }
 
@@ -167,6 +168,13 @@ static uint32_t readable(const tflite_info *t)
     return n <= (d->floating ? FLOATS : FOLD_MAX) ? (uint32_t)n : 0;
 }
 
+bool tflite_first_use(tflite_reader *r, const tflite_info *info)
+{
+    if (!info->constant || !info->buffer || r->counted[info->buffer]) return false;
+    r->counted[info->buffer] = true;
+    return true;
+}
+
 bool tflite_ints(tflite_reader *r, const tflite_scope *s, int32_t which, int64_t *out, uint32_t most, uint32_t *n)
 {
     tflite_info info;
@@ -232,10 +240,10 @@ uint32_t tflite_relabel(tflite_reader *r, uint32_t into, uint32_t from, int rank
 }
 
 /* A constant, or the state of a variable, with its dims in the order of the form. */
-static uint32_t make_weight(tflite_reader *r, tflite_value *v, const tflite_info *info, tflite_form form)
+static uint32_t make_weight(tflite_reader *r, const tflite_info *info, tflite_form form)
 {
     int64_t perm[TFLITE_RANK], dims[TFLITE_RANK];
-    bool again = v->counted;
+    bool again = !tflite_first_use(r, info);
     int rank = info->rank < 0 ? 0 : info->rank;
     if (!form_perm(form, rank, perm)) {
         bad_tensor(r, info, PG_E_GRAPH, "has not the dimensions that its operator needs");
@@ -248,10 +256,9 @@ static uint32_t make_weight(tflite_reader *r, tflite_value *v, const tflite_info
         return NO_TENSOR;
     }
     tensor *t = &r->g->tensors[index];
-    v->counted = true;
     t->defined = true;
-    t->literal = again || info->variable; /* a weight in a second order is one still, and a state is none */
-    t->weight_bytes = again || info->variable ? 0 : (double)info->stored;
+    t->literal = again; /* so is a state, which is not stored */
+    t->weight_bytes = again ? 0 : (double)info->stored;
     uint32_t n = form == FORM_FILE ? readable(info) : 0;
     if (!n || !tflite_charge(r, n)) return index;
     t->value = ARENA_ARRAY(r->g->a, num, n);
@@ -333,7 +340,7 @@ uint32_t tflite_get(tflite_reader *r, tflite_scope *s, int32_t which, tflite_for
     for (int i = 0; i < FORMS && !there; i++) there = v->form[i];
     bool weight = there ? r->g->tensors[there - 1].role == ROLE_WEIGHT : info.constant || info.variable;
     if (weight) {
-        t = make_weight(r, v, &info, form);
+        t = make_weight(r, &info, form);
     } else if (v->form[FORM_FILE]) {
         t = tflite_relabel(r, s->region, v->form[FORM_FILE] - 1, info.rank, form, false);
     } else if (form == FORM_FILE && v->form[FORM_FIRST]) {
@@ -365,6 +372,5 @@ uint32_t tflite_get_broadcast(tflite_reader *r, tflite_scope *s, int32_t which, 
     int add = rank - info.rank;
     for (int i = rank; i-- > 0;) info.dims[i] = i < add ? 1 : info.dims[i - add];
     info.rank = rank;
-    tflite_value *v = &s->v[s->v[which].stored ? s->v[which].stored - 1 : (uint32_t)which];
-    return make_weight(r, v, &info, form);
+    return make_weight(r, &info, form);
 }

@@ -1,0 +1,492 @@
+/* TensorFlow Lite: what each part of a file means, on files of a few operators; and files that mean harm.
+ *
+ *   test_tflite --write FOLDER    writes the models for fuzzing */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "phantom/phantom.h"
+#include "support/heap.h"
+#include "support/onnx_write.h"
+#include "support/tflite_models.h"
+
+static pg_catalog *gpus;
+
+static pg_code open_bytes(pg_model **m, const fb *file, const pg_model_options *options, pg_error *e)
+{
+    char path[64];
+    int fd = memfd_create("test.tflite", 0);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, file->ptr, file->len), (ssize_t)file->len);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    pg_code code = pg_model_open(m, path, options, e);
+    close(fd);
+    return code;
+}
+
+static pg_model *open_good(tw *w, const char *name)
+{
+    fb file = tw_finish(w);
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    if (open_bytes(&m, &file, NULL, &e)) fail_msg("%s: %s: %s", name, e.path, e.text);
+    fb_free(&file);
+    return m;
+}
+
+static void outputs_text(const pg_model_info *info, char *out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < info->output_count; i++) {
+        const pg_tensor *t = &info->outputs[i];
+        n += (size_t)snprintf(out + n, cap - n, "%s%s [", i ? "; " : "", t->name);
+        for (int k = 0; k < t->rank; k++)
+            n += (size_t)snprintf(out + n, cap - n, "%s%s", k ? ", " : "", t->dims[k].text ? t->dims[k].text : "?");
+        n += (size_t)snprintf(out + n, cap - n, "] %s", t->dtype);
+    }
+}
+
+static double latency(const pg_model *m, const char *runtime, int64_t batch)
+{
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    pg_request request = {.batch = batch, .runtime = runtime, .precision = "fp32"};
+    if (pg_plan_open(&plan, m, gpus, &request, &e)) fail_msg("%s", e.text);
+    assert_int_equal(pg_plan_predict(plan, pg_catalog_at(gpus, 0), &p, &e), PG_E_OK);
+    pg_plan_free(plan);
+    return p.latency_ms;
+}
+
+/* ---- the models ---- */
+
+static void test_models(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < tflite_model_count; i++) {
+        const tflite_model *t = &tflite_models[i];
+        char text[512] = "";
+        pg_model *m = open_good(t->build(), t->name);
+        const pg_model_info *info = pg_model_describe(m);
+        outputs_text(info, text, sizeof text);
+        if (strcmp(text, t->outputs) != 0) fail_msg("%s: outputs are %s", t->name, text);
+        if (info->parameters != t->parameters) fail_msg("%s: %g parameters", t->name, info->parameters);
+        if (fmax(info->macs, 0) != t->macs) fail_msg("%s: %g MACs", t->name, info->macs);
+        if (info->operators != t->operators) {
+            for (size_t k = 0; k < info->operator_count_count; k++)
+                print_message("%s: %d %s\n", t->name, (int)info->operator_counts[k].count,
+                              info->operator_counts[k].name);
+            fail_msg("%s: %d operators", t->name, (int)info->operators);
+        }
+        assert_int_equal(info->unknown_operator_count, t->unknown);
+        assert_string_equal(info->producer, "made by a test");
+        pg_model_free(m);
+    }
+}
+
+/* Each runs with any batch under every kind of runtime, and with more samples there is not less to do. */
+static void test_batches(void **state)
+{
+    static const char *const runtimes[] = {"pytorch", "pytorch-compile", "onnxruntime", "tensorrt"};
+    (void)state;
+    for (size_t i = 0; i < tflite_model_count; i++) {
+        pg_model *m = open_good(tflite_models[i].build(), tflite_models[i].name);
+        for (size_t r = 0; r < sizeof runtimes / sizeof runtimes[0]; r++) {
+            double small = latency(m, runtimes[r], 1), large = latency(m, runtimes[r], 512);
+            if (!(small > 0 && large >= small * 0.99))
+                fail_msg("%s under %s: %g ms, %g ms", tflite_models[i].name, runtimes[r], small, large);
+        }
+        pg_model_free(m);
+    }
+}
+
+/* ---- the same network as ONNX ---- */
+
+static uint32_t node(graph *g, op_kind kind, const char *name, const uint32_t *in, uint32_t n)
+{
+    uint32_t out = graph_add_tensor(g, str_c(name), DT_FP32);
+    assert_true(graph_add_op(g, 0, kind, str_c(name), in, n, &out, 1) != NO_TENSOR);
+    return out;
+}
+
+static uint32_t conv(graph *g, const char *name, uint32_t x, const int64_t *dims, int64_t stride, int64_t groups)
+{
+    char text[2][32];
+    snprintf(text[0], sizeof text[0], "%s.weight", name);
+    snprintf(text[1], sizeof text[1], "%s.bias", name);
+    str kernel = str_copy(g->a, str_c(text[0])), bias = str_copy(g->a, str_c(text[1]));
+    uint32_t in[3] = {x, graph_add_weight(g, kernel, DT_FP32, 4, dims), graph_add_weight(g, bias, DT_FP32, 1, dims)};
+    uint32_t y = node(g, OP_Conv, name, in, 3);
+    int64_t strides[2] = {stride, stride}, same[4] = {dims[2] / 2, dims[2] / 2, dims[2] / 2, dims[2] / 2};
+    assert_true(graph_attr_ints(g, ATTR_strides, strides, 2) && graph_attr_ints(g, ATTR_pads, same, 4) &&
+                graph_attr_int(g, ATTR_group, groups));
+    return y;
+}
+
+/* tflite_image_network as PyTorch exports it. */
+static void write_onnx(const char *path)
+{
+    arena a;
+    graph g;
+    pg_error e = PG_ERROR_INIT;
+    test_heap heap = {.fail_at = -1};
+    arena_init(&a, (allocator){heap_resize, &heap}, 0);
+    assert_true(graph_init(&g, &a));
+    int32_t batch = graph_add_symbol(&g, STR("batch"), 1);
+    uint32_t x = graph_add_tensor(&g, STR("image"), DT_FP32);
+    num dims[4] = {{{.i = 0}, 1, batch}, num_int(3), num_int(16), num_int(16)};
+    assert_true(graph_set_dims(&g, x, 4, dims) && graph_add_input(&g, 0, x));
+    uint32_t a1 = conv(&g, "conv", x, (const int64_t[]){8, 3, 3, 3}, 2, 1);
+    uint32_t v1 = node(&g, OP_Clip, "relu1", &a1, 1);
+    uint32_t a2 = conv(&g, "depthwise", v1, (const int64_t[]){8, 1, 3, 3}, 1, 8);
+    uint32_t v2 = node(&g, OP_Clip, "relu2", &a2, 1);
+    uint32_t v3 = conv(&g, "point", v2, (const int64_t[]){8, 8, 1, 1}, 1, 1);
+    uint32_t v4 = node(&g, OP_Add, "sum", (const uint32_t[]){v3, v1}, 2);
+    uint32_t pool = node(&g, OP_GlobalAveragePool, "pool", &v4, 1);
+    uint32_t flat = node(&g, OP_Flatten, "flat", &pool, 1);
+    uint32_t dense[3] = {flat, graph_add_weight(&g, STR("dense"), DT_FP32, 2, (const int64_t[]){10, 8}),
+                         graph_add_weight(&g, STR("bias"), DT_FP32, 1, (const int64_t[]){10})};
+    uint32_t v6 = node(&g, OP_Gemm, "gemm", dense, 3);
+    assert_true(graph_attr_int(&g, ATTR_transB, 1));
+    uint32_t y = node(&g, OP_Softmax, "y", &v6, 1);
+    assert_true(graph_attr_int(&g, ATTR_axis, -1) && graph_add_output(&g, 0, y));
+    if (onnx_write(&g, path, NULL, &e)) fail_msg("%s", e.text);
+    arena_free(&a);
+}
+
+static void test_same_as_onnx(void **state)
+{
+    static const char *const runtimes[] = {"pytorch", "pytorch-compile", "onnxruntime", "tensorrt", "tensorflow"};
+    char path[] = "/tmp/test_tflite_XXXXXX";
+    pg_model *onnx;
+    pg_error e = PG_ERROR_INIT;
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    write_onnx(path);
+    pg_code code = pg_model_open(&onnx, path, &(pg_model_options){.format = "onnx"}, &e);
+    unlink(path);
+    if (code) fail_msg("%s: %s", e.path, e.text);
+    pg_model *lite = open_good(tflite_image_network(), "image");
+    const pg_model_info *a = pg_model_describe(onnx), *b = pg_model_describe(lite);
+    assert_true(a->macs == b->macs && a->parameters == b->parameters);
+    for (size_t r = 0; r < sizeof runtimes / sizeof runtimes[0]; r++)
+        for (int64_t batch = 1; batch <= 1024; batch *= 1024) {
+            double x = latency(onnx, runtimes[r], batch), y = latency(lite, runtimes[r], batch);
+            if (fabs(x / y - 1) > 0.02) fail_msg("%s, batch %d: %g ms from ONNX, %g ms", runtimes[r], (int)batch, x, y);
+        }
+    pg_model_free(onnx);
+    pg_model_free(lite);
+}
+
+/* ---- operators by number ---- */
+
+/* Any number with any operands is an operator or an error, and the numbers of the schema have names. */
+static void test_every_number(void **state)
+{
+    const int32_t *const shapes[] = {DIMS(1, 4, 4, 4), DIMS(4, 4), DIMS(1, 4, 4), DIMS(4)};
+    unsigned known = 0;
+    (void)state;
+    for (int number = -1; number < 212; number++)
+        for (size_t s = 0; s < 4; s++)
+            for (int n_in = 0; n_in < 5; n_in++) {
+                tw *w = tw_new();
+                tw_graph *g = tw_add_graph(w);
+                int x = tw_value(g, "x", TW_FLOAT32, shapes[s]), k = tw_weight(g, "k", TW_FLOAT32, shapes[s]);
+                int y = tw_value(g, "y", TW_FLOAT32, shapes[s]),
+                    list = tw_ints(g, "list", 4, (const int32_t[]){1, 1, 2, 2});
+                int in[5] = {x, s % 2 ? list : k, list, x, TW_END};
+                in[n_in] = TW_END;
+                tw_add_op(g, number, in, LIST(y));
+                tw_ends(g, LIST(x), LIST(y));
+                fb file = tw_finish(w);
+                pg_model *m;
+                pg_error e = PG_ERROR_INIT;
+                pg_code code = open_bytes(&m, &file, NULL, &e);
+                fb_free(&file);
+                if (code) {
+                    assert_true(e.text[0] && (code == PG_E_GRAPH || code == PG_E_FORMAT));
+                    continue;
+                }
+                const pg_model_info *info = pg_model_describe(m);
+                if (info->operator_count_count && s == 0 && n_in == 3)
+                    known += strncmp(info->operator_counts[0].name, "BUILTIN_", 8) != 0;
+                if (number > 209 && info->operator_count_count)
+                    assert_memory_equal(info->operator_counts[0].name, "BUILTIN_", 8);
+                pg_model_free(m);
+            }
+    assert_true(known > 100);
+}
+
+/* ---- signatures, options ---- */
+
+static void test_signature(void **state)
+{
+    (void)state;
+    fb file = tw_finish(tflite_models[14].build());
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    assert_string_equal(tflite_models[14].name, "branches");
+    assert_int_equal(open_bytes(&m, &file, &(pg_model_options){.signature = "second"}, &e), PG_E_OK);
+    assert_int_equal(pg_model_describe(m)->operators, 1); /* the LOGISTIC of the last subgraph */
+    pg_model_free(m);
+    assert_int_equal(open_bytes(&m, &file, &(pg_model_options){.signature = "third"}, &e), PG_E_USAGE);
+    assert_non_null(strstr(e.text, "second"));
+    fb_free(&file);
+}
+
+/* ---- harm ---- */
+
+static void expect_bytes(const fb *file, pg_code code, const char *words)
+{
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    test_heap heap = {.fail_at = -1};
+    pg_allocator a = {heap_resize, &heap};
+    clock_t start = clock();
+    pg_code got = open_bytes(&m, file, &(pg_model_options){.allocator = &a, .format = "tflite"}, &e);
+    pg_model_free(m);
+    if (got != code || !strstr(e.text, words)) fail_msg("%s: %s: %s", pg_code_name(got), e.path, e.text);
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 5);
+    assert_true(heap.peak < (size_t)256 << 20);
+    assert_int_equal(heap.live, 0);
+}
+
+static void expect_error(tw *w, pg_code code, const char *words)
+{
+    fb file = tw_finish(w);
+    expect_bytes(&file, code, words);
+    fb_free(&file);
+}
+
+/* x -> LOGISTIC -> y, to be broken. */
+static tw *small(tw_graph **g)
+{
+    tw *w = tw_new();
+    *g = tw_add_graph(w);
+    int x = tw_value(*g, "x", TW_FLOAT32, DIMS(1, 8)), y = tw_value(*g, "y", TW_FLOAT32, DIMS(1, 8));
+    tw_add_op(*g, TFL_LOGISTIC, LIST(x), LIST(y));
+    tw_ends(*g, LIST(x), LIST(y));
+    return w;
+}
+
+static void test_broken_models(void **state)
+{
+    (void)state;
+    tw_graph *g;
+    tw *w = small(&g);
+    g->ops[0].in[0] = 77;
+    expect_error(w, PG_E_FORMAT, "tensor 77");
+    w = small(&g);
+    g->ops[0].out[0] = -5;
+    expect_error(w, PG_E_FORMAT, "tensor -5");
+    w = small(&g);
+    g->ops[0].in[0] = 1; /* reads what it makes */
+    expect_error(w, PG_E_GRAPH, "read before it is made");
+    w = small(&g);
+    g->ops[0].n_in = 0;
+    expect_error(w, PG_E_GRAPH, "lacks an input");
+    w = small(&g);
+    g->n_ops = 0;
+    expect_error(w, PG_E_GRAPH, "read before it is made");
+    w = small(&g);
+    tw_add_op(g, TFL_LOGISTIC, LIST(0), LIST(1));
+    expect_error(w, PG_E_GRAPH, "made twice");
+    w = small(&g);
+    g->tensors[0].dims[1] = -3;
+    expect_error(w, PG_E_FORMAT, "negative dimension");
+    w = small(&g);
+    g->tensors[0].rank = 2;
+    g->tensors[0].dims[0] = g->tensors[0].dims[1] = INT32_MAX;
+    expect_error(w, PG_E_LIMIT, "1e15 elements");
+    w = small(&g);
+    int k = tw_weight(g, "k", TW_FLOAT32, DIMS(8));
+    g->tensors[k].bytes = 31;
+    tw_add_op(g, TFL_ADD, LIST(0, k), LIST(tw_value(g, "z", TW_FLOAT32, DIMS(1, 8))));
+    expect_error(w, PG_E_FORMAT, "holds 31 bytes where its shape needs 32");
+    expect_error(tw_new(), PG_E_FORMAT, "holds no graph");
+}
+
+static void test_calls_that_do_not_end(void **state)
+{
+    (void)state;
+    tw_graph *g;
+    tw *w = small(&g);
+    g->ops[0].number = TFL_CALL;
+    tw_set(&g->ops[0], 0, 'i', 0);
+    expect_error(w, PG_E_GRAPH, "calls itself");
+    w = small(&g);
+    g->ops[0].number = TFL_CALL;
+    tw_set(&g->ops[0], 0, 'i', 9);
+    expect_error(w, PG_E_FORMAT, "subgraph 9 is called, but the file has 1");
+    w = tw_new(); /* each calls the next many times: 60 * 60 * 60 */
+    for (int i = 0; i < TW_GRAPHS; i++) {
+        g = tw_add_graph(w);
+        int x = tw_value(g, "x", TW_FLOAT32, DIMS(1, 8));
+        for (int k = 0; k < 60; k++) {
+            int y = tw_value(g, "y", TW_FLOAT32, DIMS(1, 8));
+            tw_set(tw_add_op(g, i + 1 < TW_GRAPHS ? TFL_CALL : TFL_LOGISTIC, LIST(x), LIST(y)), 0, 'i', i + 1);
+            x = y;
+        }
+        tw_ends(g, LIST(0), LIST(x));
+    }
+    expect_error(w, PG_E_LIMIT, "too many steps");
+}
+
+/* The bytes of a FlatBuffer themselves. */
+static void test_broken_bytes(void **state)
+{
+    (void)state;
+    fb b;
+    fb_begin(&b, "TFL3");
+    fb_root(&b, 4000);
+    expect_bytes(&b, PG_E_TRUNCATED, "a table lies outside of the file");
+    fb_free(&b);
+
+    fb_begin(&b, "TFL3");
+    size_t model = fb_table(&b, 8);
+    fb_root(&b, model);
+    fb_patch(&b, model, 0x7fffffff, 4); /* back to before the file */
+    expect_bytes(&b, PG_E_TRUNCATED, "vtable lies outside");
+    fb_patch(&b, model, -0x70000000, 4);
+    expect_bytes(&b, PG_E_TRUNCATED, "vtable lies outside");
+    fb_patch(&b, model, 0, 4); /* its own vtable */
+    expect_bytes(&b, PG_E_TRUNCATED, "vtable's size is impossible");
+    fb_free(&b);
+
+    fb_begin(&b, "TFL3");
+    model = fb_table(&b, 8);
+    fb_root(&b, model);
+    size_t graphs = fb_vector(&b, 1, 4);
+    fb_child(&b, model, 2, graphs);
+    fb_element_child(&b, graphs, 0, model); /* offsets only lead forward: nothing can hold itself */
+    expect_bytes(&b, PG_E_TRUNCATED, "a table lies outside of the file");
+    fb_patch(&b, graphs, 1 << 30, 4);
+    expect_bytes(&b, PG_E_TRUNCATED, "longer than the rest of the file");
+    fb_patch(&b, graphs, -1, 4);
+    expect_bytes(&b, PG_E_TRUNCATED, "longer than the rest of the file");
+    fb_patch(&b, model + 4 + 8 * 2, -8, 4); /* an offset of nearly 4 GiB */
+    expect_bytes(&b, PG_E_TRUNCATED, "outside of the file");
+    fb_free(&b);
+}
+
+/* 4000 operators that are one, with 4000 operands that are one list: 32 KiB that describe 16 million. */
+static void test_overlapping_tables(void **state)
+{
+    enum { MANY = 4000 };
+    (void)state;
+    fb b;
+    fb_begin(&b, "TFL3");
+    size_t model = fb_table(&b, 8);
+    fb_root(&b, model);
+    size_t codes = fb_vector(&b, 1, 4), graphs = fb_vector(&b, 1, 4);
+    size_t code = fb_table(&b, 4), body = fb_table(&b, 5);
+    size_t tensors = fb_vector(&b, 1, 4), ops = fb_vector(&b, MANY, 4), in = fb_vector(&b, 1, 4);
+    size_t t = fb_table(&b, 4), o = fb_table(&b, 5), operands = fb_vector(&b, MANY, 4);
+    fb_child(&b, model, 1, codes);
+    fb_element_child(&b, codes, 0, code);
+    fb_number(&b, code, 3, TFL_CUSTOM, 4);
+    fb_child(&b, model, 2, graphs);
+    fb_element_child(&b, graphs, 0, body);
+    fb_child(&b, body, 0, tensors);
+    fb_element_child(&b, tensors, 0, t);
+    fb_child(&b, body, 1, in);
+    fb_child(&b, body, 3, ops);
+    for (size_t i = 0; i < MANY; i++) fb_element_child(&b, ops, i, o);
+    fb_child(&b, o, 1, operands);
+    expect_bytes(&b, PG_E_LIMIT, "too many steps");
+    fb_free(&b);
+}
+
+/* Cut off and changed anywhere: an error or a model. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < tflite_model_count; i++) {
+        fb file = tw_finish(tflite_models[i].build()), part = file;
+        pg_model *m;
+        for (part.len = 0; part.len < file.len; part.len += 13) {
+            pg_error e = PG_ERROR_INIT;
+            if (open_bytes(&m, &part, &(pg_model_options){.format = "tflite"}, &e)) assert_true(e.text[0]);
+            pg_model_free(m);
+        }
+        for (size_t at = 8; at < file.len; at += 5) {
+            pg_error e = PG_ERROR_INIT;
+            uint8_t saved = file.ptr[at];
+            file.ptr[at] = (uint8_t)(saved + 1 + at % 200);
+            if (open_bytes(&m, &file, NULL, &e)) assert_true(e.text[0]);
+            pg_model_free(m);
+            file.ptr[at] = saved;
+        }
+        fb_free(&file);
+    }
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < tflite_model_count; i++) {
+        fb file = tw_finish(tflite_models[i].build());
+        bool done = false;
+        for (long n = 0; !done; n++) {
+            pg_model *m;
+            pg_error e = PG_ERROR_INIT;
+            test_heap heap = {.fail_at = n};
+            pg_allocator a = {heap_resize, &heap};
+            pg_code code = open_bytes(&m, &file, &(pg_model_options){.allocator = &a}, &e);
+            done = code == PG_E_OK;
+            if (!done) assert_int_equal(code, PG_E_NOMEM);
+            pg_model_free(m);
+            assert_int_equal(heap.live, 0);
+        }
+        fb_free(&file);
+    }
+}
+
+static int write_models(const char *folder)
+{
+    for (size_t i = 0; i < tflite_model_count; i++) {
+        char path[512];
+        fb file = tw_finish(tflite_models[i].build());
+        snprintf(path, sizeof path, "%s/%s.tflite", folder, tflite_models[i].name);
+        FILE *f = fopen(path, "wb");
+        if (!f || fwrite(file.ptr, 1, file.len, f) != file.len || fclose(f)) return 1;
+        fb_free(&file);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_models),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_same_as_onnx),
+        cmocka_unit_test(test_every_number),
+        cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_broken_models),
+        cmocka_unit_test(test_broken_bytes),
+        cmocka_unit_test(test_calls_that_do_not_end),
+        cmocka_unit_test(test_overlapping_tables),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_no_memory),
+    };
+    pg_error e = PG_ERROR_INIT;
+    if (argc == 3 && !strcmp(argv[1], "--write")) return write_models(argv[2]);
+    if (pg_catalog_open(&gpus, NULL, &e)) return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    pg_catalog_free(gpus);
+    return failed;
+}
