@@ -30,12 +30,8 @@ static const char *other_format(span f)
         size_t offset, len;
         const char *bytes, *name;
     } magic[] = {
-        {0, 4, "PK\3\4", "a zip archive (PyTorch .pt, Keras .keras)"},
         {0, 4, "PK\3\4", "a zip archive with no model in it that is known"},
-        {4, 4, "TFL3", "a TensorFlow Lite model"},
         {0, 8, "\211HDF\r\n\032\n", "an HDF5 file (Keras .h5)"},
-        {0, 4, "PK\3\4", "a zip archive (PyTorch .pt)"},
-        {4, 4, "TFL3", "a TensorFlow Lite model"},
         {0, 4, "GGUF", "a GGUF model"},
         {0, 2, "\037\213", "a gzip archive; unpack it first"},
         {0, 6, "\3757zXZ", "an xz archive; unpack it first"},
