@@ -1,6 +1,7 @@
 #include "load/hf.h"
 
 #include "load/hf_config.h"
+#include "load/safetensors.h"
 #include "zoo/zoo.h"
 
 enum { CONFIG_MOST = 1 << 20 }; /* bytes of a config.json; real ones have at most 100 KB */
@@ -223,7 +224,8 @@ static pg_code hf_load(graph *g, const load_input *in, const load_options *optio
     if (in->folder && !load_has(in, "config.json"))
         return error_set(e, PG_E_IO, "the folder has no config.json; give the model's file itself");
     pg_code code = in->folder ? load_beside(in, "config.json", &text, e) : PG_E_OK;
-    return code ? code : hf_config_load(g, in, text, e);
+    if (!code) code = hf_config_load(g, in, text, e);
+    return code ? code : safetensors_compare(g, in, e);
 }
 
 const load_format load_hf_format = {"hugging-face", "a Hugging Face config.json", ".json", hf_probe, hf_load};

@@ -3,7 +3,10 @@
 
 /* Cheap probes first. Adding a format is one row here and one file. */
 static const load_format *const formats[] = {
-    &load_onnx_format, &load_hf_format, &load_tflite_format, &load_keras_format, &load_torch_format,
+    /* clang-format off: a row a line */
+    &load_onnx_format,  &load_hf_format,    &load_tflite_format,
+    &load_keras_format, &load_torch_format, &load_safetensors_format,
+    /* clang-format on */
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };
@@ -38,7 +41,6 @@ static const char *other_format(span f)
         {0, 5, "%PDF-", "a PDF document"},
         {0, 4, "\177ELF", "a program"},
         {0, 8, "version ", "a Git LFS pointer, not the model itself: run `git lfs pull`"},
-        {8, 1, "{", "a safetensors file"},
         {0, 1, "{", "JSON text"},
         {0, 1, "<", "an HTML or XML page, perhaps a failed download"},
     };

@@ -24,7 +24,7 @@ void put_string(bytes *b, const char *text)
     put(b, text, strlen(text));
 }
 
-bytes safetensors_header(size_t n)
+bytes hub_safetensors_header(size_t n)
 {
     static const char text[] = "{\"w\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}";
     bytes b = {NULL, 0};

@@ -14,7 +14,7 @@ void put(bytes *b, const void *from, size_t n);
 void put_number(bytes *b, uint64_t x, size_t n); /* little-endian */
 void put_string(bytes *b, const char *text);     /* as GGUF has it */
 /* One tensor "w", float32 [4], in a header of `n` bytes of JSON, blanks at its end. */
-bytes safetensors_header(size_t n);
+bytes hub_safetensors_header(size_t n);
 /* One tensor, and a list of so many words (29 bytes each). */
 bytes gguf_header(unsigned words);
 

@@ -213,7 +213,7 @@ static void check_extent(pg_code (*extent)(span, uint64_t, uint64_t *, pg_error 
 static void test_extents(void **state)
 {
     (void)state;
-    bytes s = safetensors_header(200), g = gguf_header(5);
+    bytes s = hub_safetensors_header(200), g = gguf_header(5);
     check_extent(extent_safetensors, &s);
     check_extent(extent_gguf, &g);
     free(s.ptr);

@@ -164,7 +164,7 @@ static const char config_json[] = "{\"model_type\": \"bert\"}";
 
 static void make_repositories(void)
 {
-    bytes small = safetensors_header(500), large = safetensors_header(300000), g = gguf_header(40000),
+    bytes small = hub_safetensors_header(500), large = hub_safetensors_header(300000), g = gguf_header(40000),
           s = gguf_header(3);
     add_text("acme/bert", "config.json", config_json);
     add_file("acme/bert", "model.safetensors", small.ptr, small.len, 400000000);
@@ -259,7 +259,7 @@ static void test_sparse_files(void **state)
     forget();
     assert_int_equal(open_with("acme/bert", &c, &r, &a, &e), PG_E_OK);
     snprintf(path, sizeof path, "%s/model.safetensors", r.path);
-    bytes header = safetensors_header(500);
+    bytes header = hub_safetensors_header(500);
     int fd = open(path, O_RDONLY);
     assert_int_equal(read(fd, raw, sizeof raw), (ssize_t)sizeof raw);
     assert_memory_equal(raw, header.ptr, sizeof raw);
@@ -335,7 +335,7 @@ static void python_cache(const char *name, const char *commit)
     assert_int_equal(hub_folder_for(path, &e), PG_E_OK);
     assert_int_equal(symlink("../../blobs/aaaa", path), 0);
     snprintf(path, sizeof path, "%s/models--%s/snapshots/%s/model.safetensors", cache, name, commit);
-    bytes b = safetensors_header(200);
+    bytes b = hub_safetensors_header(200);
     write_file(path, b.ptr, b.len, 1000); /* a plain file: from where links don't work */
     free(b.ptr);
 }
