@@ -265,7 +265,8 @@ static void write_back(const tool *t, const char *folder)
         bool step = !strcmp(table, "predict");
         for (uint32_t k = 0; k < t->catalog->config.n_runtimes; k++)
             runtime |= str_is(t->catalog->config.runtimes[k].key, table);
-        snprintf(full, sizeof full, "%s%s", runtime ? "runtimes." : "", table);
+        const char *quote = runtime && strchr(table, '.') ? "\"" : ""; /* runtimes."llama.cpp" */
+        snprintf(full, sizeof full, "%s%s%s%s", runtime ? "runtimes." : "", quote, table, quote);
         rewrite(folder, runtime || step || !strncmp(full, "levels.", 7) ? "runtimes.toml" : "cost_constants.toml", full,
                 dot + 1, *t->constants[i].at);
     }

@@ -91,6 +91,8 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, gemv_share, 0.5, 1.2),
     REAL(runtime_profile, memory_share, 0, 1),
     FLAG(narrow_cache),
+    REAL(runtime_profile, moe_speed, 0, 10),
+    REAL(runtime_profile, stage_overlap, 0, 1),
     REAL(runtime_profile, llm_step_us, 0, 1e5),
     REAL(runtime_profile, llm_request_us, 0, 1000),
     REAL(runtime_profile, llm_prompt_us, 0, 1e6),

@@ -30,6 +30,14 @@ static const struct {
     FIELD(lone_conv_us, 0, 200),
     FIELD(lone_first, 0, 1),
     FIELD(train_pointwise_speed, 0.3, 1.3),
+    FIELD(gemv_bytes, 2, 64),
+    FIELD(gemv_share, 0.7, 1.2),
+    FIELD(moe_speed, 0.1, 3),
+    FIELD(stage_overlap, 0, 1),
+    FIELD(llm_step_us, 0, 10000),
+    FIELD(llm_request_us, 0, 200),
+    FIELD(llm_prompt_us, 0, 200000),
+    FIELD(llm_stage_us, 0, 5000),
 #undef FIELD
 };
 
@@ -90,6 +98,12 @@ pg_code fit_find(fit_constant *out, pg_catalog *catalog, const char *name, pg_er
         out->at = &c->predict.host_half_years;
         out->low = 1;
         out->high = 50;
+        return PG_E_OK;
+    }
+    if (!strcmp(name, "predict.serving_waves")) {
+        out->at = &c->predict.serving_waves;
+        out->low = 1;
+        out->high = 100;
         return PG_E_OK;
     }
     if (!strcmp(name, "predict.host_backward")) {

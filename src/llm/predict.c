@@ -7,6 +7,8 @@ void llm_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *co
     gpu_spec s = *spec;
     /* GeForce boards add up 16-bit products in 16 bits at twice the rate that they have with 32 bits; `tflops` is the latter. */
     if (rt->half_sums && str_starts(spec->name, "NVIDIA GeForce")) s.tflops[PREC_FP16] *= 2;
+    /* ... and on Hopper such sums are run by the older synchronous units: prompts take as long as those would (docs/llm.md). */
+    if (rt->half_sums && s.compute_capability >= 9 && s.compute_capability < 10) s.compute_capability = 8;
     predict_gpu_init(g, &s, cost, opt);
     g->spec = spec;
 }
@@ -27,7 +29,8 @@ llm_step llm_predict_step(const llm_case *c, const llm_plan *p, const predict_gp
     out.step_s = gpu + p->cpu_s + send + host;
     /* Chunks of a prompt follow each other through the stages; a token waits for the one before it. */
     bool piped = stages > 1 && p->tokens > 1 && p->steps > 1 && p->plan.n_kernels;
-    double passes = piped ? (p->steps + stages - 1) / stages : p->steps;
+    double passes = p->steps;
+    if (piped) passes += rt->stage_overlap * ((p->steps + stages - 1) / stages - p->steps);
     out.seconds = out.step_s * passes;
     double busy = gpu > 0 ? gpu / out.step_s : 0, compute = s->compute_utilization, memory = s->memory_efficiency;
     out.efficiency = (compute > memory ? compute : memory) * busy;

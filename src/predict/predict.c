@@ -59,6 +59,7 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool training
     case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
         if (k->choice == PRODUCT_BLOCK_SCALED) return 1; /* all runtimes have the same kernels */
+        if (k->grouped && rt->moe_speed > 0) return rt->moe_speed;
         if (rt->fp8_speed > 0 && k->math == PREC_FP8 && s->tflops[PREC_FP8] > 0) return rt->fp8_speed;
         if (rt->fp4_speed > 0 && k->math == PREC_FP4 && s->tflops[PREC_FP4] > 0) return rt->fp4_speed;
         return rt->gemm_speed;

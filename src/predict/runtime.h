@@ -75,6 +75,8 @@ typedef struct runtime_profile {
     double gemv_share;     /* ... and so much of the long-stream bandwidth */
     double memory_share;   /* of the GPU's memory that it takes for itself; 0: all */
     bool narrow_cache;     /* keys and values in 8 bits where the weights are in 8 or fewer */
+    double moe_speed;      /* of products of experts, relative to the cost model's; 0: as other products */
+    double stage_overlap;  /* how far chunks of a prompt overlap in the stages of a pipeline, 0 to 1 */
     double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
     double llm_request_us; /* more for each sequence of a step */
     double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Takes from the tables of language models the rows that say what was run, for fitting.
+
+usage: llm_benchmarks.py DATA decode|prefill|tpot|ttft OUT.json
+DATA: a folder with data/bench, models/hf and tools/benchmarks.py.
+
+Left out: llama.cpp on several GPUs before 2024, which divided each matrix among them (the table calls it a layer split), and single runs
+of prompts, which hold what the first run of a process loads; serving whose requests waited for memory (a first token later than a
+fifth of all others took), on more than 8 GPUs, and DeepSeek-R1 under TensorRT-LLM, where some rows guess several tokens ahead and
+don't say so.
+"""
+import csv, gzip, importlib.util, json, sys
+
+data, what, out = sys.argv[1:4]
+spec = importlib.util.spec_from_file_location('benchmarks', data + '/tools/benchmarks.py')
+tables = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tables)
+
+
+def llama(task):
+    path = data + '/data/bench/llama_cpp.csv.gz'
+    with gzip.open(path, 'rt') as f:
+        notes = [r for r in csv.DictReader(f) if 'ANOMALOUS' not in r['notes'] and r['task'] == task]
+    for row, note in zip(tables.llama_cpp(path, task), notes):
+        single_run = 'llama-bench' not in note['notes']
+        if not single_run or (row['gpu_count'] == 1 and task == 'decode'): yield row
+
+
+def serving(metric):
+    configs = tables.hub_configs(data + '/models/hf')
+    both = [list(tables.serving(data + '/data/bench/serving.csv.gz', m, configs)) for m in ('ttft_ms', 'tpot_ms')]
+    for ttft, tpot in zip(*both):
+        waits = ttft['value'] > 0.2 * tpot['output_len'] * tpot['value']
+        guesses = 'DeepSeek-R1' in ttft['model'] and ttft['runtime'] == 'tensorrt-llm'
+        if not waits and not guesses and ttft['gpu_count'] <= 8: yield ttft if metric == 'ttft_ms' else tpot
+
+
+made = list(llama(what) if what in ('decode', 'prefill') else serving(what + '_ms'))
+source = 'XiongjieDai/GPU-Benchmarks-on-LLM-Inference' if what in ('decode', 'prefill') else 'ai-dynamo/aiconfigurator'
+for r in made: r['source'] = source
+with open(out, 'w') as f: json.dump({'version': 1, 'benchmarks': made}, f)
+print(f'{len(made)} rows in {out}')
