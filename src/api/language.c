@@ -36,7 +36,7 @@ static pg_code read_cache(pg_plan *p, llm_request *r, pg_error *e)
     r->cache = wide && !r->runtime->ggml ? PREC_FP32 : PREC_FP16;
     if (!name && r->own_weights && (m->kv_cache == DT_FP8E4M3 || m->kv_cache == DT_FP8E5M2)) r->cache = PREC_FP8;
     bool narrow = r->quant && r->quant->kind == QUANT_NARROW && r->quant->bits <= 8;
-    if (!name && narrow && r->runtime->narrow_cache) r->cache = PREC_FP8;
+    if (!name && narrow && r->runtime->narrow_cache && p->request.task == PG_TASK_SERVING) r->cache = PREC_FP8;
     size_t n = sizeof cache_precisions / sizeof cache_precisions[0];
     for (size_t i = 0; i < n; i++) {
         if (name && !strcmp(name, cache_precisions[i].name)) r->cache = cache_precisions[i].p;
