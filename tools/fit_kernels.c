@@ -211,7 +211,7 @@ static const struct step {
 } steps[] = {
     {"gemm.bf16 gemm.fp16 ",
      "launch.floor_us launch.floor_clocks memory.dram_share memory.ecc_share memory.l2_bytes memory.ramp_clocks "
-     "memory.ramp_mb memory.l2_keep memory.l2_fade memory.overlap gemm.tensor_share gemm.load_bytes gemm.async_load "
+     "memory.ramp_mb memory.l2_keep memory.l2_fade memory.overlap gemm.tensor_share gemm.load_bytes gemm.wide_load gemm.async_load "
      "gemm.k_clocks gemm.feed_clocks gemm.depth gemm.tile_clocks gemm.quantum gemm.async_quantum gemm.split_clocks "
      "power.tensor_pj ",
      4000, 1},

@@ -155,7 +155,8 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->l2_bytes = spec->l2_mb * 1048576;
     /* The large L2 of data-centre Ampere, Hopper and Blackwell is two halves, each of which keeps its own copy of what the SMs
      * beside it read: what all SMs read fits once into half of it. */
-    double whole = g->l2_bytes * (gpu_halved_l2(spec) ? 0.5 : 1);
+    g->wide = gpu_halved_l2(spec);
+    double whole = g->l2_bytes * (g->wide ? 0.5 : 1);
     g->l2_keep = c->memory_l2_keep * whole;
     g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * whole;
     /* Data-centre Hopper and Blackwell; the Blackwell of cards (12.x) has the older synchronous units. */

@@ -32,6 +32,7 @@ typedef struct cost_gpu {
     double boost;            /* clock and peaks below, over the advertised ones */
     double floor;            /* seconds of the smallest kernel */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
+    bool wide;               /* L2 of two halves, each next to half of the SMs */
     bool persistent;         /* ... with attention kernels whose thread blocks stay for many tiles */
     double quantum;          /* share of a partly filled last wave that is felt */
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */

@@ -56,7 +56,7 @@ static void tile_init(cost_gpu *g, precision p, bool scaled, int i)
 {
     const cost_constants *c = g->c;
     double rate = g->peak[p] / g->sms * (g->tensor[p] ? c->gemm_tensor_share : c->gemm_vector_share);
-    double load = (g->async ? c->gemm_async_load : c->gemm_load_bytes) * g->clock;
+    double load = (g->async ? c->gemm_async_load : g->wide ? c->gemm_wide_load : c->gemm_load_bytes) * g->clock;
     double area = tiles[i].m * tiles[i].n, edge = tiles[i].m + tiles[i].n;
     double feed = edge * (!g->tensor[p] ? c->gemm_vector_tile : 0);
     double math = 2 * (area + feed) / rate;

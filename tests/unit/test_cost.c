@@ -427,6 +427,23 @@ static void fixed_tiles_are_not_faster(void **state)
     assert_true(seconds(&a100, half) == seconds(&a100, gemm(PREC_BF16, 300, 512, 8192, 1)));
 }
 
+/* The A100's L2 feeds its SMs twice as fast as those of cards: small tiles are not kept waiting. */
+static void wide_caches_feed_small_tiles(void **state)
+{
+    (void)state;
+    cost_constants slow = constants;
+    slow.gemm_wide_load = 8;
+    gpu_spec spec = spec_a100();
+    cost_gpu g;
+    cost_gpu_init(&g, &spec, &slow);
+    kernel k = gemm(PREC_BF16, 512, 4096, 8192, 1);
+    assert_true(seconds(&g, k) > 1.2 * seconds(&a100, k));
+    slow = constants;
+    slow.gemm_load_bytes = 10; /* what cards have */
+    cost_gpu_init(&g, &spec, &slow);
+    assert_true(seconds(&g, k) == seconds(&a100, k));
+}
+
 /* What libraries do on older units: FlashAttention 2 splits the keys of a sequence only where heads share them, FP8 kernels are there
  * for some head sizes, and those are padded to what the units take. */
 static void attention_kernels_have_gaps(void **state)
@@ -570,6 +587,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_grows_with_each_side),
         cmocka_unit_test(fixed_tiles_are_not_faster),
+        cmocka_unit_test(wide_caches_feed_small_tiles),
         cmocka_unit_test(attention_kernels_have_gaps),
         cmocka_unit_test(short_prompts_are_prompts),
         cmocka_unit_test(scanned_rows_take_turns),
