@@ -133,7 +133,8 @@ static pg_code use_declared(infer *x, uint32_t index)
     const tensor *d = &x->g->tensors[index];
     tensor_shape *t = &x->t[index];
     if (t->dtype == DT_UNKNOWN) t->dtype = d->dtype;
-    if (d->rank < 0 || x->rebatch || x->depth || t->sequence) return PG_E_OK;
+    bool follows = d->rank > 0 && d->dims[0].sym >= 0 && d->dims[0].sym == x->batch_symbol; /* another batch as well */
+    if (d->rank < 0 || (x->rebatch && !follows) || x->depth || t->sequence) return PG_E_OK;
     if (t->rank >= 0 && (t->rank != d->rank || dims_known(t))) return PG_E_OK;
     num *dims = ARENA_ARRAY(x->a, num, (size_t)d->rank);
     if (!dims) return shape_nomem(x);

@@ -103,15 +103,6 @@ typedef struct counter {
     tflite_scope cond, body;
 } counter;
 
-static int number_of(tflite_reader *r, const flatbuffer_table *o)
-{
-    int64_t index = flatbuffer_u32(o, 0, 0);
-    if (index >= (int64_t)r->codes.n) return -1;
-    flatbuffer_table code = flatbuffer_list_table(&r->codes, (uint32_t)index);
-    int64_t old = flatbuffer_i8(&code, 0, 0), number = flatbuffer_i32(&code, 3, 0);
-    return (int)(old > number ? old : number);
-}
-
 /* The operator that makes a tensor: its number and two operands; -1: none. */
 static int maker_of(tflite_reader *r, const tflite_scope *s, int32_t which, int32_t in[2])
 {
@@ -122,7 +113,7 @@ static int maker_of(tflite_reader *r, const tflite_scope *s, int32_t which, int3
         if (out.n != 1 || from.n != 2 || flatbuffer_list_i32(&out, 0) != which) continue;
         in[0] = flatbuffer_list_i32(&from, 0);
         in[1] = flatbuffer_list_i32(&from, 1);
-        return number_of(r, &o);
+        return tflite_number(r, &o);
     }
     return -1;
 }

@@ -39,6 +39,8 @@ static uint32_t take_image(tflite_reader *r, tflite_node *n, uint32_t operand, g
     const tflite_value *v = t >= 0 && (uint32_t)t < n->s->n ? &n->s->v[t] : NULL;
     if (!v || !v->padded || w->padding != VALID || w->n != 2) return tflite_get(r, n->s, t, FORM_FIRST);
     for (int i = 0; i < 4; i++) w->pads[i] = v->pads[i];
+    for (int i = 0; i < 2; i++)
+        if (v->block[i]) w->dilation[i] = v->block[i];
     w->padded = true;
     return tflite_get(r, n->s, (int32_t)v->padded - 1, FORM_FIRST);
 }
@@ -268,6 +270,20 @@ pg_code tflite_blocks(tflite_reader *r, tflite_node *n)
     return tflite_status(r);
 }
 
+/* Keeps back zeros around an image, in the hope of a convolution. */
+static pg_code keep_padding(tflite_reader *r, tflite_node *n, const int32_t *pads, const int32_t *block)
+{
+    int32_t from = tflite_in(n, 0), to = tflite_out(n, 0);
+    if (tflite_define(r, n->s, to, FORM_FIRST) == NO_TENSOR) return tflite_status(r); /* that nothing else makes it */
+    tflite_value *v = &n->s->v[to];
+    v->form[FORM_FIRST] = 0;
+    v->padded = (uint32_t)from + 1;
+    for (int i = 0; i < 4; i++) v->pads[i] = pads[i];
+    for (int i = 0; i < 2; i++) v->block[i] = block ? block[i] : 0;
+    tflite_get(r, n->s, from, FORM_FIRST);
+    return tflite_status(r);
+}
+
 /* PAD: zeros around an image are kept back until something reads it. */
 pg_code tflite_pad(tflite_reader *r, tflite_node *n)
 {
@@ -284,13 +300,9 @@ pg_code tflite_pad(tflite_reader *r, tflite_node *n)
     bool image = rank == 4 && !list[0] && !list[1] && !list[6] && !list[7];
     for (uint32_t i = 0; i < count; i++) image &= list[i] >= 0 && list[i] <= INT32_MAX;
     if (n->number == PAD && image && r->has_images && to >= 0 && (uint32_t)to < n->s->n && !x.constant) {
-        tflite_value *v = &n->s->v[to];
-        tflite_define(r, n->s, to, FORM_FIRST); /* that nothing else makes it */
-        v->form[FORM_FIRST] = 0;
-        v->padded = (uint32_t)from + 1;
-        for (int i = 0; i < 4; i++) v->pads[i] = (int32_t)list[2 + (i % 2) * 2 + i / 2];
-        tflite_get(r, n->s, from, FORM_FIRST);
-        return tflite_status(r);
+        int32_t around[4];
+        for (int i = 0; i < 4; i++) around[i] = (int32_t)list[2 + (i % 2) * 2 + i / 2];
+        return keep_padding(r, n, around, NULL);
     }
     for (int i = 0; i < rank; i++) {
         int axis = tflite_axis(form, rank, i);
@@ -303,4 +315,100 @@ pg_code tflite_pad(tflite_reader *r, tflite_node *n)
     bool ok = graph_attr_ints(r->g, ATTR_pads, pads, count);
     if (n->number == MIRROR_PAD) ok = ok && graph_attr_string(r->g, ATTR_mode, STR("reflect"));
     return ok ? PG_E_OK : error_nomem(r->e, r->g->a);
+}
+
+/* ---- dilated convolutions that were written for kernels without dilation ---- */
+
+enum { CONV_2D = 3, DEPTHWISE_CONV_2D = 4, BATCH_TO_SPACE_ND = 37 };
+
+/* The only operator that reads the tensor; false: none or several, or it is a result. */
+static bool only_reader(tflite_reader *r, const tflite_scope *s, int32_t which, flatbuffer_table *out)
+{
+    flatbuffer_vector ends = tflite_ends(r, s, true);
+    uint32_t readers = 0;
+    for (uint32_t i = 0; i < ends.n && tflite_charge(r, 1); i++) readers += flatbuffer_list_i32(&ends, i) == which;
+    for (uint32_t i = 0; i < s->operators.n && !error_is_set(r->e); i++) {
+        flatbuffer_table o = flatbuffer_list_table(&s->operators, i);
+        flatbuffer_vector in = flatbuffer_list(&o, 1, 4);
+        for (uint32_t k = 0; k < in.n && tflite_charge(r, 1); k++) {
+            if (flatbuffer_list_i32(&in, k) != which) continue;
+            readers++;
+            *out = o;
+        }
+    }
+    return readers == 1 && out->owner && !error_is_set(r->e);
+}
+
+static int32_t operand(const flatbuffer_table *o, unsigned field, uint32_t i)
+{
+    flatbuffer_vector list = flatbuffer_list(o, field, 4);
+    return i < list.n ? flatbuffer_list_i32(&list, i) : -1;
+}
+
+/* From SPACE_TO_BATCH_ND over a convolution, and perhaps a sum and an activation, to the BATCH_TO_SPACE_ND with the same blocks: the
+ * tensor that this makes, and how much it cuts off; -1: another pattern. */
+static int32_t end_of_dilation(tflite_reader *r, const tflite_node *n, const int64_t *block, int64_t *crops)
+{
+    enum { STEPS = 4 };
+    int32_t at = tflite_out(n, 0);
+    for (int step = 0; step < STEPS; step++) {
+        flatbuffer_table o = {0};
+        if (!only_reader(r, n->s, at, &o)) return -1;
+        int number = tflite_number(r, &o);
+        int64_t list[4];
+        uint32_t count;
+        if (number == BATCH_TO_SPACE_ND) {
+            bool same = step > 0 && tflite_ints(r, n->s, operand(&o, 1, 1), list, 2, &count) && count == 2 &&
+                        list[0] == block[0] && list[1] == block[1];
+            same = same && tflite_ints(r, n->s, operand(&o, 1, 2), crops, 4, &count) && count == 4;
+            return same ? operand(&o, 2, 0) : -1;
+        }
+        flatbuffer_table options = flatbuffer_child(&o, 4);
+        bool conv = number == CONV_2D || number == DEPTHWISE_CONV_2D;
+        bool fits = conv && flatbuffer_i8(&options, 0, SAME) == VALID && flatbuffer_i32(&options, 1, 1) == 1 &&
+                    flatbuffer_i32(&options, 2, 1) == 1;
+        if (step == 0 ? !fits || operand(&o, 1, 0) != at : conv || !tflite_is_pointwise(number)) return -1;
+        at = operand(&o, 2, 0);
+    }
+    return -1;
+}
+
+static pg_code rearranged(tflite_reader *r, tflite_node *n)
+{
+    n->kind = OP_Rearrange;
+    return tflite_plain(r, n);
+}
+
+/* Operands: image, block, paddings. */
+pg_code tflite_space_to_batch(tflite_reader *r, tflite_node *n)
+{
+    int64_t block[2], pads[4], crops[4];
+    uint32_t count[2];
+    tflite_info x;
+    if (!tflite_in_info(r, n, 0, &x)) return tflite_status(r);
+    bool known = x.rank == 4 && !x.constant && tflite_ints(r, n->s, tflite_in(n, 1), block, 2, &count[0]) &&
+                 tflite_ints(r, n->s, tflite_in(n, 2), pads, 4, &count[1]) && count[0] == 2 && count[1] == 4;
+    if (!known) return tflite_status(r) ? tflite_status(r) : rearranged(r, n);
+    int32_t end = end_of_dilation(r, n, block, crops);
+    if (tflite_status(r)) return tflite_status(r);
+    bool sane = end >= 0 && (uint32_t)end < n->s->n;
+    for (int i = 0; i < 4 && sane; i++) {
+        pads[i] -= crops[i];
+        sane = pads[i] >= 0 && pads[i] <= INT32_MAX && block[i / 2] >= 1 && block[i / 2] <= INT16_MAX;
+    }
+    if (!sane) return rearranged(r, n);
+    n->s->v[end].passes = true;
+    return keep_padding(r, n, (const int32_t[]){(int32_t)pads[0], (int32_t)pads[2], (int32_t)pads[1], (int32_t)pads[3]},
+                        (const int32_t[]){(int32_t)block[0], (int32_t)block[1]});
+}
+
+pg_code tflite_batch_to_space(tflite_reader *r, tflite_node *n)
+{
+    int32_t from = tflite_in(n, 0), to = tflite_out(n, 0);
+    if (to < 0 || (uint32_t)to >= n->s->n || !n->s->v[to].passes) return rearranged(r, n);
+    n->s->v[to].passes = false;
+    uint32_t t = tflite_get(r, n->s, from, FORM_FIRST);
+    if (tflite_define(r, n->s, to, FORM_FIRST) == NO_TENSOR) return tflite_status(r);
+    tflite_alias(r, n->s, to, FORM_FIRST, t);
+    return tflite_status(r);
 }

@@ -29,6 +29,8 @@ typedef struct tflite_value {
     uint32_t stored;      /* it is another tensor, a constant, stored in a narrower type: that tensor + 1 */
     uint32_t padded;      /* it is another tensor with zeros around it, not made yet: that tensor + 1 */
     int32_t pads[4];      /* top, left, bottom, right */
+    int32_t block[2];     /* ... and the convolution that takes them reads every so many pixels; 0: each */
+    bool passes;          /* it is what its operator reads */
 } tflite_value;
 
 /* One reading of a subgraph: a body that is called twice is read twice. */
@@ -113,6 +115,9 @@ int tflite_dtype_code(dtype d); /* ONNX's number of it, which Cast takes */
 
 /* ---- tflite_node.c ---- */
 pg_code tflite_read_node(tflite_reader *r, tflite_scope *s, uint32_t index);
+/* An operator's number in the schema; -1: the file lists no such kind. */
+int tflite_number(tflite_reader *r, const flatbuffer_table *o);
+bool tflite_is_pointwise(int number); /* element by element, of one or two inputs */
 /* Operand i; -1: not given. */
 int32_t tflite_in(const tflite_node *n, uint32_t i);
 int32_t tflite_out(const tflite_node *n, uint32_t i);

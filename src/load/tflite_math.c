@@ -257,7 +257,7 @@ pg_code tflite_reduce(tflite_reader *r, tflite_node *n)
     bool keep = flatbuffer_u8(&n->options, 0, 0) != 0;
     bool known = tflite_ints(r, n->s, tflite_in(n, 1), axes, TFLITE_RANK, &count);
     tflite_form form = known ? tflite_common_form(r, n, 0, 1, &rank) : FORM_FILE;
-    int after = form;
+    int after = (int)form;
     for (uint32_t i = 0; known && form == FORM_FIRST && i < count; i++) {
         int axis = tflite_axis(form, rank, axes[i]);
         if (axis < 0) return tflite_bad(r, n, "reduces an axis that there isn't");

@@ -473,17 +473,6 @@ pg_code tflite_tile(tflite_reader *r, tflite_node *n)
     return tflite_plain(r, n);
 }
 
-/* Blocks of pixels into the batch and back: a copy that the file knows the shape of. */
-pg_code tflite_space_to_batch(tflite_reader *r, tflite_node *n)
-{
-    return tflite_unknown(r, n);
-}
-
-pg_code tflite_batch_to_space(tflite_reader *r, tflite_node *n)
-{
-    return tflite_unknown(r, n);
-}
-
 /* ---- making data ---- */
 
 /* ShapeOptions: out_type 0. The shape is the file's order of axes. */

@@ -261,6 +261,27 @@ pg_code tflite_custom(tflite_reader *r, tflite_node *n)
 
 /* ---- reading ---- */
 
+static int64_t code_number(const flatbuffer_table *code)
+{
+    int64_t old = flatbuffer_i8(code, 0, 0), number = flatbuffer_i32(code, 3, 0);
+    return old != PLACEHOLDER && old > number ? old : number; /* files from before the second field have the first */
+}
+
+int tflite_number(tflite_reader *r, const flatbuffer_table *o)
+{
+    int64_t index = flatbuffer_u32(o, 0, 0);
+    if (index >= (int64_t)r->codes.n) return -1;
+    flatbuffer_table code = flatbuffer_list_table(&r->codes, (uint32_t)index);
+    int64_t number = code_number(&code);
+    return number >= 0 && number < BUILTINS ? (int)number : -1;
+}
+
+bool tflite_is_pointwise(int number)
+{
+    return number >= 0 && number < BUILTINS &&
+           (builtins[number].translate == tflite_unary || builtins[number].translate == tflite_binary);
+}
+
 static pg_code read_code(tflite_reader *r, tflite_node *n)
 {
     int64_t index = flatbuffer_u32(&n->t, 0, 0);
@@ -269,8 +290,7 @@ static pg_code read_code(tflite_reader *r, tflite_node *n)
         return tflite_bad(r, n, "has a kind that the file does not list");
     }
     flatbuffer_table code = flatbuffer_list_table(&r->codes, (uint32_t)index);
-    int64_t old = flatbuffer_i8(&code, 0, 0), number = flatbuffer_i32(&code, 3, 0);
-    if (old != PLACEHOLDER && old > number) number = old; /* files from before the second field */
+    int64_t number = code_number(&code);
     str custom = flatbuffer_text(&code, 1);
     n->number = number >= 0 && number < BUILTINS ? (int)number : -1;
     n->kind = n->number < 0 ? OP_Unknown : builtins[n->number].kind;

@@ -272,8 +272,9 @@ bool tflite_declare(tflite_reader *r, uint32_t graph_tensor, const tflite_info *
     num dims[TFLITE_RANK];
     if (info->rank < 0) return true;
     for (int i = 0; i < info->rank; i++) dims[i] = info->open[i] ? num_unknown() : num_int(info->dims[i]);
-    bool batch = info->rank > 1 && r->g->batch_symbol >= 0 && (info->open[0] || info->dims[0] == r->g->fixed_batch);
-    if (batch) dims[0] = (num){{.i = 0}, 1, r->g->batch_symbol};
+    int64_t fixed = r->g->fixed_batch, times = info->rank > 1 && fixed > 0 ? info->dims[0] / fixed : 1;
+    bool batch = info->rank > 1 && r->g->batch_symbol >= 0 && (info->open[0] || info->dims[0] == times * fixed);
+    if (batch && times > 0 && times <= INT32_MAX) dims[0] = (num){{.i = 0}, (int32_t)times, r->g->batch_symbol};
     if (graph_set_dims(r->g, graph_tensor, info->rank, dims)) return true;
     error_nomem(r->e, r->g->a);
     return false;

@@ -129,6 +129,26 @@ static tw *segments(void)
     return w;
 }
 
+/* A dilated convolution as it is written for kernels without dilation, and blocks that belong to none. */
+static tw *dilated(void)
+{
+    tw *w = tw_new();
+    tw_graph *g = tw_add_graph(w);
+    int x = f32(g, "x", DIMS(1, 12, 12, 3)), block = tw_ints(g, "block", 2, (const int32_t[]){2, 2});
+    int pads = tw_ints(g, "pads", 4, (const int32_t[]){2, 2, 2, 2}),
+        none = tw_ints(g, "none", 4, (const int32_t[]){0, 0, 0, 0});
+    int b = f32(g, "b", DIMS(4, 8, 8, 3)), k = weight(g, "k", DIMS(4, 3, 3, 3)), c = f32(g, "c", DIMS(4, 6, 6, 4));
+    int bias = weight(g, "bias", DIMS(4)), s = f32(g, "s", DIMS(4, 6, 6, 4)), y = f32(g, "y", DIMS(1, 12, 12, 4));
+    int z = f32(g, "z", DIMS(4, 6, 6, 3));
+    tw_add_op(g, TFL_SPACE_TO_BATCH, LIST(x, block, pads), LIST(b));
+    conv_options(tw_add_op(g, TFL_CONV, LIST(b, k), LIST(c)), VALID, 1, PLAIN);
+    tw_add_op(g, TFL_ADD, LIST(c, bias), LIST(s));
+    tw_add_op(g, TFL_BATCH_TO_SPACE, LIST(s, block, none), LIST(y));
+    tw_add_op(g, TFL_SPACE_TO_BATCH, LIST(x, block, none), LIST(z));
+    tw_ends(g, LIST(x), LIST(y, z));
+    return w;
+}
+
 static tw *volume(void)
 {
     tw *w = tw_new();
@@ -404,6 +424,7 @@ const tflite_model tflite_models[] = {
     {"half_weights", half_weights, "y [batch, 8, 8, 4] float32", 112, 6912, 1, 0},
     {"padded", padded, "y [batch, 5, 5, 4] float32; z [batch, 5, 6, 3] float32", 108, 2700, 4, 0},
     {"segments", segments, "y [batch, 8, 8] int64", 356, 5504, 7, 0},
+    {"dilated", dilated, "y [batch, 12, 12, 4] float32; z [4*batch, 6, 6, 3] float32", 112, 15552, 3, 0},
     {"volume", volume, "y [batch, 4, 8, 8, 4] float32", 216, 55296, 1, 0},
     {"line", line, "m [batch, 8] float32", 152, 4608, 6, 0},
     {"moves", moves,

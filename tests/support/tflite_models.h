@@ -38,6 +38,8 @@ enum {
     TFL_CUSTOM = 32,
     TFL_PAD = 34,
     TFL_GATHER = 36,
+    TFL_BATCH_TO_SPACE = 37,
+    TFL_SPACE_TO_BATCH = 38,
     TFL_TRANSPOSE = 39,
     TFL_MEAN = 40,
     TFL_SQUEEZE = 43,

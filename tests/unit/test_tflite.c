@@ -234,11 +234,12 @@ static void test_every_number(void **state)
 
 static void test_signature(void **state)
 {
+    enum { BRANCHES = 15 };
     (void)state;
-    fb file = tw_finish(tflite_models[14].build());
+    fb file = tw_finish(tflite_models[BRANCHES].build());
     pg_model *m;
     pg_error e = PG_ERROR_INIT;
-    assert_string_equal(tflite_models[14].name, "branches");
+    assert_string_equal(tflite_models[BRANCHES].name, "branches");
     assert_int_equal(open_bytes(&m, &file, &(pg_model_options){.signature = "second"}, &e), PG_E_OK);
     assert_int_equal(pg_model_describe(m)->operators, 1); /* the LOGISTIC of the last subgraph */
     pg_model_free(m);
