@@ -20,6 +20,7 @@ typedef struct bench {
     pg_model *model;
     const pg_gpu *gpus[GPUS];
     pg_plan *plans[BATCHES];
+    pg_task task;
     int per_plan; /* predictions from a plan until it is made anew; 0: never */
     atomic_bool failed;
 } bench;
@@ -37,7 +38,7 @@ static pg_plan *open_plan(bench *b, unsigned i)
 {
     pg_error e = PG_ERROR_INIT;
     pg_plan *plan;
-    pg_request request = {.batch = 1 + (int64_t)(i % BATCHES)};
+    pg_request request = {.batch = 1 + (int64_t)(i % BATCHES), .task = b->task};
     if (!pg_plan_open(&plan, b->model, b->catalog, &request, &e)) return plan;
     fprintf(stderr, "%s\n", e.text);
     b->failed = true;
@@ -96,11 +97,11 @@ static double run(const char *what, bench *b, int threads, int per_plan)
     return rate;
 }
 
-static bool measure_model(pg_catalog *catalog, const char *name, double limit)
+static bool measure_model(pg_catalog *catalog, const char *name, pg_task task, double limit)
 {
     static const char *const keys[GPUS] = {"v100", "t4",      "a100",    "a10",  "l4",
                                            "l40s", "rtx3090", "rtx4090", "h100", "h200"};
-    bench b = {.catalog = catalog};
+    bench b = {.catalog = catalog, .task = task};
     pg_error e = PG_ERROR_INIT;
     bool ok = !pg_model_open(&b.model, name, NULL, &e);
     for (int i = 0; i < GPUS && ok; i++) ok = (b.gpus[i] = pg_catalog_find(catalog, keys[i], &e)) != NULL;
@@ -129,7 +130,9 @@ int main(void)
         fprintf(stderr, "%s\n", e.text);
         return EXIT_FAILURE;
     }
-    bool image = measure_model(catalog, "resnet50", 100000), text = measure_model(catalog, "bert-base-uncased", 50000);
+    bool image = measure_model(catalog, "resnet50", PG_TASK_INFERENCE, 100000),
+         text = measure_model(catalog, "bert-base-uncased", PG_TASK_INFERENCE, 50000),
+         language = measure_model(catalog, "llama-2-7b", PG_TASK_DECODE, 50000);
     pg_catalog_free(catalog);
-    return image && text ? EXIT_SUCCESS : EXIT_FAILURE;
+    return image && text && language ? EXIT_SUCCESS : EXIT_FAILURE;
 }

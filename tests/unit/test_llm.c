@@ -1,0 +1,237 @@
+/* Prefill, decode and serving of language models: memory by hand, the directions in which figures must go, the mean over a growing
+ * cache, what is said about requests that can't be. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "api/api.h"
+
+static pg_catalog *gpus;
+
+static int setup(void **state)
+{
+    (void)state;
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pg_catalog_free(gpus);
+    return 0;
+}
+
+static pg_prediction predict(const char *name, const char *gpu, pg_request r)
+{
+    pg_model *model;
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    if (r.task == PG_TASK_INFERENCE) r.task = PG_TASK_DECODE;
+    if (pg_model_open(&model, name, NULL, &e)) fail_msg("%s: %s", name, e.text);
+    if (pg_plan_open(&plan, model, gpus, &r, &e)) fail_msg("%s: %s", name, e.text);
+    if (pg_plan_predict(plan, pg_catalog_find(gpus, gpu, &e), &p, &e)) fail_msg("%s: %s", gpu, e.text);
+    pg_plan_free(plan);
+    pg_model_free(model);
+    p.note = p.quantization = NULL; /* they may lie in what was freed */
+    return p;
+}
+
+static void refused(const char *name, pg_request r, const char *text)
+{
+    pg_model *model;
+    pg_plan *plan = NULL;
+    pg_error e = PG_ERROR_INIT;
+    if (r.task == PG_TASK_INFERENCE) r.task = PG_TASK_DECODE;
+    if (pg_model_open(&model, name, NULL, &e)) fail_msg("%s: %s", name, e.text);
+    assert_int_not_equal(pg_plan_open(&plan, model, gpus, &r, &e), PG_E_OK);
+    assert_null(plan);
+    if (!strstr(e.text, text)) fail_msg("'%s' does not say '%s'", e.text, text);
+    pg_model_free(model);
+}
+
+static void near(double x, double expected, double share)
+{
+    if (!(fabs(x / expected - 1) <= share)) fail_msg("%.10g is not within %g of %.10g", x, share, expected);
+}
+
+static void test_memory_by_hand(void **state)
+{
+    (void)state;
+    pg_prediction p = predict("llama-7b", "h100", (pg_request){.batch = 3, .input_len = 1000, .output_len = 24});
+    near(p.memory.weights, 6738415616.0 * 2, 1e-4);
+    /* keys and values, 32 layers, 32 heads of 128, 2 bytes */
+    near(p.memory.kv_cache, 3 * 1024 * 2.0 * 32 * 32 * 128 * 2, 1e-9);
+    near(p.memory.total,
+         p.memory.weights + p.memory.kv_cache + p.memory.activations + p.memory.workspace + p.memory.runtime, 1e-12);
+    /* eight heads share each key and value head */
+    p = predict("llama-3-70b", "h100",
+                (pg_request){.batch = 1, .input_len = 4000, .output_len = 96, .tensor_parallel = 4});
+    near(p.memory.kv_cache, 4096 * 2.0 * 80 * 8 * 128 * 2 / 4, 1e-9);
+    near(p.memory.weights, 70553706496.0 * 2 / 4, 1e-3);
+    p = predict("llama-3-8b", "h100", (pg_request){.batch = 1, .kv_cache_precision = "fp8"});
+    near(p.memory.kv_cache, 640 * 2.0 * 32 * 8 * 128, 1e-9);
+}
+
+/* Sizes of the files of Meta-Llama-3-8B-Instruct-GGUF on the Hub; the table of embeddings stays on the CPU. */
+static void test_quantised_weights_are_as_large_as_the_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        double bytes, table;
+    } files[] = {{"q4_k_m", 4920734272, 4.5},
+                 {"q8_0", 8540771904, 8.5},
+                 {"q4_0", 4661212096, 4.5},
+                 {"q6_k", 6596006912, 6.5625},
+                 {"q5_k_m", 5732987968, 5.5}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        pg_prediction p = predict("llama-3-8b", "h100", (pg_request){.batch = 1, .quantization = files[i].name});
+        near(p.memory.weights, files[i].bytes - 128256.0 * 4096 * files[i].table / 8, 0.01);
+    }
+}
+
+static void test_directions(void **state)
+{
+    (void)state;
+    static const char *const runtimes[] = {"vllm", "llama.cpp", "tensorrt-llm", "sglang", "pytorch"};
+    for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++) {
+        double tpot = 0, rate = 0, ttft = 0;
+        for (int64_t batch = 1; batch <= 16; batch *= 2) {
+            pg_prediction p = predict("llama-2-7b", "a100", (pg_request){.batch = batch, .runtime = runtimes[i]});
+            assert_true(p.tpot_ms >= tpot && p.tokens_per_s >= 0.98 * rate && p.ttft_ms >= ttft);
+            tpot = p.tpot_ms, rate = p.tokens_per_s, ttft = p.ttft_ms;
+        }
+        tpot = ttft = 0;
+        for (int64_t length = 128; length <= 3968; length *= 2) {
+            pg_prediction p = predict("llama-2-7b", "a100", (pg_request){.input_len = length, .runtime = runtimes[i]});
+            /* where the host bounds a step, more work on the GPU costs nothing */
+            assert_true(p.tpot_ms > tpot || !strcmp(p.bottleneck, "host"));
+            assert_true(p.ttft_ms > ttft || p.ttft_ms == p.host_ms);
+            tpot = p.tpot_ms, ttft = p.ttft_ms;
+        }
+    }
+    /* the same chip with more bandwidth; fewer bits */
+    pg_prediction h100 = predict("llama-7b", "h100", (pg_request){.batch = 1}),
+                  h200 = predict("llama-7b", "h200", (pg_request){.batch = 1}),
+                  fp8 = predict("llama-7b", "h100", (pg_request){.batch = 1, .precision = "fp8"});
+    assert_true(h200.tpot_ms < h100.tpot_ms && fp8.tpot_ms < h100.tpot_ms);
+    assert_true(h100.efficiency > 0.3 && h100.efficiency < 1);
+}
+
+/* The mean over the output is that of its steps, one by one. */
+static void test_decode_integrates_over_the_cache(void **state)
+{
+    (void)state;
+    static const char *const runtimes[] = {"vllm", "llama.cpp"};
+    enum { OUTPUT = 1024, STEP = 32 };
+    for (int i = 0; i < 2; i++) {
+        double sum = 0, n = 0;
+        for (int64_t at = 0; at < OUTPUT; at += STEP, n++)
+            sum += predict("llama-2-7b", "rtx4090",
+                           (pg_request){.input_len = 1000 + at, .output_len = STEP, .runtime = runtimes[i]})
+                       .tpot_ms;
+        pg_request whole = {.input_len = 1000, .output_len = OUTPUT, .runtime = runtimes[i]};
+        near(predict("llama-2-7b", "rtx4090", whole).tpot_ms, sum / n, 0.005);
+    }
+}
+
+static void test_several_gpus(void **state)
+{
+    (void)state;
+    double tpot = 1e9;
+    for (int n = 1; n <= 8; n *= 2) {
+        pg_prediction p = predict("llama-2-70b", "h200", (pg_request){.tensor_parallel = n});
+        assert_true(p.tpot_ms < tpot);
+        tpot = p.tpot_ms;
+    }
+    pg_prediction one = predict("llama-2-7b", "h100", (pg_request){.batch = 2}),
+                  two = predict("llama-2-7b", "h100", (pg_request){.batch = 2, .data_parallel = 2}),
+                  staged = predict("llama-2-7b", "h100", (pg_request){.batch = 2, .pipeline_parallel = 2});
+    near(two.tokens_per_s, 2 * one.tokens_per_s, 1e-9);
+    assert_true(staged.tpot_ms > one.tpot_ms && staged.memory.weights < 0.6 * one.memory.weights);
+    pg_prediction all = predict("llama-2-7b", "rtx4090", (pg_request){.quantization = "q8_0"}),
+                  half = predict("llama-2-7b", "rtx4090", (pg_request){.quantization = "q8_0", .gpu_layers = 16});
+    assert_true(half.tpot_ms > 2 * all.tpot_ms && half.memory.weights < 0.6 * all.memory.weights);
+    near(half.memory.kv_cache, 0.5 * all.memory.kv_cache, 1e-9);
+}
+
+static void test_what_would_fit(void **state)
+{
+    (void)state;
+    pg_prediction p = predict("llama-2-70b", "h100", (pg_request){.batch = 1});
+    assert_false(p.fits);
+    assert_true(p.tpot_ms < 0 && p.tokens_per_s < 0);
+    assert_non_null(strstr(p.advice, "--tensor-parallel 2"));
+    assert_non_null(strstr(p.advice, "--quantization fp8"));
+    assert_non_null(strstr(p.advice, "h200"));
+    assert_true(predict("llama-2-70b", "h100", (pg_request){.tensor_parallel = 2}).fits);
+    assert_true(predict("llama-2-70b", "h100", (pg_request){.quantization = "fp8"}).fits);
+    /* the largest batch that is said to fit does, the next does not */
+    pg_request r = {.batch = 1, .input_len = 2000, .output_len = 48};
+    p = predict("llama-7b", "rtx4090", r);
+    assert_true(p.fits && p.most_batch >= 2 && p.most_context == 2048);
+    r.batch = 4096;
+    p = predict("llama-7b", "rtx4090", r);
+    assert_false(p.fits);
+    r.batch = (int64_t)p.most_batch;
+    assert_true(predict("llama-7b", "rtx4090", r).fits);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    refused("llama-7b", (pg_request){.tensor_parallel = 3}, "tensor_parallel 3 does not divide the model's 32");
+    refused("llama-7b", (pg_request){.input_len = 4096}, "input_len 4096 is beyond the 2048");
+    refused("llama-7b", (pg_request){.input_len = 2000, .output_len = 100},
+            "output_len 100 together are beyond the 2048");
+    refused("llama-7b", (pg_request){.expert_parallel = 2, .tensor_parallel = 2}, "expert_parallel 2");
+    refused("llama-7b", (pg_request){.pipeline_parallel = 33},
+            "pipeline_parallel 33 is more than the model's 32 layers");
+    refused("llama-7b", (pg_request){.quantization = "q9"}, "unknown quantization 'q9'");
+    refused("llama-7b", (pg_request){.kv_cache_precision = "fp12"}, "unknown kv_cache_precision 'fp12'");
+    refused("llama-7b", (pg_request){.quantization = "q4_0", .runtime = "vllm"}, "q4_0 is llama.cpp's");
+    refused("llama-7b", (pg_request){.quantization = "awq", .runtime = "llama.cpp"}, "does not run awq");
+    refused("llama-7b", (pg_request){.gpu_layers = 40, .runtime = "llama.cpp"}, "gpu_layers 40 is more than");
+    refused("llama-7b", (pg_request){.gpu_layers = 4, .runtime = "vllm"}, "only llama.cpp");
+    refused("bert-base-uncased", (pg_request){.batch = 1}, "only encodes");
+    refused("resnet50", (pg_request){.batch = 1}, "language models");
+}
+
+static void test_serving(void **state)
+{
+    (void)state;
+    double tpot = 0, rate = 0;
+    pg_request r = {.task = PG_TASK_SERVING, .input_len = 1024, .output_len = 512};
+    for (r.concurrency = 1; r.concurrency <= 64; r.concurrency *= 2) {
+        pg_prediction p = predict("llama-3.1-8b", "h100", r);
+        assert_true(p.tpot_ms > tpot && p.tokens_per_s > rate);
+        /* all requests together make what each does */
+        near(p.tokens_per_s, (double)r.concurrency * 512 / p.latency_ms * 1e3, 0.35);
+        tpot = p.tpot_ms, rate = p.tokens_per_s;
+    }
+    /* once memory is full the others wait: no more tokens, a later first one */
+    r = (pg_request){.task = PG_TASK_SERVING, .input_len = 8000, .output_len = 512, .concurrency = 64};
+    pg_prediction full = predict("llama-3.1-8b", "rtx4090", r);
+    r.concurrency = 256;
+    pg_prediction more = predict("llama-3.1-8b", "rtx4090", r);
+    near(more.tokens_per_s, full.tokens_per_s, 0.02);
+    assert_true(more.ttft_ms > 3 * full.ttft_ms);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_by_hand), cmocka_unit_test(test_quantised_weights_are_as_large_as_the_files),
+        cmocka_unit_test(test_directions),     cmocka_unit_test(test_decode_integrates_over_the_cache),
+        cmocka_unit_test(test_several_gpus),   cmocka_unit_test(test_what_would_fit),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_serving),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
