@@ -11,22 +11,25 @@ don't say so.
 """
 import csv, gzip, importlib.util, json, sys
 
-data, what, out = sys.argv[1:4]
-spec = importlib.util.spec_from_file_location('benchmarks', data + '/tools/benchmarks.py')
-tables = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tables)
+
+def open_tables(data):
+    spec = importlib.util.spec_from_file_location('benchmarks', data + '/tools/benchmarks.py')
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    return tables
 
 
-def llama(task):
+def llama(tables, data, task):
+    """Rows with the table's own beside them."""
     path = data + '/data/bench/llama_cpp.csv.gz'
     with gzip.open(path, 'rt') as f:
         notes = [r for r in csv.DictReader(f) if 'ANOMALOUS' not in r['notes'] and r['task'] == task]
     for row, note in zip(tables.llama_cpp(path, task), notes):
         single_run = 'llama-bench' not in note['notes']
-        if not single_run or (row['gpu_count'] == 1 and task == 'decode'): yield row
+        if not single_run or (row['gpu_count'] == 1 and task == 'decode'): yield row, note
 
 
-def serving(metric):
+def serving(tables, data, metric):
     configs = tables.hub_configs(data + '/models/hf')
     both = [list(tables.serving(data + '/data/bench/serving.csv.gz', m, configs)) for m in ('ttft_ms', 'tpot_ms')]
     for ttft, tpot in zip(*both):
@@ -35,8 +38,14 @@ def serving(metric):
         if not waits and not guesses and ttft['gpu_count'] <= 8: yield ttft if metric == 'ttft_ms' else tpot
 
 
-made = list(llama(what) if what in ('decode', 'prefill') else serving(what + '_ms'))
-source = 'XiongjieDai/GPU-Benchmarks-on-LLM-Inference' if what in ('decode', 'prefill') else 'ai-dynamo/aiconfigurator'
-for r in made: r['source'] = source
-with open(out, 'w') as f: json.dump({'version': 1, 'benchmarks': made}, f)
-print(f'{len(made)} rows in {out}')
+def main():
+    data, what, out = sys.argv[1:4]
+    tables = open_tables(data)
+    one = what in ('decode', 'prefill')
+    made = [r for r, _ in llama(tables, data, what)] if one else list(serving(tables, data, what + '_ms'))
+    for r in made: r['source'] = 'XiongjieDai/GPU-Benchmarks-on-LLM-Inference' if one else 'ai-dynamo/aiconfigurator'
+    with open(out, 'w') as f: json.dump({'version': 1, 'benchmarks': made}, f)
+    print(f'{len(made)} rows in {out}')
+
+
+if __name__ == '__main__': main()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes data/benchmarks/*.json, the built-in measured points, from the tables of a data folder (not in this repository).
 
-usage: make_benchmarks.py DATA [PROGRAM]
+usage: make_benchmarks.py DATA [PROGRAM [NAME...]]
 DATA: a folder with data/bench, data/kernels and tools/benchmarks.py; PROGRAM: phantom-gpu (build/phantom-gpu), which says what
-models and GPUs it knows by name. The same data and program give the same files.
+models and GPUs it knows by name; NAME: of the files, those alone. The same data and program give the same files.
 
 What is taken: models that are built in, on one GPU, where the table says what was run (batch, precision, lengths); single kernels,
 a sample of each (table, precision, kind) with every size class in it. What is left out: rows that hold more than the model's step
@@ -219,7 +219,31 @@ def neusight():
     yield from sample(out, lambda r: (r['gpu'], r['family'], batch(r)), lambda r: r['value'])
 
 
-ORDER = ['model', 'task', 'gpu', 'batch', 'seq_len', 'precision', 'autocast', 'runtime', 'runtime_version', 'layout', 'optimizer',
+def llama_cpp():
+    """Prompts and generation under llama.cpp."""
+    for task in ('decode', 'prefill'):
+        for r, note in language.llama(tables, DATA, task):
+            if not knows_gpu(r['gpu']): continue
+            r['family'] = r['model'].split('/')[-1]
+            if r['gpu_count'] == 1: r = {k: v for k, v in r.items() if k not in ('gpu_count', 'pipeline_parallel')}
+            yield dict(r, source=note['source'], date=note['date'],
+                       url=f"https://github.com/{note['source']}/blob/{note['commit_or_version']}/{note['source_path'].replace(' ', '%20')}")
+
+
+def serving():
+    """Requests at a fixed concurrency under serving runtimes, of models that are built in."""
+    names = {'Meta-Llama-3.1-70B': 'llama-3.1-70b', 'Meta-Llama-3.1-8B': 'llama-3.1-8b'}
+    for metric in ('ttft_ms', 'tpot_ms'):
+        for r in language.serving(tables, DATA, metric):
+            name = names.get(r['model'].split('--')[-1])
+            if not name: continue
+            r = {k: v for k, v in r.items() if not (k.endswith('parallel') and v == 1)}
+            yield dict(r, model=name, family=name, value=float('%.6g' % r['value']), source='aiconfigurator serving',
+                       url='https://github.com/ai-dynamo/aiconfigurator/tree/095f58a51c4c', date=KERNEL_DATE)
+
+
+ORDER = ['model', 'task', 'gpu', 'gpu_count', 'tensor_parallel', 'pipeline_parallel', 'expert_parallel', 'batch', 'seq_len',
+         'input_len', 'output_len', 'concurrency', 'precision', 'autocast', 'quantization', 'runtime', 'runtime_version', 'layout', 'optimizer',
          'device_time', 'metric', 'value', 'family', 'source', 'url', 'date', 'notes']
 
 
@@ -247,5 +271,8 @@ def write(name, made):
     print(f'{name}: {len(l)} rows, {os.path.getsize(path) // 1000} kB')
 
 
-for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'neusight'):
-    write(name, globals()[name]())
+sys.path.insert(0, HERE + '/tools')
+import llm_benchmarks as language
+
+for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'neusight', 'llama_cpp', 'serving'):
+    if not sys.argv[3:] or name in sys.argv[3:]: write(name, globals()[name]())

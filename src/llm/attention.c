@@ -32,9 +32,7 @@ static void plain_attention(build *b, const attention_shape *s)
                     .write_bytes = out * (vector ? 4 : 2),
                     .hot_bytes = vector ? side * (1 - 1 / group) + in * 4 : in * 2,
                     .hot_distance = vector ? side / group : in * 2 + out * 2,
-                    .write_distance = out * 4,
-                    .pull = b->rt->gemv_bytes,
-                    .pull_share = 1};
+                    .write_distance = out * 4};
         if (!vector && i == 0) build_stream(b, "convert queries", q, 1, q * 4, q * 2);
         if (!vector && i == 1) build_stream(b, "convert scores", n, 1, n * 4, n * 2);
         k.shape.gemm = i ? (gemm_shape){s->q_len, s->v_dim, s->kv_len, s->batch * s->heads}

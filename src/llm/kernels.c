@@ -69,9 +69,7 @@ static void matrix_vector(build *b, const char *label, double batch, double rows
                 .hot_bytes = in,
                 .hot_distance = in,
                 .weight_distance = b->c->weights_each,
-                .write_distance = out * 4,
-                .pull = b->rt->gemv_bytes,
-                .pull_share = b->rt->gemv_share};
+                .write_distance = out * 4};
     v.shape.gemm = (gemm_shape){rows, n, k, batch};
     build_add(b, label, v, 1);
 }

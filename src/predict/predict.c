@@ -72,7 +72,15 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool training
 
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt)
 {
-    kernel_cost c = cost_kernel(&g->cost, &p->kernels[i].k);
+    kernel_cost c;
+    if (p->kernels[i].k.kind == KERNEL_GEMV) { /* the runtime's own constants, which a fit may move under the plan */
+        kernel k = p->kernels[i].k;
+        k.pull = p->runtime->gemv_bytes;
+        k.pull_share = k.weight_bytes > 0 ? p->runtime->gemv_share : 1;
+        c = cost_kernel(&g->cost, &k);
+    } else {
+        c = cost_kernel(&g->cost, &p->kernels[i].k);
+    }
     if (p->kernels[i].k.kind == KERNEL_COMM) {
         if (opt->fast_mode) c.seconds = c.ideal_s;
     } else if (opt->fast_mode) {
