@@ -53,11 +53,19 @@ static void suggest_builtin(str repository, pg_error *e)
     }
 }
 
+/* A plain name may have been meant as a path. */
+static void say_not_a_path(const api_hub_name *name, pg_error *e)
+{
+    size_t n = strlen(e->text);
+    if (name->marked || name->file.len || !str_is(name->revision, "main")) return;
+    format_text(e->text + n, sizeof e->text - n, "; there is no such file here either");
+}
+
 pg_code api_hub_open(pg_model *m, const char **path, const api_hub_name *name, const pg_model_options *o, pg_error *e)
 {
     arena a;
     hub_config config;
-    hub_result r;
+    hub_result r = {.path = NULL};
     arena_init(&a, m->a.alloc, HUB_MEMORY);
     pg_code code = hub_config_read(&config, &a, e);
     config.offline = config.offline || o->hub == PG_HUB_CACHE;
@@ -72,8 +80,11 @@ pg_code api_hub_open(pg_model *m, const char **path, const api_hub_name *name, c
         m->hub_name = api_text(&m->a, str_c(r.name));
         if (!*path || !m->hub_name) code = error_nomem(e, &m->a);
     }
-    if ((code == PG_E_NOT_FOUND || code == PG_E_NETWORK) && e && e->code == code && !name->file.len)
+    if (code && r.unlisted && e->code == code && (code == PG_E_NOT_FOUND || code == PG_E_NETWORK)) {
         suggest_builtin(name->repository, e);
+        say_not_a_path(name, e);
+    }
+
     arena_free(&a);
     return code;
 }

@@ -123,11 +123,7 @@ static pg_code load_hub(pg_model *m, const char *name, const api_hub_name *h, co
 {
     const char *path = NULL;
     pg_code code = api_hub_open(m, &path, h, o, e);
-    if (!code) return load_named_path(m, path, name, o, e);
-    size_t n = strlen(e->text); /* it may have been meant as a path */
-    if (!h->marked && !h->file.len && (code == PG_E_NOT_FOUND || code == PG_E_NETWORK))
-        format_text(e->text + n, sizeof e->text - n, "; there is no such file here either");
-    return code;
+    return code ? code : load_named_path(m, path, name, o, e);
 }
 
 static pg_code load_builtin(pg_model *m, const char *name, const zoo_entry *z, const pg_model_options *o, pg_error *e)

@@ -77,7 +77,7 @@ static void add(hub_choice *c, const hub_file *f)
 static void add_configs(hub_choice *c, const hub_listing *l, str folder, arena *a)
 {
     static const char *const names[] = {"config.json", "quantize_config.json", "quant_config.json",
-                                        "adapter_config.json"};
+                                        "hf_quant_config.json", "adapter_config.json"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const hub_file *f = find_in(l, folder, names[i], a);
         if (f) add(c, f);

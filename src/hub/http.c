@@ -213,12 +213,16 @@ static pg_code transport_error(const exchange *x, CURLcode code, const char *url
                          STR_ARG(host), c->connect_ms / 1000, c->read_ms / 1000);
 
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
         return error_set(e, PG_E_NETWORK,
                          "the TLS certificate of %.*s can't be trusted (%s); SSL_CERT_FILE names further authorities",
                          STR_ARG(host), x->h->curl->easy_strerror(code));
+    case CURLE_SSL_CONNECT_ERROR:
+        return error_set(e, PG_E_NETWORK, "no TLS connection with %.*s comes about (does it speak https?)",
+                         STR_ARG(host));
+    case CURLE_SSL_CACERT_BADFILE:
+        return error_set(e, PG_E_CONFIG, "the certificates to trust can't be read from '%.200s' (SSL_CERT_FILE)",
+                         c->ca_file ? c->ca_file : "the system's place");
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:

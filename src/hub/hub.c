@@ -170,6 +170,7 @@ static pg_code open_listed(hub_result *out, hub_session *s, const hub_name *name
 {
     hub_choice c;
     pg_code code = find_listing(s, out, e);
+    out->unlisted = code != PG_E_OK;
     if (!code) code = check_id(s, out, e);
     if (!code) code = choose(&c, &s->listing, name, s->a, e);
     if (!code) code = add_shards(s, &c, e);

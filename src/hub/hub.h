@@ -12,6 +12,7 @@ typedef struct hub_result {
     const char *name;             /* "org/name", with the file behind it where one was asked for */
     const char *notes[HUB_NOTES]; /* what a person should know */
     size_t note_count;
+    bool unlisted;     /* of an error: already what the repository holds could not be found out */
     unsigned requests; /* HTTP requests and bytes of bodies */
     uint64_t bytes;
 } hub_result;

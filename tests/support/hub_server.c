@@ -342,6 +342,7 @@ static bool read_request(client *c)
         if (n <= 0) return false;
         have += (size_t)n;
         c->request[have] = '\0';
+        if (c->request[0] == 0x16) return false; /* the beginning of TLS, which is not spoken here */
     }
     if (sscanf(c->request, "%7s %2047s", c->method, c->target) != 2) return false;
     header_value(c->request, "\r\nAuthorization:", c->authorization, sizeof c->authorization);
