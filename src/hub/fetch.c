@@ -166,6 +166,17 @@ bool fetch_has_header(str path)
     return str_ends(path, ".safetensors") || str_ends(path, ".gguf");
 }
 
+/* The next part from where the last one came, which spares a redirect; those addresses are valid for minutes only. */
+static pg_code get_part(hub_session *s, const char *url, const char **nearer, http_sink *sink, http_result *r,
+                        pg_error *e)
+{
+    pg_error ignored = PG_ERROR_INIT;
+    pg_code code = *nearer ? fetch_get(s, *nearer, sink, r, &ignored) : PG_E_NETWORK;
+    if (code || (r->last.status != 206 && r->last.status != 200)) code = fetch_get(s, url, sink, r, e);
+    *nearer = code ? NULL : r->url;
+    return code;
+}
+
 /* Reads until the header is whole. */
 static pg_code fetch_extent(hub_session *s, const hub_file *f, buffer *bytes, pg_error *e)
 {
@@ -174,15 +185,16 @@ static pg_code fetch_extent(hub_session *s, const hub_file *f, buffer *bytes, pg
     hub_clean(name, sizeof name, f->path);
     http_sink sink = {.memory = bytes, .fd = -1, .size = f->size, .name = name};
     sink.most = gguf ? GGUF_FIRST : HEADER_FIRST;
-    const char *url = file_url(s, f->path);
+    const char *url = file_url(s, f->path), *nearer = NULL;
     if (!url) return error_nomem(e, s->a);
     for (;;) {
         http_result r;
         uint64_t need = 0;
         if (sink.most > f->size) sink.most = f->size;
-        pg_code code = fetch_get(s, url, &sink, &r, e);
+        pg_code code = get_part(s, url, &nearer, &sink, &r, e);
         if (!code) code = check_result(s, &r, f, e);
         if (code) return code;
+
         span have = {(const uint8_t *)bytes->ptr, bytes->len, 0};
         code = gguf ? extent_gguf(have, f->size, &need, e) : extent_safetensors(have, f->size, &need, e);
         if (code) error_path(e, "%s", name);

@@ -280,16 +280,18 @@ static pg_code follow(http *h, const char *url, http_sink *sink, http_result *r,
         pg_code code = perform(&x, url, again, e);
         bool own = url_same_origin(str_c(url), str_c(h->config->endpoint));
         r->last = x.answer;
+        r->url = url;
+
         if (own) r->hub = x.answer;
         if (code || !is_redirect(x.answer.status) || !x.answer.location[0]) return code;
         const char *next = url_join(h->a, str_c(url), str_c(x.answer.location));
         if (!next) return error_set(e, PG_E_FORMAT, "the Hub sends us to an address that makes no sense");
-        bool stays = url_same_origin(str_c(next), str_c(url));
-        if (!sink && !stays) return PG_E_OK;
+        if (!sink && !url_same_origin(str_c(next), str_c(url))) return PG_E_OK;
+
         if (url_is_https(str_c(url)) && !url_is_https(str_c(next)))
             return error_set(e, PG_E_NETWORK, "the Hub sends us from https to http, which is not followed");
         if (hops == REDIRECTS_MOST) return error_set(e, PG_E_NETWORK, "the Hub sends us from address to address");
-        r->moved = r->moved || (own && stays);
+
         url = next;
     }
 }

@@ -22,7 +22,8 @@ typedef struct http_sink {
 typedef struct http_result {
     http_answer last; /* the final answer */
     http_answer hub;  /* the last one from the endpoint itself, which knows etag, commit and size */
-    bool moved;       /* the endpoint redirected to another path of its own */
+    const char *url;  /* where the last answer came from: further parts of the same file may be asked for there */
+
 } http_result;
 
 pg_code http_open(http **out, const hub_config *config, arena *a, pg_error *e);
