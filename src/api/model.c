@@ -64,9 +64,16 @@ static pg_code load_path(pg_model *m, const char *path, const pg_model_options *
     if (code) return code;
     const load_format *f = load_detect(&in, o->format, e);
     if (!f) return e ? e->code : PG_E_FORMAT;
+    load_shape *given = ARENA_ARRAY(&m->a, load_shape, o->input_shape_count);
+    if (!given) return error_nomem(e, &m->a);
+    for (size_t i = 0; i < o->input_shape_count; i++)
+        given[i] = (load_shape){o->input_shapes[i].name, o->input_shapes[i].rank, o->input_shapes[i].dims};
     load_options lo = {.format = o->format,
                        .signature = o->signature,
                        .architecture = o->architecture,
+                       .shapes = given,
+                       .shape_count = o->input_shape_count,
+                       .image_size = o->image_size,
                        .mapped = true,
                        .memory_limit = o->memory_limit};
     code = f->load(&m->g, &in, &lo, e);

@@ -224,7 +224,7 @@ static pg_code bind_nums(infer *x, num **out, num *declared, size_t n)
     return PG_E_OK;
 }
 
-static pg_code start_tensor(infer *x, uint32_t i)
+pg_code infer_start_tensor(infer *x, uint32_t i)
 {
     const tensor *d = &x->g->tensors[i];
     tensor_shape *t = &x->t[i];
@@ -279,7 +279,7 @@ static pg_code start(infer *x, const shape_options *opt)
     }
     for (uint32_t i = 0; i < g->n_regions; i++) s->trips[i] = num_int(i == 0);
     for (uint32_t i = 0; i < g->n_tensors; i++) {
-        pg_code code = start_tensor(x, i);
+        pg_code code = infer_start_tensor(x, i);
         if (code) return code;
     }
     return PG_E_OK;
@@ -326,81 +326,4 @@ pg_code shapes_infer(shapes *out, const graph *g, const shape_options *opt, aren
         if (x.error.path[0]) error_path(e, "%s", x.error.path);
     }
     return code;
-}
-
-/* ---- a graph that grows ---- */
-
-struct shape_follower {
-    shapes s;
-    infer x;
-    uint32_t tensors, cap, ops; /* that are known so far */
-    bool started;
-};
-
-shape_follower *shapes_begin(const graph *g, arena *a)
-{
-    shape_follower *f = ARENA_NEW(a, shape_follower);
-    if (!f) return NULL;
-    f->s = (shapes){.g = g, .a = a};
-    f->x = (infer){.g = g, .s = &f->s, .a = a, .error = PG_ERROR_INIT, .batch_symbol = -1, .default_trips = 1};
-    f->x.trips = num_int(1);
-    return f;
-}
-
-/* Room for the graph's tensors; what is new among them is what the graph says of it. All values may be needed. */
-static pg_code take_tensors(shape_follower *f)
-{
-    infer *x = &f->x;
-    uint32_t n = x->g->n_tensors;
-    if (n > f->cap) {
-        uint32_t cap = n < 32 ? 64 : n * 2;
-        tensor_shape *t = arena_grow(x->a, f->s.t, f->cap, cap, sizeof *t);
-        uint8_t *need = arena_grow(x->a, x->need, f->cap, cap, sizeof *need);
-        if (!t || !need) return shape_nomem(x);
-        memset(need + f->cap, 1, cap - f->cap);
-        f->s.t = x->t = t;
-        x->need = need;
-        f->cap = cap;
-    }
-    pg_code code = PG_E_OK;
-    for (; !code && f->tensors < n; f->tensors++) code = start_tensor(x, f->tensors);
-    return code;
-}
-
-pg_code shapes_follow(shape_follower *f, pg_error *e)
-{
-    infer *x = &f->x;
-    const region *model = &x->g->regions[0];
-    pg_code code = PG_E_OK;
-    if (!f->started) {
-        code = start(x, NULL);
-        f->tensors = f->cap = x->g->n_tensors;
-        if (!code) memset(x->need, 1, f->cap);
-        f->started = true;
-    }
-    if (!code) code = take_tensors(f);
-    for (; !code && f->ops < model->n_ops; f->ops++) {
-        x->budget = INT32_MAX;
-        code = infer_op(x, model->ops[f->ops]);
-    }
-    if (!code || !e || error_is_set(e)) return code;
-    error_set(e, x->error.code, "%s", x->error.text);
-    if (x->error.path[0]) error_path(e, "%s", x->error.path);
-    return code;
-}
-
-const tensor_shape *shapes_at(const shape_follower *f, uint32_t t)
-{
-    static const tensor_shape unknown = {.rank = -1};
-    return t < f->tensors ? &f->s.t[t] : &unknown;
-}
-
-num shapes_declared(const shape_follower *f, num bound)
-{
-    int64_t part;
-    if (bound.sym == SYM_NONE || bound.sym == SYM_UNKNOWN) return bound;
-    if (bound.sym < 0 || !int_mul(bound.k, f->s.binding[bound.sym], &part) ||
-        __builtin_sub_overflow(bound.v.i, part, &bound.v.i))
-        return num_unknown();
-    return bound;
 }

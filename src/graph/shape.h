@@ -38,15 +38,15 @@ typedef struct shape_options {
 /* An error only when the graph contradicts itself (a MatMul whose inner dims differ) or memory runs out. */
 pg_code shapes_infer(shapes *out, const graph *g, const shape_options *opt, arena *a, pg_error *e);
 
-/* Shapes of a graph that is being built: for loaders of formats that give the width of a layer but not that of its input. Begin
- * with shapes_begin; each shapes_follow infers the operators of region 0 that were added since, which must come in an order in
- * which inputs come before their use. Symbols and inputs must be there before the first operator. */
-typedef struct shape_follower shape_follower;
-shape_follower *shapes_begin(const graph *g, arena *a); /* NULL: out of memory */
-pg_code shapes_follow(shape_follower *f, pg_error *e);
-const tensor_shape *shapes_at(const shape_follower *f, uint32_t t); /* valid until the next shapes_follow */
-/* A dim as a graph declares it (see num.h); unknown when it is not affine in a symbol. */
-num shapes_declared(const shape_follower *f, num bound);
+/* Inference that keeps up with a loader which needs shapes to decide what to add next: each step takes in the tensors and the model's
+ * operators that were added since the last, under the symbols' fallbacks, and folds every value that it can. */
+typedef struct shape_walk shape_walk;
+
+shape_walk *shape_walk_new(const graph *g, arena *a); /* NULL: out of memory */
+pg_code shape_walk_step(shape_walk *w, pg_error *e);
+const tensor_shape *shape_walk_at(const shape_walk *w, uint32_t t); /* after the step that took it in */
+/* As declared dims and values in the graph are written: value.i is what is left without the symbol. */
+num shape_walk_declared(const shape_walk *w, num n);
 
 /* Elements of a tensor, as a double; -1 when unknown. */
 double shape_elements(const tensor_shape *t);

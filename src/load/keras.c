@@ -170,7 +170,7 @@ static pg_code take_config(keras *k, const json_t *root, const load_options *opt
     keras_list out = {0};
     if (!k->failed) keras_model_run(k, m, NULL, 0, &out);
     for (uint32_t i = 0; i < out.n && !k->failed; i++) keras_must(k, graph_add_output(g, 0, out.t[i]));
-    if (!k->failed && shapes_follow(k->shapes, k->e)) k->failed = true;
+    if (!k->failed && shape_walk_step(k->shapes, k->e)) k->failed = true;
     return k->failed ? k->e->code : graph_sort(g, &k->scratch, k->e);
 }
 

@@ -46,8 +46,8 @@ void keras_give(keras *k, keras_list *out, uint32_t t)
 
 const tensor_shape *keras_shape(keras *k, uint32_t t)
 {
-    if (!k->failed && shapes_follow(k->shapes, k->e)) k->failed = true;
-    return shapes_at(k->shapes, k->failed ? NO_TENSOR : t);
+    if (!k->failed && shape_walk_step(k->shapes, k->e)) k->failed = true;
+    return shape_walk_at(k->shapes, k->failed ? NO_TENSOR : t);
 }
 
 int keras_rank(keras *k, uint32_t t)
@@ -268,7 +268,7 @@ uint32_t keras_reshape_to(keras *k, const keras_layer *l, uint32_t x, const num 
     int64_t n = rank;
     bool guessed = false;
     for (int i = 0; i < rank; i++) {
-        to[i] = shapes_declared(k->shapes, dims[i]);
+        to[i] = shape_walk_declared(k->shapes, dims[i]);
         if (num_known(to[i])) continue;
         if (guessed) keras_fail(k, l, PG_E_UNSUPPORTED, "more than one dimension of its input is not known");
         guessed = true;
@@ -391,7 +391,7 @@ void keras_unknown(keras *k, keras_call *c, uint32_t like)
     dtype type = like == NO_TENSOR ? c->l->weights : (dtype)same->dtype;
     int rank = like == NO_TENSOR ? -1 : same->rank;
     num dims[MAX_RANK];
-    for (int i = 0; i < rank; i++) dims[i] = shapes_declared(k->shapes, same->dims[i]);
+    for (int i = 0; i < rank; i++) dims[i] = shape_walk_declared(k->shapes, same->dims[i]);
     uint32_t out, o = keras_op_outs(k, c->l, OP_Unknown, in.t, in.n, &out, 1);
     if (o == NO_TENSOR) return;
     str name = str_copy(k->g->a, str_c(c->l->class));

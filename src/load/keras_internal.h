@@ -38,7 +38,7 @@ typedef struct keras {
     graph *g;
     pg_error *e;
     arena scratch; /* gone when the model is loaded */
-    shape_follower *shapes;
+    shape_walk *shapes;
     bool failed;
     map rules, ops; /* names of classes and of functions to their rows */
     map unknown;    /* names that were warned of */

@@ -462,7 +462,7 @@ void keras_model_run(keras *k, keras_model *m, const uint32_t *in, uint32_t n_in
         make_inputs(k, m);
         in = k->g->regions[0].inputs;
         n_in = k->g->regions[0].n_inputs;
-        if (!k->failed) k->shapes = shapes_begin(k->g, &k->scratch);
+        if (!k->failed) k->shapes = shape_walk_new(k->g, &k->scratch);
         keras_must(k, k->shapes != NULL);
     }
     if (k->failed) return;

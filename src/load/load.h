@@ -5,11 +5,21 @@
 #include "graph/graph.h"
 #include "wire/span.h"
 
+/* The shape of an input, as the user gave it. */
+typedef struct load_shape {
+    const char *name;
+    int rank;
+    const int64_t *dims;
+} load_shape;
+
 typedef struct load_options {
     const char *format;    /* NULL: the bytes decide */
     const char *signature; /* TensorFlow: which of a saved model's signatures; NULL: its default */
     const char *
         architecture; /* weights without a graph: the built-in model that they are of; NULL: told by names and shapes */
+    const load_shape *shapes; /* formats that say nothing of their inputs need them before the graph is made */
+    size_t shape_count;
+    int64_t image_size; /* likewise; 0: not given */
     uint64_t memory_limit;
     uint32_t max_depth; /* nesting of subgraphs and functions; 0: 64 */
     bool mapped;        /* the bytes are a load_file's: load_file_drop may be called on them */
