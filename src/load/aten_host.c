@@ -193,13 +193,14 @@ static aten_value contains(aten *x, const aten_row *row, const aten_value *arg, 
 
 static aten_value is_same(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
-    (void)x;
     if (A(0).kind == ATEN_UNKNOWN || A(1).kind == ATEN_UNKNOWN) {
         bool none = A(0).kind == ATEN_NONE ||
                     A(1).kind == ATEN_NONE; /* a number that isn't known is there all the same */
         return none ? aten_bool(row->op == OP_NotEqual) : aten_unknown();
     }
-    bool same = (A(0).kind == ATEN_NONE) == (A(1).kind == ATEN_NONE);
+    bool same = A(0).kind == ATEN_NONE && A(1).kind == ATEN_NONE;
+    if (A(0).kind == ATEN_TENSOR && A(1).kind == ATEN_TENSOR) same = tensor_arg(x, A(0)) == tensor_arg(x, A(1));
+    else if (A(0).kind != ATEN_NONE && A(1).kind != ATEN_NONE) return aten_unknown();
     return aten_bool(same == (row->op == OP_Equal));
 }
 
@@ -276,6 +277,12 @@ static aten_value no(aten *x, const aten_row *row, const aten_value *arg, uint32
     return aten_bool(false);
 }
 
+static aten_value yes(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    (void)x, (void)row, (void)arg, (void)n;
+    return aten_bool(true);
+}
+
 static aten_value nothing(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     (void)x, (void)row, (void)arg, (void)n;
@@ -337,7 +344,7 @@ const aten_row aten_host_rows[] = {
     {"is_grad_enabled", "", no, 0},
     {"is_autocast_enabled", "", no, 0},
     {"is_scripting", "", no, 0},
-    {"is_cuda", "a", no, 0},
+    {"is_cuda", "a", yes, 0},
     {"requires_grad", "a", no, 0},
     {"is_nested", "a", no, 0},
     {"is_sparse", "a", no, 0},

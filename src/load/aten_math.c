@@ -323,10 +323,23 @@ static uint32_t reduce_to(aten *x, op_kind kind, uint32_t t, aten_value axes, bo
     return aten_output(x, 0);
 }
 
+/* all and any of a list of truths, the sum of a list of numbers */
+static aten_value all_of(int kind, const aten_list *l)
+{
+    aten_value out = kind == OP_ReduceSum ? aten_int(num_int(0)) : aten_bool(kind == OP_ReduceAll);
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (!aten_is_number(l->v[i])) return aten_unknown();
+        int step = kind == OP_ReduceSum ? OP_Add : kind == OP_ReduceAll ? OP_And : OP_Or;
+        out = host_binary(step, out, l->v[i]);
+    }
+    return out;
+}
+
 /* sum, mean and the like: (x), or (x, axes, keepdim) */
 static aten_value reduce(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     uint32_t t = aten_operand(x, A(0), NO_TENSOR);
+    if (A(0).kind == ATEN_LIST) return all_of(row->op, A(0).v.list);
     if (t == NO_TENSOR || A(0).kind != ATEN_TENSOR) return aten_unknown();
     bool axes = A(1).kind == ATEN_LIST || (A(1).kind == ATEN_INT && n > 2) ||
                 (A(1).kind == ATEN_INT && row->op != OP_ReduceProd);

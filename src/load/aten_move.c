@@ -425,8 +425,7 @@ static aten_value cat(aten *x, const aten_row *row, const aten_value *arg, uint3
     int rank = aten_rank(x, in[0]) + stack;
     for (uint32_t i = 0; stack && i < count; i++) in[i] = aten_unsqueeze(x, in[i], axis);
     if (axis < 0 && rank > 0) axis += rank;
-    if (count == 1) return aten_tensor(in[0]);
-    aten_begin(x, OP_Concat, in, count, 1);
+    aten_begin(x, OP_Concat, in, count, 1); /* also of one: the framework copies it */
     aten_attr(x, ATTR_axis, axis);
     return aten_end(x);
 }

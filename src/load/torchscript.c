@@ -94,7 +94,7 @@ static aten_value tensor_input(ts *t, str name, const aten_hint *known)
         aten_nomem(&t->x);
         return aten_none();
     }
-    if (t->x.guessing && !given) aten_set_origin(&t->x, x, k);
+    if (t->x.guessing) aten_set_origin(&t->x, x, k);
     return aten_tensor(x);
 }
 
