@@ -128,7 +128,7 @@ shape_text dims_text(const infer *x, int rank, const num *dims)
 
 /* Takes from the file's own declaration what inference left open. A symbol that no input has says nothing of the
  * size. */
-static pg_code use_declared(infer *x, uint32_t index)
+pg_code infer_use_declared(infer *x, uint32_t index)
 {
     const tensor *d = &x->g->tensors[index];
     tensor_shape *t = &x->t[index];
@@ -192,7 +192,7 @@ pg_code infer_op(infer *x, uint32_t index)
         tensor_shape *t = &x->t[out[i]];
         t->inferred = true;
         if ((t->dtype == DT_UNKNOWN || !dims_known(t)) && g->tensors[out[i]].role != ROLE_ABSENT) {
-            code = use_declared(x, out[i]);
+            code = infer_use_declared(x, out[i]);
             if (code) return code;
         }
     }

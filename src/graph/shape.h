@@ -44,6 +44,8 @@ typedef struct shape_walk shape_walk;
 
 shape_walk *shape_walk_new(const graph *g, arena *a); /* NULL: out of memory */
 pg_code shape_walk_step(shape_walk *w, pg_error *e);
+/* Takes what the graph declares of t by now, which was not there when its operator was inferred. */
+pg_code shape_walk_learn(shape_walk *w, uint32_t t, pg_error *e);
 const tensor_shape *shape_walk_at(const shape_walk *w, uint32_t t); /* after the step that took it in */
 /* As declared dims and values in the graph are written: value.i is what is left without the symbol. */
 num shape_walk_declared(const shape_walk *w, num n);

@@ -143,6 +143,7 @@ static inline bool stands_for(const infer *x, num plain, num n)
 pg_code infer_region(infer *x, uint32_t region);
 pg_code infer_op(infer *x, uint32_t index);
 pg_code infer_start_tensor(infer *x, uint32_t i);
+pg_code infer_use_declared(infer *x, uint32_t index);
 /* Replaces what the graph says of a tensor (body inputs of control flow). */
 static inline void shape_reset(tensor_shape *t)
 {

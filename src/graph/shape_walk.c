@@ -71,6 +71,14 @@ pg_code shape_walk_step(shape_walk *w, pg_error *e)
     return code;
 }
 
+pg_code shape_walk_learn(shape_walk *w, uint32_t t, pg_error *e)
+{
+    pg_code code = shape_walk_step(w, e);
+    if (code || t >= w->tensors) return code;
+    code = infer_use_declared(&w->x, t);
+    return code ? error_nomem(e, w->x.a) : PG_E_OK;
+}
+
 const tensor_shape *shape_walk_at(const shape_walk *w, uint32_t t)
 {
     static const tensor_shape none = {.rank = -1};

@@ -204,9 +204,10 @@ static pg_code config_of(keras *k, hdf5 *h, const hdf5_object *root, span *out)
         total += parts[n].len;
     }
     if (!n) return PG_E_OK;
-    char *joined = total <= CONFIG_MOST ? arena_alloc(&k->scratch, total) : NULL;
-    if (!joined)
+    if (total > CONFIG_MOST)
         return error_set(k->e, PG_E_LIMIT, "the attribute model_config is larger than %d MB", CONFIG_MOST >> 20);
+    char *joined = arena_alloc(&k->scratch, total);
+    if (!joined) return error_nomem(k->e, &k->scratch);
     *out = (span){(const uint8_t *)joined, total, 0};
     for (size_t i = 0; i < n; joined += parts[i++].len) memcpy(joined, parts[i].ptr, parts[i].len);
     return PG_E_OK;

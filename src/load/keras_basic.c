@@ -191,9 +191,16 @@ static int kernel_dims(keras *k, const keras_layer *l, uint32_t x, const char *e
 {
     const char *comma = strchr(equation, ','), *arrow = strstr(equation, "->");
     int64_t given[8];
-    int n_given = keras_ints(json_object_get(l->config, "output_shape"), 8, given), rank = 0;
+    const json_t *shape = json_object_get(l->config, "output_shape");
+    if (json_is_object(shape)) shape = json_object_get(shape, "items");
+    int n_given = json_array_size(shape) > 8 ? 0 : (int)json_array_size(shape), rank = 0;
+    for (int i = 0; i < n_given; i++) { /* null: as in the input */
+        const json_t *v = json_array_get(shape, (size_t)i);
+        given[i] = json_is_integer(v) ? json_integer_value(v) : -1;
+    }
+    if (json_is_integer(shape)) given[0] = json_integer_value(shape), n_given = 1;
     if (!comma || !arrow || comma > arrow) return -1;
-    int n_out = (int)strlen(arrow + 2), skip = n_out - (n_given > 0 ? n_given : 0);
+    int n_out = (int)strlen(arrow + 2), skip = n_out - n_given;
     for (int i = 0; i < 128; i++) sizes[i] = -1;
     for (int i = 0; i < n_out; i++)
         if (i >= skip && i - skip < n_given) sizes[(unsigned char)arrow[2 + i] & 127] = given[i - skip];

@@ -345,7 +345,7 @@ void keras_warn_unknown(keras *k, const char *name)
 /* The shape that Keras 3 says of a result: a list of numbers, null for the batch and for what is free. */
 enum { SAID_RANK = 8 };
 
-static void declare(keras *k, uint32_t t, const json_t *said)
+void keras_declare(keras *k, uint32_t t, const json_t *said)
 {
     num dims[SAID_RANK];
     size_t n = json_array_size(said);
@@ -399,6 +399,6 @@ void keras_unknown(keras *k, keras_call *c, uint32_t like)
     k->g->ops[o].type = name;
     k->g->tensors[out].dtype = (uint8_t)type;
     if (rank >= 0) keras_must(k, graph_set_dims(k->g, out, rank, dims));
-    else if (like == NO_TENSOR) declare(k, out, c->said);
+    else if (like == NO_TENSOR) keras_declare(k, out, c->said);
     keras_give(k, &c->out, out);
 }

@@ -318,15 +318,17 @@ static int64_t bound_of(const json_t *slice, const char *key, int64_t fallback)
     return number(json_object_get(slice, key), &v) ? v : fallback;
 }
 
-/* What x[...] selects: numbers, {"start", "stop", "step"}, null for a new axis, an ellipsis. False: something else. */
-static bool read_slices(const json_t *list, int rank, slices *s)
+/* What x[...] selects: numbers, {"start", "stop", "step"}, null for a new axis, an ellipsis; one of them, a list of them, or a tuple
+ * of Keras 3. False: something else. */
+static bool read_slices(const json_t *given, int rank, slices *s)
 {
-    size_t n = json_array_size(list);
+    const json_t *items = json_object_get(given, "items"), *list = json_is_array(items) ? items : given;
+    size_t n = json_is_array(list) ? json_array_size(list) : 1;
     int fixed = 0, axis = 0;
-    if (!json_is_array(list) || n > MOST || rank < 0) return false;
+    if (!given || n > MOST || rank < 0) return false;
     for (size_t i = 0; i < n; i++) fixed += !json_is_null(json_array_get(list, i));
     for (size_t i = 0; i < n; i++) {
-        const json_t *v = json_array_get(list, i);
+        const json_t *v = json_is_array(list) ? json_array_get(list, i) : given;
         int64_t at;
         const char *class = json_get_text(v, "class_name", json_is_string(v) ? json_string_value(v) : "");
         if (strstr(class, "llipsis") || !strcmp(class, "...")) {
@@ -371,15 +373,7 @@ void keras_function_getitem(keras *k, keras_call *c)
     memset(&s, 0, sizeof s);
     uint32_t x = keras_in(c);
     const json_t *v = keras_argument(c, 1, NAMES("slice_spec", "key"));
-    json_t *one = json_is_array(v) ? NULL : json_array();
-    if (one && v && !json_is_object(v)) json_array_append(one, (json_t *)(uintptr_t)v);
-    if (one && json_is_object(v)) { /* a tuple of Keras 3, or one slice */
-        const json_t *items = json_object_get(v, "items");
-        if (items) json_array_extend(one, (json_t *)(uintptr_t)items);
-        else json_array_append(one, (json_t *)(uintptr_t)v);
-    }
-    bool ok = v && read_slices(one ? one : v, keras_rank(k, x), &s);
-    json_decref(one);
+    bool ok = read_slices(v, keras_rank(k, x), &s);
     if (!ok) {
         keras_unknown(k, c, NO_TENSOR);
         return;

@@ -54,6 +54,7 @@ typedef struct keras_call {
     const uint32_t *in; /* tensors that come by position */
     uint32_t n_in;
     const json_t *args, *kwargs;     /* of Keras 3's operations all arguments; of Keras 2's those by name */
+    const json_t *constants;         /* of a NodeDef: the arguments that are none of the tensors, by their place */
     const struct keras_scope *scope; /* what tensors in them refer to */
     const json_t *said;              /* the shape that the configuration says of the first result, or NULL */
     keras_list out;
@@ -153,6 +154,8 @@ uint32_t keras_linear(keras *k, keras_layer *l, uint32_t x, const char *kernel, 
 void keras_warn_unknown(keras *k, const char *name);
 /* An operator that is not known, with what the file holds of its weights; its result like `like`, as said, or unknown. */
 void keras_unknown(keras *k, keras_call *c, uint32_t like);
+/* Declares the shape that the configuration says of a tensor: a list of numbers, null where it is free. Does nothing without one. */
+void keras_declare(keras *k, uint32_t t, const json_t *said);
 /* A weight of the layer as the file holds it: a dim, or -1. */
 int64_t keras_stored_dim(keras *k, const keras_layer *l, const char *weight, int axis);
 

@@ -314,7 +314,7 @@ static const json_t *shape_of(const json_t *config, bool *without_batch)
     return json_object_get(config, "input_shape");
 }
 
-static void input_of(keras *k, const keras_layer *l, const json_t *shape, bool without_batch, const json_t *type)
+static void input_of(keras *k, const keras_layer *l, const json_t *shape, bool without_batch, dtype type)
 {
     num dims[8];
     int n = 0, rank = (int)json_array_size(shape) + without_batch;
@@ -340,7 +340,7 @@ static void input_of(keras *k, const keras_layer *l, const json_t *shape, bool w
     }
     str name = str_copy(k->g->a, str_c(l->name));
     if (!keras_must(k, name.ptr != NULL)) return;
-    uint32_t t = graph_add_tensor(k->g, name, keras_dtype(type, DT_FP32));
+    uint32_t t = graph_add_tensor(k->g, name, type);
     keras_must(k, t != NO_TENSOR && graph_set_dims(k->g, t, rank, dims) && graph_add_input(k->g, 0, t));
 }
 
@@ -363,23 +363,21 @@ static void make_inputs(keras *k, keras_model *m)
         }
         if (!json_is_array(shape)) shape = shape_of(m->config, &bare);
         if (!json_is_array(shape)) shape = shape_of(json_object_get(first->entry, "build_config"), &bare);
-        const char *type = strcmp(first->class, "Embedding") ? NULL : "int32";
-        json_t *ids = type ? json_string(type) : NULL;
-        input_of(k, first, shape, bare, ids ? ids : json_object_get(own, "dtype"));
-        json_decref(ids);
+        bool ids = !strcmp(first->class, "Embedding");
+        input_of(k, first, shape, bare, ids ? DT_INT32 : keras_dtype(json_object_get(own, "dtype"), DT_FP32));
         return;
     }
     for (uint32_t i = 0; i < m->inputs.n && !k->failed; i++) {
         keras_layer *l = &m->layers[m->inputs.t[i]];
         const json_t *shape = shape_of(l->config, &bare);
-        input_of(k, l, shape, bare, json_object_get(l->config, "dtype"));
+        input_of(k, l, shape, bare, keras_dtype(json_object_get(l->config, "dtype"), DT_FP32));
     }
     if (m->inputs.n) return;
     for (uint32_t i = 0; i < m->n_layers && !k->failed; i++) { /* the list forgets them */
         keras_layer *l = &m->layers[i];
         if (!is_input(l)) continue;
         const json_t *shape = shape_of(l->config, &bare);
-        input_of(k, l, shape, bare, json_object_get(l->config, "dtype"));
+        input_of(k, l, shape, bare, keras_dtype(json_object_get(l->config, "dtype"), DT_FP32));
     }
 }
 
@@ -416,9 +414,9 @@ static void run_node(keras *k, const keras_scope *s, uint32_t n)
         c.kwargs = json_object_get(node->data, "kwargs");
         each_reference(k, c.args, 0, false, see_tensor, &x);
     } else {
-        const json_t *one = read_reference(node->data, &first) ? node->data : json_array_get(node->data, 0);
-        bool constant = json_is_string(json_array_get(one, 0)) && !read_reference(one, &first);
-        if (!constant) each_reference(k, node->data, 0, false, see_tensor, &x);
+        const json_t *one = json_array_get(node->data, 0);
+        if (json_is_string(one)) one = node->data; /* a single reference is not in a list */
+        if (read_reference(one, &first)) each_reference(k, node->data, 0, false, see_tensor, &x);
         c.kwargs = json_array_get(one, 3); /* also behind "_CONSTANT_VALUE", -1 and a number */
         c.args = one;
     }
@@ -429,6 +427,17 @@ static void run_node(keras *k, const keras_scope *s, uint32_t n)
     s->values[n] = c.out;
 }
 
+/* Behind a layer that is not known, what a model says of its input is what is known of it. */
+static void expect(keras *k, uint32_t t, const keras_layer *input)
+{
+    bool bare;
+    const json_t *shape = shape_of(input->config, &bare);
+    if (t == NO_TENSOR || bare || !json_is_array(shape) || keras_rank(k, t) >= 0 || k->failed) return;
+    if (k->g->tensors[t].rank >= 0) return;
+    keras_declare(k, t, shape);
+    if (!k->failed && shape_walk_learn(k->shapes, t, k->e)) k->failed = true;
+}
+
 static void run_functional(keras *k, keras_model *m, const uint32_t *in, uint32_t n_in, keras_list *out)
 {
     keras_scope s = {m, ARENA_ARRAY(&k->scratch, keras_list, m->n_nodes)};
@@ -437,6 +446,7 @@ static void run_functional(keras *k, keras_model *m, const uint32_t *in, uint32_
     for (uint32_t i = 0; i < m->inputs.n && i < n_in; i++, used++) {
         const keras_layer *l = &m->layers[m->inputs.t[i]];
         if (l->n_nodes) keras_give(k, &s.values[l->first_node], in[i]);
+        expect(k, in[i], l);
     }
     for (uint32_t i = 0; i < m->n_layers && !m->inputs.n && used < n_in; i++)
         if (is_input(&m->layers[i])) keras_give(k, &s.values[m->layers[i].first_node], in[used++]);
@@ -476,6 +486,7 @@ void keras_model_run(keras *k, keras_model *m, const uint32_t *in, uint32_t n_in
     } else {
         keras_list now = {0};
         for (uint32_t i = 0; i < n_in; i++) keras_give(k, &now, in[i]);
+        if (n_in) expect(k, in[0], &m->layers[0]);
         for (uint32_t i = 0; i < m->n_layers && !k->failed; i++) {
             if (is_input(&m->layers[i])) continue;
             keras_call c = {.l = &m->layers[i], .in = now.t, .n_in = now.n};

@@ -45,6 +45,17 @@ uint32_t keras_value(keras *k, const keras_call *c, const json_t *v)
 uint32_t keras_operand(keras *k, const keras_call *c, size_t at, const char *const *names)
 {
     const json_t *named = NULL;
+    if (c->constants) { /* the tensors are the others, in order */
+        char place[4];
+        size_t tensors = 0;
+        for (size_t i = 0; i <= at && i < 10; i++) {
+            format_text(place, sizeof place, "%u", (unsigned)i);
+            named = json_object_get(c->constants, place);
+            tensors += !named;
+        }
+        if (named) return keras_value(k, c, named);
+        return tensors <= c->n_in && tensors ? c->in[tensors - 1] : NO_TENSOR;
+    }
     for (const char *const *n = names; *n && !named; n++) named = json_object_get(c->kwargs, *n);
     if (named) return keras_value(k, c, named);
     if (json_object_get(c->l->entry, "module") && json_is_array(c->args) &&
@@ -295,35 +306,12 @@ void keras_function(keras *k, keras_call *c, int variant)
 {
     const json_t *config = c->l->config;
     const char *name = json_get_text(config, "function", json_get_text(config, "symbol", NULL));
-    static const char *const places[] = {"x", "y"};
-    if (!variant) {
-        if (!strcmp(c->l->class, "SlicingOpLambda")) name = "getitem";
-        run_named(k, c, str_c(name ? name : c->l->class));
-        return;
+    if (!strcmp(c->l->class, "SlicingOpLambda")) name = "getitem";
+    if (variant) {
+        name = json_get_text(json_object_get(config, "node_def"), "op", c->l->class);
+        c->constants = json_object_get(config, "constants");
     }
-    const json_t *node = json_object_get(config, "node_def");
-    name = json_get_text(node, "op", c->l->class);
-    json_t *kwargs = json_object();
-    keras_call call = *c;
-    uint32_t given = 0;
-    for (int i = 0; i < 2; i++) {
-        char place[4];
-        format_text(place, sizeof place, "%d", i);
-        json_t *constant = json_object_get(json_object_get(config, "constants"), place);
-        if (constant) json_object_set(kwargs, places[i], constant);
-        else if (i == 0) given++;
-    }
-    call.kwargs = kwargs;
-    uint32_t pair[2] = {NO_TENSOR, keras_in(c)};
-    if (!given && c->n_in) { /* the constant comes first */
-        pair[0] = keras_value(k, c, json_object_get(kwargs, "x"));
-        json_object_del(kwargs, "x");
-        call.in = pair;
-        call.n_in = 2;
-    }
-    run_named(k, &call, str_c(name));
-    c->out = call.out;
-    json_decref(kwargs);
+    run_named(k, c, str_c(name ? name : c->l->class));
 }
 
 bool keras_operation(keras *k, keras_call *c)
