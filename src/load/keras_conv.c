@@ -100,6 +100,18 @@ static void finish(keras *k, keras_call *c, uint32_t y)
     keras_give(k, &c->out, keras_activation(k, c->l, y, json_object_get(c->l->config, "activation")));
 }
 
+uint32_t keras_convolve(keras *k, keras_layer *l, uint32_t x, int dims, int64_t in, int64_t out, bool recurrent)
+{
+    static const window still = {.stride = {1, 1, 1}, .dilation = {1, 1, 1}, .same = true};
+    window w;
+    if (!read_kernel(k, l, dims, &w) || !read_window(k, l, dims, &w)) return NO_TENSOR;
+    if (!recurrent) return convolve(k, l, x, &w, dims, "kernel", in, out, 1, use_bias(l));
+    window own = still;
+    memcpy(own.size, w.size, sizeof own.size);
+    own.first = w.first;
+    return convolve(k, l, x, &own, dims, "recurrent_kernel", in, out, 1, false);
+}
+
 void keras_conv(keras *k, keras_call *c, int dims)
 {
     keras_layer *l = c->l;

@@ -190,7 +190,7 @@ uint32_t keras_scalar(keras *k, double v)
 {
     uint32_t out = k->failed ? NO_TENSOR : graph_add_tensor(k->g, STR("constant"), DT_UNKNOWN);
     if (k->failed || !keras_must(k, out != NO_TENSOR)) return NO_TENSOR;
-    uint32_t o = graph_add_op(k->g, 0, OP_Constant, STR("constant"), NULL, 0, &out, 1);
+    uint32_t o = graph_add_op(k->g, k->region, OP_Constant, STR("constant"), NULL, 0, &out, 1);
     keras_must(k, o != NO_TENSOR && graph_attr_float(k->g, ATTR_value_float, v));
     return k->failed ? NO_TENSOR : out;
 }
@@ -219,7 +219,7 @@ uint32_t keras_op_outs(keras *k, const keras_layer *l, op_kind kind, const uint3
         keras_must(k, out[i] != NO_TENSOR);
     }
     if (k->failed) return NO_TENSOR;
-    uint32_t o = graph_add_op(k->g, 0, kind, name, in, n_in, out, n_out);
+    uint32_t o = graph_add_op(k->g, k->region, kind, name, in, n_in, out, n_out);
     keras_must(k, o != NO_TENSOR);
     return k->failed ? NO_TENSOR : o;
 }
@@ -238,6 +238,11 @@ void keras_int(keras *k, attr_key key, int64_t v)
 void keras_list_attr(keras *k, attr_key key, const int64_t *v, int n)
 {
     if (!k->failed) keras_must(k, graph_attr_ints(k->g, key, v, (uint32_t)n));
+}
+
+void keras_region(keras *k, attr_key key, uint32_t body)
+{
+    if (!k->failed) keras_must(k, graph_attr_index(k->g, key, ATTR_REGION, body));
 }
 
 void keras_float(keras *k, attr_key key, double v)
@@ -262,10 +267,23 @@ uint32_t keras_reshape(keras *k, const keras_layer *l, uint32_t x, const int64_t
     return y;
 }
 
+uint32_t keras_numbers(keras *k, const num *v, int n, int rank)
+{
+    int64_t dim = n;
+    if (k->failed) return NO_TENSOR;
+    uint32_t t = graph_add_weight(k->g, STR("numbers"), DT_INT64, rank, &dim);
+    num *value = ARENA_ARRAY(k->g->a, num, (size_t)n);
+    if (!keras_must(k, t != NO_TENSOR && value)) return NO_TENSOR;
+    memcpy(value, v, (size_t)n * sizeof *value);
+    k->g->tensors[t].value = value;
+    k->g->tensors[t].value_count = (uint32_t)n;
+    k->g->tensors[t].weight_bytes = 0;
+    return t;
+}
+
 uint32_t keras_reshape_to(keras *k, const keras_layer *l, uint32_t x, const num *dims, int rank)
 {
     num to[MAX_RANK];
-    int64_t n = rank;
     bool guessed = false;
     for (int i = 0; i < rank; i++) {
         to[i] = shape_walk_declared(k->shapes, dims[i]);
@@ -274,15 +292,7 @@ uint32_t keras_reshape_to(keras *k, const keras_layer *l, uint32_t x, const num 
         guessed = true;
         to[i] = num_int(-1);
     }
-    if (k->failed) return NO_TENSOR;
-    uint32_t t = graph_add_weight(k->g, STR("shape"), DT_INT64, 1, &n);
-    num *value = ARENA_ARRAY(k->g->a, num, (size_t)rank);
-    if (!keras_must(k, t != NO_TENSOR && value)) return NO_TENSOR;
-    memcpy(value, to, (size_t)rank * sizeof *value);
-    k->g->tensors[t].value = value;
-    k->g->tensors[t].value_count = (uint32_t)rank;
-    k->g->tensors[t].weight_bytes = 0;
-    return keras_op2(k, l, OP_Reshape, x, t);
+    return keras_op2(k, l, OP_Reshape, x, keras_numbers(k, to, rank, 1));
 }
 
 uint32_t keras_transpose(keras *k, const keras_layer *l, uint32_t x, const int64_t *perm, int rank)

@@ -40,9 +40,10 @@ typedef struct keras {
     arena scratch; /* gone when the model is loaded */
     shape_walk *shapes;
     bool failed;
-    map rules, ops; /* names of classes and of functions to their rows */
-    map unknown;    /* names that were warned of */
-    map stored;     /* "layer/kernel" to a place in the list of what the file holds */
+    uint32_t region; /* where operators go: 0, the model, or the body of a loop */
+    map rules, ops;  /* names of classes and of functions to their rows */
+    map unknown;     /* names that were warned of */
+    map stored;      /* "layer/kernel" to a place in the list of what the file holds */
     const load_weight *list;
     uint32_t n_list;
     uint32_t calls, depth, max_depth;
@@ -137,10 +138,13 @@ static inline uint32_t keras_op2(keras *k, const keras_layer *l, op_kind kind, u
 }
 void keras_int(keras *k, attr_key key, int64_t v);
 void keras_list_attr(keras *k, attr_key key, const int64_t *v, int n);
+void keras_region(keras *k, attr_key key, uint32_t body);
 void keras_float(keras *k, attr_key key, double v);
 void keras_text(keras *k, attr_key key, const char *v); /* a literal, or in the graph's arena */
 void keras_last(keras *k, bool channels_last);          /* flags the operator */
 uint32_t keras_reshape(keras *k, const keras_layer *l, uint32_t x, const int64_t *dims, int rank);
+/* An integer constant of these numbers as a graph declares them; rank 0 or 1. */
+uint32_t keras_numbers(keras *k, const num *v, int n, int rank);
 /* To dims that may be symbolic; at most one of them not known. */
 uint32_t keras_reshape_to(keras *k, const keras_layer *l, uint32_t x, const num *dims, int rank);
 uint32_t keras_transpose(keras *k, const keras_layer *l, uint32_t x, const int64_t *perm, int rank);
@@ -163,6 +167,11 @@ int64_t keras_stored_dim(keras *k, const keras_layer *l, const char *weight, int
 
 /* The activation of this configuration (a name, or an object) on x. */
 uint32_t keras_activation(keras *k, keras_layer *l, uint32_t x, const json_t *activation);
+
+/* ---- keras_conv.c ---- */
+
+/* The layer's convolution of x; or that of its state, which has a kernel of its own and keeps the size. */
+uint32_t keras_convolve(keras *k, keras_layer *l, uint32_t x, int dims, int64_t in, int64_t out, bool recurrent);
 
 /* ---- rules, by file ---- */
 
@@ -203,6 +212,7 @@ KERAS_RULE(keras_cells);
 KERAS_RULE(keras_bidirectional);
 KERAS_RULE(keras_time_distributed);
 KERAS_RULE(keras_wrapper);
+/* keras_conv_lstm.c */
 KERAS_RULE(keras_conv_lstm);
 /* keras_attention.c */
 KERAS_RULE(keras_multi_head);

@@ -257,12 +257,3 @@ void keras_time_distributed(keras *k, keras_call *c, int variant)
     for (int i = 1; i < s->rank; i++) back[i + 1] = s->dims[i];
     keras_give(k, &c->out, keras_reshape_to(k, l, y, back, s->rank + 1));
 }
-
-/* ---- convolutional LSTM ---- */
-
-/* The convolution of all steps' inputs at once, and a loop over the steps whose body convolves the state and mixes the gates. */
-void keras_conv_lstm(keras *k, keras_call *c, int dims)
-{
-    (void)dims;
-    keras_unknown(k, c, NO_TENSOR);
-}
