@@ -270,9 +270,11 @@ pg_code shape_max_unpool(infer *x, const op *o)
 static pg_code roi_dims(infer *x, const op *o, num height, num width)
 {
     const tensor_shape *t = in_at(x, o, 0), *rois = in_at(x, o, 1);
-    num out[4] = {num_unknown(), num_unknown(), height, width};
+    int channel = channel_axis(o, 4);
+    num out[4] = {num_unknown(), height, height, width};
+    if (channel == 3) out[2] = width;
+    out[channel] = has_rank(t) && t->rank == 4 ? t->dims[channel] : num_unknown();
     if (has_rank(rois) && rois->rank == 2) out[0] = rois->dims[0];
-    if (has_rank(t) && t->rank == 4) out[1] = t->dims[1];
     return out_dims(x, o, 0, dtype_of(t), 4, out);
 }
 

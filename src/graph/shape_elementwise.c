@@ -94,6 +94,14 @@ pg_code shape_where(infer *x, const op *o)
     return broadcast_inputs(x, o, 0, 3, d == DT_UNKNOWN ? dtype_of(in_at(x, o, 2)) : d);
 }
 
+/* Like Where, but the condition may have one entry for each row of the others, which are alike. */
+pg_code shape_select(infer *x, const op *o)
+{
+    const tensor_shape *t = ranked(x, o, 1);
+    if (!t) t = ranked(x, o, 2);
+    return out_like(x, o, 0, dtype_of(in_at(x, o, 1)), t);
+}
+
 /* a, a_scale, a_zero_point, b, b_scale, b_zero_point, ... */
 pg_code shape_qlinear_binary(infer *x, const op *o)
 {

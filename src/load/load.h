@@ -63,6 +63,7 @@ extern const load_format load_tflite_format;
 extern const load_format load_keras_format;
 extern const load_format load_torch_format;
 extern const load_format load_safetensors_format;
+extern const load_format load_tf_format;
 
 /* Whether a name ends as files of the format do, and how many bytes that ending has; 0: no. */
 size_t load_ending(const load_format *f, str name);

@@ -1,12 +1,17 @@
 #include "load/load.h"
-#include "wire/protobuf.h"
 
 /* Cheap probes first. Adding a format is one row here and one file. */
 static const load_format *const formats[] = {
     /* clang-format off: a row a line */
-    &load_onnx_format,  &load_hf_format,    &load_tflite_format,
-    &load_keras_format, &load_torch_format, &load_safetensors_format,
+    &load_onnx_format,
+    &load_hf_format,
+    &load_tflite_format,
+    &load_keras_format,
+    &load_torch_format,
+    &load_safetensors_format,
     /* clang-format on */
+    &load_onnx_format,
+    &load_tf_format,
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };
@@ -50,26 +55,6 @@ static const char *other_format(span f)
     return NULL;
 }
 
-/* TensorFlow's protobuf files have no magic either: SavedModel (schema version 1, meta graphs), GraphDef (nodes: name, operator)
- * and MetaGraphDef (a MetaInfoDef that begins with a list of operators). */
-static bool is_tensorflow(span f)
-{
-    pg_error ignored = PG_ERROR_INIT;
-    protobuf_field field, inner;
-    if (protobuf_next(&f, &field, &ignored) != 1 || field.number != 1) return false;
-    if (field.type == PROTOBUF_VARINT)
-        return field.value == 1 && protobuf_next(&f, &field, &ignored) == 1 && field.number == 2 &&
-               field.type == PROTOBUF_BYTES;
-    if (field.type != PROTOBUF_BYTES) return false;
-    span message = field.bytes;
-    if (protobuf_next(&message, &inner, &ignored) != 1 || inner.type != PROTOBUF_BYTES || !inner.bytes.len)
-        return false;
-    if (inner.number == 2)
-        return protobuf_next(&f, &field, &ignored) == 1 && field.number == 2 && field.type == PROTOBUF_BYTES;
-    return inner.number == 1 && protobuf_next(&message, &inner, &ignored) == 1 && inner.number == 2 &&
-           inner.type == PROTOBUF_BYTES;
-}
-
 static void format_names(char *out, size_t cap)
 {
     size_t n = 0;
@@ -111,7 +96,6 @@ const load_format *load_detect(const load_input *in, const char *format, pg_erro
     const char *other = other_format(file);
     if (best && !(other && best_score <= LOAD_BY_NAME))
         return best; /* a name alone doesn't outweigh what the bytes say */
-    if (!other && is_tensorflow(file)) other = "a TensorFlow graph or saved model";
     if (other) error_set(e, PG_E_UNSUPPORTED, "looks like %s; this version reads: %s", other, names);
     else
         error_set(e, PG_E_FORMAT,
