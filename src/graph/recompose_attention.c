@@ -20,6 +20,15 @@ static bool take(found *f, line *l)
     return true;
 }
 
+/* Q and K, where the product turns K itself. */
+static bool turns_keys(const lines *ls, const line *l)
+{
+    const op *o = line_op(ls, l);
+    return l->kind == OP_FusedMatMul && op_attr_int(ls->g, o, ATTR_transB, 0) &&
+           !op_attr_int(ls->g, o, ATTR_transA, 0) && !op_attr_int(ls->g, o, ATTR_transBatchA, 0) &&
+           !op_attr_int(ls->g, o, ATTR_transBatchB, 0) && op_attr_float(ls->g, o, ATTR_alpha, 1) == 1;
+}
+
 /* Walks back from the softmax over scales and masks to the product of Q and K^T. */
 static line *scores_of(lines *ls, found *f, uint32_t t)
 {
@@ -29,6 +38,7 @@ static line *scores_of(lines *ls, found *f, uint32_t t)
         uint32_t a = line_in(ls, l, 0), b = line_in(ls, l, 1);
         switch (l->kind) {
         case OP_MatMul: return l;
+        case OP_FusedMatMul: return turns_keys(ls, l) ? l : NULL;
         case OP_Mul:
         case OP_Div:
             if (!lines_scalar(ls, b) && !lines_scalar(ls, a)) return NULL;
@@ -124,8 +134,8 @@ static void try_attention(lines *ls, line *softmax, int which)
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    lines_lead(end, OP_ScaledDotProductAttention, (uint16_t)(UNIT_K_TRANSPOSED | (turned ? UNIT_V_TRANSPOSED : 0)),
-               out);
+    uint16_t flags = (uint16_t)((qk->kind == OP_MatMul ? UNIT_K_TRANSPOSED : 0) | (turned ? UNIT_V_TRANSPOSED : 0));
+    lines_lead(end, OP_ScaledDotProductAttention, flags, out);
     end->in[0] = q;
     end->in[1] = k;
     end->in[2] = v;
@@ -167,7 +177,7 @@ static void move_scale(lines *ls, line *softmax)
     k = unscaled(ls, &f, k);
     if (!f.n) return;
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, qk, f.taken[i]);
-    lines_lead(qk, OP_MatMul, 0, out);
+    lines_lead(qk, (op_kind)qk->kind, 0, out);
     qk->in[0] = q;
     qk->in[1] = k;
     qk->n_in = 2;

@@ -152,9 +152,13 @@ static uint32_t deepest_region(tf_reader *r, const tf_node *n)
     return best;
 }
 
-/* Weights of a convolution become tensors in another order, and the size of an input that it was once made from says nothing. */
+/* Weights of a convolution become tensors in another order, the size of an input that it was once made from says nothing, and lists
+ * are the tensor that they stack to. */
 static bool is_skipped(tf_reader *r, const tf_node *n, uint32_t i)
 {
+    if (tf_is(n, "TensorArrayScatterV3") || tf_is(n, "TensorArrayGatherV3")) return i != 2;
+    if (tf_is(n, "TensorListFromTensor") || tf_is(n, "TensorListStack") || tf_is(n, "TensorListGather")) return i > 0;
+    if (tf_is(n, "TensorListGetItem")) return i > 1;
     bool back = tf_is(n, "Conv2DBackpropInput") || tf_is(n, "Conv3DBackpropInputV2");
     bool conv = back || tf_is(n, "Conv2D") || tf_is(n, "DepthwiseConv2dNative") || tf_is(n, "Conv3D");
     if (back && i == 0) return true;
@@ -227,4 +231,61 @@ pg_code tf_emit(tf_reader *r, tf_ref ref)
         if (!is_skipped(r, n, next)) code = enter(r, &w, ref.node);
     }
     return code;
+}
+
+/* ---- what turned out not to be needed ---- */
+
+typedef struct live {
+    graph *g;
+    uint32_t *maker; /* per tensor: op + 1 */
+    uint8_t *op;
+    uint32_t *stack, n;
+} live;
+
+static void keep(live *l, uint32_t t)
+{
+    if (t >= l->g->n_tensors || !l->maker[t]) return;
+    uint32_t o = l->maker[t] - 1;
+    if (l->op[o]) return;
+    l->op[o] = 1;
+    l->stack[l->n++] = o;
+}
+
+static void keep_results(live *l, uint32_t r)
+{
+    for (uint32_t k = 0; k < l->g->regions[r].n_outputs; k++) keep(l, l->g->regions[r].outputs[k]);
+}
+
+pg_code tf_drop_unused(tf_reader *r)
+{
+    graph *g = r->g;
+    live l = {.g = g};
+    l.maker = ARENA_ARRAY(&r->a, uint32_t, g->n_tensors);
+    l.op = ARENA_ARRAY(&r->a, uint8_t, g->n_ops);
+    l.stack = ARENA_ARRAY(&r->a, uint32_t, g->n_ops);
+    if (!l.maker || !l.op || !l.stack) return tf_nomem(r);
+    for (uint32_t i = 0; i < g->n_ops; i++)
+        for (uint32_t k = 0; k < g->ops[i].n_out; k++)
+            if (op_out(g, &g->ops[i])[k] < g->n_tensors) l.maker[op_out(g, &g->ops[i])[k]] = i + 1;
+    keep_results(&l, 0);
+    while (l.n) {
+        const op *o = &g->ops[l.stack[--l.n]];
+        for (uint32_t k = 0; k < o->n_in; k++) keep(&l, op_in(g, o)[k]);
+        for (uint32_t k = 0; k < o->n_attr; k++)
+            if (g->attrs[o->first_attr + k].type == ATTR_REGION) keep_results(&l, g->attrs[o->first_attr + k].v.index);
+    }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        l.stack[i] = n; /* where it goes */
+        if (l.op[i]) g->ops[n++] = g->ops[i];
+    }
+    g->n_ops = n;
+    for (uint32_t i = 0; i < g->n_regions; i++) {
+        region *body = &g->regions[i];
+        n = 0;
+        for (uint32_t k = 0; k < body->n_ops; k++)
+            if (l.op[body->ops[k]]) body->ops[n++] = l.stack[body->ops[k]];
+        body->n_ops = n;
+    }
+    return PG_E_OK;
 }

@@ -349,6 +349,7 @@ static pg_code tf_load(graph *g, const load_input *in, const load_options *optio
     else if (!code && is_meta_graph(bytes)) f.meta = bytes;
     else f.graph = bytes;
     if (!code) code = read_all(&f);
+    if (!code) code = tf_drop_unused(r);
     if (!code) code = graph_sort(g, &r->a, r->e);
     arena_free(&r->a);
     return error_is_set(r->e) ? r->e->code : code; /* the first error is the one that is told, so its code counts */

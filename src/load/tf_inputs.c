@@ -33,7 +33,7 @@ pg_code tf_add_placeholders(tf_reader *r, uint32_t n_nodes)
         if (n->kind != TF_OP) continue;
         bool fed = tf_is(n, "Placeholder") || tf_is(n, "PlaceholderV2") ||
                    (tf_is(n, "PlaceholderWithDefault") && !tf_is_default(r, n));
-        if (fed && tf_truth(r, (tf_ref){i, 0}, 0) < 0) code = tf_add_input(r, i, (str){NULL, 0}, 0, NULL);
+        if (fed) code = tf_add_input(r, i, (str){NULL, 0}, 0, NULL);
     }
     return code;
 }
@@ -92,8 +92,9 @@ static void guess_shape(tf_reader *r, tf_input *in, bool only)
 /* Free dims of the same meaning are the same size in all inputs: tokens and their mask. */
 static str symbol_name(const tf_shape *s, int axis, int64_t *size)
 {
-    *size = axis == 0 ? 1 : s->rank == 4 ? 224 : 128;
-    if (axis == 0) return STR("batch");
+    bool time_first = s->rank == 3 && axis == 1 && s->dims[0] > 1; /* as recurrent layers of version 1 like it */
+    *size = axis == 0 || time_first ? 1 : s->rank == 4 ? 224 : 128;
+    if (axis == 0 || time_first) return STR("batch");
     if (s->rank == 4 && axis == 3) *size = 3;
     if (s->rank == 4 && axis == 1) return STR("height");
     if (s->rank == 4 && axis == 2) return STR("width");

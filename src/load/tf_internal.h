@@ -276,7 +276,8 @@ uint32_t tf_absent(tf_reader *r);                                  /* an operand
 op *tf_last(tf_reader *r);
 pg_code tf_fail(tf_reader *r, const tf_node *n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 pg_code tf_unknown(tf_reader *r);
-pg_code tf_emit_all(tf_reader *r);
+/* Takes away what no output needs. */
+pg_code tf_drop_unused(tf_reader *r);
 
 /* ---- tf_table.c ---- */
 typedef pg_code (*tf_fn)(tf_reader *r, tf_node *n, int arg);

@@ -143,7 +143,11 @@ static pg_code find_ends(tf_reader *r, const uses *u, uint8_t no, uint8_t must, 
         bool read = false;
         if (u->flags[i] & no || (u->flags[i] & must) != must || is_source(n)) continue;
         for (uint32_t k = u->first[i]; k < u->first[i + 1] && !read; k++) read = !(u->flags[u->reader[k]] & no);
-        if (!read) code = add_output(r, refs, i);
+        tf_ref ref = {i, 0};
+        if (read) continue;
+        code = tf_resolve(r, &ref);
+        if (!code && !is_source(tf_at(r, ref.node)))
+            code = add_output(r, refs, i); /* what is a copy of one is no result */
     }
     return code;
 }
@@ -162,8 +166,8 @@ pg_code tf_guess_outputs(tf_reader *r, tf_array *refs)
     for (uint32_t i = 0; i < u.n; i++) {
         const tf_node *n = tf_at(r, i);
         if (is_placeholder(n)) spread(&u, i, FED, TRAINS);
-        if (tf_is_variable(n) ||
-            (tf_is(n, "Const") && tf_static_shape(r, (tf_ref){i, 0}, &shape, 0) && shape.rank >= 1))
+        if (tf_is_variable(n) || (tf_is(n, "Const") && dtype_get(tf_dtype(tf_attr_int(n, "dtype", 0)))->floating &&
+                                  tf_static_shape(r, (tf_ref){i, 0}, &shape, 0) && shape.rank >= 1))
             spread(&u, i, WEIGHS, TRAINS);
     }
     pg_code code = trained ? find_labels(r, &u) : PG_E_OK;

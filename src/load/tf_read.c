@@ -280,6 +280,7 @@ static uint32_t small_number(str s)
 static str cut_at_colon(str *text)
 {
     size_t n = 0;
+    if (!text->ptr) return *text;
     while (n < text->len && text->ptr[n] != ':') n++;
     str head = {text->ptr, n};
     n += n < text->len;

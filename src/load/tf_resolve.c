@@ -81,6 +81,7 @@ int tf_truth(tf_reader *r, tf_ref ref, int depth)
         return -1;
     }
     tf_node n = *tf_at(r, ref.node);
+    if (tf_is(&n, "Placeholder") && tf_attr_int(&n, "dtype", 0) == 10 && is_training_switch(&n)) return 0;
     if (n.kind != TF_OP) return -1;
     if (tf_const_ints(r, ref, &v, 1, &count) && count == 1) return v != 0;
     if (tf_is(&n, "LogicalNot") && n.n_in == 1) {
@@ -95,7 +96,6 @@ int tf_truth(tf_reader *r, tf_ref ref, int depth)
         return b == !all ? b : a < 0 || b < 0 ? -1 : all;
     }
     if (tf_is(&n, "PlaceholderWithDefault") && n.n_in == 1) return tf_truth(r, tf_in(r, &n, 0), depth + 1);
-    if (tf_is(&n, "Placeholder") && tf_attr_int(&n, "dtype", 0) == 10 && is_training_switch(&n)) return 0;
     return compare(r, &n);
 }
 

@@ -348,7 +348,8 @@ bool tf_is_training(str type)
                                            "Queue",
                                            "VarIsInitialized",
                                            "Print"};
-    static const char *const suffixes[] = {"Summary", "SummaryV2", "Grad", "GradV2", "GradV3", "Backprop", "Gradient"};
+    static const char *const suffixes[] = {"Summary",  "SummaryV2",       "Grad", "GradV2", "GradV3",
+                                           "Backprop", "SymbolicGradient"};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
         if (str_starts(type, prefixes[i])) return true;
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)

@@ -120,8 +120,10 @@ static gemm_shape gemm_of(const planner *p, uint32_t a, uint32_t b, uint32_t out
         return s;
     }
     s.k = dim(p, a, op_attr_int(p->g, o, ATTR_transA, 0) ? -2 : -1);
+    bool turned = op_attr_int(p->g, o, ATTR_transA, 0) != 0;
+    s.k = dim(p, a, turned ? -2 : -1);
     s.n = rb >= 2 ? dim(p, out, -1) : 1;
-    if (rb <= 2) { /* one matrix for all: the leading dims of A are rows */
+    if (rb <= 2 && !turned) { /* one matrix for all: the leading dims of A are rows */
         s.m = product(p, a, 0, ra - 1);
         return s;
     }

@@ -32,6 +32,7 @@
 static const char *const formats[] = {
     "onnx",
     "tflite",
+    "tensorflow",
 };
 
 static pg_catalog *gpus;
