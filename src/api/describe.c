@@ -135,6 +135,8 @@ static pg_code count_weights(pg_model *m, pg_error *e)
             return error_nomem(e, &m->a);
         if (!trained || skip[i] || (d->bits == 8 && t->rank <= 1 && !bias) || is_folded_buffer(t)) continue;
         if (!trained || skip[i] || t->buffer || (d->bits == 8 && t->rank <= 1) || is_folded_buffer(t)) continue;
+        if (!trained || skip[i] || t->buffer || (d->bits == 8 && t->rank <= 1 && !bias) || is_folded_buffer(t))
+            continue;
         if (t->literal) literals += elements_of(t);
         else m->info.parameters += elements_of(t);
     }

@@ -383,7 +383,7 @@ bool aten_known(aten *x, str name)
     return row_of(x, name) != NULL;
 }
 
-/* Arguments in the order of the row; false: one has a name that it doesn't know. */
+/* Arguments in the order of the row. Where the row doesn't know a name, the place among the arguments counts. */
 static uint32_t sort_args(const aten_row *row, const aten_args *args, aten_value *out)
 {
     uint32_t n = 0, at = 0;
@@ -395,15 +395,16 @@ static uint32_t sort_args(const aten_row *row, const aten_args *args, aten_value
             continue;
         }
         uint32_t k = 0;
-        for (const char *p = row->args; *p && k < ATEN_ARGS; k++) {
+        const char *p = row->args;
+        for (; *p && k < ATEN_ARGS; k++) {
             size_t len = strcspn(p, " ");
-            if (str_eq(args->keys[i], (str){p, len})) {
-                out[k] = args->v[i];
-                if (k + 1 > n) n = k + 1;
-                break;
-            }
+            if (str_eq(args->keys[i], (str){p, len})) break;
             p += len + (p[len] == ' ');
         }
+        if (!*p && i == at) k = at++;
+        else if (!*p) continue;
+        out[k] = args->v[i];
+        if (k + 1 > n) n = k + 1;
     }
     return n;
 }
@@ -443,6 +444,11 @@ static aten_value unknown_op(aten *x, str name, const aten_args *args, uint32_t 
     if (o != NO_TENSOR) {
         x->g->ops[o].type = str_copy(x->g->a, name);
         if (!x->g->ops[o].type.ptr) aten_nomem(x);
+    }
+    for (uint32_t i = 0; !x->code && i < x->n_declared && i < (want ? want : 1); i++) {
+        const aten_declared *d = &x->declared[i];
+        x->g->tensors[aten_output(x, i)].dtype = (uint8_t)d->type;
+        if (d->rank >= 0 && !graph_set_dims(x->g, aten_output(x, i), d->rank, d->dims)) aten_nomem(x);
     }
     aten_value first = aten_end(x);
     if (want <= 1) return first;

@@ -62,6 +62,13 @@ typedef struct aten_hint {
 
 enum { ATEN_ARGS = 24, ATEN_INPUTS = 64, ATEN_OPS_MOST = 400000 };
 
+/* What the file declares of a result: for operators that nobody knows. */
+typedef struct aten_declared {
+    int rank; /* -1: nothing */
+    num dims[8];
+    dtype type;
+} aten_declared;
+
 typedef struct aten {
     graph *g;
     arena *a; /* for values */
@@ -76,8 +83,9 @@ typedef struct aten {
     bool guessing; /* nothing is known of the inputs: what uses them says what they must be */
     aten_hint hints[ATEN_INPUTS];
     uint32_t n_hints;
-    str scope; /* of the module that runs: in front of operators' names */
-    uint32_t calls;
+    str scope;                     /* of the module that runs: in front of operators' names */
+    const aten_declared *declared; /* of the results of the call that is made; NULL: nothing */
+    uint32_t n_declared;
 } aten;
 
 typedef struct aten_args {

@@ -303,7 +303,8 @@ static aten_value einsum(aten *x, const aten_row *row, const aten_value *arg, ui
         return aten_unknown();
     for (uint32_t i = 0; i < list.v.list->n; i++) in[count++] = aten_operand(x, list.v.list->v[i], NO_TENSOR);
     aten_begin(x, OP_Einsum, in, count, 1);
-    if (!x->code && !graph_attr_string(x->g, ATTR_equation, A(0).v.text)) aten_nomem(x);
+    str equation = str_copy(x->g->a, A(0).v.text);
+    if (!x->code && (!equation.ptr || !graph_attr_string(x->g, ATTR_equation, equation))) aten_nomem(x);
     return aten_end(x);
 }
 
