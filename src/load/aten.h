@@ -181,6 +181,7 @@ int64_t aten_axis(const aten *x, uint32_t t, aten_value v, int64_t fallback); /*
 /* A view of `of`, for in-place operators on it. */
 aten_value aten_view(aten *x, aten_value v, uint32_t of);
 uint32_t aten_reshape(aten *x, uint32_t t, const num *dims, int rank);
+uint32_t aten_slice(aten *x, uint32_t t, int64_t axis, num from, num to, num step);
 uint32_t aten_unsqueeze(aten *x, uint32_t t, int64_t axis);
 uint32_t aten_squeeze(aten *x, uint32_t t, int64_t axis);
 uint32_t aten_transpose(aten *x, uint32_t t, const int64_t *perm, int rank);

@@ -260,7 +260,7 @@ static aten_value repeat_interleave(aten *x, const aten_row *row, const aten_val
 
 /* ---- slices ---- */
 
-static uint32_t slice_of(aten *x, uint32_t t, int64_t axis, num from, num to, num step)
+uint32_t aten_slice(aten *x, uint32_t t, int64_t axis, num from, num to, num step)
 {
     num a = num_int(axis);
     uint32_t in[5] = {t};
@@ -304,7 +304,7 @@ static aten_value slice(aten *x, const aten_row *row, const aten_value *arg, uin
     const tensor_shape *s = aten_shape(x, t);
     bool whole = num_is(to, INT64_MAX) || (s->rank > axis && axis >= 0 && num_same(to, s->dims[axis]));
     if (num_is(from, 0) && whole && num_is(step, 1)) return aten_tensor(t);
-    return aten_view(x, aten_tensor(slice_of(x, t, axis, from, to, step)), t);
+    return aten_view(x, aten_tensor(aten_slice(x, t, axis, from, to, step)), t);
 }
 
 static aten_value narrow(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
@@ -313,8 +313,8 @@ static aten_value narrow(aten *x, const aten_row *row, const aten_value *arg, ui
     uint32_t t = tensor_arg(x, A(0));
     if (t == NO_TENSOR) return aten_unknown();
     num from = bound(A(2), 0), length = bound(A(3), 0);
-    return aten_view(x, aten_tensor(slice_of(x, t, aten_axis(x, t, A(1), 0), from, num_add(from, length), num_int(1))),
-                     t);
+    return aten_view(
+        x, aten_tensor(aten_slice(x, t, aten_axis(x, t, A(1), 0), from, num_add(from, length), num_int(1))), t);
 }
 
 /* A view of one element of an axis, which goes. */
@@ -332,7 +332,7 @@ static aten_value select(aten *x, const aten_row *row, const aten_value *arg, ui
         return aten_end(x);
     }
     num end = num_is(at, -1) ? num_int(INT64_MAX) : num_add(at, num_int(1));
-    uint32_t y = slice_of(x, t, axis, at, end, num_int(1));
+    uint32_t y = aten_slice(x, t, axis, at, end, num_int(1));
     return aten_view(x, aten_tensor(aten_squeeze(x, y, axis)), t);
 }
 

@@ -317,6 +317,17 @@ static aten_value joined(aten *x, const uint32_t *parts, int64_t n)
     return aten_end(x);
 }
 
+/* The states of a layer: a view of those of all. */
+static void layer_state(aten *x, const recurrent *r, const uint32_t *all, int64_t i, uint32_t *out)
+{
+    int64_t dirs = r->both ? 2 : 1;
+    for (int k = 0; k < 2; k++) {
+        out[k] = all[k];
+        if (all[k] == NO_TENSOR || r->layers == 1) continue;
+        out[k] = aten_slice(x, all[k], 0, num_int(i * dirs), num_int((i + 1) * dirs), num_int(1));
+    }
+}
+
 /* lstm(x, [h, c], weights, biases, layers, dropout, train, bidirectional, batch_first); gru and rnn take h alone */
 static aten_value recurrent_layers(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
@@ -336,15 +347,16 @@ static aten_value recurrent_layers(aten *x, const aten_row *row, const aten_valu
     bool alone = aten_rank(x, t) == 2; /* no batch */
     if (alone) t = aten_unsqueeze(x, t, r.batch_first ? 0 : 1);
     if (r.batch_first) t = aten_transpose(x, t, (const int64_t[]){1, 0, 2}, 3);
-    if (r.layers == 1 && !alone) {
-        aten_value hx = A(1);
+    aten_value hx = A(1);
+    if (!alone) {
         state[0] = tensor_arg(x, hx.kind == ATEN_LIST && hx.v.list->n ? hx.v.list->v[0] : hx);
         if (hx.kind == ATEN_LIST && hx.v.list->n > 1) state[1] = tensor_arg(x, hx.v.list->v[1]);
         if (r.kind == OP_LSTM && state[1] == NO_TENSOR) state[0] = NO_TENSOR;
     }
     for (int64_t i = 0; i < r.layers && !x->code; i++) {
-        uint32_t last[2];
-        t = layer(x, &r, t, w + i * each, state, last);
+        uint32_t last[2], own[2];
+        layer_state(x, &r, state, i, own);
+        t = layer(x, &r, t, w + i * each, own, last);
         h[i] = last[0], c[i] = last[1];
         if (t == NO_TENSOR) return aten_unknown();
     }

@@ -15,10 +15,32 @@ static bool is_pickle(span f)
     return f.len > 2 && f.ptr[0] == 0x80 && f.ptr[1] >= 2 && f.ptr[1] <= 5;
 }
 
+const zip_entry *torch_entry(const torch_file *f, str name)
+{
+    const uint32_t *at = map_find(&f->entries, name);
+    return at ? &f->z.entries[*at] : NULL;
+}
+
+/* Archives hold a file for each of thousands of tensors: their names are looked up, not searched for. */
+static pg_code list_entries(torch_file *f)
+{
+    bool added;
+    map_init(&f->entries, f->g->a);
+    for (uint32_t i = 0; i < f->z.count; i++) {
+        str name = f->z.entries[i].name;
+        const char *slash = name.len ? memchr(name.ptr, '/', name.len) : NULL;
+        size_t skip = slash ? (size_t)(slash - name.ptr) + 1 : 0;
+        if (!map_add(&f->entries, (str){name.ptr + skip, name.len - skip}, i, &added))
+            return error_nomem(f->e, f->g->a);
+    }
+    return PG_E_OK;
+}
+
 pg_code torch_read_pickle(torch_file *f, const char *name, const pickle_value **out)
 {
-    const zip_entry *entry = zip_find(&f->z, name);
+    const zip_entry *entry = torch_entry(f, str_c(name));
     span bytes;
+    if (!entry) entry = zip_find(&f->z, name);
     if (!entry) return error_set(f->e, PG_E_FORMAT, "the archive has no %s; it is incomplete", name);
     pg_code code = zip_read(&f->z, entry, TORCH_PICKLE_MOST, f->g->a, &bytes, f->e);
     if (!code) code = pickle_read(&bytes, torch_allow, f->g->a, out, f->e);
@@ -31,7 +53,7 @@ pg_code torch_storage(torch_file *f, const char *folder, str key, span *out)
     char name[128];
     *out = (span){NULL, 0, 0};
     size_t n = format_text(name, sizeof name, "%s/%.*s", folder, STR_ARG(key));
-    const zip_entry *entry = n < sizeof name ? zip_find(&f->z, name) : NULL;
+    const zip_entry *entry = n < sizeof name ? torch_entry(f, (str){name, n}) : NULL;
     if (!entry) return PG_E_OK;
     if (entry->method) { /* nothing of a packed storage is needed but its size */
         *out = (span){f->z.file.ptr, (size_t)entry->size, 0};
@@ -66,6 +88,7 @@ static bool has_code(const zip *z)
 static pg_code load_archive(torch_file *f)
 {
     pg_code code = zip_open(&f->z, f->in->bytes, f->g->a, f->e);
+    if (!code) code = list_entries(f);
     if (code) return code;
     const zip_entry *exported = find_export(&f->z);
     const pickle_value *root;

@@ -42,11 +42,14 @@ typedef struct torch_file {
     const load_input *in;
     const load_options *options;
     zip z;          /* count 0: the legacy format */
+    map entries;    /* of the archive: the name without the first folder, to the index */
     uint64_t after; /* legacy: bytes behind the pickles */
     graph *g;
     pg_error *e;
 } torch_file;
 
+/* NULL: there is none of this name below the archive's folder. */
+const zip_entry *torch_entry(const torch_file *f, str name);
 /* The pickle of this name in the archive. */
 pg_code torch_read_pickle(torch_file *f, const char *name, const pickle_value **out);
 /* The bytes of a storage in the archive; an empty span where it holds none. */

@@ -8,8 +8,10 @@ typedef struct walker {
     torch_file *f;
     load_weight *list;
     size_t n, cap;
-    map seen;      /* what tensors share: storage, place and dims */
-    map storages;  /* legacy: those whose bytes were added up */
+    map seen;     /* what tensors share: storage, place and dims */
+    map storages; /* to how many of its elements are not counted yet */
+    double *left;
+    uint32_t n_left, cap_left;
     double legacy; /* bytes of all storages */
     uint32_t steps;
     size_t shared;
@@ -31,19 +33,42 @@ static pg_code nomem(torch_file *f)
 
 /* ---- one tensor ---- */
 
-/* Tied weights are one: the same place in the same storage with the same dims. */
+/* Tied weights are one: the same place in the same storage with the same dims. So are views of what is counted already, which
+ * together would be more than the storage holds. */
 static pg_code is_shared(walker *w, const torch_tensor *t, bool *shared)
 {
     bool added;
     char text[256];
+    double n_elements = 1;
     *shared = false;
     if (t->storage < 0) return PG_E_OK;
     size_t n = format_text(text, sizeof text, "%.*s:%lld", STR_ARG(t->key), (long long)t->offset);
-    for (int i = 0; i < t->rank && n < sizeof text; i++)
-        n += format_text(text + n, sizeof text - n, ":%lld", (long long)t->dims[i]);
+    for (int i = 0; i < t->rank; i++) {
+        n_elements *= (double)t->dims[i];
+        if (n < sizeof text) n += format_text(text + n, sizeof text - n, ":%lld", (long long)t->dims[i]);
+    }
     str key = str_copy(w->f->g->a, (str){text, n < sizeof text ? n : sizeof text - 1});
     if (!key.ptr || !map_add(&w->seen, key, 0, &added)) return nomem(w->f);
-    *shared = !added;
+    const uint32_t *slot = map_find(&w->storages, t->key);
+    double *left = slot ? &w->left[*slot] : NULL;
+    *shared = !added || (left && n_elements > *left);
+    if (!*shared && left) *left -= n_elements;
+    return PG_E_OK;
+}
+
+/* Remembers a storage; *first: it wasn't met before. */
+static pg_code note_storage(walker *w, const torch_tensor *t, bool *first)
+{
+    if (!map_add(&w->storages, t->key, w->n_left, first)) return nomem(w->f);
+    if (!*first) return PG_E_OK;
+    if (w->n_left == w->cap_left) {
+        uint32_t cap = w->cap_left ? w->cap_left * 2 : 64;
+        double *list = arena_grow(w->f->g->a, w->left, w->cap_left, cap, sizeof *list);
+        if (!list) return nomem(w->f);
+        w->left = list;
+        w->cap_left = cap;
+    }
+    w->left[w->n_left++] = (double)t->storage * dtype_bytes(t->storage_type) / dtype_bytes(t->type);
     return PG_E_OK;
 }
 
@@ -55,14 +80,14 @@ static pg_code check_storage(walker *w, const torch_tensor *t)
         return error_set(w->f->e, PG_E_FORMAT, "tensor '%.200s' is larger than the storage of %lld elements behind it",
                          w->name, (long long)t->storage);
     if (t->storage < 0) return PG_E_OK;
-    if (!map_add(&w->storages, t->key, 0, &added)) return nomem(w->f);
-    if (!added) return PG_E_OK;
+    pg_code code = note_storage(w, t, &added);
+    if (code || !added) return code;
     if (!w->f->z.count) {
         w->legacy += bytes + 8;
         return PG_E_OK;
     }
     span data;
-    pg_code code = torch_storage(w->f, "data", t->key, &data);
+    code = torch_storage(w->f, "data", t->key, &data);
     if (code || !data.ptr) return code; /* weights that were left out */
     if ((double)data.len < bytes)
         return error_set(w->f->e, PG_E_TRUNCATED, "the storage of tensor '%.200s' has %zu bytes instead of %.0f",

@@ -258,7 +258,12 @@ static pg_code fall_back(torch_file *f, const pickle_value *root, pg_error *why)
             "export the model to ONNX",
             why->path, why->path[0] ? ": " : "", why->text))
         return error_nomem(f->e, f->g->a);
-    return torch_load_state(f, root);
+    pg_error no_weights = PG_ERROR_INIT, *e = f->e;
+    f->e = &no_weights;
+    pg_code code = torch_load_state(f, root);
+    f->e = e;
+    if (code) *e = code == PG_E_UNSUPPORTED ? *why : no_weights;
+    return error_is_set(e) ? e->code : code;
 }
 
 pg_code torch_load_script(torch_file *f, const pickle_value *root)

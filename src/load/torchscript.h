@@ -14,7 +14,8 @@ enum { TS_DEPTH = 600, TS_STEPS = 1 << 21, TS_UNROLL = 4096 };
 
 typedef struct ts_source {
     script_list body;
-    pg_code code;
+    pg_code code; /* PG_E_NOT_FOUND: there is no such file */
+    pg_error *error;
 } ts_source;
 
 /* Parsed files, by path. */

@@ -20,12 +20,15 @@ static ts_source *load_source(ts_sources *s, str path)
     if (!slot) return NULL;
     ts_source *src = &s->list[s->n++];
     memset(src, 0, sizeof *src);
-    const zip_entry *entry = zip_find(&s->f->z, key.ptr);
+    const zip_entry *entry = torch_entry(s->f, key);
     span text;
     enum { SOURCE_MOST = 64 << 20 };
-    src->code = entry ? zip_read(&s->f->z, entry, SOURCE_MOST, s->f->g->a, &text, s->f->e) : PG_E_NOT_FOUND;
-    if (entry && !src->code) src->code = script_parse(text, s->f->g->a, &src->body, s->f->e);
-    if (entry && src->code) error_path(s->f->e, "%s", key.ptr);
+    src->error = ARENA_NEW(s->f->g->a, pg_error);
+    if (!src->error) return NULL;
+    *src->error = (pg_error)PG_ERROR_INIT;
+    src->code = entry ? zip_read(&s->f->z, entry, SOURCE_MOST, s->f->g->a, &text, src->error) : PG_E_NOT_FOUND;
+    if (entry && !src->code) src->code = script_parse(text, s->f->g->a, &src->body, src->error);
+    if (entry && src->code) error_path(src->error, "%s", key.ptr);
     return src;
 }
 
@@ -40,6 +43,7 @@ const script_node *ts_find(ts *t, str qualified)
     memcpy(path + n, ".py", 3);
     ts_source *s = load_source(t->sources, (str){path, n + 3});
     if (!s || (s->code && s->code != PG_E_NOT_FOUND)) {
+        if (s && !error_is_set(t->f->e)) *t->f->e = *s->error;
         t->x.code = s ? s->code : error_nomem(t->f->e, t->f->g->a);
         return NULL;
     }

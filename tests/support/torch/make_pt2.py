@@ -98,13 +98,13 @@ def conv():
 
 def attention(kinds):
     """A fixed batch of 1, arguments without their kind, as older versions write them; decomposed layers."""
-    parameters = {"qkv.weight": [96, 32], "qkv.bias": [96], "o.weight": [32, 32], "o.bias": [32],
-                  "n.weight": [32], "n.bias": [32]}
+    parameters = {"qkv.weight": [48, 16], "qkv.bias": [48], "o.weight": [16, 16], "o.bias": [16],
+                  "n.weight": [16], "n.bias": [16]}
     n = lambda t, o, a, **k: node(t, o, a, kinds, **k)
     nodes = [
-        n(A + "native_layer_norm.default", ["ln", "ln_1", "ln_2"], ["x", [32], "p_n_weight", "p_n_bias", 1e-05]),
+        n(A + "native_layer_norm.default", ["ln", "ln_1", "ln_2"], ["x", [16], "p_n_weight", "p_n_bias", 1e-05]),
         n(A + "linear.default", ["linear"], ["ln", "p_qkv_weight", "p_qkv_bias"]),
-        n(A + "reshape.default", ["reshape"], ["linear", [1, 10, 3, 4, 8]]),
+        n(A + "reshape.default", ["reshape"], ["linear", [1, 10, 3, 2, 8]]),
         n(A + "permute.default", ["permute"], ["reshape", [2, 0, 3, 1, 4]]),
         n(A + "unbind.int", [], ["permute"]),
         n(A + "transpose.int", ["transpose"], ["k", -2, -1]),
@@ -113,13 +113,13 @@ def attention(kinds):
         n(A + "softmax.int", ["softmax"], ["mul", -1]),
         n(A + "matmul.default", ["matmul_1"], ["softmax", "v"]),
         n(A + "transpose.int", ["transpose_1"], ["matmul_1", 1, 2]),
-        n(A + "reshape.default", ["reshape_1"], ["transpose_1", [1, 10, 32]]),
+        n(A + "reshape.default", ["reshape_1"], ["transpose_1", [1, 10, 16]]),
         n(A + "linear.default", ["linear_1"], ["reshape_1", "p_o_weight", "p_o_bias"]),
         n(A + "gelu.default", ["gelu"], ["linear_1"]),
         n(A + "add.Tensor", ["add"], ["x", "gelu"]),
     ]
     nodes[4]["outputs"] = [{"as_tensors": [{"name": "q"}, {"name": "k"}, {"name": "v"}]}]
-    return program({"x": ([1, 10, 32], 7)}, parameters, {}, nodes, ["add"], [])
+    return program({"x": ([1, 10, 16], 7)}, parameters, {}, nodes, ["add"], [])
 
 
 def unknown():

@@ -1,0 +1,432 @@
+/* PyTorch's files: what is read of each kind, the same network through several formats, sources that are made to do harm. */
+#define _GNU_SOURCE
+#include "load/torchscript.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "phantom/phantom.h"
+#include "support/heap.h"
+
+#ifndef TEST_ROOT
+#define TEST_ROOT "."
+#endif
+
+#define CASES TEST_ROOT "/tests/cases/pytorch/"
+#define SHARED TEST_ROOT "/../shared/models/files/"
+
+static pg_catalog *gpus;
+
+static pg_model *open_model(const char *path, const char *input, int rank, const int64_t *dims)
+{
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    pg_input_shape shape = {.name = input, .rank = rank};
+    for (int i = 0; i < rank; i++) shape.dims[i] = dims[i];
+    pg_model_options o = {.input_shapes = &shape, .input_shape_count = rank ? 1 : 0};
+    if (pg_model_open(&m, path, &o, &e)) fail_msg("%s: %s", path, e.text);
+    return m;
+}
+
+static double latency(const pg_model *m)
+{
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = {.batch = 1, .precision = "fp16", .runtime = "pytorch"};
+    if (pg_plan_open(&plan, m, gpus, &r, &e)) fail_msg("%s", e.text);
+    assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "a100", &e), &p, &e), PG_E_OK);
+    pg_plan_free(plan);
+    return p.latency_ms;
+}
+
+static int open_gpus(void **state)
+{
+    pg_error e = PG_ERROR_INIT;
+    (void)state;
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e);
+}
+
+static int close_gpus(void **state)
+{
+    (void)state;
+    pg_catalog_free(gpus);
+    return 0;
+}
+
+/* ---- one network, several formats ---- */
+
+static void expect_same(const char *name, const char *const *endings, int rank, const int64_t *dims)
+{
+    char path[256];
+    snprintf(path, sizeof path, CASES "%s.onnx", name);
+    pg_model *onnx = open_model(path, "x", rank, dims);
+    double want = latency(onnx), macs = pg_model_describe(onnx)->macs, parameters = pg_model_describe(onnx)->parameters;
+    assert_true(macs > 0);
+    for (; *endings; endings++) {
+        snprintf(path, sizeof path, CASES "%s%s", name, *endings);
+        pg_model *m = open_model(path, "x", rank, dims);
+        const pg_model_info *i = pg_model_describe(m);
+        double have = latency(m);
+        if (i->macs != macs) fail_msg("%s: %.0f MACs instead of %.0f", path, i->macs, macs);
+        if (i->parameters != parameters)
+            fail_msg("%s: %.0f parameters instead of %.0f", path, i->parameters, parameters);
+        if (fabs(have / want - 1) > 0.02) fail_msg("%s: %.4f ms instead of %.4f ms", path, have, want);
+        assert_int_equal(i->unknown_operator_count, 0);
+        assert_true(i->has_batch);
+        pg_model_free(m);
+    }
+    pg_model_free(onnx);
+}
+
+static void test_same_as_onnx(void **state)
+{
+    (void)state;
+    static const char *const with_old[] = {"_trace.pt", "_script.pt", ".pt2", "_old.pt2", NULL};
+    static const char *const with_export[] = {"_trace.pt", "_script.pt", ".pt2", NULL}, *const script[] = {"_trace.pt",
+                                                                                                           "_script.pt",
+                                                                                                           NULL};
+    expect_same("conv", with_export, 4, (int64_t[]){1, 3, 32, 32});
+    expect_same("attention", with_old, 3, (int64_t[]){1, 10, 16});
+    expect_same("words", script, 2, (int64_t[]){1, 100});
+}
+
+/* Another batch: sizes in the graph follow it. */
+static void test_batch(void **state)
+{
+    static const char *const names[] = {"conv_trace.pt", "conv_script.pt", "conv.pt2",       "attention_trace.pt",
+                                        "attention.pt2", "words_trace.pt", "flow_script.pt", "flow_trace.pt"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[256];
+        pg_error e = PG_ERROR_INIT;
+        pg_plan *one, *many;
+        pg_prediction a, b;
+        snprintf(path, sizeof path, CASES "%s", names[i]);
+        pg_model *m = open_model(path, "", 0, NULL);
+        assert_int_equal(pg_plan_open(&one, m, gpus, &(pg_request){.batch = 1}, &e), PG_E_OK);
+        if (pg_plan_open(&many, m, gpus, &(pg_request){.batch = 64}, &e)) fail_msg("%s: %s", names[i], e.text);
+        const pg_gpu *gpu = pg_catalog_find(gpus, "a100", &e);
+        assert_int_equal(pg_plan_predict(one, gpu, &a, &e), PG_E_OK);
+        assert_int_equal(pg_plan_predict(many, gpu, &b, &e), PG_E_OK);
+        if (!(b.flops > 40 * a.flops)) fail_msg("%s: %.0f FLOPs at 64, %.0f at 1", names[i], b.flops, a.flops);
+        pg_plan_free(one);
+        pg_plan_free(many);
+        pg_model_free(m);
+    }
+}
+
+/* ---- what is said of each kind ---- */
+
+static bool warns(const pg_model_info *i, const char *text)
+{
+    for (size_t k = 0; k < i->warning_count; k++)
+        if (strstr(i->warnings[k], text)) return true;
+    return false;
+}
+
+static void expect_weights(const char *name, double parameters, const char *warning)
+{
+    char path[256];
+    snprintf(path, sizeof path, CASES "%s", name);
+    pg_model *m = open_model(path, "", 0, NULL);
+    const pg_model_info *i = pg_model_describe(m);
+    assert_string_equal(i->format, "pytorch");
+    if (i->parameters != parameters) fail_msg("%s: %.0f parameters", name, i->parameters);
+    assert_non_null(i->no_graph);
+    if (warning && !warns(i, warning)) fail_msg("%s does not warn of '%s'", name, warning);
+    pg_model_free(m);
+}
+
+static void test_weights_alone(void **state)
+{
+    (void)state;
+    expect_weights("state.pth", 2418, NULL);
+    expect_weights("legacy.pth", 15, NULL);
+    expect_weights("checkpoint.pth", 2418, "'optimizer' (what training needs): 24 tensors of 4.84 k numbers");
+    expect_weights("tied.pth", 72, "2 tensors share their storage");
+    expect_weights("module.pt", 240, "pickled module of the class torch.nn.modules.container.Sequential");
+}
+
+static void test_guards(void **state)
+{
+    (void)state;
+    pg_model *m = open_model(CASES "guarded_script.pt", "", 0, NULL);
+    const pg_model_info *i = pg_model_describe(m);
+    assert_int_equal(i->inputs[0].rank, 2);
+    assert_int_equal(i->inputs[0].dims[1].value, 24);
+    assert_true(warns(i, "'rate' is taken for 16000"));
+    assert_true(i->macs == 24 * 4); /* the branch of that rate */
+    pg_model_free(m);
+}
+
+/* Loops unrolled, conditions decided, in-place operators kept. */
+static void test_flow(void **state)
+{
+    (void)state;
+    pg_model *m = open_model(CASES "flow_script.pt", "", 0, NULL);
+    const pg_model_info *i = pg_model_describe(m);
+    uint64_t mul = 0, add = 0, sub = 0, scatter = 0;
+    for (size_t k = 0; k < i->operator_count_count; k++) {
+        const pg_count *c = &i->operator_counts[k];
+        mul += strcmp(c->name, "Mul") ? 0 : c->count;
+        add += strcmp(c->name, "Add") ? 0 : c->count;
+        sub += strcmp(c->name, "Sub") ? 0 : c->count;
+        scatter += strcmp(c->name, "TensorScatter") ? 0 : c->count;
+    }
+    assert_int_equal(mul, 5);
+    assert_int_equal(add, 2);
+    assert_int_equal(sub, 2);
+    assert_true(scatter >= 1);
+    assert_int_equal(i->output_count, 2);
+    pg_model_free(m);
+}
+
+static void test_unknown_operator(void **state)
+{
+    (void)state;
+    pg_model *m = open_model(CASES "unknown.pt2", "", 0, NULL);
+    const pg_model_info *i = pg_model_describe(m);
+    assert_int_equal(i->unknown_operator_count, 1);
+    assert_string_equal(i->unknown_operators[0].name, "odd");
+    assert_true(warns(i, "first branch"));
+    assert_int_equal(i->outputs[0].rank, 1); /* of the size that the file declares */
+    pg_model_free(m);
+}
+
+/* ---- sources, made for the purpose ---- */
+
+typedef struct archive {
+    uint8_t b[1 << 16];
+    size_t n, entries;
+    uint8_t directory[1 << 12];
+    size_t d;
+} archive;
+
+static void put(uint8_t *b, size_t *n, uint64_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++) b[(*n)++] = (uint8_t)(v >> (8 * i));
+}
+
+/* A stored entry of a zip archive. */
+static void add_entry(archive *z, const char *name, const void *bytes, size_t len)
+{
+    size_t name_len = strlen(name), at = z->n;
+    uint32_t crc = (uint32_t)crc32(0, bytes, (uInt)len);
+    for (int central = 0; central < 2; central++) {
+        uint8_t *b = central ? z->directory : z->b;
+        size_t *n = central ? &z->d : &z->n;
+        put(b, n, central ? 0x02014b50 : 0x04034b50, 4);
+        put(b, n, 0, central ? 4 : 2);
+        put(b, n, 0, 2), put(b, n, 0, 2), put(b, n, 0, 4);
+        put(b, n, crc, 4), put(b, n, len, 4), put(b, n, len, 4);
+        put(b, n, name_len, 2), put(b, n, 0, 2);
+        if (central) put(b, n, 0, 10), put(b, n, at, 4);
+        memcpy(b + *n, name, name_len), *n += name_len;
+        if (!central) memcpy(b + *n, bytes, len), *n += len;
+    }
+    z->entries++;
+}
+
+static size_t end_archive(archive *z)
+{
+    size_t at = z->n;
+    memcpy(z->b + z->n, z->directory, z->d), z->n += z->d;
+    put(z->b, &z->n, 0x06054b50, 4), put(z->b, &z->n, 0, 4);
+    put(z->b, &z->n, z->entries, 2), put(z->b, &z->n, z->entries, 2);
+    put(z->b, &z->n, z->d, 4), put(z->b, &z->n, at, 4), put(z->b, &z->n, 0, 2);
+    return z->n;
+}
+
+/* An archive of the module __torch__.M without attributes, and this source. */
+static pg_code open_source(const char *source, pg_model **m, pg_error *e)
+{
+    static archive z;
+    static const char pickle[] = "\x80\x02"
+                                 "c__torch__\nM\n)\x81}b.";
+    char path[] = "/tmp/phantom-torch-XXXXXX";
+    memset(&z, 0, sizeof z);
+    add_entry(&z, "m/data.pkl", pickle, sizeof pickle - 1);
+    add_entry(&z, "m/code/__torch__.py", source, strlen(source));
+    size_t n = end_archive(&z);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, z.b, n) == (ssize_t)n);
+    close(fd);
+    *e = (pg_error)PG_ERROR_INIT;
+    pg_code code = pg_model_open(m, path, &(pg_model_options){.format = "pytorch"}, e);
+    unlink(path);
+    return code;
+}
+
+#define FORWARD "class M(Module):\n  def forward(self: __torch__.M, x: Tensor) -> Tensor:\n"
+
+static void expect_warning(const char *source, const char *warning)
+{
+    pg_model *m;
+    pg_error e;
+    pg_code code = open_source(source, &m, &e);
+    if (code) {
+        if (!strstr(e.text, warning)) fail_msg("'%s' instead of '%s'", e.text, warning);
+        return;
+    }
+    if (!warns(pg_model_describe(m), warning))
+        fail_msg("no warning of '%s', but '%s'", warning,
+                 pg_model_describe(m)->warning_count ? pg_model_describe(m)->warnings[0] : "none");
+    pg_model_free(m);
+}
+
+static uint64_t operators(const char *source)
+{
+    pg_model *m;
+    pg_error e;
+    if (open_source(source, &m, &e)) fail_msg("%s", e.text);
+    uint64_t n = pg_model_describe(m)->operators;
+    pg_model_free(m);
+    return n;
+}
+
+static void test_statements(void **state)
+{
+    (void)state;
+    assert_int_equal(operators(FORWARD "    return torch.relu(x)\n"), 1);
+    assert_int_equal(operators(FORWARD "    for i in range(5):\n      x = torch.add(x, i)\n    return x\n"), 5);
+    assert_int_equal(
+        operators(
+            FORWARD
+            "    i = 0\n    while torch.lt(i, 3):\n      x = torch.sin(x)\n      i = torch.add(i, 1)\n    return x\n"),
+        3);
+    assert_int_equal(
+        operators(
+            FORWARD
+            "    if torch.eq(torch.dim(x), 4):\n      y = torch.relu(x)\n    else:\n      y = torch.sin(torch.sin(x))\n    return y\n"),
+        1);
+    assert_int_equal(
+        operators(
+            FORWARD
+            "    l = annotate(List[Tensor], [])\n    for i in range(3):\n      _0 = torch.append(l, torch.cos(x))\n    return torch.cat(l, 1)\n"),
+        4);
+    assert_int_equal(operators(FORWARD "    a, b, = torch.chunk(x, 2, 2)\n    return torch.mul(a, b)\n"), 2);
+    assert_int_equal(
+        operators(FORWARD "    y = torch.relu(x) if torch.gt(torch.size(x, 1), 2) else x\n    return -y\n"), 2);
+    assert_int_equal(
+        operators(
+            FORWARD
+            "    f = __torch__.g\n    return f(x, n=3, )\n"
+            "def g(x: Tensor,\n    n: int=1) -> Tensor:\n  for i in range(n):\n    if torch.eq(i, 1):\n      break\n    else:\n      pass\n    x = torch.tan(x)\n  return x\n"),
+        1);
+    assert_int_equal(
+        operators(FORWARD "    with torch.no_grad():\n      d = {\"a\": torch.exp(x)}\n    return d[\"a\"]\n"), 1);
+}
+
+static void test_harmful_sources(void **state)
+{
+    (void)state;
+    expect_warning(FORWARD "    for i in range(1000000000):\n      x = torch.relu(x)\n    return x\n",
+                   "a loop of 1000000000 rounds is costed as one");
+    expect_warning(FORWARD "    while True:\n      x = torch.relu(x)\n    return x\n", "more than 4096 rounds");
+    expect_warning(FORWARD "    return (self).forward(x, )\n", "nested too deeply, or call themselves");
+    expect_warning(
+        FORWARD
+        "    for i in range(4000):\n      for j in range(4000):\n        for k in range(4000):\n          y = i\n    return x\n",
+        "too many steps");
+    expect_warning(
+        FORWARD "    l = [1]\n    for i in range(60):\n      l = torch.add(l, l)\n    return torch.view(x, l)\n", "");
+    expect_warning(FORWARD "    l = [x]\n    for i in range(40):\n      l = [l, l]\n    return torch.cat(l, 1)\n", "");
+    expect_warning(FORWARD "    return torch.relu(x\n", "the source is damaged");
+    expect_warning(FORWARD "    return torch.conv2d(x, x, None, [0, 0], [1], [1], 0)\n", "");
+    expect_warning(
+        FORWARD "    return torch.view(x, [9223372036854775807, 9223372036854775807, 9223372036854775807])\n", "");
+    expect_warning(FORWARD "    return torch.zeros([9223372036854775807, 9223372036854775807])\n", "");
+    expect_warning(FORWARD "    return torch.unbind(torch.zeros([1000000000]))\n", "");
+    expect_warning("class M(Module):\n  pass\n", "has no forward()");
+    expect_warning("", "has no forward()");
+    char deep[4096] = FORWARD "    return ";
+    size_t n = strlen(deep);
+    memset(deep + n, '(', 2000);
+    deep[n + 2000] = '\0';
+    expect_warning(deep, "nested more than 200 deep");
+}
+
+/* ---- the parser ---- */
+
+static void test_parser_positions(void **state)
+{
+    static const struct {
+        const char *source;
+        uint32_t line;
+    } cases[] = {{"x = (1,\n2\n\n", 4}, {"a = 1\nif a:\nb = 2\n", 3},
+                 {"a = \"b\n", 1},      {"a = 1\n  b = 2\n", 2},
+                 {"def f(:\n", 1},      {"a = 1 1\n", 1}};
+    (void)state;
+    test_heap heap = {.fail_at = -1};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        arena a;
+        script_list out;
+        pg_error e = PG_ERROR_INIT;
+        arena_init(&a, (allocator){heap_resize, &heap}, 1 << 20);
+        span s = {(const uint8_t *)cases[i].source, strlen(cases[i].source), 0};
+        assert_int_equal(script_parse(s, &a, &out, &e), PG_E_FORMAT);
+        if (e.line != cases[i].line) fail_msg("'%s': line %u: %s", cases[i].source, (unsigned)e.line, e.text);
+        arena_free(&a);
+    }
+    assert_int_equal(heap.live, 0);
+}
+
+/* ---- files of strangers, where they lie beside the tree ---- */
+
+static void test_shared(void **state)
+{
+    static const struct {
+        const char *name;
+        double parameters, macs;
+        uint64_t operators;
+    } files[] = {{"squeezenet1_1_torchscript.pt", 1235496, 349e6, 65},
+                 {"mobilenet_v3_small_state_dict.pth", 2542856, 56.5e6, 156},
+                 {"shufflenet_v2_x0_5_module.pt", 1366792, 40.5e6, 230},
+                 {"lstm_trace.pt", 231178, 21.0e6, 0},
+                 {"silero_vad.jit", 243585, 680e3, 0}};
+    (void)state;
+    if (access(SHARED "lstm_trace.pt", R_OK)) skip();
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[256];
+        snprintf(path, sizeof path, SHARED "%s", files[i].name);
+        pg_model *m = open_model(path, "", 0, NULL);
+        const pg_model_info *info = pg_model_describe(m);
+        if (info->parameters != files[i].parameters) fail_msg("%s: %.0f parameters", path, info->parameters);
+        if (fabs(info->macs / files[i].macs - 1) > 0.01) fail_msg("%s: %.0f MACs", path, info->macs);
+        if (files[i].operators && info->operators != files[i].operators)
+            fail_msg("%s: %u operators", path, (unsigned)info->operators);
+        assert_int_equal(info->unknown_operator_count, 0);
+        pg_model_free(m);
+    }
+    /* one network of a stranger in two formats: its context of 64 samples is in front of the input here, inside of it there */
+    pg_model *script = open_model(SHARED "silero_vad.jit", "", 0, NULL);
+    pg_model *onnx = open_model(SHARED "silero_vad.onnx", "input", 2, (int64_t[]){1, 576});
+    assert_true(fabs(pg_model_describe(script)->macs / pg_model_describe(onnx)->macs - 1) < 0.001);
+    pg_model_free(script);
+    pg_model_free(onnx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_as_onnx),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_weights_alone),
+        cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_flow),
+        cmocka_unit_test(test_unknown_operator),
+        cmocka_unit_test(test_statements),
+        cmocka_unit_test(test_harmful_sources),
+        cmocka_unit_test(test_parser_positions),
+        cmocka_unit_test(test_shared),
+    };
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
+}
