@@ -164,3 +164,8 @@ str load_name_at(const load_input *in, const char *ending, size_t i, arena *a)
 {
     return in->beside ? folder_name_at(in->beside->folder, ending, i, a) : (str){NULL, 0};
 }
+
+bool load_has_ending(const load_input *in, const char *ending)
+{
+    return in->beside && folder_name_at(in->beside->folder, ending, 0, &in->beside->a).ptr;
+}

@@ -41,6 +41,8 @@ typedef struct load_input {
 bool load_has(const load_input *in, const char *name);
 /* Maps that file; missing is PG_E_IO. At most LOAD_FILES of them; the same name twice is the same file. */
 pg_code load_beside(const load_input *in, const char *name, span *out, pg_error *e);
+/* Whether any name in the folder, or beside the file, ends so. */
+bool load_has_ending(const load_input *in, const char *ending);
 /* Names in the folder, or beside the file, that end so, in alphabetical order; name i is copied into the arena. ptr NULL: no more. */
 str load_name_at(const load_input *in, const char *ending, size_t i, arena *a);
 
@@ -64,6 +66,7 @@ extern const load_format load_keras_format;
 extern const load_format load_torch_format;
 extern const load_format load_safetensors_format;
 extern const load_format load_tf_format;
+extern const load_format load_gguf_format;
 
 /* Whether a name ends as files of the format do, and how many bytes that ending has; 0: no. */
 size_t load_ending(const load_format *f, str name);

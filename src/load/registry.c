@@ -12,6 +12,7 @@ static const load_format *const formats[] = {
     /* clang-format on */
     &load_onnx_format,
     &load_tf_format,
+    &load_gguf_format,
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };
@@ -40,7 +41,6 @@ static const char *other_format(span f)
     } magic[] = {
         {0, 4, "PK\3\4", "a zip archive with no model in it that is known"},
         {0, 8, "\211HDF\r\n\032\n", "an HDF5 file (Keras .h5)"},
-        {0, 4, "GGUF", "a GGUF model"},
         {0, 2, "\037\213", "a gzip archive; unpack it first"},
         {0, 6, "\3757zXZ", "an xz archive; unpack it first"},
         {0, 5, "%PDF-", "a PDF document"},

@@ -28,7 +28,8 @@ pg_code safetensors_header(span file, span *header, pg_error *e)
         return error_set(e, PG_E_LIMIT, "the header should have %llu bytes; more than %d MB is no safetensors file",
                          (unsigned long long)n, SAFETENSORS_HEADER_MOST >> 20);
     if (n > file.len - 8)
-        return error_set(e, PG_E_TRUNCATED, "the header has %llu bytes, but only %zu follow; download the file again",
+        return error_set(e, PG_E_TRUNCATED,
+                         "the safetensors header has %llu bytes, but only %zu follow; download the file again",
                          (unsigned long long)n, file.len - 8);
     *header = (span){file.ptr + 8, (size_t)n, file.base + 8};
     if (!n || header->ptr[0] != '{') return error_at(e, PG_E_FORMAT, 8, "the header is not a JSON object");
