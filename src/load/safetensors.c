@@ -1,5 +1,6 @@
 #include "load/safetensors.h"
 
+#include "base/map.h"
 #include "graph/language.h"
 #include "load/hf_config.h"
 #include "wire/json_text.h"
@@ -10,55 +11,58 @@ static const char index_name[] = "model.safetensors.index.json";
 static bool is_index(span text)
 {
     static const char word[] = "\"weight_map\"", of[] = ".safetensors\"";
-    bool map = false, names = false;
+    bool mapped = false, names = false;
     if (!text.len || text.ptr[0] != '{') return false;
     size_t most = text.len < 1 << 20 ? text.len : 1 << 20;
-    for (size_t i = 0; i + sizeof of <= most && !(map && names); i++) {
-        map = map || (text.ptr[i] == '"' && i + sizeof word <= most && !memcmp(text.ptr + i, word, sizeof word - 1));
+    for (size_t i = 0; i + sizeof of <= most && !(mapped && names); i++) {
+        mapped = mapped ||
+                 (text.ptr[i] == '"' && i + sizeof word <= most && !memcmp(text.ptr + i, word, sizeof word - 1));
         names = names || !memcmp(text.ptr + i, of, sizeof of - 1);
     }
-    return map && names;
+    return mapped && names;
 }
 
-/* Every shard that the index names, once. */
+/* One shard; the same name a second time is nothing. */
+static pg_code append_shard(weight_list *list, const load_input *in, const char *shard, map *seen, pg_error *e)
+{
+    span file;
+    bool added;
+    str name = str_copy(list->a, str_c(shard));
+    if (!name.ptr || !map_add(seen, name, 0, &added)) return error_nomem(e, list->a);
+    if (!added) return PG_E_OK;
+    pg_code code = load_has(in, shard) ? load_beside(in, shard, &file, e)
+                                       : error_set(e, PG_E_IO, "%s names '%.150s', which is not there; download it too",
+                                                   index_name, shard);
+    if (!code) code = safetensors_append(list, file, e);
+    if (code) error_path(e, "%.150s", shard);
+    return code;
+}
+
+/* Every shard that the index names. */
 static pg_code append_indexed(weight_list *list, const load_input *in, span text, pg_error *e)
 {
-    json_t *root = json_text_read(text, index_name, e);
+    json_t *root = json_text_read(text, index_name, e), *v;
     if (!root) return e->code;
-    const json_t *weights = json_object_get(root, "weight_map"), *v;
-    const char *name, *seen = NULL;
-    size_t files = 0;
+    json_t *weights = json_object_get(root, "weight_map");
+    const char *name, *last = "";
+    map seen;
+    map_init(&seen, list->a);
     pg_code code = json_is_object(weights) && json_object_size(weights) > 0
                      ? PG_E_OK
                      : error_set(e, PG_E_FORMAT, "%s: 'weight_map' is missing or empty", index_name);
-    json_t *shards = json_object();
-    if (!shards) code = error_nomem(e, list->a);
-    json_object_foreach((json_t *)weights, name, v)
+    json_object_foreach(weights, name, v)
     {
         const char *shard = json_string_value(v);
         if (code) break;
         if (!shard)
             code = error_set(e, PG_E_FORMAT, "%s: 'weight_map' must give a file's name for each tensor", index_name);
-        else if ((!seen || strcmp(seen, shard)) && json_object_set_new(shards, shard, json_true()))
-            code = error_nomem(e, list->a);
-        seen = shard;
-    }
-    void *at = json_object_iter(shards);
-    for (; at && !code; at = json_object_iter_next(shards, at)) {
-        span file;
-        const char *shard = json_object_iter_key(at);
-        code = load_has(in, shard)
-                 ? load_beside(in, shard, &file, e)
-                 : error_set(e, PG_E_IO, "%s names '%.150s', which is not there; download it too", index_name, shard);
-        if (!code) code = safetensors_append(list, file, e);
-        if (code) error_path(e, "%.150s", shard);
-        files++;
+        else if (strcmp(last, shard)) code = append_shard(list, in, shard, &seen, e);
+        last = shard ? shard : "";
     }
     size_t named = json_object_size(weights);
-    json_decref(shards);
     json_decref(root);
     if (!code && named != list->count)
-        return error_set(e, PG_E_FORMAT, "%s names %zu tensors, its %zu files have %zu", index_name, named, files,
+        return error_set(e, PG_E_FORMAT, "%s names %zu tensors, its %u files have %zu", index_name, named, seen.count,
                          list->count);
     return code;
 }

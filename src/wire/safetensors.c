@@ -18,7 +18,7 @@ const safetensors_dtype *safetensors_dtype_find(str name)
     return NULL;
 }
 
-pg_code safetensors_header(span file, span *header, pg_error *e)
+static pg_code find_header(span file, span *header, pg_error *e)
 {
     if (file.len < 8)
         return error_set(e, PG_E_TRUNCATED, "the file has %zu bytes; a safetensors file begins with 8", file.len);
@@ -237,8 +237,8 @@ static pg_code read_all(text *t, arena *a, safetensors_tensor **out, size_t *cou
 
 pg_code safetensors_read(span file, arena *a, safetensors_tensor **tensors, size_t *count, pg_error *e)
 {
-    span header;
-    pg_code code = safetensors_header(file, &header, e);
+    span header = {NULL, 0, 0};
+    pg_code code = find_header(file, &header, e);
     if (code) return code;
     text t = {header.ptr, header.ptr, header.ptr + header.len, header.base, e};
     *tensors = NULL;

@@ -30,8 +30,6 @@ typedef struct safetensors_dtype {
 /* The row of the format's types, or NULL. */
 const safetensors_dtype *safetensors_dtype_find(str name);
 
-/* The header's text: checked to be inside of the file. */
-pg_code safetensors_header(span file, span *header, pg_error *e);
 /* All tensors of a file, in the order of the header; the array is the arena's. */
 pg_code safetensors_read(span file, arena *a, safetensors_tensor **tensors, size_t *count, pg_error *e);
 
