@@ -442,7 +442,7 @@ static void storage(gguf_model *r, int64_t depth, double *total)
 {
     share linear = {0, 0}, expert = {0, 0}, embedding = {0, 0}, output = {0, 0};
     language_model *m = &r->m;
-    double version, all = 0, packed = 0;
+    double version, packed = 0;
     *total = 0;
     for (size_t i = 0; i < r->n_tensors; i++) {
         const gguf_tensor *t = &r->tensors[i];
@@ -460,7 +460,6 @@ static void storage(gguf_model *r, int64_t depth, double *total)
         if (!s) continue;
         s->bytes += (double)t->bytes;
         s->elements += t->elements;
-        all += t->elements;
         packed += t->type->block > 1 ? t->elements : 0;
     }
     m->weights = wide_type(r);

@@ -92,8 +92,9 @@ static void stands_for(load_weight *w, double times, dtype type)
         if (__builtin_mul_overflow(n, w->dims[d], &n)) return;
     double count = (double)n * times;
     if (count > 9e15) return;
-    w->rank = 1;
-    w->dims[0] = (int64_t)count;
+    w->rank = 2; /* bytes in a row alone are taken for tables, not for weights */
+    w->dims[0] = 1;
+    w->dims[1] = (int64_t)count;
     w->type = type;
 }
 
