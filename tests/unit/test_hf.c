@@ -123,11 +123,190 @@ static void test_graphs(void **state)
     }
 }
 
+/* ---- what is stored ---- */
+
+#define LLAMA(more)                                                                                                    \
+    "{\"model_type\": \"llama\", \"hidden_size\": 256, \"intermediate_size\": 512, \"num_hidden_layers\": 2, "         \
+    "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"vocab_size\": 1000, \"torch_dtype\": \"bfloat16\"" more \
+    "}"
+#define QUANT(what) LLAMA(", \"quantization_config\": {" what "}")
+
+static void test_quantization(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config;
+        double linear, output;
+        bool activations;
+        dtype cache;
+    } cases[] = {
+        {LLAMA(""), 0, 0, false, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 128"), 4 + 20.0 / 128, 16, false, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"gptq\", \"bits\": 8, \"group_size\": -1"), 8, 16, false, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 32, \"lm_head\": true"), 4 + 20.0 / 32,
+         4 + 20.0 / 32, false, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 64"), 4 + 20.0 / 64, 16, false, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"fp8\", \"weight_block_size\": [128, 128]"), 8 + 32.0 / 16384, 16, true, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true, \"bnb_4bit_use_double_quant\": true"),
+         4 + 8.0 / 64 + 32.0 / 16384, 16, false, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"bitsandbytes\", \"load_in_8bit\": true"), 8, 16, true, DT_UNKNOWN},
+        {QUANT("\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\", \"kv_cache_quant_algo\": \"FP8\""), 4.5, 16,
+         true, DT_FP8E4M3},
+        {QUANT("\"quant_method\": \"modelopt\", \"quant_algo\": \"FP8\""), 8, 16, true, DT_UNKNOWN},
+        {QUANT(
+             "\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", \"ignore\": [\"lm_head\"], "
+             "\"config_groups\": {\"group_0\": {\"weights\": {\"num_bits\": 4, \"type\": \"int\", \"group_size\": 128}}}"),
+         4.125, 16, false, DT_UNKNOWN},
+        {QUANT(
+             "\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\", "
+             "\"config_groups\": {\"group_0\": {\"weights\": {\"num_bits\": 8, \"type\": \"float\"}, "
+             "\"input_activations\": {\"num_bits\": 8}}}, \"kv_cache_scheme\": {\"num_bits\": 8, \"type\": \"float\"}"),
+         8, 16, true, DT_FP8E4M3},
+        {QUANT("\"quant_method\": \"aqlm\", \"num_codebooks\": 1, \"nbits_per_codebook\": 16, \"in_group_size\": 8, "
+               "\"out_group_size\": 1"),
+         2, 16, false, DT_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model m;
+        open_text(&m, "quantised", cases[i].config);
+        const language_model *l = m.g.language;
+        if (fabs(l->linear_bits - cases[i].linear) > 1e-9 || fabs(l->output_bits - cases[i].output) > 1e-9 ||
+            l->quantized_activations != cases[i].activations || l->kv_cache != cases[i].cache)
+            fail_msg("case %zu: %g and %g bits, activations %d, cache %d", i, l->linear_bits, l->output_bits,
+                     l->quantized_activations, (int)l->kv_cache);
+        arena_free(&m.a);
+    }
+}
+
+/* Only the experts of gpt-oss are quantised. */
+static void test_experts_alone(void **state)
+{
+    (void)state;
+    model m;
+    open_text(
+        &m, "gpt-oss",
+        "{\"model_type\": \"gpt_oss\", \"hidden_size\": 2880, \"intermediate_size\": 2880, \"num_hidden_layers\": 24, "
+        "\"num_attention_heads\": 64, \"num_key_value_heads\": 8, \"head_dim\": 64, \"num_local_experts\": 32, "
+        "\"num_experts_per_tok\": 4, \"sliding_window\": 128, \"vocab_size\": 201088, \"quantization_config\": "
+        "{\"quant_method\": \"mxfp4\", \"modules_to_not_convert\": [\"model.layers.*.self_attn\", \"lm_head\"]}}");
+    const language_model *l = m.g.language;
+    assert_true(l->expert_bits == 4.25 && l->linear_bits == 16 && l->output_bits == 16);
+    assert_int_equal(l->n_layers, 2); /* every other layer sees a window */
+    assert_true(l->layers[0].window == 128 && l->layers[1].window == 0 && l->layers[0].sinks);
+    /* The repository's three files have 13.76 GB. */
+    assert_true(fabs(lm_weight_bytes(l) / 13.76e9 - 1) < 0.01);
+    arena_free(&m.a);
+}
+
+/* ---- what must be refused, by name and value ---- */
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *words;
+    } cases[] = {
+        {"{\"model_type\": \"wonder\"}", "'model_type' is 'wonder', whose layers are not known"},
+        {"{\"architectures\": [\"X\"]}", "'model_type' is missing"},
+        {"[\"model_type\"]", "the file holds no object"},
+        {"{\"model_type\": \"llama\"}", "'hidden_size' is missing; a model of type 'llama' has one"},
+        {LLAMA(", \"num_hidden_layers\": -3"), "'num_hidden_layers' is -3; it must be between 1 and 4096"},
+        {LLAMA(", \"hidden_size\": \"big\""), "'hidden_size' is \"big\", not a whole number"},
+        {LLAMA(", \"hidden_size\": 256.5"), "'hidden_size' is 256.5, not a whole number"},
+        {LLAMA(", \"hidden_size\": NaN"), "'hidden_size' is 0; it must be between"},
+        {LLAMA(", \"num_attention_heads\": 7"), "'num_attention_heads' 7 is not a multiple of 'num_key_value_heads' 2"},
+        {LLAMA(", \"num_attention_heads\": 6"), "'hidden_size' 256 is not a multiple of 'num_attention_heads' 6"},
+        {LLAMA(", \"tie_word_embeddings\": \"yes\""), "'tie_word_embeddings' is \"yes\"; it must be true or false"},
+        {LLAMA(", \"rope_theta\": -1"), "'rope_theta' is -1; it must be a number between"},
+        {LLAMA(", \"model_type\": \"mixtral\", \"num_local_experts\": 1000000000000, \"num_experts_per_tok\": 2"),
+         "'num_local_experts' is 1000000000000; it must be between 1 and 65536"},
+        {LLAMA(", \"model_type\": \"mixtral\", \"num_local_experts\": 8, \"num_experts_per_tok\": 9"),
+         "a token takes 9 of 8 experts"},
+        {LLAMA(", \"model_type\": \"nemotron_h\", \"hybrid_override_pattern\": \"M\""),
+         "describes 1 layers, 'num_hidden_layers' is 2"},
+        {LLAMA(", \"model_type\": \"nemotron_h\", \"hybrid_override_pattern\": \"?-\""), "has '?' as layer 0"},
+        {LLAMA(", \"layer_types\": [\"full_attention\"]"), "'layer_types' has 1 entries; the model has 2 layers"},
+        {QUANT("\"quant_method\": \"magic\""), "quantization method 'magic' is not known"},
+        {QUANT("\"bits\": 4"), "'quantization_config.quant_method' is missing"},
+        {QUANT("\"quant_method\": \"gptq\", \"bits\": 4000"), "'quantization_config.bits' must be a whole number"},
+        {"{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"gemma3_text\", \"hidden_size\": 7.5}}",
+         "'text_config.hidden_size' is 7.5"},
+        {"{\"model_type\": \"clip\", \"text_config\": {\"model_type\": \"clip_text_model\"}}",
+         "'text_config.model_type' is 'clip_text_model'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model m;
+        if (!read_text(&m, cases[i].config)) fail_msg("case %zu is taken: %s", i, cases[i].config);
+        if (!strstr(m.e.text, cases[i].words)) fail_msg("case %zu: '%s' is not in: %s", i, cases[i].words, m.e.text);
+        arena_free(&m.a);
+    }
+}
+
+/* The text part is sized, the rest said, and so is what was left out and assumed. */
+static void test_nested(void **state)
+{
+    (void)state;
+    model m;
+    open_text(
+        &m, "gemma-3-4b",
+        "{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"gemma3_text\", \"hidden_size\": 2560, "
+        "\"intermediate_size\": 10240, \"num_hidden_layers\": 34, \"sliding_window\": 1024}, \"vision_config\": {}}");
+    bool said = false, assumed = false;
+    for (uint32_t i = 0; i < m.g.n_warnings; i++) {
+        said = said || strstr(m.g.warnings[i].ptr, "also describes vision_config");
+        assumed = assumed || strstr(m.g.warnings[i].ptr, "leaves out 'text_config.num_attention_heads'; taken as 8");
+    }
+    assert_true(said && assumed);
+    assert_true(m.g.language->layers[0].window == 1024 && m.g.language->layers[0].count == 29);
+    arena_free(&m.a);
+}
+
+/* A repository's own configuration files, where they are there. */
+static void test_conformance(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder;
+        double parameters;
+    } files[] = {
+        {"MiniMaxAI--MiniMax-M2.5", 228689764864},
+        {"Qwen--Qwen3-0.6B", 596049920},
+        {"Qwen--Qwen3-30B-A3B", 30532122624},
+        {"Qwen--Qwen3-32B-FP8", 32762123264},
+        {"Qwen--Qwen3-8B", 8190735360},
+        {"deepseek-ai--DeepSeek-R1", 671026419200},
+        {"meta-llama--Llama-4-Maverick-17B-128E-Instruct", 400711848960},
+        {"meta-llama--Meta-Llama-3.1-70B", 70553706496},
+        {"meta-llama--Meta-Llama-3.1-8B", 8030261248},
+        {"mistralai--Mixtral-8x7B-v0.1", 46702792704},
+        {"nvidia--Llama-3.1-70B-Instruct-FP8", 70553706496},
+        {"nvidia--NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", 31577940288},
+        {"openai--gpt-oss-20b", 20914757184},
+        {"zai-org--GLM-5", 743911218432},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[256];
+        static char text[1 << 16];
+        model m;
+        snprintf(path, sizeof path, TEST_ROOT "/../shared/models/hf/%s/config.json", files[i].folder);
+        FILE *f = fopen(path, "rb");
+        if (!f) skip();
+        text[fread(text, 1, sizeof text - 1, f)] = 0;
+        fclose(f);
+        open_text(&m, files[i].folder, text);
+        if (m.g.language->parameters != files[i].parameters)
+            fail_msg("%s: %.0f parameters, not %.0f", files[i].folder, m.g.language->parameters, files[i].parameters);
+        infer(&m, files[i].folder, 64);
+        arena_free(&m.a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),
-        cmocka_unit_test(test_graphs),
+        cmocka_unit_test(test_published),     cmocka_unit_test(test_graphs),  cmocka_unit_test(test_quantization),
+        cmocka_unit_test(test_experts_alone), cmocka_unit_test(test_refused), cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_conformance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
