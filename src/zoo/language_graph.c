@@ -230,8 +230,8 @@ static void build(lm_build *b)
 
 pg_code zoo_build_language(graph *g, const language_model *m, pg_error *e)
 {
-    enum { USUAL = 512 };
-    int64_t length = m->max_position && m->max_position < USUAL ? m->max_position : USUAL;
+    int64_t usual = m->mels ? 64 : m->n_encoder || m->encoder_only ? 128 : 512;
+    int64_t length = m->max_position && m->max_position < usual ? m->max_position : usual;
     if (!m->n_layers || !m->layers) return error_set(e, PG_E_GRAPH, "the language model has no layers");
     lm_build b = {.n = {.g = g, .zero = NO_TENSOR, .six = NO_TENSOR, .sequence = -1},
                   .m = m,
