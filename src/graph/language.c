@@ -21,7 +21,7 @@ static double attention(const language_model *m, const lm_layer *l)
     double h = (double)m->hidden, q = (double)(l->heads * l->head_dim), k = (double)(l->kv_heads * l->head_dim);
     double v = (double)l->kv_heads * value_dim(l), out = (double)l->heads * value_dim(l);
     double n = projection(h, q, l->qkv_bias) + projection(h, k, l->qkv_bias && !l->no_key_bias);
-    n += projection(h, v, l->qkv_bias);
+    if (!l->k_is_v) n += projection(h, v, l->qkv_bias);
     n += projection(out, h, l->out_bias);
     if (l->gated_output) n += h * out;
     if (l->qk_norm) n += l->qk_norm_wide ? q + k : 2 * (double)l->head_dim;
@@ -102,6 +102,7 @@ static double ffn(const language_model *m, const lm_layer *l, bool active)
 double lm_layer_count(const language_model *m, const lm_layer *l, bool active)
 {
     double n = mixer(m, l) + ffn(m, l, active) + l->norms * norm(m, (double)m->hidden) + l->extra_parameters;
+    if (m->layer_embedding) n += (double)m->hidden * (2 * (double)m->layer_embedding + 1);
     return n + (l->cross ? attention(m, l) : 0);
 }
 
@@ -131,6 +132,8 @@ static double frame(const language_model *m)
     if (m->pooler) n += projection(h, h, true);
     n += (double)m->encoder_positions * h;
     if (m->mels) n += h * (double)m->mels * 3 + h + h * h * 3 + h;
+    double rows = (double)m->layer_embedding * lm_depth(m->layers, m->n_layers);
+    n += rows * ((double)m->layer_vocab + h) + (double)m->layer_embedding;
     if (m->buckets && m->n_layers) n += (double)m->buckets * (double)m->layers[0].heads * stacks;
     return n;
 }

@@ -42,6 +42,7 @@ typedef struct lm_layer {
     /* state space and linear attention */
     int64_t inner, state, groups, conv_kernel, ssm_heads, ssm_head_dim, dt_rank;
     bool cross;        /* attends to the encoder as well */
+    bool k_is_v;       /* values are the keys, from one projection (Gemma 4) */
     bool shared_cache; /* reads the keys and values of an earlier layer and keeps none (Gemma 3n) */
     /* feed-forward; of a mixture: of one expert */
     int64_t ffn_dim;
@@ -93,6 +94,8 @@ typedef struct language_model {
     int64_t mels;              /* features of audio that the encoder's convolutions read (Whisper); 0: text */
     int64_t encoder_positions; /* rows of the encoder's own table of positions; 0: none */
     int64_t buckets;           /* of learned biases of distances, once a stack (T5); 0: none */
+    int64_t layer_embedding,
+        layer_vocab; /* a row of so many numbers a token and layer, gated in (Gemma 3n); rows of their table */
     double rope_theta;
     bool norm_bias;          /* normalisations have a bias (LayerNorm as a rule) */
     bool norm_plain;         /* normalisations have no weights (OLMo) */

@@ -4,6 +4,7 @@
  * hf_read.c     values by key, each with its bounds; the first thing that is wrong is the one that is told
  * hf_family.c   model_type to family
  * hf_llama.c    decoders of LLaMA's form, dense and with experts, and with latent attention
+ * hf_gemma.c    Gemma 3n and 4: layers of different shapes, rows of every token for every layer
  * hf_gpt.c      the decoders of before: GPT-2, OPT, BLOOM, Falcon, MPT, ...
  * hf_hybrid.c   state spaces and linear attention, alone and mixed with attention
  * hf_pair.c     encoder and decoder
@@ -147,8 +148,6 @@ void hf_bert(hf *c);
 void hf_distilbert(hf *c);
 void hf_deberta(hf *c);
 void hf_modernbert(hf *c);
-void hf_vit(hf *c);
-void hf_clip_text(hf *c);
 
 #define HF_FUSED_GATE (UINT64_C(1) << 31)
 

@@ -15,6 +15,7 @@ typedef struct lm_build {
     nn_val encoded; /* what the decoder attends to besides; NN_ABSENT: nothing */
     nn_val bias;    /* added to all scores: learned biases of distances, ALiBi; NN_ABSENT: none */
     nn_val later;   /* what hides later tokens, where `bias` is there */
+    nn_val rows;    /* of every token for every layer; NN_ABSENT: none */
     bool causal;
     struct {
         int64_t features;

@@ -45,6 +45,35 @@ static nn_val slopes(nn *n, nn_val ids, int64_t heads)
     return at;
 }
 
+/* ---- rows of every token for every layer (Gemma 3n) ---- */
+
+static nn_val layer_rows(lm_build *b, nn_val x)
+{
+    nn *n = &b->n;
+    const language_model *m = b->m;
+    int64_t width = m->layer_embedding * lm_depth(m->layers, m->n_layers);
+    nn_val rows = nn_embedding(n, b->ids, "embed_tokens_per_layer", m->layer_vocab, width, NULL);
+    nn_val own = nn_linear(n, x, "per_layer_model_projection", width, false);
+    own = nn_reshape(n, own, "layers", 4, (int64_t[]){0, 0, -1, m->layer_embedding}, m->layer_embedding);
+    own = nn_reshape(n, nn_rms_norm(n, own, "per_layer_projection_norm"), "flat", 3, (int64_t[]){0, 0, width}, width);
+    rows = nn_add(n, rows, own, "per_layer_add");
+    rows.c = width;
+    lm_stored(b, 0);
+    return rows;
+}
+
+static nn_val with_layer_row(lm_build *b, nn_val x, uint32_t layer)
+{
+    nn *n = &b->n;
+    int64_t w = b->m->layer_embedding, from = w * (int64_t)layer;
+    nn_val row = nn_slice(n, b->rows, "per_layer_row", 2, from, from + w, w);
+    nn_val y = nn_op1(n, OP_FastGelu, "per_layer_act", nn_linear(n, x, "per_layer_input_gate", w, false));
+    y = nn_linear(n, nn_mul(n, y, row, "per_layer_mul"), "per_layer_projection", b->m->hidden, false);
+    y = nn_add(n, x, nn_rms_norm(n, y, "post_per_layer_input_norm"), "per_layer_add");
+    lm_stored(b, b->m->linear_bits);
+    return y;
+}
+
 /* ---- layers ---- */
 
 static nn_val one_layer(lm_build *b, const lm_layer *l, nn_val x)
@@ -89,6 +118,7 @@ static nn_val stack(lm_build *b, const lm_layer *kinds, uint32_t n_kinds, const 
         left -= left > 0;
         n->shared = b->m->shared_layers ? &shared : NULL;
         x = one_layer(b, &kinds[order ? order[i] : kind], x);
+        if (there(b->rows)) x = with_layer_row(b, x, i);
         shared.again = true;
         shared.at = 0;
         nn_pop(n, mark);
@@ -222,6 +252,7 @@ static void build(lm_build *b)
     if (m->encoder_only) b->mask = nn_padding_mask(n);
     nn_val x = embedded(b, b->ids, table, m->position_table, true);
     set_biases(b, m->layers, !m->encoder_only);
+    if (m->layer_embedding) b->rows = layer_rows(b, x);
     size_t mark = nn_push(n, m->n_encoder ? "decoder" : "model");
     x = stack(b, m->layers, m->n_layers, m->order, "layers", x);
     nn_pop(n, mark);
@@ -239,7 +270,8 @@ pg_code zoo_build_language(graph *g, const language_model *m, pg_error *e)
                   .mask = NN_ABSENT,
                   .encoded = NN_ABSENT,
                   .bias = NN_ABSENT,
-                  .later = NN_ABSENT};
+                  .later = NN_ABSENT,
+                  .rows = NN_ABSENT};
     b.n.weights = m->weights ? m->weights : DT_FP16;
     b.n.batch = graph_add_symbol(g, STR("batch"), 1);
     b.n.sequence = graph_add_symbol(g, STR("sequence"), length);

@@ -115,8 +115,9 @@ static void projected(lm_build *b, const lm_layer *l, nn_val x, nn_val from, nn_
         for (int i = 0; i < 3; at += width[i++]) out[i] = nn_slice(n, all, parts[i], 2, at, at + width[i], width[i]);
         return;
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < (l->k_is_v ? 2 : 3); i++)
         out[i] = nn_linear(n, i ? from : x, names[i], width[i], l->qkv_bias && !(i == 1 && l->no_key_bias));
+    if (l->k_is_v) out[2] = out[1];
 }
 
 /* Biases on the scores take the products and the softmax apart. */

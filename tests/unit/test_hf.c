@@ -116,7 +116,7 @@ static void test_graphs(void **state)
         open_text(&m, all[i].name, all[i].config);
         const language_model *l = m.g.language;
         double have = weights_of(&m.g), off = have / l->parameters - 1;
-        if (off < -0.005 || off > 1e-4)
+        if (off < -0.01 || off > 1e-4) /* Gemma 3n: what is counted and not put into the graph */
             fail_msg("%s: %.0f in the graph, %.0f by its dimensions", all[i].name, have, l->parameters);
         infer(&m, all[i].name, 48);
         arena_free(&m.a);
