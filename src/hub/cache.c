@@ -91,7 +91,9 @@ pg_code cache_set_commit(const hub_cache *c, str revision, str commit, pg_error 
     const char *own = hub_text(c->a, "%s/refs/%.*s", c->own, STR_ARG(revision));
     const char *shared = hub_text(c->a, "%s/refs/%.*s", c->repository, STR_ARG(revision));
     if (!own || !shared) return error_nomem(e, c->a);
-    pg_code code = hub_file_write(c->a, own, commit, e);
+    /* a run that learns nothing new writes nothing */
+    bool known = str_eq(read_ref(c, c->own, revision, &ignored), commit) && str_eq(cache_commit(c, revision), commit);
+    pg_code code = known ? PG_E_OK : hub_file_write(c->a, own, commit, e);
     str now = read_ref(c, c->repository, revision, &ignored);
     if (code || str_eq(now, commit)) return code;
     if (now.len && is_folder(hub_text(c->a, "%s/snapshots/%.*s", c->repository, STR_ARG(now)))) return PG_E_OK;

@@ -25,6 +25,13 @@ static void load(void)
         {"curl_easy_strerror", offsetof(curl_api, easy_strerror)},
         {"curl_slist_append", offsetof(curl_api, slist_append)},
         {"curl_slist_free_all", offsetof(curl_api, slist_free_all)},
+        {"curl_multi_init", offsetof(curl_api, multi_init)},
+        {"curl_multi_add_handle", offsetof(curl_api, multi_add_handle)},
+        {"curl_multi_remove_handle", offsetof(curl_api, multi_remove_handle)},
+        {"curl_multi_perform", offsetof(curl_api, multi_perform)},
+        {"curl_multi_poll", offsetof(curl_api, multi_poll)},
+        {"curl_multi_info_read", offsetof(curl_api, multi_info_read)},
+        {"curl_multi_cleanup", offsetof(curl_api, multi_cleanup)},
     };
     void *library = NULL;
     for (size_t i = 0; !library && i < sizeof libraries / sizeof libraries[0]; i++)

@@ -229,6 +229,62 @@ static pg_code write_sparse(const hub_session *s, const char *path, uint64_t siz
     return hub_write_error(e, err, path);
 }
 
+static const char *header_path(const hub_session *s, const hub_file *f)
+{
+    return f->etag.len ? hub_text(s->a, "%s/headers/%.*s", s->cache.own, STR_ARG(f->etag)) : NULL;
+}
+
+/* Whether the header of the file would have to be fetched, as far as the listing tells. */
+static bool is_wanted(const hub_session *s, const hub_file *f)
+{
+    pg_error ignored = PG_ERROR_INIT;
+    if (!str_ends(f->path, ".safetensors") || !f->etag.len || f->size == SIZE_UNKNOWN) return false;
+    if (cache_find(&s->cache, s->listing.commit, f->path, &ignored) || cache_has_blob(&s->cache, f->etag)) return false;
+    const char *header = header_path(s, f);
+    return header && !header_is_there(header, f->size);
+}
+
+static void keep_header(hub_session *s, const http_job *job, const hub_file *f)
+{
+    pg_error ignored = PG_ERROR_INIT;
+    uint64_t need;
+    const buffer *b = job->sink.memory;
+    span have = {(const uint8_t *)b->ptr, b->len, 0};
+    const char *path = header_path(s, f);
+    if (!job->done || !path || check_result(s, &job->result, f, &ignored)) return;
+    if (extent_safetensors(have, f->size, &need, &ignored) || need > b->len) return;
+    if (!write_sparse(s, path, f->size, b, &ignored)) s->fetched++;
+}
+
+void fetch_headers_ahead(hub_session *s, const hub_file *const *files, size_t count)
+{
+    enum { BATCH = 32 }; /* of 100 kB each */
+    pg_error ignored = PG_ERROR_INIT;
+    if (s->offline || (!s->net && http_open(&s->net, s->config, s->a, &ignored))) return;
+    for (size_t i = 0; i < count;) {
+        http_job jobs[BATCH];
+        buffer bodies[BATCH];
+        const hub_file *wanted[BATCH];
+        size_t n = 0;
+        for (; i < count && n < BATCH; i++) {
+            const hub_file *f = files[i];
+            const char *url = is_wanted(s, f) ? file_url(s, f->path) : NULL;
+            const char *name = url ? hub_text(s->a, "%.*s", STR_ARG(f->path)) : NULL;
+            if (!name) continue;
+            buffer_init(&bodies[n], s->alloc);
+            wanted[n] = f;
+            jobs[n] = (http_job){.url = url};
+            jobs[n].sink = (http_sink){.memory = &bodies[n], .fd = -1, .size = f->size, .name = name};
+            jobs[n++].sink.most = f->size < HEADER_FIRST ? f->size : HEADER_FIRST;
+        }
+        if (n > 1) http_get_many(s->net, jobs, n);
+        for (size_t k = 0; k < n; k++) {
+            keep_header(s, &jobs[k], wanted[k]);
+            buffer_free(&bodies[k]);
+        }
+    }
+}
+
 pg_code fetch_header(const char **path, hub_session *s, const hub_file *file, pg_error *e)
 {
     pg_error why = PG_ERROR_INIT;
@@ -240,7 +296,7 @@ pg_code fetch_header(const char **path, hub_session *s, const hub_file *file, pg
     pg_code code = PG_E_OK;
     if (!s->offline) code = look_up(s, &f, e);
     if (code) return code;
-    const char *header = f.etag.len ? hub_text(s->a, "%s/headers/%.*s", s->cache.own, STR_ARG(f.etag)) : NULL;
+    const char *header = header_path(s, &f);
     if (f.etag.len && !header) return error_nomem(e, s->a);
     if (!header || !header_is_there(header, f.size)) {
         if (s->offline) return not_cached(s, &f, e);

@@ -28,6 +28,8 @@ pg_code fetch_refused(const hub_session *s, const http_answer *h, str file, pg_e
 pg_code fetch_whole(const char **path, hub_session *s, const hub_file *f, pg_error *e);
 /* Enough of a safetensors or GGUF file for its header: the file itself where the cache has it, else a sparse file of its size. */
 pg_code fetch_header(const char **path, hub_session *s, const hub_file *f, pg_error *e);
+/* The headers of safetensors files, several at a time, for fetch_header to find. What does not come is left to it. */
+void fetch_headers_ahead(hub_session *s, const hub_file *const *files, size_t count);
 /* Whether fetch_header is the one to call. */
 bool fetch_has_header(str path);
 

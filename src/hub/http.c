@@ -1,7 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
-#include "hub/http.h"
+#include "hub/http_internal.h"
 
-#include "hub/curl.h"
 #include "hub/text.h"
 #include "hub/url.h"
 
@@ -19,29 +18,6 @@ enum {
     SLOWEST = 64,           /* bytes a second over the read timeout */
     AGAIN_AFTER = 1 << 20   /* bytes that make up for a failed attempt */
 };
-
-struct http {
-    const curl_api *curl;
-    CURL *handle;
-    const hub_config *config;
-    arena *a;
-    bool reached; /* some server answered once: the network is there */
-    unsigned requests;
-    uint64_t bytes;
-};
-
-/* One request and its answer. */
-typedef struct exchange {
-    http *h;
-    http_sink *sink;
-    http_answer answer;
-    size_t headers;
-    uint64_t skip;       /* bytes of a 200 that were there already */
-    uint64_t page;       /* bytes of an error's page */
-    bool begun, stopped; /* stopped: by us, since there is enough */
-    pg_error wrong;      /* why the body was refused */
-    bool lasting;        /* ... for good: another attempt would be the same */
-} exchange;
 
 static void refuse(exchange *x, bool lasting, pg_code code, const char *what, uint64_t a, uint64_t b)
 {
@@ -143,11 +119,10 @@ static bool add_header(http *h, struct curl_slist **list, const char *text)
     return longer != NULL;
 }
 
-static bool set_up(exchange *x, const char *url, struct curl_slist **headers)
+bool exchange_set_up(exchange *x, CURL *p, const char *url, struct curl_slist **headers)
 {
     http *h = x->h;
     const curl_api *c = h->curl;
-    CURL *p = h->handle;
     bool ok = add_header(h, headers, "Accept-Encoding: identity"); /* packed, a CDN would forget the range */
     if (h->config->token && url_same_origin(str_c(url), str_c(h->config->endpoint)))
         ok = add_header(h, headers, hub_text(h->a, "Authorization: Bearer %s", h->config->token)) && ok;
@@ -159,6 +134,8 @@ static bool set_up(exchange *x, const char *url, struct curl_slist **headers)
         format_text(range, sizeof range, "Range: bytes=%llu-%s", (unsigned long long)s->have, end);
         ok = add_header(h, headers, range) && ok;
     }
+    http_answer_init(&x->answer);
+    h->requests += ok;
     c->easy_reset(p);
     c->easy_setopt(p, CURLOPT_URL, url);
     c->easy_setopt(p, CURLOPT_HTTPHEADER, *headers);
@@ -235,16 +212,9 @@ static pg_code transport_error(const exchange *x, CURLcode code, const char *url
     }
 }
 
-/* One request. *again: another attempt may do better. */
-static pg_code perform(exchange *x, const char *url, bool *again, pg_error *e)
+pg_code exchange_conclude(exchange *x, CURLcode code, const char *url, bool *again, pg_error *e)
 {
     http *h = x->h;
-    struct curl_slist *headers = NULL;
-    http_answer_init(&x->answer);
-    bool ok = set_up(x, url, &headers);
-    h->requests += ok;
-    CURLcode code = ok ? h->curl->easy_perform(h->handle) : CURLE_OUT_OF_MEMORY;
-    h->curl->slist_free_all(headers);
     *again = false;
     h->reached = h->reached || x->answer.status;
     bool body = x->answer.status == 200 || x->answer.status == 206;
@@ -267,9 +237,39 @@ static pg_code perform(exchange *x, const char *url, bool *again, pg_error *e)
     return PG_E_OK;
 }
 
+/* One request. *again: another attempt may do better. */
+static pg_code perform(exchange *x, const char *url, bool *again, pg_error *e)
+{
+    http *h = x->h;
+    struct curl_slist *headers = NULL;
+    bool ok = exchange_set_up(x, h->handle, url, &headers);
+    CURLcode code = ok ? h->curl->easy_perform(h->handle) : CURLE_OUT_OF_MEMORY;
+    h->curl->slist_free_all(headers);
+    return exchange_conclude(x, code, url, again, e);
+}
+
 static bool is_redirect(int status)
 {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+const char *exchange_next(const exchange *x, const char *url, int hops, http_result *r, pg_error *e)
+{
+    const http *h = x->h;
+    r->last = x->answer;
+    r->url = url;
+    if (url_same_origin(str_c(url), str_c(h->config->endpoint))) r->hub = x->answer;
+    if (!is_redirect(x->answer.status) || !x->answer.location[0]) return NULL;
+    const char *next = url_join(h->a, str_c(url), str_c(x->answer.location));
+    if (!next) {
+        error_set(e, PG_E_FORMAT, "the Hub sends us to an address that makes no sense");
+        return NULL;
+    }
+    if (!x->sink && !url_same_origin(str_c(next), str_c(url))) return NULL;
+    if (url_is_https(str_c(url)) && !url_is_https(str_c(next)))
+        error_set(e, PG_E_NETWORK, "the Hub sends us from https to http, which is not followed");
+    if (hops == REDIRECTS_MOST) error_set(e, PG_E_NETWORK, "the Hub sends us from address to address");
+    return next;
 }
 
 /* The request with its redirects. */
@@ -278,20 +278,8 @@ static pg_code follow(http *h, const char *url, http_sink *sink, http_result *r,
     for (int hops = 0;; hops++) {
         exchange x = {.h = h, .sink = sink, .wrong = PG_ERROR_INIT};
         pg_code code = perform(&x, url, again, e);
-        bool own = url_same_origin(str_c(url), str_c(h->config->endpoint));
-        r->last = x.answer;
-        r->url = url;
-
-        if (own) r->hub = x.answer;
-        if (code || !is_redirect(x.answer.status) || !x.answer.location[0]) return code;
-        const char *next = url_join(h->a, str_c(url), str_c(x.answer.location));
-        if (!next) return error_set(e, PG_E_FORMAT, "the Hub sends us to an address that makes no sense");
-        if (!sink && !url_same_origin(str_c(next), str_c(url))) return PG_E_OK;
-
-        if (url_is_https(str_c(url)) && !url_is_https(str_c(next)))
-            return error_set(e, PG_E_NETWORK, "the Hub sends us from https to http, which is not followed");
-        if (hops == REDIRECTS_MOST) return error_set(e, PG_E_NETWORK, "the Hub sends us from address to address");
-
+        const char *next = exchange_next(&x, url, hops, r, e);
+        if (code || e->code || !next) return code ? code : e->code;
         url = next;
     }
 }

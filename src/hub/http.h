@@ -34,6 +34,17 @@ void http_close(http *h);
  * is known. sink NULL: HEAD, which is not redirected to other hosts. */
 pg_code http_get(http *h, const char *url, http_sink *sink, http_result *result, pg_error *e);
 
+/* One of several that are asked for at once. */
+typedef struct http_job {
+    const char *url;
+    http_sink sink;
+    http_result result;
+    bool done; /* as http_get gave PG_E_OK, with a 200 or 206 */
+} http_job;
+
+/* Asks for all of them, several at a time, and each once: what does not come at the first try is left to http_get. */
+void http_get_many(http *h, http_job *jobs, size_t count);
+
 /* What was asked and received, over all requests. */
 unsigned http_requests(const http *h);
 uint64_t http_bytes(const http *h);

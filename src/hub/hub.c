@@ -71,7 +71,8 @@ static pg_code take_listing(hub_session *s, const buffer *body, pg_error *e)
     }
     const char *path = listing_path(s, s->listing.commit);
     if (!path) return error_nomem(e, s->a);
-    pg_code code = hub_file_write(s->a, path, text, e);
+    pg_code code = hub_file_has(path, text) ? PG_E_OK : hub_file_write(s->a, path, text, e);
+
     return code ? code : cache_set_commit(&s->cache, s->revision, s->listing.commit, e);
 }
 
@@ -156,6 +157,7 @@ static pg_code make_view(hub_result *out, hub_session *s, const hub_choice *c, p
     out->path = view;
     if (c->folder.len && !c->file) out->path = hub_text(s->a, "%s/%.*s", view, (int)c->folder.len - 1, c->folder.ptr);
     pg_code code = out->path ? PG_E_OK : error_nomem(e, s->a);
+    if (!code && c->index) fetch_headers_ahead(s, c->files, c->count);
     for (size_t i = 0; !code && i < c->count; i++) {
         const char *target = NULL, *link = NULL;
         const hub_file *f = c->files[i];

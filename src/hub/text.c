@@ -54,6 +54,24 @@ str hub_file_read(arena *a, const char *path, size_t most)
     return bytes && have == size ? (str){bytes, size} : none;
 }
 
+bool hub_file_has(const char *path, str bytes)
+{
+    char block[4096];
+    size_t have = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (fd >= 0) {
+        ssize_t n = read(fd, block, sizeof block);
+        if (n < 0 && errno == EINTR) continue;
+        bool same = n > 0 && (size_t)n <= bytes.len - have && memcmp(block, bytes.ptr + have, (size_t)n) == 0;
+        if (!same) {
+            close(fd);
+            return n == 0 && have == bytes.len;
+        }
+        have += (size_t)n;
+    }
+    return false;
+}
+
 pg_code hub_write_error(pg_error *e, int err, const char *path)
 {
     if (err == ENOSPC || err == EDQUOT)

@@ -12,6 +12,8 @@ void hub_clean(char *out, size_t cap, str text);
 
 /* The whole of a small file into the arena; ptr NULL: not there, or more than `most` bytes. */
 str hub_file_read(arena *a, const char *path, size_t most);
+/* Whether that is what the file holds. */
+bool hub_file_has(const char *path, str bytes);
 /* Makes the folder and those above it. */
 pg_code hub_folder_make(const char *path, pg_error *e);
 /* The same for the folder that the file lies in. */

@@ -32,6 +32,7 @@ struct hub_server {
     size_t rule_count, log_count, sent;
     rule rules[RULES];
     char *log[LOG];
+    unsigned peak;
     bool stopping;
     pthread_mutex_t lock;
 };
@@ -380,6 +381,7 @@ static void *serve(void *ud)
 static size_t free_place(hub_server *s)
 {
     size_t place = CONNECTIONS;
+    unsigned open = 1; /* the new one */
     for (size_t i = 0; i < CONNECTIONS; i++) {
         if (s->fds[i] >= 0 && s->finished[i]) {
             pthread_join(s->threads[i], NULL);
@@ -387,7 +389,9 @@ static size_t free_place(hub_server *s)
             s->fds[i] = -1;
         }
         if (s->fds[i] < 0) place = i;
+        else open++;
     }
+    if (open > s->peak) s->peak = open;
     return place;
 }
 
@@ -519,12 +523,18 @@ void hub_server_forget(hub_server *s)
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < s->log_count; i++) free(s->log[i]);
     s->log_count = s->rule_count = s->sent = 0;
+    s->peak = 0;
     pthread_mutex_unlock(&s->lock);
 }
 
 const char *hub_server_log(const hub_server *s, size_t i)
 {
     return i < s->log_count ? s->log[i] : NULL;
+}
+
+unsigned hub_server_peak(const hub_server *s)
+{
+    return s->peak;
 }
 
 size_t hub_server_sent(const hub_server *s)

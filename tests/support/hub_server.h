@@ -36,7 +36,8 @@ bool hub_server_rule(hub_server *s, const char *rule);
 void hub_server_forget(hub_server *s); /* rules and log */
 /* The requests so far: "GET /api/models/a/b/revision/main?blobs=true token bytes=0-9"; NULL past the end. */
 const char *hub_server_log(const hub_server *s, size_t i);
-size_t hub_server_sent(const hub_server *s); /* bytes of bodies */
+unsigned hub_server_peak(const hub_server *s); /* connections that were open at the same time */
+size_t hub_server_sent(const hub_server *s);   /* bytes of bodies */
 /* The commit that a repository has. */
 void hub_server_commit(const char *repository, char out[41]);
 

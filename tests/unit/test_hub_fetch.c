@@ -160,6 +160,8 @@ static void forget(void)
 
 /* ---- what is fetched ---- */
 
+enum { MANY = 75 };
+
 static const char config_json[] = "{\"model_type\": \"bert\"}";
 
 static void make_repositories(void)
@@ -176,6 +178,18 @@ static void make_repositories(void)
              "{\"weight_map\": {\"a\": \"m-1.safetensors\", \"b\": \"m-1.safetensors\", \"c\": \"m-2.safetensors\"}}");
     add_file("acme/shards", "m-1.safetensors", small.ptr, small.len, 3000000);
     add_file("acme/shards", "m-2.safetensors", small.ptr, small.len, 3000001);
+    add_text("acme/many", "config.json", config_json);
+    char index[8192] = "{\"weight_map\": {";
+    for (int i = 0; i < MANY; i++) {
+        char name[64];
+        size_t n = strlen(index);
+        snprintf(name, sizeof name, "m-%d.safetensors", i);
+        snprintf(index + n, sizeof index - n, "%s\"w%d\": \"%s\"", i ? ", " : "", i, name);
+        if (i == 7) add_file("acme/many", name, large.ptr, large.len, (uint64_t)1 << 30);
+        else add_file("acme/many", name, small.ptr, small.len, (uint64_t)1 << 30 | (uint64_t)i);
+    }
+    strncat(index, "}}", sizeof index - strlen(index) - 1);
+    add_text("acme/many", "model.safetensors.index.json", index);
     add_text("acme/lost", "config.json", config_json);
     add_text("acme/lost", "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../../x.safetensors\"}}");
     add_file("acme/gguf", "m-Q4_K_M.gguf", g.ptr, g.len, 700000000);
@@ -275,6 +289,31 @@ static void test_sparse_files(void **state)
     commit = cache_commit(&hc, STR("main"));
     assert_non_null(cache_find(&hc, commit, STR("config.json"), &e));
     assert_null(cache_find(&hc, commit, STR("model.safetensors"), &e));
+    arena_free(&a);
+}
+
+/* The parts of a large model are asked for several at a time; what goes wrong there is put right one by one. */
+static void test_many_files(void **state)
+{
+    (void)state;
+    hub_config c = config_for("hf_x");
+    hub_result r;
+    arena a;
+    pg_error e;
+    forget();
+    assert_true(hub_server_rule(server, "/cdn/ status=503 x2"));
+    assert_true(hub_server_rule(server, "/cdn/ close x2"));
+    assert_true(hub_server_rule(server, "/cdn/ cut=500 x2"));
+    if (open_with("acme/many", &c, &r, &a, &e)) fail_msg("%s", e.text);
+    for (int i = 0; i < MANY; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "m-%d.safetensors", i);
+        assert_int_equal(size_of(r.path, name), i == 7 ? 1 << 30 : 1 << 30 | i);
+    }
+    assert_int_equal(waits, 0);
+    print_message("acme/many: %u requests, %zu bytes, at most %u at once\n", requests(), hub_server_sent(server),
+                  hub_server_peak(server));
+    assert_true(hub_server_peak(server) > 1);
     arena_free(&a);
 }
 
@@ -740,6 +779,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_headers_not_weights),
         cmocka_unit_test(test_sparse_files),
+        cmocka_unit_test(test_many_files),
         cmocka_unit_test(test_token_stays_home),
         cmocka_unit_test(test_layout_of_the_cache),
         cmocka_unit_test(test_what_python_fetched),
