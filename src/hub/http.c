@@ -14,9 +14,10 @@ enum {
     WAIT_FIRST_MS = 250,      /* doubled for each further attempt */
     WAIT_MOST_MS = 8000,      /* of our own */
     WAIT_ASKED_MOST_S = 30, /* what a server asks for beyond that is an error: nobody waits so long for a prediction */
-    PAGE_MOST = 1 << 20,    /* bytes of an error's page, which is read for the sake of the connection alone */
-    SLOWEST = 64,           /* bytes a second over the read timeout */
-    AGAIN_AFTER = 1 << 20   /* bytes that make up for a failed attempt */
+    WAIT_ALL_MOST_MS = 60000,
+    PAGE_MOST = 1 << 20,  /* bytes of an error's page, which is read for the sake of the connection alone */
+    SLOWEST = 64,         /* bytes a second over the read timeout */
+    AGAIN_AFTER = 1 << 20 /* bytes that make up for a failed attempt */
 };
 
 static void refuse(exchange *x, bool lasting, pg_code code, const char *what, uint64_t a, uint64_t b)
@@ -313,7 +314,7 @@ static bool status_passes(const http_answer *h, unsigned *ms)
 
 pg_code http_get(http *h, const char *url, http_sink *sink, http_result *r, pg_error *e)
 {
-    unsigned failed = 0, backoff = WAIT_FIRST_MS;
+    unsigned failed = 0, backoff = WAIT_FIRST_MS, waited = 0;
     for (;;) {
         pg_error why = PG_ERROR_INIT;
         bool again = false;
@@ -323,12 +324,13 @@ pg_code http_get(http *h, const char *url, http_sink *sink, http_result *r, pg_e
         unsigned ms = backoff;
         if (!code) again = status_passes(&r->last, &ms);
         if (sink && sink->have - before >= AGAIN_AFTER) failed = 0;
-        if (!again || failed == h->config->retries) {
+        if (!again || failed == h->config->retries || waited + ms > WAIT_ALL_MOST_MS) {
             if (code) error_set(e, code, "%s", why.text);
             return code;
         }
         failed++;
         backoff = backoff * 2 < WAIT_MOST_MS ? backoff * 2 : WAIT_MOST_MS;
+        waited += ms;
         wait_ms(h, ms);
     }
 }

@@ -44,7 +44,7 @@ static bool read_listing(hub_session *s, str commit)
 static bool read_cached(hub_session *s, str commit)
 {
     if (read_listing(s, commit)) return true;
-    s->listing = (hub_listing){.id = s->repository, .commit = commit};
+    s->listing = (hub_listing){.id = s->repository, .commit = commit, .partial = true};
     cache_files(&s->cache, commit, add_cached, s);
     return s->listing.count > 0;
 }

@@ -81,6 +81,7 @@ static pg_code add_shard(map *seen, const hub_file **list, size_t *count, const 
     const char *text = hub_path_ok(name) ? hub_text(seen->a, "%.*s%.*s", STR_ARG(folder), STR_ARG(name)) : NULL;
     if (!text && seen->a->failed) return error_nomem(e, seen->a);
     const hub_file *f = text ? listing_find(l, str_c(text)) : NULL;
+    if (!f && text && l->partial) return PG_E_OK;
     if (!f) {
         char shown[120];
         hub_clean(shown, sizeof shown, name);

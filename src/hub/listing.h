@@ -20,6 +20,7 @@ typedef struct hub_listing {
     str id, commit;
     hub_file *files;
     size_t count, cap;
+    bool partial;     /* not the Hub's list, but what a cache holds: files that it lacks may be there all the same */
     uint32_t refused; /* names that lead out of a folder: not listed */
 } hub_listing;
 

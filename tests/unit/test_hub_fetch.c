@@ -408,6 +408,24 @@ static void test_what_python_fetched(void **state)
     assert_int_equal(waits, 0); /* nobody wants to wait for that */
 }
 
+/* Only some parts of a model were fetched by whoever filled the cache: what is there is used. */
+static void test_part_of_a_model_in_the_cache(void **state)
+{
+    (void)state;
+    hub_config c = config_for(NULL);
+    static const char commit[] = "0123456789012345678901234567890123456789";
+    char path[1024];
+    forget();
+    python_cache("org--part", commit);
+    snprintf(path, sizeof path, "%s/models--org--part/snapshots/%s/model.safetensors", cache, commit);
+    assert_int_equal(unlink(path), 0);
+    static const char index[] = "{\"weight_map\": {\"a\": \"m-1.safetensors\", \"b\": \"m-2.safetensors\"}}";
+    snprintf(path, sizeof path, "%s/models--org--part/snapshots/%s/model.safetensors.index.json", cache, commit);
+    write_file(path, index, sizeof index - 1, 0);
+    c.offline = true;
+    expect_works("org/part", &c, NULL);
+}
+
 /* A branch that moved on must not take from who is offline what they have. */
 static void test_reference_of_python_stays(void **state)
 {
@@ -497,6 +515,7 @@ static void test_refusals(void **state)
         {"/api/ status=418,message=a_teapot", "acme/bert", false, PG_E_NETWORK, "answered with status 418: a teapot"},
         {"/api/ status=429,retry=3600", "acme/bert", false, PG_E_NETWORK,
          "no more requests for now: try again in 3600 s; with a token"},
+        {"/api/ status=429,retry=30", "acme/bert", false, PG_E_NETWORK, "try again in 30 s"},
         {"/api/ status=503", "acme/bert", false, PG_E_NETWORK, "the Hub fails (status 503)"},
         {"/api/ body=<html>Please_log_in", "acme/bert", false, PG_E_FORMAT, "a page to log in to a network?"},
         {"/api/ body={\"sha\":", "acme/bert", false, PG_E_FORMAT, "is not valid JSON"},
@@ -783,6 +802,7 @@ int main(void)
         cmocka_unit_test(test_token_stays_home),
         cmocka_unit_test(test_layout_of_the_cache),
         cmocka_unit_test(test_what_python_fetched),
+        cmocka_unit_test(test_part_of_a_model_in_the_cache),
         cmocka_unit_test(test_reference_of_python_stays),
         cmocka_unit_test(test_links_that_lead_out),
         cmocka_unit_test(test_refusals),
