@@ -143,6 +143,11 @@ static const schema_field interval_fields[] = {
     REAL(interval_constants, training, 0.2, 5),
     REAL(interval_constants, transferred, 1, 5),
     REAL(interval_constants, specification, 1, 5),
+    REAL(interval_constants, llm_decode, 0, 5),
+    REAL(interval_constants, llm_prefill, 0, 5),
+    REAL(interval_constants, llm_staged, 0, 5),
+    REAL(interval_constants, llm_tpot, 0, 5),
+    REAL(interval_constants, llm_ttft, 0, 5),
 };
 
 static const schema_field level_fields[] = {

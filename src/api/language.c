@@ -150,11 +150,20 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     return l->serving ? llm_serving_make(l->serving, &l->c, r.batch, &p->a, e) : error_nomem(e, &p->a);
 }
 
-static void put_range(double seconds, const step_prediction *s, double *ms, double *low, double *high)
+static double width_of(const pg_plan *p, const predict_options *o, llm_figure f)
+{
+    if (o->fast_mode) return 1; /* a roofline is a bound, not an estimate */
+    if (f == LLM_TTFT && !p->language->serving)
+        f = p->runtime->ggml ? LLM_PREFILL : LLM_TPOT; /* prompts that wait for nobody */
+    if (f == LLM_TPOT && p->runtime->ggml) f = LLM_DECODE;
+    return interval_language(&p->catalog->config.predict.interval, f, o->basis);
+}
+
+static void put_range(double seconds, double width, double *ms, double *low, double *high)
 {
     *ms = seconds * 1e3;
-    *low = *ms * s->low / s->seconds;
-    *high = *ms * s->high / s->seconds;
+    *low = *ms / (1 + width);
+    *high = *ms * (1 + width);
 }
 
 static void put_memory(pg_prediction *out, const llm_memory *m)
@@ -221,20 +230,21 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     }
     memset(out, 0, sizeof *out);
     api_language_none(out);
+    double first = width_of(p, &o, LLM_TTFT), each = width_of(p, &o, LLM_TPOT);
     put_memory(out, &m);
     put_step(p, only_prefill ? &prefill : &decode, out);
-    put_range(prefill.seconds, &prefill.s, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
+    put_range(prefill.seconds, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
     if (l->serving) {
-        put_range(serving.ttft_s, &prefill.s, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
-        put_range(serving.tpot_s, &decode.s, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
-        put_range(serving.request_s, &decode.s, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+        put_range(serving.ttft_s, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
+        put_range(serving.tpot_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
+        put_range(serving.request_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = serving.requests_per_s * (r->output > 1 ? r->output : 1) * r->data;
     } else if (only_prefill) {
-        put_range(prefill.seconds, &prefill.s, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+        put_range(prefill.seconds, first, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = r->batch * r->input * r->data / prefill.seconds;
     } else {
-        put_range(decode.step_s, &decode.s, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
-        put_range(decode.step_s, &decode.s, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+        put_range(decode.step_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
+        put_range(decode.step_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = r->batch * r->data / decode.step_s;
     }
     out->throughput = out->tokens_per_s;

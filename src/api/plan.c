@@ -261,6 +261,7 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     if (!n) return BASIS_SPECIFICATION;
     if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
+    if (p->language && !(p->runtime->llm_step_us > 0)) return BASIS_SPECIFICATION; /* measured with other models only */
     bool apart = !p->language &&
                  (p->split.tensor > 1 || p->split.pipeline > 1); /* nobody measured models that are taken apart */
     for (uint32_t i = 0; i < n && !apart; i++)

@@ -32,3 +32,14 @@ double interval_width(const interval_constants *c, const interval_parts *p, basi
     }
     return b == BASIS_SPECIFICATION ? w * c->specification : w;
 }
+
+double interval_language(const interval_constants *c, llm_figure f, basis b)
+{
+    const double width[] = {[LLM_DECODE] = c->llm_decode,
+                            [LLM_PREFILL] = c->llm_prefill,
+                            [LLM_STAGED] = c->llm_staged,
+                            [LLM_TPOT] = c->llm_tpot,
+                            [LLM_TTFT] = c->llm_ttft};
+    if (b == BASIS_CALIBRATED) return width[f];
+    return width[f] * c->transferred * (b == BASIS_SPECIFICATION ? c->specification : 1);
+}

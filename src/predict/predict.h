@@ -28,6 +28,8 @@ typedef struct interval_constants {
     double training;                 /* factor for training steps */
     double transferred;              /* factor for models where only other GPUs were measured */
     double specification;            /* factor where nothing like it was */
+    /* language models: llama.cpp's tokens and prompts, those on several GPUs; time per token and to the first one under serving runtimes */
+    double llm_decode, llm_prefill, llm_staged, llm_tpot, llm_ttft;
 } interval_constants;
 
 /* A step's composition: shares of its GPU time, and how far the host bounds it. */
@@ -113,6 +115,8 @@ typedef struct predict_gpu {
 } predict_gpu;
 
 /* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
+typedef enum llm_figure { LLM_DECODE, LLM_PREFILL, LLM_STAGED, LLM_TPOT, LLM_TTFT } llm_figure;
+double interval_language(const interval_constants *c, llm_figure f, basis b);
 double interval_width(const interval_constants *c, const interval_parts *p, basis b);
 interval_class interval_class_of(const kernel *k, bool matrix_unit);
 /* What kernels of a step take at boost clock. */
