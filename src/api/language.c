@@ -153,8 +153,8 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
 static double width_of(const pg_plan *p, const predict_options *o, llm_figure f)
 {
     if (o->fast_mode) return 1; /* a roofline is a bound, not an estimate */
-    if (f == LLM_TTFT && !p->language->serving)
-        f = p->runtime->ggml ? LLM_PREFILL : LLM_TPOT; /* prompts that wait for nobody */
+    llm_figure prompt = !p->runtime->ggml ? LLM_TPOT : p->split.pipeline > 1 ? LLM_STAGED : LLM_PREFILL;
+    if (f == LLM_TTFT && !p->language->serving) f = prompt; /* of prompts that wait for nobody */
     if (f == LLM_TPOT && p->runtime->ggml) f = LLM_DECODE;
     return interval_language(&p->catalog->config.predict.interval, f, o->basis);
 }
