@@ -218,7 +218,9 @@ typedef struct pg_request {
     int64_t input_len, output_len; /* tokens of a prompt and of its answer; 0: 512 and 128; negative: none */
     const char *quantization;       /* of the weights: "q4_k_m" "awq" "fp8" ...; NULL: as precision and model say */
     const char *kv_cache_precision; /* "fp32" "fp16" "bf16" "fp8" "int8" "fp4" "int4"; NULL: as the model says, else as activations */
-    int64_t concurrency;            /* serving: requests at a time; 0: the batch */
+    int64_t concurrency;            /* serving: requests at a time; 0: the batch, or with one of the three below as many as they allow */
+    double request_rate;            /* serving: requests a second that must be borne; 0: not asked */
+    double target_ttft_ms, target_tpot_ms; /* serving: no request may take longer on average; 0: not asked */
     int gpu_layers;                 /* llama.cpp: layers on the GPU, the others on the CPU; 0: all; negative: none */
     int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */
 } pg_request;
@@ -252,6 +254,9 @@ typedef struct pg_prediction {
     double ttft_ms, ttft_low_ms, ttft_high_ms; /* time to the first token, with its 80 % interval */
     double tpot_ms, tpot_low_ms, tpot_high_ms; /* time per token after it */
     double efficiency;            /* share of the roof that binds: of the memory's or the units' */
+    double requests_per_s;        /* serving: of all GPUs; else negative */
+    int gpus_needed;              /* serving with request_rate: GPUs, in copies of the model that hold the targets; 0: not asked, or no
+                                   * number would do */
     double most_batch, most_context; /* what would fit: sequences of this length, tokens of each sequence of this batch */
     const char *quantization, *kv_cache_precision; /* NULL: none, another task */
     char advice[200];             /* what would make it fit, each by itself; "": it fits, or another task */

@@ -1,7 +1,7 @@
 /* Prefill, decode and serving of language models: from a request to src/llm and back. */
 #include "api/api.h"
 
-enum { INPUT_USUAL = 512, OUTPUT_USUAL = 128, LENGTH_MOST = 1 << 24 };
+enum { INPUT_USUAL = 512, OUTPUT_USUAL = 128, LENGTH_MOST = 1 << 24, REQUESTS_MOST = 1024 };
 
 static const struct {
     const char *name;
@@ -25,6 +25,7 @@ void api_language_none(pg_prediction *out)
     out->input_len = out->output_len = -1;
     out->tokens_per_s = out->ttft_ms = out->ttft_low_ms = out->ttft_high_ms = -1;
     out->tpot_ms = out->tpot_low_ms = out->tpot_high_ms = -1;
+    out->requests_per_s = -1;
     out->efficiency = out->most_batch = out->most_context = -1;
 }
 
@@ -94,6 +95,36 @@ static pg_code read_runtime(pg_plan *p, llm_request *r, pg_error *e)
     return PG_E_OK;
 }
 
+/* The concurrency is what the targets leave room for. */
+static bool is_searched(const pg_request *q)
+{
+    return q->task == PG_TASK_SERVING && !q->concurrency &&
+           (q->request_rate > 0 || q->target_ttft_ms > 0 || q->target_tpot_ms > 0);
+}
+
+static bool holds(const pg_request *q, const llm_serving *s)
+{
+    return (q->target_ttft_ms <= 0 || s->ttft_s * 1e3 <= q->target_ttft_ms) &&
+           (q->target_tpot_ms <= 0 || s->tpot_s * 1e3 <= q->target_tpot_ms) && !(s->waiting_share > 0);
+}
+
+static pg_code read_targets(const pg_request *q, pg_error *e)
+{
+    const struct {
+        double value;
+        const char *name;
+    } values[] = {{q->request_rate, "request_rate"},
+                  {q->target_ttft_ms, "target_ttft_ms"},
+                  {q->target_tpot_ms, "target_tpot_ms"}};
+    for (size_t i = 0; i < 3; i++) {
+        if (!(values[i].value >= 0 && values[i].value < 1e12))
+            return error_set(e, PG_E_USAGE, "%s %g is no positive number", values[i].name, values[i].value);
+        if (values[i].value > 0 && q->task != PG_TASK_SERVING)
+            return error_set(e, PG_E_USAGE, "%s is for --task serving", values[i].name);
+    }
+    return PG_E_OK;
+}
+
 static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
 {
     const pg_request *q = &p->request;
@@ -106,6 +137,10 @@ static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
         return error_set(e, PG_E_USAGE, "batch size %lld is not between 1 and %d", (long long)q->batch, 1 << 20);
     r->input = in > 0 ? (double)in : 0;
     r->output = out > 0 ? (double)out : 0;
+    if (is_searched(q)) {
+        r->batch = REQUESTS_MOST;
+        return PG_E_OK;
+    }
     r->batch = (double)(q->task == PG_TASK_SERVING && q->concurrency > 0 ? q->concurrency : q->batch);
     return PG_E_OK;
 }
@@ -130,7 +165,8 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
                      .gpu_layers = q->gpu_layers > 0 ? q->gpu_layers
                                  : q->gpu_layers < 0 ? 0
                                                      : -1};
-    pg_code code = api_split_read(&p->split, q, e);
+    pg_code code = read_targets(q, e);
+    if (!code) code = api_split_read(&p->split, q, e);
     if (!code) code = read_weights(p, &r, e);
     if (!code) code = read_runtime(p, &r, e);
     if (!code) code = read_cache(p, &r, e);
@@ -205,6 +241,23 @@ static void no_speed(pg_prediction *out)
     out->bottleneck = NULL;
 }
 
+/* As many requests at a time as were asked for, or the most that hold the targets (1 where none do). Times grow with their number. */
+static llm_serving search(const pg_plan *p, const predict_gpu *g, const predict_options *o)
+{
+    const api_language *l = p->language;
+    const predict_constants *pc = &p->catalog->config.predict;
+    double low = 1, high = l->serving->requests[0];
+    llm_serving s = llm_serving_predict(&l->c, l->serving, high, g, pc, o);
+    if (!is_searched(&p->request) || holds(&p->request, &s)) return s;
+    while (high - low > 1) {
+        double middle = floor(0.5 * (low + high));
+        s = llm_serving_at(&l->c, l->serving, middle, g, pc, o);
+        if (holds(&p->request, &s)) low = middle;
+        else high = middle;
+    }
+    return llm_serving_predict(&l->c, l->serving, low, g, pc, o);
+}
+
 pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out)
 {
     static const char *const bases[] = {"calibrated", "transferred", "specification"};
@@ -222,7 +275,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     const llm_request *r = &l->c.r;
     llm_serving serving = {.running = r->batch};
     if (l->serving) {
-        serving = llm_serving_predict(&l->c, l->serving, &g, pc, &o);
+        serving = search(p, &g, &o);
         decode = serving.decode;
         llm_case running = l->c;
         running.r.batch = serving.running;
@@ -239,6 +292,10 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
         put_range(serving.tpot_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
         put_range(serving.request_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = serving.requests_per_s * (r->output > 1 ? r->output : 1) * r->data;
+        out->requests_per_s = serving.requests_per_s * r->data;
+        double copies = p->request.request_rate / out->requests_per_s;
+        bool held = holds(&p->request, &serving) && copies > 0 && copies < 1e6;
+        if (held && m.fits) out->gpus_needed = (int)ceil(copies - 1e-9) * p->split.gpus;
     } else if (only_prefill) {
         put_range(prefill.seconds, first, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = r->batch * r->input * r->data / prefill.seconds;
@@ -257,7 +314,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     out->data_parallel = p->split.data;
     out->tensor_parallel = p->split.tensor;
     out->pipeline_parallel = p->split.pipeline;
-    out->batch = l->serving ? (int64_t)r->batch : p->request.batch;
+    out->batch = l->serving ? (int64_t)serving.asked : p->request.batch;
     out->input_len = (int64_t)r->input;
     out->output_len = (int64_t)r->output;
     out->task = api_task_name(p->request.task);

@@ -92,7 +92,7 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
     bool plain = opt->fast_mode || opt->device_time;
     double most = room(c, g, pc), output = larger(c->r.output, 1),
            n = requests < most ? requests : larger(floor(most), 1);
-    llm_serving s = {.running = n};
+    llm_serving s = {.asked = requests, .running = n};
     point at = interpolate(c, p, n, g, pc, opt);
     double cycle = output * at.decode + n * at.added, busy = n * at.added / cycle;
     /* A new request waits for the step that runs and for the prompts before it, then its own prompt runs. */
@@ -115,10 +115,10 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
     return s;
 }
 
-llm_serving llm_serving_predict(const llm_case *c, const llm_serving_plan *p, const predict_gpu *g,
+llm_serving llm_serving_predict(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
                                 const predict_constants *pc, const predict_options *opt)
 {
-    llm_serving s = llm_serving_at(c, p, p->requests[0], g, pc, opt);
+    llm_serving s = llm_serving_at(c, p, requests, g, pc, opt);
     int i = 0;
     while (i + 1 < p->levels && p->requests[i + 1] >= s.running) i++;
     s.decode = llm_predict_step(c, &p->decode[i], g, pc, opt);

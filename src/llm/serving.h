@@ -20,6 +20,7 @@ typedef struct llm_serving_plan {
 } llm_serving_plan;
 
 typedef struct llm_serving {
+    double asked;   /* requests at a time */
     double running; /* requests that the memory lets run at a time */
     double ttft_s, tpot_s, request_s;
     double requests_per_s; /* of one copy of the model */
@@ -29,9 +30,10 @@ typedef struct llm_serving {
 } llm_serving;
 
 pg_code llm_serving_make(llm_serving_plan *out, const llm_case *c, double concurrency, arena *a, pg_error *e);
-llm_serving llm_serving_predict(const llm_case *c, const llm_serving_plan *p, const predict_gpu *g,
+/* At so many requests at a time, no more than the plan was made for. */
+llm_serving llm_serving_predict(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
                                 const predict_constants *pc, const predict_options *opt);
-/* The same at fewer requests at a time than the plan was made for. */
+/* The same without `decode`. */
 llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
                            const predict_constants *pc, const predict_options *opt);
 

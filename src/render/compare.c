@@ -132,14 +132,18 @@ void render_comparison_report(report *r, const render_comparison *c)
     report_gap(r);
     const render_row *first = c->count && c->groups[0].row_count ? &c->groups[0].rows[0] : NULL;
     if (first && render_is_language(&first->p)) {
+        bool serving = strcmp(first->p.task, "serving") == 0;
+        const char *what =
+            serving
+                ? "Batch: requests at a time; TTFT, TPOT: a request's mean time to its first token and for each after it"
+                : "TTFT: until the whole batch has its first token; TPOT: for each one after it";
         report_text(
             r, TONE_DIM,
-            "Predicted for %s%s%s%s%s: prompts of %lld tokens, %lld tokens after each. TTFT: until the whole "
-            "batch has its first token; TPOT: for each one after it; tokens/s: of the batch together. Roof: share of "
-            "the limit that binds, memory bandwidth or arithmetic. %s",
+            "Predicted for %s%s%s%s%s: prompts of %lld tokens, %lld tokens after each. %s; tokens/s: of all together. "
+            "Roof: share of the limit that binds, memory bandwidth or arithmetic. %s",
             c->task ? c->task : "decode", c->many_precisions ? "" : ", ", c->many_precisions ? "" : c->precision,
             c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, (long long)first->p.input_len,
-            (long long)first->p.output_len, render_interval_text());
+            (long long)first->p.output_len, what, render_interval_text());
         return;
     }
     report_text(r, TONE_DIM, "Predicted for %s%s%s%s%s. Latency is that of one step with the whole batch. %s",

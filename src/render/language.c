@@ -6,6 +6,7 @@ enum {
     COL_PRECISION,
     COL_RUNTIME,
     COL_BATCH,
+    COL_NEEDED,
     COL_TOKENS,
     COL_TTFT,
     COL_TPOT,
@@ -25,6 +26,7 @@ static const column language_columns[COL_COUNT] = {
     [COL_PRECISION] = {"Weights", ALIGN_LEFT, 0, 0, false, false},
     [COL_RUNTIME] = {"Runtime", ALIGN_LEFT, 0, 0, false, false},
     [COL_BATCH] = {"Batch", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_NEEDED] = {"GPUs", ALIGN_RIGHT, 0, 0, false, false},
     [COL_TOKENS] = {"Tokens/s", ALIGN_RIGHT, 0, 0, false, false},
     [COL_TTFT] = {"TTFT", ALIGN_RIGHT, 1, 0, false, false},
     [COL_TPOT] = {"TPOT", ALIGN_RIGHT, 0, 0, false, false},
@@ -60,6 +62,8 @@ static void add_row(table *t, const render_row *row)
     table_cell(t, TONE_PLAIN, "%s", p->quantization ? p->quantization : p->precision ? p->precision : "-");
     table_cell(t, TONE_PLAIN, "%s", p->runtime ? p->runtime : "-");
     table_cell(t, TONE_PLAIN, "%lld", (long long)p->batch);
+    if (p->gpus_needed > 0) table_cell(t, TONE_GOOD, "%d", p->gpus_needed);
+    else table_cell(t, TONE_DIM, "-");
     if (p->fits)
         table_cell(t, row->best_throughput ? TONE_GOOD : TONE_PLAIN, "%s",
                    number_plain(text, sizeof text, p->tokens_per_s));
@@ -87,6 +91,9 @@ void render_language_rows(report *r, const render_row *rows, size_t count, const
     memcpy(columns, language_columns, sizeof columns);
     columns[COL_PRECISION].hidden = !c->many_precisions;
     columns[COL_RUNTIME].hidden = !c->many_runtimes;
+    columns[COL_NEEDED].hidden = true;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].p.gpus_needed > 0) columns[COL_NEEDED].hidden = false;
     table t;
     table_init(&t, r, columns, COL_COUNT);
     for (size_t i = 0; i < count; i++) add_row(&t, &rows[i]);
@@ -114,6 +121,11 @@ void render_language_pairs(report *r, const pg_prediction *p)
                 render_dot(r), p->kv_cache_precision ? p->kv_cache_precision : "-");
     report_pair(r, "Tokens", TONE_BOLD, "%s a second %s", number_plain(a, sizeof a, p->tokens_per_s),
                 prefill ? "in" : "out");
+    if (p->requests_per_s >= 0)
+        report_pair(r, "Requests", TONE_BOLD, "%s a second, %lld at a time",
+                    number_plain(a, sizeof a, p->requests_per_s), (long long)p->batch);
+    if (p->gpus_needed > 0)
+        report_pair(r, "GPUs", TONE_BOLD, "%d for the requests that were asked for", p->gpus_needed);
     range_pair(r, "First token", p->ttft_ms, p->ttft_low_ms, p->ttft_high_ms);
     range_pair(r, "Each token", p->tpot_ms, p->tpot_low_ms, p->tpot_high_ms);
     number_percent(a, sizeof a, p->efficiency);

@@ -67,6 +67,8 @@ static const field language_fields[] = {
     ROW("tpot_high_ms", FIELD_NUMBER, p.tpot_high_ms, true),
     ROW("kv_cache_bytes", FIELD_BYTES, p.memory.kv_cache, false),
     ROW("efficiency", FIELD_NUMBER, p.efficiency, true),
+    ROW("requests_per_s", FIELD_NUMBER, p.requests_per_s, true),
+    ROW("gpus_needed", FIELD_COUNT, p.gpus_needed, true),
     ROW("max_batch_size", FIELD_BYTES, p.most_batch, false),
     ROW("max_context", FIELD_BYTES, p.most_context, false),
     ROW("advice", FIELD_CHARS, p.advice, false),

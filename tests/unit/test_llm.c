@@ -225,6 +225,32 @@ static void test_serving(void **state)
     assert_true(more.ttft_ms > 3 * full.ttft_ms);
 }
 
+/* As many at a time as the targets allow, and as many copies as the requests need. */
+static void test_how_many_gpus(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_SERVING,
+                    .input_len = 1024,
+                    .output_len = 256,
+                    .request_rate = 50,
+                    .target_ttft_ms = 800,
+                    .target_tpot_ms = 25};
+    pg_prediction p = predict("llama-3.1-8b", "h100", r);
+    assert_true(p.ttft_ms <= 800 && p.tpot_ms <= 25 && p.gpus_needed >= 2);
+    assert_int_equal(p.gpus_needed, (int)ceil(50 / p.requests_per_s));
+    pg_request one = {.task = PG_TASK_SERVING, .input_len = 1024, .output_len = 256, .concurrency = p.batch + 1};
+    pg_prediction next = predict("llama-3.1-8b", "h100", one);
+    assert_true(next.ttft_ms > 800 || next.tpot_ms > 24.8); /* interpolated between other numbers */
+    r.target_tpot_ms = 60;
+    assert_true(predict("llama-3.1-8b", "h100", r).gpus_needed <= p.gpus_needed);
+    r.target_tpot_ms = 1; /* nothing is that fast */
+    p = predict("llama-3.1-8b", "h100", r);
+    assert_int_equal(p.gpus_needed, 0);
+    assert_int_equal(p.batch, 1);
+    refused("llama-7b", (pg_request){.task = PG_TASK_DECODE, .request_rate = 3}, "request_rate is for --task serving");
+    refused("llama-7b", (pg_request){.task = PG_TASK_SERVING, .target_tpot_ms = -3}, "target_tpot_ms -3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_directions),     cmocka_unit_test(test_decode_integrates_over_the_cache),
         cmocka_unit_test(test_several_gpus),   cmocka_unit_test(test_what_would_fit),
         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_serving),
+        cmocka_unit_test(test_how_many_gpus),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
