@@ -217,7 +217,7 @@ static const struct step {
      4000, 1},
     {"gemm.bf16 gemm.fp16 gemm.fp32 bmm.fp32 ",
      "power.vector_pj power.tensor_pj power.half_years power.tensor_half_years power.clock_power power.droop power.static_w gemm.vector_share "
-     "gemm.vector_tile gemm.vector_depth gemm.vector_quantum gemm.vector_alone gemm.tensor_share ",
+     "gemm.vector_depth gemm.vector_quantum gemm.vector_alone gemm.tensor_share ",
      1000, 1},
     {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60, 1},
     {"gemm.fp8-block ", "gemm.scale gemm.scale_clocks gemm.async_scale ", 300, 0.1},

@@ -214,6 +214,8 @@ def neusight():
         for x in tables.fp32(kind):
             if not knows_gpu(x['gpu']): continue
             x['family'] = ':'.join(x['model'].split(':')[:2])
+            # The table's columns n and k are exchanged: see docs/cost-model.md.
+            if kind == 'gemm': x['model'] = re.sub(r':n=(\d+):k=(\d+)', r':n=\2:k=\1', x['model'])
             out.append(dict(x, source=f'NeuSight kernels_{kind}', url='https://github.com/sitar-lab/NeuSight'))
     batch = lambda r: 'b' if 'op:gemm' in r['model'] and ':batch=1:' not in r['model'] else ''
     yield from sample(out, lambda r: (r['gpu'], r['family'], batch(r)), lambda r: r['value'])

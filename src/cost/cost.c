@@ -156,6 +156,8 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     /* The large L2 of data-centre Ampere, Hopper and Blackwell is two halves, each of which keeps its own copy of what the SMs
      * beside it read: what all SMs read fits once into half of it. */
     g->wide = gpu_halved_l2(spec);
+    /* From Ampere on asynchronous copies begin a tile while the one before it ends. */
+    g->depth = spec->compute_capability >= 8 ? 0 : c->gemm_vector_depth;
     double whole = g->l2_bytes * (g->wide ? 0.5 : 1);
     g->l2_keep = c->memory_l2_keep * whole;
     g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * whole;

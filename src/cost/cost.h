@@ -32,6 +32,7 @@ typedef struct cost_gpu {
     double boost;            /* clock and peaks below, over the advertised ones */
     double floor;            /* seconds of the smallest kernel */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
+    double depth;            /* elements of K that prologue and epilogue of a product's tile cost on vector units */
     bool wide;               /* L2 of two halves, each next to half of the SMs */
     bool persistent;         /* ... with attention kernels whose thread blocks stay for many tiles */
     double quantum;          /* share of a partly filled last wave that is felt */
@@ -45,7 +46,7 @@ typedef struct cost_gpu {
     double chip_joule, dram_joule; /* of a byte that crosses the chip, that DRAM reads or writes */
     double edge[PREC_COUNT + 1][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT + 1][COST_TILES]; /* seconds per element of K for one tile on one SM */
-    int tiles_tensor, tiles_vector,
+    int tiles_tensor, tiles_vector, tiles_batched,
         tiles_staged;        /* bits: tiles that libraries have here: products, Winograd in stages */
     bool tensor[PREC_COUNT]; /* `peak` is a matrix unit's */
     cost_links links;

@@ -26,6 +26,11 @@ void cost_tile_sets(cost_gpu *g, double capability)
     g->tiles_vector = known && capability < 7
                         ? T_64x64 | T_128x32 | T_32x128
                         : T_128x128 | T_128x64 | T_64x128 | T_64x64 | T_64x32 | T_32x64 | T_128x32 | T_32x128 | T_32x32;
+    /* In a batch cuBLAS takes one kernel on Pascal and from Ampere on whatever the sizes, its longer side along a row of C. */
+    g->tiles_batched = !known           ? g->tiles_vector
+                     : capability < 7   ? T_64x128
+                     : capability < 7.9 ? T_64x64 | T_64x128 | T_32x128 | T_128x32
+                                        : T_128x128;
     g->tiles_staged = !known           ? g->tiles_vector
                     : capability < 7   ? T_64x64 | T_128x32 | T_32x128
                     : capability < 7.9 ? T_64x64 | T_128x64 | T_64x128 | T_128x32 | T_32x128
@@ -58,8 +63,7 @@ static void tile_init(cost_gpu *g, precision p, bool scaled, int i)
     double rate = g->peak[p] / g->sms * (g->tensor[p] ? c->gemm_tensor_share : c->gemm_vector_share);
     double load = (g->async ? c->gemm_async_load : g->wide ? c->gemm_wide_load : c->gemm_load_bytes) * g->clock;
     double area = tiles[i].m * tiles[i].n, edge = tiles[i].m + tiles[i].n;
-    double feed = edge * (!g->tensor[p] ? c->gemm_vector_tile : 0);
-    double math = 2 * (area + feed) / rate;
+    double math = 2 * area / rate;
     /* Registers are fed at so many bytes a clock whatever the tensor cores can do with them: boards with half the
      * rate wait half as much. */
     if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
@@ -96,7 +100,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
                  quantum = w->waves     ? 1
                          : g->tensor[p] ? g->quantum
                                         : c->gemm_vector_quantum,
-                 alone = g->tensor[p] ? 0 : c->gemm_vector_alone;
+                 last = g->tensor[p] ? 0 : c->gemm_vector_alone;
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
            depth = w->depth * w->slow;
     cost_matmul_time best = {INFINITY, 1};
@@ -109,6 +113,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
         if (full * k * step[i] >= best.seconds) {
             continue;
         }
+        double alone = last * tiles[i].inv_m * tiles[i].inv_n; /* in waves */
         double split = 1, cost = gemm_waves(quantum, alone, full) * (k * step[i] + depth * edge[i] + w->setup);
         for (;;) {
             if (cost < best.seconds) {
@@ -174,6 +179,7 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     const gemm_shape *s = &k->shape.gemm;
     precision p = k->math;
     product_choice choice = choice_of(g, k);
+    bool batched = !g->tensor[p] && s->batch > 1;
     /* A 16-byte load holds this many elements; a row that is no multiple of it is padded. */
     double grain = g->tensor[p] ? 16 / element_bytes[p] : 1;
     cost_matmul w = {
@@ -181,17 +187,24 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         .n = gemm_ceil(s->n / grain) * grain,
         .k = gemm_ceil(s->k / grain) * grain,
         .batch = s->batch,
-        .depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : c->gemm_vector_depth,
+        .depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : g->depth,
         .slow = 1,
         .setup = c->gemm_tile_clocks * g->tick,
-        .splits = k->whole_k ? 1 : COST_SPLITS,
+        .splits = k->whole_k || batched ? 1 : COST_SPLITS,
         .tiles = choice == PRODUCT_BLOCK_SCALED ? tiles_scaled(g, s->m)
                : g->tensor[p]                   ? g->tiles_tensor
+               : batched                        ? g->tiles_batched
                                                 : g->tiles_vector,
         .scaled = choice == PRODUCT_BLOCK_SCALED,
         .waves = choice != PRODUCT_BEST,
     };
     cost_matmul_time best = choice == PRODUCT_BY_ROWS ? gemm_by_rows(g, p, &w) : cost_matmul_best(g, p, &w);
+    if (batched) { /* one of them by itself, with the tile that is best for it, is no slower */
+        w.batch = 1;
+        w.tiles = g->tiles_vector;
+        w.splits = k->whole_k ? 1 : COST_SPLITS;
+        best.seconds = cost_max(best.seconds, cost_matmul_best(g, p, &w).seconds);
+    }
     double weights = s->n * s->k * s->batch;
     if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[p]) {
         /* Packed weights are unpacked by the vector units once for each row of tiles. */

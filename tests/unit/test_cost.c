@@ -427,6 +427,18 @@ static void fixed_tiles_are_not_faster(void **state)
     assert_true(seconds(&a100, half) == seconds(&a100, gemm(PREC_BF16, 300, 512, 8192, 1)));
 }
 
+/* cuBLAS takes one tile for the FP32 products of a batch: thin ones waste most of it. */
+static void thin_batches_waste_their_tiles(void **state)
+{
+    (void)state;
+    kernel thin = gemm(PREC_FP32, 16, 128, 512, 512), tile = gemm(PREC_FP32, 128, 128, 512, 512), half = thin;
+    assert_true(cost_kernel(&a100, &thin).compute_s > 0.6 * cost_kernel(&a100, &tile).compute_s);
+    half.math = PREC_FP16;
+    assert_true(cost_kernel(&a100, &half).compute_s < 0.5 * cost_kernel(&a100, &thin).compute_s);
+    kernel wide = gemm(PREC_FP32, 128, 64, 512, 512), tall = gemm(PREC_FP32, 64, 128, 512, 512);
+    assert_true(cost_kernel(&p4, &wide).compute_s > cost_kernel(&p4, &tall).compute_s); /* 64 rows x 128 columns */
+}
+
 /* The A100's L2 feeds its SMs twice as fast as those of cards: small tiles are not kept waiting. */
 static void wide_caches_feed_small_tiles(void **state)
 {
@@ -587,6 +599,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_grows_with_each_side),
         cmocka_unit_test(fixed_tiles_are_not_faster),
+        cmocka_unit_test(thin_batches_waste_their_tiles),
         cmocka_unit_test(wide_caches_feed_small_tiles),
         cmocka_unit_test(attention_kernels_have_gaps),
         cmocka_unit_test(short_prompts_are_prompts),
