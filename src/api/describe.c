@@ -80,12 +80,18 @@ static void skip_standardised(const graph *g, uint8_t *skip)
     }
 }
 
-/* The bias of an integer product, whose numbers are wider than its weights'; NO_TENSOR: none. */
-static uint32_t integer_bias(const graph *g, const op *o)
+/* The bias of a product; where that is of integers, its numbers are wider than the weights'. NO_TENSOR: none. */
+static uint32_t bias_of(const graph *g, const op *o)
 {
-    enum { OF_CONV = 8, OF_GEMM = 6 };
-    if (o->kind == OP_QLinearConv) return op_input(g, o, OF_CONV);
-    return o->kind == OP_QGemm ? op_input(g, o, OF_GEMM) : NO_TENSOR;
+    switch (o->kind) {
+    case OP_QLinearConv: return op_input(g, o, 8);
+    case OP_QGemm: return op_input(g, o, 6);
+    case OP_LSTM:
+    case OP_GRU:
+    case OP_RNN: return op_input(g, o, 3);
+    case OP_ConvTranspose: return op_input(g, o, 2);
+    default: return NO_TENSOR;
+    }
 }
 
 enum { USED = 1, BIAS = 2 };
@@ -98,7 +104,7 @@ static double find_buffers(const graph *g, uint8_t *skip, uint8_t *used)
         const op *o = &g->ops[i];
         for (uint32_t k = 0; k < o->n_in; k++)
             if (op_in(g, o)[k] != NO_TENSOR) used[op_in(g, o)[k]] |= USED;
-        if (integer_bias(g, o) != NO_TENSOR) used[integer_bias(g, o)] |= BIAS;
+        if (bias_of(g, o) != NO_TENSOR) used[bias_of(g, o)] |= BIAS;
         if (o->kind == OP_BatchNormalization)
             for (uint32_t k = 3; k < 5; k++)
                 if (op_input(g, o, k) != NO_TENSOR) skip[op_input(g, o, k)] = 1;

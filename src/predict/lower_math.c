@@ -536,7 +536,11 @@ void lower_recurrent(planner *p)
                            dim(p, w, 1) / gates,
                            gates,
                            dim(p, w, 0)};
-    k.flops = 2 * s->steps * s->batch * s->directions * s->gates * s->hidden * (s->input + s->hidden);
+    uint32_t u = plan_in(p, 2);
+    double fed = u != NO_TENSOR && plan_shape(p, u)->rank == 3 ? dim(p, u, 2)
+                                                               : s->hidden; /* back: fewer when projected */
+    double products = s->gates * s->hidden * (s->input + fed) + (fed < s->hidden ? s->hidden * fed : 0);
+    k.flops = 2 * s->steps * s->batch * s->directions * products;
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)
         if (plan_out(p, i) != NO_TENSOR && p->us->uses[plan_out(p, i)])

@@ -278,6 +278,28 @@ static tw *sequence_lstm(void)
     return w;
 }
 
+/* With a projection of 8 cells onto 4 that are fed back; and one without input gates. */
+static tw *projected(void)
+{
+    tw *w = tw_new();
+    tw_graph *g = tw_add_graph(w);
+    int in[18], plain[18];
+    for (int i = 0; i < 17; i++) in[i] = plain[i] = -1;
+    in[17] = plain[17] = TW_END;
+    in[0] = f32(g, "x", DIMS(1, 10, 6));
+    lstm_weights(g, in, 1, 8, 6);
+    for (int i = 5; i < 9; i++) g->tensors[in[i]].dims[1] = 4, g->tensors[in[i]].bytes /= 2;
+    in[16] = weight(g, "projection", DIMS(4, 8));
+    int y = f32(g, "y", DIMS(1, 10, 4)), z = f32(g, "z", DIMS(1, 10, 8));
+    tw_set(tw_add_op(g, TFL_SEQUENCE_LSTM, in, LIST(y)), 3, 'b', 0);
+    plain[0] = in[0];
+    lstm_weights(g, plain, 1, 8, 6);
+    plain[1] = plain[5] = plain[12] = -1;
+    tw_set(tw_add_op(g, TFL_SEQUENCE_LSTM, plain, LIST(z)), 3, 'b', 0);
+    tw_ends(g, LIST(in[0]), LIST(y, z));
+    return w;
+}
+
 static tw *both_ways(void)
 {
     tw *w = tw_new();
@@ -434,6 +456,7 @@ const tflite_model tflite_models[] = {
     {"free_dims", free_dims, "y [batch, 8*sequence] float32; z [batch, sequence, 4] float32", 32, 4096, 2, 0},
     {"words", words, "y [batch, 12, 16] float32", 1600, 4608, 5, 0},
     {"sequence_lstm", sequence_lstm, "y [batch, 10, 8] float32", 480, 4480, 2, 0},
+    {"projected", projected, "y [batch, 10, 4] float32; z [batch, 10, 8] float32", 744, 6880, 4, 0},
     {"both_ways", both_ways, "y [batch, 10, 16] float32", 960, 8960, 2, 0},
     {"cells", cells, "y [batch, 4] float32; a2 [batch, 4] float32", 290, 405, 14, 0},
     {"counted_loop", counted_loop, "y [batch, 8] float32", 64, 448, 2, 0},

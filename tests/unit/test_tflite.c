@@ -21,6 +21,10 @@
 #include "support/onnx_write.h"
 #include "support/tflite_models.h"
 
+#ifndef TEST_ROOT
+#define TEST_ROOT "."
+#endif
+
 static pg_catalog *gpus;
 
 static pg_code open_bytes(pg_model **m, const fb *file, const pg_model_options *options, pg_error *e)
@@ -230,11 +234,48 @@ static void test_every_number(void **state)
     assert_true(known > 100);
 }
 
+/* ---- files of others, where they lie beside the tree ---- */
+
+static void test_shared_files(void **state)
+{
+    static const struct {
+        const char *name;
+        double parameters, macs;
+        uint64_t operators;
+    } files[] = {
+        {"ad01_int8", 265864, 264192, 10},
+        {"deeplabv3_mnv2_dm05_pascal_quant", 688357, 866.6e6, 72},
+        {"keras_lstm_mnist_ptq", 9530, 113120, 7},
+        {"kws_int8", 22604, 2.657e6, 13},
+        {"mobilenet_v1_0.25_128_quant", 467593, 13.59e6, 31},
+        {"mobilenet_v2_1.0_224_quant", 3489097, 300.8e6, 66},
+        {"resnet8_float", 77706, 12.5e6, 23},
+        {"vww_96_float", 210850, 7.49e6, 58},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[512];
+        pg_model *m;
+        pg_error e = PG_ERROR_INIT;
+        snprintf(path, sizeof path, TEST_ROOT "/../shared/models/files/%s.tflite", files[i].name);
+        if (access(path, R_OK)) skip();
+        if (pg_model_open(&m, path, NULL, &e)) fail_msg("%s: %s: %s", files[i].name, e.path, e.text);
+        const pg_model_info *info = pg_model_describe(m);
+        if (info->parameters != files[i].parameters || fabs(info->macs / files[i].macs - 1) > 0.002 ||
+            info->operators != files[i].operators || info->unknown_operator_count || !info->has_batch)
+            fail_msg("%s: %.0f parameters, %.0f MACs, %d operators", files[i].name, info->parameters, info->macs,
+                     (int)info->operators);
+        double small = latency(m, "onnxruntime", 1), large = latency(m, "onnxruntime", 256);
+        assert_true(small > 0 && large > small);
+        pg_model_free(m);
+    }
+}
+
 /* ---- signatures, options ---- */
 
 static void test_signature(void **state)
 {
-    enum { BRANCHES = 15 };
+    enum { BRANCHES = 16 };
     (void)state;
     fb file = tw_finish(tflite_models[BRANCHES].build());
     pg_model *m;
@@ -476,6 +517,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_same_as_onnx),
         cmocka_unit_test(test_every_number),
+        cmocka_unit_test(test_shared_files),
         cmocka_unit_test(test_signature),
         cmocka_unit_test(test_broken_models),
         cmocka_unit_test(test_broken_bytes),
