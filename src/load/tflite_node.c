@@ -79,6 +79,8 @@ uint32_t tflite_emit_many(tflite_reader *r, tflite_node *n, op_kind kind, const 
 {
     if (error_is_set(r->e)) return NO_TENSOR;
     str name = n_out && out[0] != NO_TENSOR ? r->g->tensors[out[0]].name : n->name;
+    for (size_t i = 1; i < name.len; i++) /* converters join the names of what they fused; the first says enough */
+        if (name.ptr[i] == ';') name.len = i;
     uint32_t o = graph_add_op(r->g, n->s->region, kind, name.len ? name : n->name, in, n_in, out, n_out);
     if (o == NO_TENSOR) {
         error_nomem(r->e, r->g->a);
