@@ -132,10 +132,22 @@ typedef struct dense {
     bool rows; /* more than two dims, all kept */
 } dense;
 
+/* Whether the input is an image of which the weights take all: then its order is theirs, which go along when it changes. */
+static bool takes_image(const tflite_node *n, const dense *d)
+{
+    const tflite_value *v = &n->s->v[tflite_in(n, 0)];
+    int64_t all = 1;
+    for (int i = 1; i < d->x.rank; i++) {
+        if (d->x.open[i] || d->x.dims[i] < 1 || all > INT32_MAX) return false;
+        all *= d->x.dims[i];
+    }
+    return d->x.rank >= 3 && v->form[FORM_FIRST] && !d->rows && all == d->w.dims[1];
+}
+
 /* The input as a matrix, whatever its dims. */
 static uint32_t as_rows(tflite_reader *r, tflite_node *n, const dense *d)
 {
-    uint32_t x = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE);
+    uint32_t x = tflite_get(r, n->s, tflite_in(n, 0), takes_image(n, d) ? FORM_FIRST : FORM_FILE);
     bool fits = d->x.rank == 2 && (d->w.dims[1] == d->x.dims[1] || d->x.open[1]);
     if (fits || d->rows || x == NO_TENSOR) return x;
     uint32_t in[2] = {x, tflite_list(r, (const int64_t[]){-1, d->w.dims[1]}, 2)};

@@ -1,4 +1,4 @@
-/* Operators of TensorFlow Lite that move data or make it. */
+/* Operators of TensorFlow Lite that move data: views, copies, parts. */
 #include "load/tflite_internal.h"
 
 static pg_code lacks_input(tflite_reader *r, const tflite_node *n)
@@ -155,7 +155,14 @@ pg_code tflite_transpose(tflite_reader *r, tflite_node *n)
     if (!known || (x.rank >= 0 && count != (uint32_t)x.rank)) return tflite_unknown(r, n);
     tflite_value *v = &n->s->v[tflite_in(n, 0)];
     tflite_form form = (v->form[FORM_FIRST] || v->padded) && count >= 3 ? FORM_FIRST : FORM_FILE;
-    bool same = true;
+    bool same = true, last = count == 4 && r->has_images && form == FORM_FILE;
+    for (uint32_t i = 0; i < count; i++) last &= perm[i] == (i == 0 ? 0 : i + 1 < count ? i + 1 : 1);
+    if (last && !x.constant) { /* channels first in the file: as it is, it is what convolutions want */
+        uint32_t image = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE);
+        if (tflite_define(r, n->s, tflite_out(n, 0), FORM_FIRST) == NO_TENSOR) return tflite_status(r);
+        tflite_alias(r, n->s, tflite_out(n, 0), FORM_FIRST, image);
+        return tflite_status(r);
+    }
     for (uint32_t i = 0; i < count; i++) {
         int axis = tflite_axis(form, (int)count, perm[i]);
         if (axis < 0) return tflite_bad(r, n, "has a permutation of other axes");
@@ -471,180 +478,4 @@ pg_code tflite_reverse(tflite_reader *r, tflite_node *n)
 pg_code tflite_tile(tflite_reader *r, tflite_node *n)
 {
     return tflite_plain(r, n);
-}
-
-/* ---- making data ---- */
-
-/* ShapeOptions: out_type 0. The shape is the file's order of axes. */
-pg_code tflite_shape(tflite_reader *r, tflite_node *n)
-{
-    int32_t t = tflite_in(n, 0);
-    tflite_info x;
-    if (!tflite_in_info(r, n, 0, &x)) return tflite_status(r);
-    tflite_value *v = &n->s->v[t];
-    if (!v->form[FORM_FILE] && v->form[FORM_FIRST]) { /* asking for it moves nothing */
-        uint32_t back = tflite_relabel(r, n->s->region, v->form[FORM_FIRST] - 1, x.rank, FORM_FILE, true);
-        if (back == NO_TENSOR) return tflite_status(r);
-        uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-        tflite_emit(r, n, OP_Shape, &back, 1, out);
-        return tflite_status(r);
-    }
-    uint32_t in = tflite_get(r, n->s, t, FORM_FILE), out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    tflite_emit(r, n, OP_Shape, &in, 1, out);
-    return tflite_status(r);
-}
-
-/* The number of dims: the size of the shape. */
-pg_code tflite_rank(tflite_reader *r, tflite_node *n)
-{
-    uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
-    n->labelled = true;
-    uint32_t shape = tflite_emit(r, n, OP_Shape, &in, 1, NO_TENSOR);
-    n->labelled = false;
-    tflite_emit(r, n, OP_Size, &shape, 1, out);
-    return tflite_status(r);
-}
-
-/* Operands: dims, value. */
-pg_code tflite_fill(tflite_reader *r, tflite_node *n)
-{
-    tflite_info value;
-    uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (!tflite_in_info(r, n, 1, &value)) return tflite_status(r);
-    uint32_t t = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
-    if (in == NO_TENSOR || t == NO_TENSOR) return lacks_input(r, n);
-    tflite_emit(r, n, OP_ConstantOfShape, &in, 1, out);
-    if (tflite_status(r)) return tflite_status(r);
-    return !value.constant || graph_attr_index(r->g, ATTR_value, ATTR_TENSOR, t) ? PG_E_OK : error_nomem(r->e, r->g->a);
-}
-
-pg_code tflite_zeros_like(tflite_reader *r, tflite_node *n)
-{
-    tflite_info y;
-    if (!tflite_out_info(r, n, 0, &y)) return tflite_status(r);
-    uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
-    n->labelled = true;
-    uint32_t shape = tflite_emit(r, n, OP_Shape, &in, 1, NO_TENSOR);
-    n->labelled = false;
-    tflite_emit(r, n, OP_ConstantOfShape, &shape, 1, out);
-    if (tflite_status(r)) return tflite_status(r);
-    uint32_t zero = tflite_zero(r, y.type);
-    return zero != NO_TENSOR && graph_attr_index(r->g, ATTR_value, ATTR_TENSOR, zero) ? PG_E_OK
-                                                                                      : error_nomem(r->e, r->g->a);
-}
-
-/* Operand: the shape. */
-pg_code tflite_random(tflite_reader *r, tflite_node *n)
-{
-    uint32_t shape = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (shape == NO_TENSOR) return lacks_input(r, n);
-    n->labelled = true;
-    uint32_t zeros = tflite_emit(r, n, OP_ConstantOfShape, &shape, 1, NO_TENSOR);
-    n->labelled = false;
-    tflite_emit(r, n, n->kind, &zeros, 1, out);
-    return tflite_status(r);
-}
-
-/* Indices, depth, on, off. OneHotOptions: axis 0. */
-pg_code tflite_one_hot(tflite_reader *r, tflite_node *n)
-{
-    uint32_t in[3];
-    for (uint32_t i = 0; i < 3; i++) {
-        in[i] = tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
-        if (in[i] == NO_TENSOR) return lacks_input(r, n);
-    }
-    uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    tflite_emit(r, n, OP_OneHot, in, 3, out);
-    if (tflite_status(r)) return tflite_status(r);
-    return graph_attr_int(r->g, ATTR_axis, flatbuffer_i32(&n->options, 0, -1)) ? PG_E_OK : error_nomem(r->e, r->g->a);
-}
-
-/* Places of what is true, a row each. */
-pg_code tflite_where(tflite_reader *r, tflite_node *n)
-{
-    uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
-    uint32_t columns = tflite_emit(r, n, OP_NonZero, &in, 1, NO_TENSOR);
-    tflite_emit(r, n, OP_Transpose, &columns, 1, out);
-    return tflite_status(r);
-}
-
-/* Indices, updates, shape. */
-pg_code tflite_scatter_nd(tflite_reader *r, tflite_node *n)
-{
-    uint32_t at = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             what = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
-    uint32_t shape = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (at == NO_TENSOR || what == NO_TENSOR || shape == NO_TENSOR) return lacks_input(r, n);
-    n->labelled = true;
-    uint32_t zeros = tflite_emit(r, n, OP_ConstantOfShape, &shape, 1, NO_TENSOR);
-    n->labelled = false;
-    tflite_emit(r, n, OP_ScatterND, (const uint32_t[]){zeros, at, what}, 3, out);
-    return tflite_status(r);
-}
-
-/* Indices, shape, values, the value elsewhere. */
-pg_code tflite_sparse_to_dense(tflite_reader *r, tflite_node *n)
-{
-    uint32_t at = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             shape = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
-    uint32_t what = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (at == NO_TENSOR || what == NO_TENSOR || shape == NO_TENSOR) return lacks_input(r, n);
-    n->labelled = true;
-    uint32_t empty = tflite_emit(r, n, OP_ConstantOfShape, &shape, 1, NO_TENSOR);
-    n->labelled = false;
-    tflite_emit(r, n, OP_ScatterND, (const uint32_t[]){empty, at, what}, 3, out);
-    return tflite_status(r);
-}
-
-/* ---- detection ---- */
-
-/* Results that are as long as the file says: the boxes that are kept, padded. */
-static pg_code declared_results(tflite_reader *r, tflite_node *n, uint32_t n_in)
-{
-    uint32_t in[2], count = n_in < 2 ? n_in : 2;
-    for (uint32_t i = 0; i < count; i++) {
-        in[i] = tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
-        if (in[i] == NO_TENSOR) return lacks_input(r, n);
-    }
-    return tflite_plain(r, n);
-}
-
-/* Boxes, scores, how many, thresholds -> indices, how many (V5: also scores). */
-pg_code tflite_suppression(tflite_reader *r, tflite_node *n)
-{
-    n->kind = OP_DetectionPostProcess;
-    return declared_results(r, n, 2);
-}
-
-/* Raw boxes, scores, anchors -> boxes, classes, scores, how many. */
-pg_code tflite_detection(tflite_reader *r, tflite_node *n)
-{
-    n->kind = OP_DetectionPostProcess;
-    return declared_results(r, n, 3);
-}
-
-/* ---- variables ---- */
-
-/* A state outlives a step. Reading it gives what is there, of the file's shape; writing it gives nothing. */
-pg_code tflite_variable(tflite_reader *r, tflite_node *n)
-{
-    enum { ASSIGN_VARIABLE = 144 };
-    if (n->number == ASSIGN_VARIABLE) return PG_E_OK;
-    tflite_info y;
-    if (!tflite_out_info(r, n, 0, &y)) return tflite_status(r);
-    uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (out == NO_TENSOR || !tflite_declare(r, out, &y)) return tflite_status(r);
-    r->g->tensors[out].role = ROLE_WEIGHT;
-    r->g->tensors[out].literal = true;
-    return PG_E_OK;
 }

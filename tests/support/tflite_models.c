@@ -149,6 +149,23 @@ static tw *dilated(void)
     return w;
 }
 
+/* A network that was channels first before it was converted, with a dense layer that takes the last image as it is. */
+static tw *ported(void)
+{
+    tw *w = tw_new();
+    tw_graph *g = tw_add_graph(w);
+    int x = f32(g, "x", DIMS(1, 3, 8, 8)), perm = tw_ints(g, "perm", 4, (const int32_t[]){0, 2, 3, 1});
+    int t = f32(g, "t", DIMS(1, 8, 8, 3)), k = weight(g, "k", DIMS(4, 3, 3, 3)), c = f32(g, "c", DIMS(1, 8, 8, 4));
+    int axes = tw_ints(g, "axes", 2, (const int32_t[]){1, 2}), m = f32(g, "m", DIMS(1, 1, 1, 4));
+    int d = weight(g, "d", DIMS(5, 4)), y = f32(g, "y", DIMS(1, 5));
+    tw_add_op(g, TFL_TRANSPOSE, LIST(x, perm), LIST(t));
+    conv_options(tw_add_op(g, TFL_CONV, LIST(t, k), LIST(c)), SAME, 1, PLAIN);
+    tw_set(tw_add_op(g, TFL_MEAN, LIST(c, axes), LIST(m)), 0, 'b', 1);
+    tw_add_op(g, TFL_FULLY_CONNECTED, LIST(m, d, -1), LIST(y));
+    tw_ends(g, LIST(x), LIST(y));
+    return w;
+}
+
 static tw *volume(void)
 {
     tw *w = tw_new();
@@ -447,6 +464,7 @@ const tflite_model tflite_models[] = {
     {"padded", padded, "y [batch, 5, 5, 4] float32; z [batch, 5, 6, 3] float32", 108, 2700, 4, 0},
     {"segments", segments, "y [batch, 8, 8] int64", 356, 5504, 7, 0},
     {"dilated", dilated, "y [batch, 12, 12, 4] float32; z [4*batch, 6, 6, 3] float32", 112, 15552, 3, 0},
+    {"ported", ported, "y [batch, 5] float32", 128, 6932, 4, 0},
     {"volume", volume, "y [batch, 4, 8, 8, 4] float32", 216, 55296, 1, 0},
     {"line", line, "m [batch, 8] float32", 152, 4608, 6, 0},
     {"moves", moves,

@@ -20,6 +20,7 @@
 #include "support/heap.h"
 #include "support/onnx_write.h"
 #include "support/tflite_models.h"
+#include "wire/flatbuffer.h"
 
 #ifndef TEST_ROOT
 #define TEST_ROOT "."
@@ -71,6 +72,43 @@ static double latency(const pg_model *m, const char *runtime, int64_t batch)
     assert_int_equal(pg_plan_predict(plan, pg_catalog_at(gpus, 0), &p, &e), PG_E_OK);
     pg_plan_free(plan);
     return p.latency_ms;
+}
+
+/* ---- FlatBuffers ---- */
+
+static void test_flatbuffer(void **state)
+{
+    (void)state;
+    fb b;
+    pg_error e = PG_ERROR_INIT;
+    fb_begin(&b, "TEST");
+    size_t root = fb_table(&b, 6);
+    fb_root(&b, root);
+    fb_number(&b, root, 0, -2, 1);
+    fb_number(&b, root, 1, -3, 8);
+    fb_float(&b, root, 2, 1.5f);
+    size_t list = fb_vector(&b, 2, 4);
+    fb_child(&b, root, 3, list);
+    fb_element(&b, list, 1, 4, -7);
+    fb_child(&b, root, 4, fb_string(&b, "name"));
+    flatbuffer f = {{b.ptr, b.len, 0}, &e};
+    assert_true(flatbuffer_is(f.file, "TEST") && !flatbuffer_is(f.file, "TFL3"));
+    flatbuffer_table t = flatbuffer_root(&f);
+    assert_int_equal(flatbuffer_i8(&t, 0, 9), -2);
+    assert_int_equal(flatbuffer_u8(&t, 0, 9), 254);
+    assert_int_equal(flatbuffer_i64(&t, 1, 9), -3);
+    assert_true(flatbuffer_f32(&t, 2, 9) == 1.5);
+    flatbuffer_vector v = flatbuffer_list(&t, 3, 4);
+    assert_int_equal(v.n, 2);
+    assert_int_equal(flatbuffer_list_i32(&v, 1), -7);
+    assert_true(str_is(flatbuffer_text(&t, 4), "name"));
+    assert_true(flatbuffer_has(&t, 4) && !flatbuffer_has(&t, 5) && !flatbuffer_has(&t, 60));
+    assert_int_equal(flatbuffer_i32(&t, 5, 9), 9); /* in the vtable, but left out */
+    assert_int_equal(flatbuffer_i32(&t, 60, 9), 9);
+    assert_int_equal(flatbuffer_list(&t, 5, 4).n, 0);
+    t = flatbuffer_child(&t, 5); /* a table that is not there has nothing but defaults, and is no error */
+    assert_true(!t.owner && flatbuffer_i32(&t, 0, 9) == 9 && e.code == PG_E_OK);
+    fb_free(&b);
 }
 
 /* ---- the models ---- */
@@ -275,7 +313,7 @@ static void test_shared_files(void **state)
 
 static void test_signature(void **state)
 {
-    enum { BRANCHES = 16 };
+    enum { BRANCHES = 17 };
     (void)state;
     fb file = tw_finish(tflite_models[BRANCHES].build());
     pg_model *m;
@@ -513,6 +551,7 @@ static int write_models(const char *folder)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flatbuffer),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_same_as_onnx),
