@@ -71,7 +71,10 @@ typedef struct tflite_reader {
     map unknown;                    /* names of operators, for one warning each */
 } tflite_reader;
 
-typedef struct tflite_node {
+typedef struct tflite_node tflite_node;
+typedef pg_code (*tflite_translator)(tflite_reader *r, tflite_node *n);
+
+struct tflite_node {
     tflite_scope *s;
     uint32_t index; /* in its subgraph */
     int number;     /* BuiltinOperator; -1: not a number that we know */
@@ -80,7 +83,7 @@ typedef struct tflite_node {
     flatbuffer_table options, options2, t;
     flatbuffer_vector in, out;
     bool labelled; /* an op of the graph bears its name already */
-} tflite_node;
+};
 
 /* ---- tflite.c ---- */
 /* Counts n things that were visited; false: too many, *e says so. */
@@ -100,6 +103,8 @@ uint32_t tflite_get(tflite_reader *r, tflite_scope *s, int32_t which, tflite_for
 uint32_t tflite_get_broadcast(tflite_reader *r, tflite_scope *s, int32_t which, tflite_form form, int rank);
 /* A new graph tensor for what an operator makes. */
 uint32_t tflite_define(tflite_reader *r, tflite_scope *s, int32_t which, tflite_form form);
+/* Memory that custom operators list among their inputs: nothing makes it. */
+bool tflite_is_scratch(tflite_reader *r, const tflite_scope *s, int32_t which);
 bool tflite_alias(tflite_reader *r, tflite_scope *s, int32_t which, tflite_form form, uint32_t graph_tensor);
 /* Whether nothing of the graph holds the constant's bytes yet; from now on something does. A weight in a second order, or of a
  * subgraph that is called twice, is one still. */
@@ -143,7 +148,6 @@ uint32_t tflite_zero(tflite_reader *r, dtype d);
 
 /* Translators of custom operators, then those of the table. */
 pg_code tflite_transpose_bias(tflite_reader *r, tflite_node *n);
-pg_code tflite_detection(tflite_reader *r, tflite_node *n);
 pg_code tflite_custom_pool(tflite_reader *r, tflite_node *n);
 #define TFLITE_OP(number, name, how, kind) pg_code tflite_##how(tflite_reader *r, tflite_node *n);
 #include "load/tflite_ops.def"

@@ -139,29 +139,14 @@ pg_code tflite_sparse_to_dense(tflite_reader *r, tflite_node *n)
 
 /* ---- detection ---- */
 
-/* Results that are as long as the file says: the boxes that are kept, padded. */
-static pg_code declared_results(tflite_reader *r, tflite_node *n, uint32_t n_in)
-{
-    uint32_t in[2], count = n_in < 2 ? n_in : 2;
-    for (uint32_t i = 0; i < count; i++) {
-        in[i] = tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
-        if (in[i] == NO_TENSOR) return lacks_input(r, n);
-    }
-    return tflite_plain(r, n);
-}
-
-/* Boxes, scores, how many, thresholds -> indices, how many (V5: also scores). */
+/* Boxes, scores, how many, thresholds -> indices, how many (V5: also scores): the boxes that are kept, padded to as many as the file
+ * declares. */
 pg_code tflite_suppression(tflite_reader *r, tflite_node *n)
 {
     n->kind = OP_DetectionPostProcess;
-    return declared_results(r, n, 2);
-}
-
-/* Raw boxes, scores, anchors -> boxes, classes, scores, how many. */
-pg_code tflite_detection(tflite_reader *r, tflite_node *n)
-{
-    n->kind = OP_DetectionPostProcess;
-    return declared_results(r, n, 3);
+    for (uint32_t i = 0; i < 2; i++)
+        if (tflite_get(r, n->s, tflite_in(n, i), FORM_FILE) == NO_TENSOR) return lacks_input(r, n);
+    return tflite_plain(r, n);
 }
 
 /* ---- variables ---- */

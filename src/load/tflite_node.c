@@ -1,11 +1,9 @@
 /* Operators of TensorFlow Lite: what all have in common. */
 #include "load/tflite_internal.h"
 
-typedef pg_code (*translator)(tflite_reader *r, tflite_node *n);
-
 static const struct builtin {
     const char *name;
-    translator translate;
+    tflite_translator translate;
     op_kind kind;
 } builtins[] = {
 #define TFLITE_OP(number, name, how, kind) [number] = {#name, tflite_##how, OP_##kind},
@@ -184,7 +182,7 @@ uint32_t tflite_zero(tflite_reader *r, dtype d)
     return t;
 }
 
-/* ---- operators without a row, and custom ones ---- */
+/* ---- operators without a row ---- */
 
 static pg_code warn_unknown(tflite_reader *r, const tflite_node *n)
 {
@@ -204,8 +202,10 @@ static pg_code as_it_is(tflite_reader *r, tflite_node *n, op_kind kind)
     uint32_t *list = ARENA_ARRAY(r->g->a, uint32_t, (size_t)n->in.n + n->out.n);
     uint32_t n_in = 0, n_out = 0;
     if (!list) return error_nomem(r->e, r->g->a);
-    for (uint32_t i = 0; i < n->in.n && !error_is_set(r->e); i++)
-        list[n_in++] = tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
+    for (uint32_t i = 0; i < n->in.n && !error_is_set(r->e); i++) {
+        bool scratch = kind == OP_Unknown && tflite_is_scratch(r, n->s, tflite_in(n, i));
+        list[n_in++] = scratch ? NO_TENSOR : tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
+    }
     for (uint32_t i = 0; i < n->out.n && !error_is_set(r->e); i++) {
         tflite_info info;
         if (tflite_out(n, i) == -1 || !tflite_describe(r, n->s, tflite_out(n, i), &info)) continue;
@@ -226,39 +226,6 @@ pg_code tflite_unknown(tflite_reader *r, tflite_node *n)
 pg_code tflite_plain(tflite_reader *r, tflite_node *n)
 {
     return as_it_is(r, n, n->kind);
-}
-
-/* Custom operators that many files have. Flex operators are TensorFlow's, by their names there. */
-pg_code tflite_custom(tflite_reader *r, tflite_node *n)
-{
-    static const struct {
-        const char *name;
-        translator translate;
-        op_kind kind;
-    } known[] = {
-        {"Convolution2DTransposeBias", tflite_transpose_bias, OP_ConvTranspose},
-        {"TFLite_Detection_PostProcess", tflite_detection, OP_DetectionPostProcess},
-        {"MaxPoolingWithArgmax2D", tflite_custom_pool, OP_MaxPool},
-        {"MaxUnpooling2D", tflite_unknown, OP_Unknown},
-        {"FlexErf", tflite_unary, OP_Erf},
-        {"Erf", tflite_unary, OP_Erf},
-        {"FlexGelu", tflite_unary, OP_Gelu},
-        {"FlexSoftplus", tflite_unary, OP_Softplus},
-        {"FlexSelu", tflite_unary, OP_Selu},
-        {"FlexTan", tflite_unary, OP_Tan},
-        {"FlexAddV2", tflite_binary, OP_Add},
-        {"FlexAdd", tflite_binary, OP_Add},
-        {"FlexMul", tflite_binary, OP_Mul},
-        {"FlexSub", tflite_binary, OP_Sub},
-        {"FlexRealDiv", tflite_binary, OP_Div},
-        {"FlexPow", tflite_binary, OP_Pow},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (str_is(n->name, known[i].name)) {
-            n->kind = known[i].kind;
-            return known[i].translate(r, n);
-        }
-    return tflite_unknown(r, n);
 }
 
 /* ---- reading ---- */

@@ -270,7 +270,8 @@ static uint32_t make_weight(tflite_reader *r, const tflite_info *info, tflite_fo
 bool tflite_declare(tflite_reader *r, uint32_t graph_tensor, const tflite_info *info)
 {
     num dims[TFLITE_RANK];
-    if (info->rank < 0) return true;
+    bool open = !info->rank && !flatbuffer_u8(&info->t, 8, 0); /* no dims, and not said to be a number */
+    if (info->rank < 0 || open) return true;
     for (int i = 0; i < info->rank; i++) dims[i] = info->open[i] ? num_unknown() : num_int(info->dims[i]);
     int64_t fixed = r->g->fixed_batch, times = info->rank > 1 && fixed > 0 ? info->dims[0] / fixed : 1;
     bool batch = info->rank > 1 && r->g->batch_symbol >= 0 && (info->open[0] || info->dims[0] == times * fixed);
@@ -300,6 +301,16 @@ uint32_t tflite_define(tflite_reader *r, tflite_scope *s, int32_t which, tflite_
     r->g->tensors[t].defined = true;
     v->form[form] = t + 1;
     return t;
+}
+
+bool tflite_is_scratch(tflite_reader *r, const tflite_scope *s, int32_t which)
+{
+    tflite_info info;
+    if (which < 0 || !tflite_describe(r, s, which, &info) || info.constant || info.variable) return false;
+    const tflite_value *v = &s->v[which];
+    bool made = v->stored || v->padded;
+    for (int i = 0; i < FORMS; i++) made |= v->form[i] != 0;
+    return !made;
 }
 
 bool tflite_alias(tflite_reader *r, tflite_scope *s, int32_t which, tflite_form form, uint32_t graph_tensor)

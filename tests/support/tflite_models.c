@@ -408,17 +408,24 @@ static tw *branches(void)
 
 /* ---- custom operators and StableHLO ---- */
 
+/* A FlexBuffer {"max_detections": 10}: the key, the list of keys, the map, the root. */
+const unsigned char tflite_detection_options[25] = {'m', 'a', 'x', '_', 'd', 'e', 't', 'e', 'c', 't', 'i', 'o', 'n',
+                                                    's', 0,   1,   16,  1,   1,   1,   10,  4,   2,   36,  1};
+
+/* Detection, whose results have no shape in the file, and an operator that nobody knows, with memory of its own. */
 static tw *custom(void)
 {
     tw *w = tw_new();
     tw_graph *g = tw_add_graph(w);
     int boxes = f32(g, "boxes", DIMS(1, 20, 4)), scores = f32(g, "scores", DIMS(1, 20, 3)),
         anchors = weight(g, "anchors", DIMS(20, 4));
-    int a = f32(g, "a", DIMS(1, 10, 4)), b = f32(g, "b", DIMS(1, 10)), c = f32(g, "c", DIMS(1, 10)),
-        d = f32(g, "d", DIMS(1));
-    int y = f32(g, "y", DIMS(1, 10));
-    tw_add_op(g, TFL_CUSTOM, LIST(boxes, scores, anchors), LIST(a, b, c, d))->custom = "TFLite_Detection_PostProcess";
-    tw_add_op(g, TFL_CUSTOM, LIST(c), LIST(y))->custom = "FlexFancy";
+    int a = f32(g, "a", NULL), b = f32(g, "b", NULL), c = f32(g, "c", NULL), d = f32(g, "d", NULL);
+    int y = f32(g, "y", DIMS(1, 10)), scratch = f32(g, "scratch", DIMS(64));
+    tw_op *o = tw_add_op(g, TFL_CUSTOM, LIST(boxes, scores, anchors), LIST(a, b, c, d));
+    o->custom = "TFLite_Detection_PostProcess";
+    o->raw = tflite_detection_options;
+    o->raw_size = sizeof tflite_detection_options;
+    tw_add_op(g, TFL_CUSTOM, LIST(c, scratch), LIST(y))->custom = "FlexFancy";
     tw_ends(g, LIST(boxes, scores), LIST(a, y));
     return w;
 }

@@ -68,6 +68,8 @@ enum {
     TFL_HLO_COMPOSITE = 206,
 };
 
+extern const unsigned char tflite_detection_options[25];
+
 /* The image network of the table in float and in int8: other files compare it. */
 tw *tflite_image_network(void);
 

@@ -255,6 +255,11 @@ static size_t put_op(fb *b, const tw_op *o, unsigned code)
     fb_number(b, table, 0, code, 4);
     fb_child(b, table, 1, put_list(b, o->n_in, o->in));
     fb_child(b, table, 2, put_list(b, o->n_out, o->out));
+    if (o->raw_size) {
+        size_t raw = fb_vector(b, o->raw_size, 1);
+        memcpy(b->ptr + raw + 4, o->raw, o->raw_size);
+        fb_child(b, table, 5, raw);
+    }
     if (!o->n_options) return table;
     size_t options = fb_table(b, 18);
     fb_number(b, table, o->second ? 11 : 3, 1, 1);

@@ -60,6 +60,8 @@ typedef struct tw_option {
 typedef struct tw_op {
     int number;
     const char *custom;
+    const unsigned char *raw; /* custom_options */
+    size_t raw_size;
     int in[40], out[8];
     unsigned n_in, n_out, n_options;
     int second; /* the options are builtin_options_2 */

@@ -21,6 +21,7 @@
 #include "support/onnx_write.h"
 #include "support/tflite_models.h"
 #include "wire/flatbuffer.h"
+#include "wire/flexbuffer.h"
 
 #ifndef TEST_ROOT
 #define TEST_ROOT "."
@@ -109,6 +110,30 @@ static void test_flatbuffer(void **state)
     t = flatbuffer_child(&t, 5); /* a table that is not there has nothing but defaults, and is no error */
     assert_true(!t.owner && flatbuffer_i32(&t, 0, 9) == 9 && e.code == PG_E_OK);
     fb_free(&b);
+}
+
+static void test_flexbuffer(void **state)
+{
+    enum { SIZE = sizeof tflite_detection_options };
+    (void)state;
+    int64_t value = 0;
+    unsigned char copy[SIZE];
+    span whole = {tflite_detection_options, SIZE, 0};
+    assert_true(flexbuffer_int(whole, "max_detections", &value) && value == 10);
+    assert_false(flexbuffer_int(whole, "max_detection", &value));
+    assert_false(flexbuffer_int(whole, "ax_detections", &value));
+    for (size_t n = 0; n < SIZE; n++) { /* cut off in a block of its own size, so that ASan sees a read past it */
+        unsigned char *part = malloc(n + 1);
+        memcpy(part, tflite_detection_options, n);
+        flexbuffer_int((span){part, n, 0}, "max_detections", &value);
+        free(part);
+    }
+    for (size_t i = 0; i < SIZE; i++)
+        for (int v = 0; v < 256; v++) {
+            memcpy(copy, tflite_detection_options, SIZE);
+            copy[i] = (unsigned char)v;
+            flexbuffer_int((span){copy, SIZE, 0}, "max_detections", &value);
+        }
 }
 
 /* ---- the models ---- */
@@ -396,6 +421,10 @@ static void test_broken_models(void **state)
     g->tensors[k].bytes = 31;
     tw_add_op(g, TFL_ADD, LIST(0, k), LIST(tw_value(g, "z", TW_FLOAT32, DIMS(1, 8))));
     expect_error(w, PG_E_FORMAT, "holds 31 bytes where its shape needs 32");
+    w = small(&g);
+    g->ops[0].number = TFL_CUSTOM;
+    g->ops[0].custom = "edgetpu-custom-op";
+    expect_error(w, PG_E_UNSUPPORTED, "compiled for another chip");
     expect_error(tw_new(), PG_E_FORMAT, "holds no graph");
 }
 
@@ -552,6 +581,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flatbuffer),
+        cmocka_unit_test(test_flexbuffer),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_same_as_onnx),
