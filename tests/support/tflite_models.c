@@ -88,6 +88,24 @@ static tw *half_weights(void)
     return w;
 }
 
+/* Weights of which only what isn't 0 is stored, and some that lie behind the FlatBuffer. */
+static tw *stored(void)
+{
+    tw *w = tw_new();
+    tw_graph *g = tw_add_graph(w);
+    int x = f32(g, "x", DIMS(1, 8)), k = weight(g, "k", DIMS(4, 8)), dense = f32(g, "dense", DIMS(4, 8));
+    int b = weight(g, "b", DIMS(4)), y = f32(g, "y", DIMS(1, 4)), u = tw_weight(g, "u", TW_INT4, DIMS(3, 4));
+    int z = f32(g, "z", DIMS(1, 3));
+    g->tensors[k].sparse = 1;
+    g->tensors[k].bytes = 20;
+    g->tensors[b].outside = g->tensors[u].outside = 1;
+    one(g, TFL_DENSIFY, k, dense);
+    tw_add_op(g, TFL_FULLY_CONNECTED, LIST(x, dense, b), LIST(y));
+    tw_add_op(g, TFL_FULLY_CONNECTED, LIST(y, u, -1), LIST(z));
+    tw_ends(g, LIST(x), LIST(z));
+    return w;
+}
+
 /* Zeros around an image before a VALID convolution, and before something else. */
 static tw *padded(void)
 {
@@ -468,6 +486,7 @@ const tflite_model tflite_models[] = {
     {"image", tflite_image_network, "y [batch, 10] float32", 466, 22608, 9, 0},
     {"image_int8", image_int8, "y [batch, 10] int8", 466, 22608, 7, 0},
     {"half_weights", half_weights, "y [batch, 8, 8, 4] float32", 112, 6912, 1, 0},
+    {"stored", stored, "z [batch, 3] float32", 48, 44, 2, 0},
     {"padded", padded, "y [batch, 5, 5, 4] float32; z [batch, 5, 6, 3] float32", 108, 2700, 4, 0},
     {"segments", segments, "y [batch, 8, 8] int64", 356, 5504, 7, 0},
     {"dilated", dilated, "y [batch, 12, 12, 4] float32; z [4*batch, 6, 6, 3] float32", 112, 15552, 3, 0},

@@ -216,6 +216,7 @@ static size_t put_tensor(fb *b, const tw_tensor *t, unsigned buffer)
     fb_number(b, table, 1, t->type, 1);
     fb_number(b, table, 2, buffer, 4);
     if (t->variable) fb_number(b, table, 5, 1, 1);
+    if (t->sparse) fb_child(b, table, 6, fb_table(b, 3));
     fb_child(b, table, 3, fb_string(b, t->name));
     if (t->open) {
         size_t signature = fb_vector(b, (size_t)t->rank, 4);
@@ -292,7 +293,12 @@ static void put_buffers(fb *b, const tw *w, size_t buffers)
             if (!t->bytes) continue;
             size_t table = fb_table(b, 3), data = fb_vector(b, t->bytes, 1);
             if (t->data) memcpy(b->ptr + data + 4, t->data, t->bytes);
-            fb_child(b, table, 0, data);
+            if (t->outside) {
+                fb_number(b, table, 1, (int64_t)data + 4, 8);
+                fb_number(b, table, 2, (int64_t)t->bytes, 8);
+            } else {
+                fb_child(b, table, 0, data);
+            }
             fb_element_child(b, buffers, next++, table);
         }
 }

@@ -46,7 +46,8 @@ typedef struct tw_tensor {
     int32_t *data; /* contents, of 4 bytes each; NULL: zeros */
     size_t bytes;  /* of a constant */
     int open;      /* axes that are free, as a mask */
-    int variable;
+    int variable, sparse;
+    int outside; /* the contents lie behind the FlatBuffer, as in large models */
 } tw_tensor;
 
 typedef struct tw_option {

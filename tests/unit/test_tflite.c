@@ -338,7 +338,7 @@ static void test_shared_files(void **state)
 
 static void test_signature(void **state)
 {
-    enum { BRANCHES = 17 };
+    enum { BRANCHES = 18 };
     (void)state;
     fb file = tw_finish(tflite_models[BRANCHES].build());
     pg_model *m;
@@ -421,6 +421,14 @@ static void test_broken_models(void **state)
     g->tensors[k].bytes = 31;
     tw_add_op(g, TFL_ADD, LIST(0, k), LIST(tw_value(g, "z", TW_FLOAT32, DIMS(1, 8))));
     expect_error(w, PG_E_FORMAT, "holds 31 bytes where its shape needs 32");
+    w = small(&g);
+    k = tw_weight(g, "k", TW_FLOAT32, DIMS(8));
+    g->tensors[k].outside = 1;
+    tw_add_op(g, TFL_ADD, LIST(0, k), LIST(tw_value(g, "z", TW_FLOAT32, DIMS(1, 8))));
+    fb file = tw_finish(w);
+    file.len -= 4; /* what lies outside is the end of the file */
+    expect_bytes(&file, PG_E_TRUNCATED, "lies behind the end of the file");
+    fb_free(&file);
     w = small(&g);
     g->ops[0].number = TFL_CUSTOM;
     g->ops[0].custom = "edgetpu-custom-op";
