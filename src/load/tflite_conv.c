@@ -295,7 +295,7 @@ pg_code tflite_pad(tflite_reader *r, tflite_node *n)
     if (!tflite_in_info(r, n, 0, &x)) return tflite_status(r);
     bool known = tflite_ints(r, n->s, tflite_in(n, 1), list, 2 * TFLITE_RANK, &count) && count % 2 == 0;
     int rank = (int)count / 2;
-    if (!known || (x.rank >= 0 && rank != x.rank)) return tflite_unknown(r, n);
+    if (!known || (x.rank >= 0 && rank != x.rank)) return tflite_rearrange(r, n);
     tflite_form form = tflite_common_form(r, n, 0, 1, &x.rank);
     bool image = rank == 4 && !list[0] && !list[1] && !list[6] && !list[7];
     for (uint32_t i = 0; i < count; i++) image &= list[i] >= 0 && list[i] <= INT32_MAX;
@@ -373,12 +373,6 @@ static int32_t end_of_dilation(tflite_reader *r, const tflite_node *n, const int
     return -1;
 }
 
-static pg_code rearranged(tflite_reader *r, tflite_node *n)
-{
-    n->kind = OP_Rearrange;
-    return tflite_plain(r, n);
-}
-
 /* Operands: image, block, paddings. */
 pg_code tflite_space_to_batch(tflite_reader *r, tflite_node *n)
 {
@@ -388,7 +382,7 @@ pg_code tflite_space_to_batch(tflite_reader *r, tflite_node *n)
     if (!tflite_in_info(r, n, 0, &x)) return tflite_status(r);
     bool known = x.rank == 4 && !x.constant && tflite_ints(r, n->s, tflite_in(n, 1), block, 2, &count[0]) &&
                  tflite_ints(r, n->s, tflite_in(n, 2), pads, 4, &count[1]) && count[0] == 2 && count[1] == 4;
-    if (!known) return tflite_status(r) ? tflite_status(r) : rearranged(r, n);
+    if (!known) return tflite_status(r) ? tflite_status(r) : tflite_rearrange(r, n);
     int32_t end = end_of_dilation(r, n, block, crops);
     if (tflite_status(r)) return tflite_status(r);
     bool sane = end >= 0 && (uint32_t)end < n->s->n;
@@ -396,7 +390,7 @@ pg_code tflite_space_to_batch(tflite_reader *r, tflite_node *n)
         pads[i] -= crops[i];
         sane = pads[i] >= 0 && pads[i] <= INT32_MAX && block[i / 2] >= 1 && block[i / 2] <= INT16_MAX;
     }
-    if (!sane) return rearranged(r, n);
+    if (!sane) return tflite_rearrange(r, n);
     n->s->v[end].passes = true;
     return keep_padding(r, n, (const int32_t[]){(int32_t)pads[0], (int32_t)pads[2], (int32_t)pads[1], (int32_t)pads[3]},
                         (const int32_t[]){(int32_t)block[0], (int32_t)block[1]});
@@ -405,7 +399,7 @@ pg_code tflite_space_to_batch(tflite_reader *r, tflite_node *n)
 pg_code tflite_batch_to_space(tflite_reader *r, tflite_node *n)
 {
     int32_t from = tflite_in(n, 0), to = tflite_out(n, 0);
-    if (to < 0 || (uint32_t)to >= n->s->n || !n->s->v[to].passes) return rearranged(r, n);
+    if (to < 0 || (uint32_t)to >= n->s->n || !n->s->v[to].passes) return tflite_rearrange(r, n);
     n->s->v[to].passes = false;
     uint32_t t = tflite_get(r, n->s, from, FORM_FIRST);
     if (tflite_define(r, n->s, to, FORM_FIRST) == NO_TENSOR) return tflite_status(r);

@@ -301,7 +301,7 @@ pg_code tflite_arg_reduce(tflite_reader *r, tflite_node *n)
         axis = tflite_axis(form, rank, axis);
         if (axis < 0) return tflite_bad(r, n, "reduces an axis that there isn't");
         after = form_after(form, rank, 1u << axis);
-        if (after < 0) return tflite_unknown(r, n);
+        if (after < 0) return tflite_rearrange(r, n);
     }
     uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), form);
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), (tflite_form)after);

@@ -152,7 +152,7 @@ pg_code tflite_transpose(tflite_reader *r, tflite_node *n)
         count = list.n;
         for (uint32_t i = 0; i < count; i++) perm[i] = flatbuffer_list_i64(&list, i);
     }
-    if (!known || (x.rank >= 0 && count != (uint32_t)x.rank)) return tflite_unknown(r, n);
+    if (!known || (x.rank >= 0 && count != (uint32_t)x.rank)) return tflite_rearrange(r, n);
     tflite_value *v = &n->s->v[tflite_in(n, 0)];
     tflite_form form = (v->form[FORM_FIRST] || v->padded) && count >= 3 ? FORM_FIRST : FORM_FILE;
     bool same = true, last = count == 4 && r->has_images && form == FORM_FILE;
@@ -217,7 +217,7 @@ pg_code tflite_split(tflite_reader *r, tflite_node *n)
     uint32_t data = even ? 1 : 0, count;
     int64_t axis = 0;
     int rank;
-    if (!tflite_ints(r, n->s, tflite_in(n, even ? 0 : 2), &axis, 1, &count)) return tflite_unknown(r, n);
+    if (!tflite_ints(r, n->s, tflite_in(n, even ? 0 : 2), &axis, 1, &count)) return tflite_rearrange(r, n);
     tflite_form form = tflite_common_form(r, n, data, data + 1, &rank);
     if (form == FORM_FIRST) axis = tflite_axis(form, rank, axis);
     if (form == FORM_FIRST && axis < 0) return tflite_bad(r, n, "cuts an axis that there isn't");
@@ -378,7 +378,7 @@ static pg_code dynamic_slice(tflite_reader *r, tflite_node *n)
     tflite_info x;
     if (!tflite_in_info(r, n, 0, &x)) return tflite_status(r);
     for (unsigned i = 2; i < 5; i++)
-        if (flatbuffer_i32(&n->options, i, 0)) return tflite_unknown(r, n);
+        if (flatbuffer_i32(&n->options, i, 0)) return tflite_rearrange(r, n);
     uint32_t begin_mask = (uint32_t)flatbuffer_i32(&n->options, 0, 0),
              end_mask = (uint32_t)flatbuffer_i32(&n->options, 1, 0);
     int64_t axes[TFLITE_RANK], starts[TFLITE_RANK], list[TFLITE_RANK];
@@ -386,7 +386,7 @@ static pg_code dynamic_slice(tflite_reader *r, tflite_node *n)
     bool fixed = tflite_ints(r, n->s, tflite_in(n, 1), list, TFLITE_RANK, &given);
     for (int i = 0; i < x.rank; i++) {
         if ((begin_mask & end_mask) >> i & 1) continue;
-        if (end_mask >> i & 1) return tflite_unknown(r, n);
+        if (end_mask >> i & 1) return tflite_rearrange(r, n);
         axes[count] = i;
         starts[count++] = fixed && (uint32_t)i < given && !(begin_mask >> i & 1) ? list[i] : 0;
     }
@@ -444,7 +444,7 @@ pg_code tflite_strided_slice(tflite_reader *r, tflite_node *n)
 pg_code tflite_gather(tflite_reader *r, tflite_node *n)
 {
     int64_t axis = flatbuffer_i32(&n->options, 0, 0), batch = flatbuffer_i32(&n->options, 1, 0);
-    if (batch) return tflite_unknown(r, n);
+    if (batch) return tflite_rearrange(r, n);
     uint32_t in[2] = {tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE), tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE)};
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
     if (in[0] == NO_TENSOR || in[1] == NO_TENSOR) return lacks_input(r, n);

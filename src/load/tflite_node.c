@@ -223,6 +223,11 @@ pg_code tflite_unknown(tflite_reader *r, tflite_node *n)
     return code ? code : as_it_is(r, n, OP_Unknown);
 }
 
+pg_code tflite_rearrange(tflite_reader *r, tflite_node *n)
+{
+    return as_it_is(r, n, OP_Rearrange);
+}
+
 pg_code tflite_plain(tflite_reader *r, tflite_node *n)
 {
     return as_it_is(r, n, n->kind);
