@@ -265,7 +265,7 @@ static void unlock(cache_blob *b)
 
 pg_code cache_blob_end(cache_blob *b, pg_error *e)
 {
-    pg_code code = b->fd >= 0 ? hub_keep(b->fd, b->partial, b->path, e) : PG_E_OK;
+    pg_code code = b->fd >= 0 ? hub_keep(b->fd, b->partial, b->path, true, e) : PG_E_OK;
     b->fd = -1;
     unlock(b);
     return code;

@@ -223,7 +223,7 @@ static pg_code write_sparse(const hub_session *s, const char *path, uint64_t siz
         if (n < 0 && errno != EINTR) err = errno;
         if (n > 0) at += (size_t)n;
     }
-    if (!err) return hub_keep(fd, temporary, path, e);
+    if (!err) return hub_keep(fd, temporary, path, true, e);
     close(fd);
     unlink(temporary);
     return hub_write_error(e, err, path);

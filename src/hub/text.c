@@ -135,10 +135,10 @@ int hub_temporary(arena *a, const char *path, const char **name, pg_error *e)
     return -1;
 }
 
-pg_code hub_keep(int fd, const char *temporary, const char *path, pg_error *e)
+pg_code hub_keep(int fd, const char *temporary, const char *path, bool sync, pg_error *e)
 {
     int err = 0;
-    if (fsync(fd) != 0 && errno != EINVAL) err = errno;
+    if (sync && fsync(fd) != 0 && errno != EINVAL) err = errno;
     if (close(fd) != 0 && !err) err = errno;
     if (!err && rename(temporary, path) != 0) err = errno;
     if (!err) return PG_E_OK;
@@ -164,5 +164,5 @@ pg_code hub_file_write(arena *a, const char *path, str bytes, pg_error *e)
         }
         at += (size_t)n;
     }
-    return hub_keep(fd, temporary, path, e);
+    return hub_keep(fd, temporary, path, false, e);
 }
