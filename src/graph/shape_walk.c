@@ -3,7 +3,7 @@
 struct shape_walk {
     infer x;
     shapes s;
-    uint32_t tensors, ops, symbols; /* taken in so far */
+    uint32_t tensors, ops, symbols, regions; /* taken in so far */
     uint32_t cap_tensors;
 };
 
@@ -33,6 +33,16 @@ static pg_code take_symbols(shape_walk *w)
     return PG_E_OK;
 }
 
+static pg_code take_regions(shape_walk *w)
+{
+    const graph *g = w->x.g;
+    if (w->regions == g->n_regions) return PG_E_OK;
+    w->s.trips = arena_grow(w->x.a, w->s.trips, w->regions, g->n_regions, sizeof *w->s.trips);
+    if (!w->s.trips) return shape_nomem(&w->x);
+    for (; w->regions < g->n_regions; w->regions++) w->s.trips[w->regions] = num_int(w->regions == 0);
+    return PG_E_OK;
+}
+
 static pg_code take_tensors(shape_walk *w)
 {
     infer *x = &w->x;
@@ -59,6 +69,7 @@ pg_code shape_walk_step(shape_walk *w, pg_error *e)
     infer *x = &w->x;
     const region *model = &x->g->regions[0];
     pg_code code = take_symbols(w);
+    if (!code) code = take_regions(w);
     if (!code) code = take_tensors(w);
     for (; !code && w->ops < model->n_ops; w->ops++) {
         x->budget = 1 << 20;
