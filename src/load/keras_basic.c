@@ -329,7 +329,7 @@ void keras_on_host(keras *k, keras_call *c, int variant)
     num dims[MAX_RANK];
     const tensor_shape *s = keras_shape(k, x);
     int rank = s->rank;
-    for (int i = 0; i < rank; i++) dims[i] = shape_walk_declared(k->shapes, s->dims[i]);
+    for (int i = 0; i < rank; i++) dims[i] = keras_declared(k, s->dims[i]);
     const char *mode = json_get_text(l->config, "output_mode",
                                      strcmp(l->class, "CategoryEncoding") ? "int" : "multi_hot");
     bool ids = !strcmp(mode, "int");

@@ -109,6 +109,7 @@ void keras_conv_lstm(keras *k, keras_call *c, int dims)
         return;
     }
     num times = shape_walk_declared(k->shapes, steps);
+    num times = keras_declared(k, steps);
     uint32_t zero = zeros(k, l, &x), body = make_body(k, l, &x, sequences), out[3];
     uint32_t in[4] = {num_known(times) ? keras_numbers(k, &times, 1, 0) : NO_TENSOR, NO_TENSOR, zero, zero};
     keras_op_outs(k, l, OP_Loop, in, 4, out, sequences ? 3 : 2);

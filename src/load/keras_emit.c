@@ -55,6 +55,11 @@ int keras_rank(keras *k, uint32_t t)
     return keras_shape(k, t)->rank;
 }
 
+num keras_declared(const keras *k, num n)
+{
+    return n.sym == SYM_OPAQUE ? num_unknown() : shape_walk_declared(k->shapes, n);
+}
+
 int64_t keras_dim(keras *k, uint32_t t, int axis)
 {
     const tensor_shape *s = keras_shape(k, t);
@@ -182,7 +187,7 @@ uint32_t keras_weight(keras *k, keras_layer *l, const char *name, int rank, cons
 uint32_t keras_buffer(keras *k, keras_layer *l, const char *name, int rank, const int64_t *dims)
 {
     uint32_t t = keras_weight(k, l, name, rank, dims);
-    if (t != NO_TENSOR) k->g->tensors[t].literal = true;
+    if (t != NO_TENSOR) k->g->tensors[t].buffer = true;
     return t;
 }
 
@@ -286,7 +291,7 @@ uint32_t keras_reshape_to(keras *k, const keras_layer *l, uint32_t x, const num 
     num to[MAX_RANK];
     bool guessed = false;
     for (int i = 0; i < rank; i++) {
-        to[i] = shape_walk_declared(k->shapes, dims[i]);
+        to[i] = keras_declared(k, dims[i]);
         if (num_known(to[i])) continue;
         if (guessed) keras_fail(k, l, PG_E_UNSUPPORTED, "more than one dimension of its input is not known");
         guessed = true;
@@ -401,7 +406,7 @@ void keras_unknown(keras *k, keras_call *c, uint32_t like)
     dtype type = like == NO_TENSOR ? c->l->weights : (dtype)same->dtype;
     int rank = like == NO_TENSOR ? -1 : same->rank;
     num dims[MAX_RANK];
-    for (int i = 0; i < rank; i++) dims[i] = shape_walk_declared(k->shapes, same->dims[i]);
+    for (int i = 0; i < rank; i++) dims[i] = keras_declared(k, same->dims[i]);
     uint32_t out, o = keras_op_outs(k, c->l, OP_Unknown, in.t, in.n, &out, 1);
     if (o == NO_TENSOR) return;
     str name = str_copy(k->g->a, str_c(c->l->class));

@@ -412,7 +412,7 @@ void keras_function_one_hot(keras *k, keras_call *c)
     uint32_t in[3] = {keras_in(c), graph_add_ints(k->g, STR("depth"), 0, &depth, 1), NO_TENSOR};
     in[2] = graph_add_weight(k->g, STR("values"), DT_FP32, 1, (int64_t[]){2});
     if (!keras_must(k, in[1] != NO_TENSOR && in[2] != NO_TENSOR)) return;
-    k->g->tensors[in[2]].literal = true;
+    k->g->tensors[in[2]].buffer = true;
     uint32_t y = keras_op(k, c->l, OP_OneHot, in, 3);
     keras_int(k, ATTR_axis, axis_of(c, 2, -1));
     give(k, c, y);

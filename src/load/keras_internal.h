@@ -108,6 +108,8 @@ static inline uint32_t keras_in(const keras_call *c)
 const tensor_shape *keras_shape(keras *k,
                                 uint32_t t); /* never NULL; rank -1 when it isn't known; valid until the next call */
 int keras_rank(keras *k, uint32_t t);
+/* A dim as the graph may declare it; what holds for one size only is not known. */
+num keras_declared(const keras *k, num n);
 /* A dim that is a plain number; -1 when it isn't. Negative axes count from the back. */
 int64_t keras_dim(keras *k, uint32_t t, int axis);
 

@@ -38,7 +38,7 @@ uint32_t keras_value(keras *k, const keras_call *c, const json_t *v)
     if (rank < 1) return NO_TENSOR;
     t = graph_add_weight(k->g, STR("constant"), DT_FP32, rank, dims);
     if (!keras_must(k, t != NO_TENSOR)) return NO_TENSOR;
-    k->g->tensors[t].literal = true;
+    k->g->tensors[t].buffer = true;
     return t;
 }
 
