@@ -30,7 +30,7 @@
 
 /* A line a format, each of which has a folder in tests/fuzz/corpora. */
 static const char *const formats[] = {
-    "onnx", "tflite", "tensorflow", "onnx", "tflite", "hugging_face", "safetensors", "gguf",
+    "onnx", "tflite", "tensorflow", "onnx", "tflite", "hugging_face", "safetensors", "gguf", "onnx", "tflite", "keras",
 };
 
 static pg_catalog *gpus;
