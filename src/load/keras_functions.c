@@ -469,3 +469,8 @@ void keras_function_like(keras *k, keras_call *c)
 {
     give(k, c, keras_op2(k, c->l, OP_Mul, keras_in(c), keras_scalar(k, 0)));
 }
+
+void keras_function_square(keras *k, keras_call *c)
+{
+    give(k, c, keras_op2(k, c->l, OP_Mul, keras_in(c), keras_in(c)));
+}

@@ -209,7 +209,7 @@ static void run_model(keras *k, keras_call *c)
     if (!k->failed) keras_model_run(k, l->model, c->in, c->n_in, &c->out);
 }
 
-/* Whether a class of this name is Keras's own: one that somebody registered has a package in front ("Custom>Dense"). */
+/* Operations of Keras 3 stand among the layers; some have the name of one (Add). */
 static bool is_operation(const json_t *entry)
 {
     const char *module = json_get_text(entry, "module", "");

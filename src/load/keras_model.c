@@ -9,7 +9,7 @@
  *    making, unless the file is too new for that. */
 #include "load/keras_internal.h"
 
-enum { CALLS_MOST = 1 << 18, REFERENCES_DEEP = JSON_DEPTH_MOST };
+enum { REFERENCES_DEEP = JSON_DEPTH_MOST };
 
 typedef struct keras_node {
     uint32_t layer;

@@ -75,7 +75,7 @@ typedef enum family { UNARY, BINARY, REDUCE, SAME, OWN } family;
 typedef struct function {
     const char *name; /* in lower case, without what is in front of the last dot, and without '_' */
     family family;
-    int kind;                             /* operator, or how often a reduction counts */
+    int kind;                             /* operator, but of OWN */
     void (*run)(keras *k, keras_call *c); /* of OWN */
 } function;
 
@@ -140,7 +140,7 @@ static const function functions[] = {
     {"expm1", UNARY, OP_Exp, NULL},
     {"sqrt", UNARY, OP_Sqrt, NULL},
     {"rsqrt", UNARY, OP_Rsqrt, NULL},
-    {"square", UNARY, OP_Abs, NULL},
+    {"square", OWN, 0, keras_function_square},
     {"abs", UNARY, OP_Abs, NULL},
     {"absolute", UNARY, OP_Abs, NULL},
     {"neg", UNARY, OP_Neg, NULL},

@@ -40,5 +40,6 @@ KERAS_FUNCTION(broadcast);
 KERAS_FUNCTION(blocks);
 KERAS_FUNCTION(flip);
 KERAS_FUNCTION(like);
+KERAS_FUNCTION(square);
 
 #endif

@@ -178,6 +178,20 @@ static void run_both(keras *k, keras_call *c, keras_layer *forward)
         for (uint32_t s = 1; s < calls[i].out.n; s++) keras_give(k, &c->out, calls[i].out.t[s]);
 }
 
+/* Whether the way back is of the same kind and size: Keras 3 writes both, which differ in name and direction. */
+static bool is_mirror(const keras_layer *forward, const json_t *back)
+{
+    static const char *const keys[] = {"units", "use_bias", "reset_after", "return_sequences", "return_state"};
+    const json_t *config = json_object_get(back, "config");
+    if (!json_is_object(back)) return true;
+    if (strcmp(json_get_text(back, "class_name", ""), forward->class) != 0) return false;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const json_t *a = json_object_get(forward->config, keys[i]), *b = json_object_get(config, keys[i]);
+        if (!json_equal(a, b) && (a || b)) return false;
+    }
+    return true;
+}
+
 void keras_bidirectional(keras *k, keras_call *c, int variant)
 {
     keras_layer *l = c->l, *inner = keras_wrapped(k, l, "layer");
@@ -186,7 +200,7 @@ void keras_bidirectional(keras *k, keras_call *c, int variant)
     op_kind kind = cell_kind(inner->class);
     const char *mode = json_get_text(l->config, "merge_mode", "concat");
     bool one = kind != OP_Unknown && !strcmp(mode, "concat") && l->n_wrapped == 1 &&
-               !json_is_object(json_object_get(l->config, "backward_layer"));
+               is_mirror(inner, json_object_get(l->config, "backward_layer"));
     if (!one) {
         run_both(k, c, inner);
         return;

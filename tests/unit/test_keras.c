@@ -239,6 +239,14 @@ static void test_recurrent(void **state)
         {"5,8", "LSTM|'units':6,'return_state':true", 360, 1680, "batch,6"},
         {"5,8", "Bidirectional|'layer':{'class_name':'LSTM','config':{'units':6,'return_sequences':true}}", 720, 3360,
          "batch,5,12"},
+        {"5,8",
+         "Bidirectional|'layer':{'class_name':'LSTM','config':{'units':6}},'backward_layer':{'class_name':'LSTM',"
+         "'config':{'units':6,'go_backwards':true}}",
+         720, 3360, "batch,12"},
+        {"5,8",
+         "Bidirectional|'layer':{'class_name':'LSTM','config':{'units':6}},'backward_layer':{'class_name':'GRU',"
+         "'config':{'units':4}}",
+         516, 2400, "batch,10"},
         {"5,8", "Bidirectional|'merge_mode':'sum','layer':{'class_name':'GRU','config':{'units':6}}", 540, 2520,
          "batch,6"},
         {"5,8,8,1", "Bidirectional|'layer':{'class_name':'ConvLSTM2D','config':{'filters':1,'kernel_size':1}}", 24,
