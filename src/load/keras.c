@@ -99,6 +99,16 @@ static str joined(walk *w, str group, str name)
     return s;
 }
 
+/* What training keeps beside the model. */
+static bool is_aside(str group)
+{
+    static const char *const names[] = {"optimizer_weights", "optimizer", "metrics",      "compile_metrics",
+                                        "_compile_metrics",  "_metrics",  "loss_tracker", "_loss_tracker"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (str_is(group, names[i])) return true;
+    return false;
+}
+
 static void walk_group(walk *w, uint64_t at, str path, unsigned depth)
 {
     keras *k = w->k;
@@ -115,9 +125,7 @@ static void walk_group(walk *w, uint64_t at, str path, unsigned depth)
     if (o.dataset) add_weight(w, path, &o.type);
     for (uint32_t i = 0; i < o.n_links && !k->failed; i++) {
         str name = o.links[i].name;
-        if (depth == 0 &&
-            (str_is(name, "optimizer_weights") || str_is(name, "optimizer") || str_is(name, "_state_tree")))
-            continue;
+        if (depth == 0 && is_aside(name)) continue;
         /* Keras 3 lists its objects a second time here */
         if (str_starts(name, "_layer_checkpoint_dependencies") || str_starts(name, "_operations")) continue;
         walk_group(w, o.links[i].object, joined(w, path, name), depth + 1);
@@ -141,6 +149,32 @@ static void read_weights(walk *w, uint64_t group)
     }
 }
 
+/* The built-in models that weights are held against have the orders of PyTorch: kernels [out, in, height, width] and [out, in] where
+ * Keras has [height, width, in, out] and [in, out]. */
+static void reorder(load_weight *w)
+{
+    str leaf = last_part(w->name);
+    int64_t in = w->rank >= 2 ? w->dims[w->rank - 2] : 0, out = w->rank >= 2 ? w->dims[w->rank - 1] : 0, spatial[2];
+    if (str_starts(leaf, "embeddings")) return;
+    if (w->rank == 4) {
+        int64_t product;
+        bool depthwise = str_starts(leaf, "depthwise") && !__builtin_mul_overflow(in, out, &product);
+        memcpy(spatial, w->dims, sizeof spatial);
+        w->dims[0] = depthwise ? product : out;
+        w->dims[1] = depthwise ? 1 : in;
+        memcpy(w->dims + 2, spatial, sizeof spatial);
+    } else if (w->rank == 2) {
+        w->dims[0] = out;
+        w->dims[1] = in;
+    }
+}
+
+static pg_code load_weights(keras *k, const walk *w, const load_options *options)
+{
+    for (uint32_t i = 0; i < w->n; i++) reorder(&w->list[i]);
+    return load_weights_alone(k->g, w->list, w->n, options, k->e);
+}
+
 /* ---- the configuration ---- */
 
 static pg_code take_config(keras *k, const json_t *root, const load_options *options)
@@ -150,7 +184,7 @@ static pg_code take_config(keras *k, const json_t *root, const load_options *opt
     const json_t *config = json_object_get(root, "config");
     if (!json_is_object(root) || !class[0])
         return error_set(k->e, PG_E_FORMAT, "the configuration names no class of model; save the model again");
-    if (!keras_is_model(class, config) && !json_is_array(config)) {
+    if (!keras_is_model(class, config)) {
         char text[256];
         size_t n = format_text(text, sizeof text,
                                "the model is of a class of its own, '%.80s', whose structure the file does not hold; "
@@ -233,7 +267,7 @@ static pg_code load_hdf5(keras *k, span file, const load_options *options)
     if (k->failed) return k->e->code;
     if (config.ptr) return take_text(k, config, "the attribute model_config", options);
     if (!w.n) return error_set(k->e, PG_E_FORMAT, "the HDF5 file holds no Keras model: no model_config and no weights");
-    return load_weights_alone(k->g, w.list, w.n, options, k->e);
+    return load_weights(k, &w, options);
 }
 
 static pg_code load_archive(keras *k, span file, const load_options *options)

@@ -108,7 +108,6 @@ void keras_conv_lstm(keras *k, keras_call *c, int dims)
         keras_unknown(k, c, NO_TENSOR);
         return;
     }
-    num times = shape_walk_declared(k->shapes, steps);
     num times = keras_declared(k, steps);
     uint32_t zero = zeros(k, l, &x), body = make_body(k, l, &x, sequences), out[3];
     uint32_t in[4] = {num_known(times) ? keras_numbers(k, &times, 1, 0) : NO_TENSOR, NO_TENSOR, zero, zero};

@@ -109,9 +109,14 @@ void keras_layer_init(keras *k, keras_layer *l, const json_t *entry, str prefix)
     if (!l->class) keras_fail(k, l, PG_E_FORMAT, "it has no class_name; the file is damaged");
 }
 
+/* Models of a class of one's own that are made of others' layers keep a Functional model's configuration. Layers that have a list of
+ * layers in theirs (blocks of one's own, Keras 1's Merge) are no models: nothing says in what order they run. */
 bool keras_is_model(const char *class, const json_t *config)
 {
-    return !strcmp(class, "Sequential") || json_is_array(json_object_get(config, "layers"));
+    static const char *const known[] = {"Sequential", "Functional", "Model"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (!strcmp(class, known[i])) return json_is_array(config) || json_is_array(json_object_get(config, "layers"));
+    return json_is_array(json_object_get(config, "layers")) && json_object_get(config, "output_layers");
 }
 
 static void read_layers(keras *k, keras_model *m, const json_t *list, str prefix)

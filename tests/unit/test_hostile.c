@@ -30,7 +30,9 @@
 
 /* A line a format, each of which has a folder in tests/fuzz/corpora. */
 static const char *const formats[] = {
-    "onnx", "tflite", "tensorflow", "onnx", "tflite", "hugging_face", "safetensors", "gguf", "onnx", "tflite", "keras",
+    /* clang-format off: a row a line */
+    "onnx", "tflite", "tensorflow", "hugging_face", "safetensors", "gguf", "keras",
+    /* clang-format on */
 };
 
 static pg_catalog *gpus;
