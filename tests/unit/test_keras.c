@@ -474,6 +474,18 @@ static void test_unknown_layer(void **state)
     pg_model_free(m);
 }
 
+/* A block of layers in a class of one's own: in what order they run, nobody says. */
+static void test_block_of_layers(void **state)
+{
+    (void)state;
+    pg_model *m = open_good(
+        "{'class_name':'Sequential','config':[{'class_name':'Block','config':{'batch_input_shape':[null,8],"
+        "'layers':[{'class_name':'Dense','config':{'units':4}}]}}]}");
+    assert_int_equal(pg_model_describe(m)->unknown_operator_count, 1);
+    assert_true(pg_model_describe(m)->parameters == 0);
+    pg_model_free(m);
+}
+
 static void test_weights_alone(void **state)
 {
     (void)state;
@@ -486,6 +498,19 @@ static void test_weights_alone(void **state)
     pg_model_free(m);
     m = open_good("{'class_name':'MyModel','config':{'width':3}}");
     assert_non_null(strstr(pg_model_describe(m)->no_graph, "MyModel"));
+    pg_model_free(m);
+}
+
+/* Weights of a built-in model are recognised although Keras has another order of dims. (The file has no contents.) */
+static void test_recognised_weights(void **state)
+{
+    (void)state;
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    if (pg_model_open(&m, TEST_ROOT "/tests/cases/keras/vgg16_weights.h5", NULL, &e)) fail_msg("%s", e.text);
+    const pg_model_info *info = pg_model_describe(m);
+    assert_true(info->parameters == 138357544 && info->macs > 15e9);
+    assert_non_null(strstr(info->warnings[0], "recognised as vgg16"));
     pg_model_free(m);
 }
 
@@ -744,7 +769,9 @@ int main(void)
         cmocka_unit_test(test_dtypes),
         cmocka_unit_test(test_fixed_batch),
         cmocka_unit_test(test_unknown_layer),
+        cmocka_unit_test(test_block_of_layers),
         cmocka_unit_test(test_weights_alone),
+        cmocka_unit_test(test_recognised_weights),
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_nested_a_thousand_deep),
