@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t before = 0;
     for (int round = 0; round < 2; round++) {
         pg_error e = PG_ERROR_INIT;
-        walk w = {data, size, 2000, 0};
+        walk w = {data, size, 100, 0};
         flatbuffer f = {{data, size, 0}, &e};
         flatbuffer_table root = flatbuffer_root(&f);
         check(!root.owner == (e.code != PG_E_OK), "a root, or an error");
