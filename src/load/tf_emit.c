@@ -64,6 +64,33 @@ static uint32_t output_tensor(tf_reader *r, uint32_t port)
     return t;
 }
 
+/* What the exporter knew of the node's outputs: a list of shapes, used where inference can't tell. */
+static pg_code declare(tf_reader *r, const uint32_t *out, uint32_t n_out)
+{
+    const tf_node *n = tf_at(r, r->at);
+    const bool blocks = n->fusion && n->fusion->rank; /* the shape within the blocks isn't that of the result */
+    tf_value v;
+    protobuf_field f;
+    pg_error ignored = PG_ERROR_INIT;
+    if (blocks || !tf_attr(n, "_output_shapes", &v) || v.kind != TF_V_LIST) return PG_E_OK;
+    int32_t batch = graph_symbol_find(r->g, STR("batch"));
+    for (uint32_t i = 0; i < n_out && protobuf_next(&v.bytes, &f, &ignored) == 1;) {
+        tf_shape shape;
+        num dims[MAX_RANK];
+        if (f.number != 7 || f.type != PROTOBUF_BYTES) continue;
+        pg_code code = tf_read_shape(r, f.bytes, &shape);
+        if (code) return code;
+        for (int k = 0; k < shape.rank; k++) {
+            dims[k] = shape.dims[k] >= 0 ? num_int(shape.dims[k]) : num_unknown();
+            if (k == 0 && shape.rank > 1 && shape.dims[0] < 0 && batch >= 0) dims[0] = (num){{.i = 0}, 1, batch};
+        }
+        if (shape.rank >= 0 && out[i] != NO_TENSOR && !graph_set_dims(r->g, out[i], shape.rank, dims))
+            return tf_nomem(r);
+        i++;
+    }
+    return PG_E_OK;
+}
+
 bool tf_op(tf_reader *r, op_kind kind, const uint32_t *in, uint32_t n_in, uint32_t n_out)
 {
     uint32_t few[16], *out = n_out <= 16 ? few : ARENA_ARRAY(&r->a, uint32_t, n_out);
@@ -74,7 +101,7 @@ bool tf_op(tf_reader *r, op_kind kind, const uint32_t *in, uint32_t n_in, uint32
     }
     const tf_node *n = tf_at(r, r->at);
     uint32_t o = graph_add_op(r->g, n->region, kind, n->name, in, n_in, out, n_out);
-    if (o == NO_TENSOR) return false;
+    if (o == NO_TENSOR || declare(r, out, n_out)) return false;
     if (n->op.len && n->op.ptr[0] != '_') r->g->ops[o].type = n->op;
     return true;
 }
