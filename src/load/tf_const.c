@@ -10,20 +10,22 @@ typedef struct tensor_proto {
     tf_shape shape;
     span content;
     uint64_t at;
-    bool typed;
 } tensor_proto;
 
 static pg_code parse(tf_reader *r, span proto, tensor_proto *t)
 {
+    enum {
+        NUMBERS = 64
+    }; /* that may stand before the shape: the lists are long, and others come first in every file */
     protobuf_field f;
-    int got;
+    int got, numbers = 0;
     *t = (tensor_proto){.at = proto.base};
-    while ((got = protobuf_next(&proto, &f, r->e)) == 1) {
+    while ((got = protobuf_next(&proto, &f, r->e)) == 1 && numbers < NUMBERS) {
         pg_code code = PG_E_OK;
         if (f.number == 1) t->type = protobuf_int(&f);
         else if (f.number == 2 && f.type == PROTOBUF_BYTES) code = tf_read_shape(r, f.bytes, &t->shape);
         else if (f.number == 4) t->content = f.bytes;
-        else if (f.number >= 5 && f.number <= 17) t->typed = true;
+        else if (f.number >= 5 && f.number <= 17) numbers++;
         if (code) return code;
     }
     return got < 0 ? PG_E_TRUNCATED : PG_E_OK;

@@ -337,7 +337,8 @@ static pg_code tf_load(graph *g, const load_input *in, const load_options *optio
         if (found) return found;
     }
     arena_init(&r->a, g->a->alloc, g->a->limit / 2);
-    map *const maps[] = {&r->names, &r->functions, &r->frames, &r->kinds, &r->unknown, &r->weights, &f.scope.names};
+    map *const maps[] = {&r->functions,  &r->frames,  &r->kinds,     &r->unknown,
+                         &r->conditions, &r->weights, &f.scope.names};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) map_init(maps[i], &r->a);
     r->max_depth = options && options->max_depth ? options->max_depth : 64;
     pg_code code = PG_E_OK;

@@ -23,6 +23,7 @@
 enum {
     TF_PORTS = 1024,      /* outputs of a node */
     TF_WORK = 2000000,    /* nodes, inlined ones again: bounds what functions that call functions can blow up to */
+    TF_VISITS = 5000000,  /* steps of all walks over parts of the graph */
     TF_FEED = UINT32_MAX, /* a port: the node's control output */
 };
 
@@ -45,7 +46,7 @@ enum { TF_FRESH, TF_OPEN, TF_DONE };
 
 typedef struct tf_node {
     str name, op;
-    span def;                           /* NodeDef */
+    span def;                           /* NodeDef from its first attribute on */
     uint32_t first_in, n_in, n_control; /* refs[]: data, then control */
     uint32_t body, depth;               /* bodies[]; of function calls around it */
     uint32_t region, out, n_out;        /* once emitted: where, and tensors outs[out...] */
@@ -129,7 +130,7 @@ typedef struct tf_reader {
     const load_options *opt;
     pg_error *e;
     arena a; /* what isn't needed once the graph is there */
-    map names, functions, frames, kinds, unknown, weights;
+    map functions, frames, kinds, unknown, conditions, weights;
     tf_node *nodes;
     uint32_t n_nodes, cap_nodes;
     tf_ref *refs;
@@ -154,6 +155,7 @@ typedef struct tf_reader {
     uint32_t max_depth, depth;
     uint32_t at;                     /* node that is being emitted */
     uint32_t *marks, n_marks, stamp; /* per node: the walk that came by last */
+    uint32_t visits;                 /* steps that walks over parts of the graph have taken: bounds them all together */
     bool constants_are_literals;
 } tf_reader;
 

@@ -105,7 +105,7 @@ static bool is_label(tf_reader *r, uses *u, uint32_t input, uint8_t *seen)
 
 static pg_code find_labels(tf_reader *r, uses *u)
 {
-    enum { MANY = 256 };
+    enum { MANY = 64 };
     uint32_t inputs = 0, labels[MANY], n = 0;
     uint8_t *seen = ARENA_ARRAY(&r->a, uint8_t, u->n);
     if (!seen) return tf_nomem(r);

@@ -192,14 +192,19 @@ static pg_code check_attr(tf_reader *r, span entry)
     return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
 }
 
+enum { FIELDS_MAX = 4096 };
+
 static pg_code read_node(tf_reader *r, span def, const tf_scope *scope)
 {
     protobuf_field f;
     tf_node n = {.def = def, .body = scope->body, .depth = scope->depth, .reader = TF_NONE};
-    int got;
+    int got, fields = 0; /* from the first attribute on: they are gone through for each that is looked for */
     span rest = def;
     pg_code code = PG_E_OK;
     while (!code && (got = protobuf_next(&rest, &f, r->e)) == 1) {
+        if ((fields || f.number == 5) && ++fields > FIELDS_MAX)
+            return error_at(r->e, PG_E_LIMIT, def.base, "node '%.*s' has more than %d attributes", STR_ARG(n.name),
+                            (int)FIELDS_MAX);
         if (f.number == 1) n.name = protobuf_str(&f);
         else if (f.number == 2) n.op = protobuf_str(&f);
         else if (f.number == 5 && f.type == PROTOBUF_BYTES) code = check_attr(r, f.bytes);
@@ -321,7 +326,7 @@ pg_code tf_find(tf_reader *r, const tf_scope *scope, str text, tf_ref *out, cons
 
 static pg_code link_node(tf_reader *r, uint32_t index, const tf_scope *scope)
 {
-    span rest = r->nodes[index].def;
+    span rest = r->nodes[index].def, attrs = {NULL, 0, 0}, before = rest;
     protobuf_field f;
     pg_error ignored = PG_ERROR_INIT;
     char whose[160];
@@ -331,8 +336,9 @@ static pg_code link_node(tf_reader *r, uint32_t index, const tf_scope *scope)
                 r->nodes[index].name.ptr ? r->nodes[index].name.ptr : "");
     for (char *c = whose; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-    while (protobuf_next(&rest, &f, &ignored) == 1) {
+    for (; protobuf_next(&rest, &f, &ignored) == 1; before = rest) {
         tf_ref ref;
+        if (f.number == 5 && !attrs.ptr) attrs = before;
         if (f.number != 3 || f.type != PROTOBUF_BYTES) continue;
         pg_code code = tf_find(r, scope, protobuf_str(&f), &ref, whose);
         if (code) return code;
@@ -344,6 +350,7 @@ static pg_code link_node(tf_reader *r, uint32_t index, const tf_scope *scope)
         r->refs[r->n_refs++] = ref;
     }
     tf_node *n = &r->nodes[index];
+    n->def = attrs;
     n->first_in = first;
     n->n_control = controls;
     n->n_in = r->n_refs - first - controls;
@@ -354,8 +361,16 @@ pg_code tf_read_nodes(tf_reader *r, span proto, uint32_t field, tf_scope *scope)
 {
     protobuf_field f;
     int got;
-    uint32_t first = r->n_nodes;
+    uint32_t first = r->n_nodes, count = 0;
     bool added;
+    pg_error ignored = PG_ERROR_INIT;
+    for (span rest = proto; protobuf_next(&rest, &f, &ignored) == 1;) count += f.number == field;
+    if (count > r->cap_nodes - r->n_nodes && r->n_nodes + count > 2 * r->cap_nodes) { /* at once: a large graph */
+        tf_node *nodes = arena_grow(&r->a, r->nodes, r->cap_nodes, r->n_nodes + count, sizeof *nodes);
+        if (!nodes) return tf_nomem(r);
+        r->nodes = nodes;
+        r->cap_nodes = r->n_nodes + count;
+    }
     while ((got = protobuf_next(&proto, &f, r->e)) == 1) {
         if (f.number != field || f.type != PROTOBUF_BYTES) continue;
         if (++r->work > TF_WORK)

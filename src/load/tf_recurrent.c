@@ -6,7 +6,7 @@
  * LSTM carries a second value, the cell. A loop in which anything doesn't fit stays a loop. */
 #include "load/tf_internal.h"
 
-enum { VISITS = 200000, PRODUCTS = 16 };
+enum { PRODUCTS = 16 };
 
 /* ---- which nodes are part of a round ---- */
 
@@ -52,10 +52,10 @@ bool tf_depends(tf_reader *r, tf_ref ref, uint32_t body)
 {
     walk w = {NULL, 0, 0};
     if (!fresh_marks(r) || !push(r, &w, ref)) return true;
-    for (int i = 0; w.n; i++) {
+    while (w.n) {
         tf_node n = *tf_at(r, w.stack[--w.n]);
         if (n.kind == TF_ARG && n.body == body) return true;
-        if (i == VISITS) return true;
+        if (r->visits++ > TF_VISITS) return true;
         if (n.state == TF_DONE || n.kind == TF_INPUT || n.kind == TF_ARG) continue;
         for (uint32_t k = 0; k < n.n_in; k++)
             if (!push(r, &w, tf_in(r, &n, k))) return true;
@@ -101,7 +101,7 @@ static bool trace(tf_reader *r, cell *c, product *p, tf_ref from)
 {
     walk w = {NULL, 0, 0};
     if (!fresh_marks(r) || !push(r, &w, from)) return false;
-    for (int visits = 0; w.n && visits < VISITS; visits++) {
+    while (w.n && r->visits++ < TF_VISITS) {
         uint32_t at = w.stack[--w.n];
         tf_node n = *tf_at(r, at);
         if (n.kind == TF_ARG) {
@@ -170,9 +170,9 @@ static bool collect(tf_reader *r, cell *c, tf_ref *left)
     for (uint32_t i = 0; i < c->l.n; i++)
         if (tf_at(r, r->args[c->l.first_arg + i])->kind == TF_ARG && !push(r, &w, r->refs[c->l.first_ret + i]))
             return false;
-    for (int visits = 0; w.n; visits++) {
+    while (w.n) {
         tf_node n = *tf_at(r, w.stack[--w.n]);
-        if (visits == VISITS || (n.state != TF_DONE && is_foreign(&n))) return false;
+        if (r->visits++ > TF_VISITS || (n.state != TF_DONE && is_foreign(&n))) return false;
         if (n.kind != TF_OP || n.state == TF_DONE) continue;
         take_bias(r, c, &n);
         if (tf_is(&n, "MatMul")) {

@@ -105,10 +105,10 @@ enum { BRANCH_STEPS = 20000 };
 
 /* The Switch behind a value of a branch: its predicate and which side. Follows the first inputs; a constant tells by what it runs
  * after. Conditionals within are passed as a whole. */
-static bool find_switch(const tf_reader *r, tf_ref at, tf_ref *predicate, uint32_t *side)
+static bool find_switch(tf_reader *r, tf_ref at, tf_ref *predicate, uint32_t *side)
 {
     unsigned inner = 0;
-    for (int i = 0; i < BRANCH_STEPS && at.node != TF_NONE; i++) {
+    for (int i = 0; i < BRANCH_STEPS && at.node != TF_NONE && r->visits++ < TF_VISITS; i++) {
         const tf_node *n = tf_at(r, at.node);
         if (!n->of_loop && (tf_is(n, "Switch") || tf_is(n, "RefSwitch")) && n->n_in == 2) {
             if (!inner) {
@@ -140,10 +140,12 @@ static pg_code choose(tf_reader *r, uint32_t merge)
     int truth = known ? tf_truth(r, predicate, 0) : -1;
     bool added = false;
     if (truth < 0) {
+        enum { SAID = 16 };
         str what = known ? tf_at(r, predicate.node)->name : n.name;
-        if (!map_add(&r->unknown, what, 0, &added)) return tf_nomem(r);
-        if (added && !graph_warn(r->g, "conditional '%.*s': its predicate isn't known; the branch for true is costed",
-                                 STR_ARG(what)))
+        if (!map_add(&r->conditions, what, 0, &added)) return tf_nomem(r);
+        if (added && r->conditions.count <= SAID &&
+            !graph_warn(r->g, "conditional '%.*s': its predicate isn't known; the branch for true is costed",
+                        STR_ARG(what)))
             return tf_nomem(r);
         truth = 1;
     }
