@@ -306,6 +306,16 @@ static bool split_even(tf_reader *r, const tf_node *n, tf_shape *shape)
     return true;
 }
 
+static bool unpacked(const tf_node *n, tf_shape *shape)
+{
+    int64_t axis = tf_attr_int(n, "axis", 0);
+    if (axis < 0) axis += shape->rank;
+    if (axis < 0 || axis >= shape->rank) return false;
+    memmove(shape->dims + axis, shape->dims + axis + 1, (size_t)(shape->rank - 1 - axis) * sizeof *shape->dims);
+    shape->rank--;
+    return true;
+}
+
 bool tf_static_shape(tf_reader *r, tf_ref ref, tf_shape *out, int depth)
 {
     static const char *const same[] = {"Cast",
@@ -353,6 +363,8 @@ bool tf_static_shape(tf_reader *r, tf_ref ref, tf_shape *out, int depth)
         return n.n_in == 2 && tf_static_shape(r, tf_in(r, &n, 0), &a, depth + 1) &&
                tf_static_shape(r, tf_in(r, &n, 1), &b, depth + 1) && broadcast(&a, &b, out);
     }
+    if (tf_is(&n, "Unpack"))
+        return n.n_in == 1 && tf_static_shape(r, tf_in(r, &n, 0), out, depth + 1) && unpacked(&n, out);
     if (n.n_in != 2) return false;
     if (tf_is(&n, "Split")) return tf_static_shape(r, tf_in(r, &n, 1), out, depth + 1) && split_even(r, &n, out);
     if (!tf_is(&n, "Reshape") && !tf_is(&n, "Transpose")) return false;

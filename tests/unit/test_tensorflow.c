@@ -503,7 +503,8 @@ static void test_same_model_as_onnx(void **state)
         const char *name;
         proto (*onnx)(void);
     } models[] = {{"mobile.pb", onnx_mobile}, {"attention.pb", onnx_attention}};
-    static const char *const runtimes[] = {"pytorch", "pytorch-compile", "tensorrt", "onnxruntime"};
+    static const char *const runtimes[] = {"pytorch",     "pytorch-compile", "tensorrt",
+                                           "onnxruntime", "tensorflow",      "tensorflow-xla"};
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
         proto file = models[i].onnx();
         pg_model *a = open_model(models[i].name), *b = open_good(&file);
