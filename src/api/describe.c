@@ -247,7 +247,7 @@ static pg_code count_macs(pg_model *m, const shapes *s, arena *a, pg_error *e)
         if (k->k.kind == KERNEL_RECURRENT) recurrent += f;
         if (k->k.kind == KERNEL_ATTENTION) attention += f;
     }
-    m->info.macs = p.unknown_share > 0.5 || m->g.missing.len ? -1 : products / 2;
+    m->info.macs = p.unknown_products > 0.5 || m->g.missing.len ? -1 : products / 2;
     m->family = recurrent * 3 > products             ? FAMILY_RNN
               : attention > 0 && conv * 2 < products ? FAMILY_TRANSFORMER
                                                      : FAMILY_CNN;

@@ -290,6 +290,12 @@ static pg_code choose_outputs(file *f)
     if (signature.key.len) return use_signature(f, &signature);
     uint32_t n = r->n_nodes;
     pg_code code = tf_guess_outputs(r, &f->outputs);
+    if (!code && !f->outputs.n)
+        return error_set(r->e, PG_E_GRAPH,
+                         r->n_functions
+                             ? "the model has no signature and nothing calls its functions: nothing says what it "
+                               "computes; save it again with signatures"
+                             : "the graph has no node that computes a result; it is empty or only saves variables");
     return code ? code : tf_add_placeholders(r, n);
 }
 

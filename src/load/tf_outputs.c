@@ -8,6 +8,7 @@ enum {
     FED = 2,      /* depends on an input */
     LABELLED = 4, /* depends on a label */
     WEIGHS = 8,   /* depends on a variable or a constant with several numbers */
+    INSIDE = 16,  /* part of a loop\'s body or condition */
 };
 
 typedef struct uses {
@@ -15,6 +16,17 @@ typedef struct uses {
     uint8_t *flags;
     uint32_t n, *stack;
 } uses;
+
+static bool is_exit(const tf_node *n)
+{
+    return n->of_loop && n->kind == TF_ALIAS && (tf_is(n, "Exit") || tf_is(n, "RefExit"));
+}
+
+/* Input k, where an Exit reads its loop as well. */
+static uint32_t source_of(const tf_reader *r, const tf_node *n, uint32_t k)
+{
+    return k < n->n_in ? tf_in(r, n, k).node : r->refs[n->extra].node;
+}
 
 static bool find_readers(tf_reader *r, uses *u)
 {
@@ -25,8 +37,8 @@ static bool find_readers(tf_reader *r, uses *u)
     if (!u->first || !u->flags || !u->stack) return false;
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < u->n; i++)
-            for (uint32_t k = 0; k < tf_at(r, i)->n_in; k++) {
-                uint32_t from = tf_in(r, tf_at(r, i), k).node;
+            for (uint32_t k = 0; k < tf_at(r, i)->n_in + is_exit(tf_at(r, i)); k++) {
+                uint32_t from = source_of(r, tf_at(r, i), k);
                 if (from >= u->n) continue;
                 if (pass == 0) u->first[from + 2]++;
                 else u->reader[u->first[from + 1]++] = i;
@@ -39,8 +51,14 @@ static bool find_readers(tf_reader *r, uses *u)
     return true;
 }
 
-/* Puts the flag on a node and on whatever depends on it, but not on nodes that have one of `stop`. */
-static void spread(uses *u, uint32_t from, uint8_t flag, uint8_t stop)
+static bool is_size(const tf_node *n)
+{
+    return tf_is(n, "Shape") || tf_is(n, "ShapeN") || tf_is(n, "Size") || tf_is(n, "Rank") || tf_is(n, "ZerosLike");
+}
+
+/* Puts the flag on a node and on whatever depends on it, but not on nodes that have one of `stop`; INSIDE leaves a loop only where
+ * the loop itself is inside of one. */
+static void spread(const tf_reader *r, uses *u, uint32_t from, uint8_t flag, uint8_t stop)
 {
     uint32_t n = 0;
     if (u->flags[from] & (flag | stop)) return;
@@ -51,6 +69,8 @@ static void spread(uses *u, uint32_t from, uint8_t flag, uint8_t stop)
         for (uint32_t k = u->first[i]; k < u->first[i + 1]; k++) {
             uint32_t to = u->reader[k];
             if (u->flags[to] & (flag | stop)) continue;
+            if (flag != TRAINS && flag != INSIDE && is_size(tf_at(r, to))) continue; /* of what, not what */
+            if (flag == INSIDE && is_exit(tf_at(r, to)) && tf_at(r, i)->kind != TF_LOOP) continue;
             u->flags[to] |= flag;
             u->stack[n++] = to;
         }
@@ -114,7 +134,7 @@ static pg_code find_labels(tf_reader *r, uses *u)
         inputs++;
         if (is_label(r, u, i, seen)) labels[n++] = i;
     }
-    for (uint32_t i = 0; i < n && n < inputs; i++) spread(u, labels[i], LABELLED, TRAINS);
+    for (uint32_t i = 0; i < n && n < inputs; i++) spread(r, u, labels[i], LABELLED, TRAINS);
     return PG_E_OK;
 }
 
@@ -141,8 +161,9 @@ static pg_code find_ends(tf_reader *r, const uses *u, uint8_t no, uint8_t must, 
     for (uint32_t i = 0; i < u->n && !code; i++) {
         const tf_node *n = tf_at(r, i);
         bool read = false;
-        if (u->flags[i] & no || (u->flags[i] & must) != must || is_source(n)) continue;
-        for (uint32_t k = u->first[i]; k < u->first[i + 1] && !read; k++) read = !(u->flags[u->reader[k]] & no);
+        if (u->flags[i] & no || (u->flags[i] & must) != must || is_source(n) || n->kind == TF_LOOP) continue;
+        for (uint32_t k = u->first[i]; k < u->first[i + 1] && !read; k++)
+            read = !(u->flags[u->reader[k]] & no & ~(unsigned)INSIDE);
         tf_ref ref = {i, 0};
         if (read) continue;
         code = tf_resolve(r, &ref);
@@ -161,21 +182,19 @@ pg_code tf_guess_outputs(tf_reader *r, tf_array *refs)
     if (!find_readers(r, &u)) return tf_nomem(r);
     for (uint32_t i = 0; i < u.n; i++) {
         trained |= updates(tf_at(r, i));
-        if (trains(tf_at(r, i))) spread(&u, i, TRAINS, 0);
+        if (trains(tf_at(r, i))) spread(r, &u, i, TRAINS, 0);
     }
     for (uint32_t i = 0; i < u.n; i++) {
         const tf_node *n = tf_at(r, i);
-        if (is_placeholder(n)) spread(&u, i, FED, TRAINS);
+        if (n->kind == TF_ARG) spread(r, &u, i, INSIDE, 0);
+        if (is_placeholder(n)) spread(r, &u, i, FED, TRAINS);
         if (tf_is_variable(n) || (tf_is(n, "Const") && dtype_get(tf_dtype(tf_attr_int(n, "dtype", 0)))->floating &&
                                   tf_static_shape(r, (tf_ref){i, 0}, &shape, 0) && shape.rank >= 1))
-            spread(&u, i, WEIGHS, TRAINS);
+            spread(r, &u, i, WEIGHS, TRAINS);
     }
     pg_code code = trained ? find_labels(r, &u) : PG_E_OK;
-    if (!code) code = find_ends(r, &u, TRAINS | LABELLED, FED, refs);
-    if (!code && !refs->n) code = find_ends(r, &u, TRAINS, 0, refs);
-    if (!code && !refs->n)
-        return error_set(r->e, PG_E_GRAPH,
-                         "the graph has no node that computes a result; it is empty or only saves variables");
+    if (!code) code = find_ends(r, &u, TRAINS | LABELLED | INSIDE, FED, refs);
+    if (!code && !refs->n) code = find_ends(r, &u, TRAINS | INSIDE, 0, refs);
     return code;
 }
 

@@ -404,7 +404,11 @@ static void count_unknown(planner *p)
         uint32_t t = unit_out(p->us, p->u)[i];
         if (t != NO_TENSOR && p->us->uses[t] && shape_elements(plan_shape(p, t)) < 0) bad = true;
     }
+    work_class w = op_work_class((op_kind)p->u->kind);
+    bool product = w == WORK_GEMM || w == WORK_CONV || w == WORK_EINSUM || w == WORK_ATTENTION || w == WORK_RECURRENT;
     p->unknown += bad;
+    p->products += product;
+    p->unknown_products += product && bad;
 }
 
 /* Exporters write out the positions that a framework's slices and assignments go to; no framework computes them. */
@@ -494,5 +498,6 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     out->memory.activations = p.peak * runtime->allocator_round;
     out->memory.workspace = runtime->workspace_mb * 1e6;
     out->unknown_share = us->n ? (double)p.unknown / us->n : 0;
+    out->unknown_products = p.products ? (double)p.unknown_products / p.products : out->unknown_share;
     return PG_E_OK;
 }

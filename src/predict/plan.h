@@ -87,13 +87,14 @@ typedef struct kernel_plan {
     bool lone;       /* plan_options.lone */
     double launches; /* operations that launch something, in a step: forward and loss */
     double launches_backward, launches_optimizer;
-    double gradient_bytes; /* of all parameters, as data parallelism exchanges them */
-    double views;          /* operations that only make a view */
-    bool collective;       /* holds collective operations of its own */
-    double divided;        /* share of the operations that tensor parallelism divides */
-    double flops;          /* of a step */
-    double footprint;      /* bytes that a step touches, for the question what stays in L2 from step to step */
-    double unknown_share;  /* of operators without a shape or of unknown kind */
+    double gradient_bytes;   /* of all parameters, as data parallelism exchanges them */
+    double views;            /* operations that only make a view */
+    bool collective;         /* holds collective operations of its own */
+    double divided;          /* share of the operations that tensor parallelism divides */
+    double flops;            /* of a step */
+    double footprint;        /* bytes that a step touches, for the question what stays in L2 from step to step */
+    double unknown_share;    /* of operators without a shape or of unknown kind */
+    double unknown_products; /* of matrix products, convolutions and the like: whether the MACs are known */
     plan_memory memory;
 } kernel_plan;
 

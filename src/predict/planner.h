@@ -62,10 +62,11 @@ typedef struct planner {
     uint32_t n_lent;
     const unit *u; /* the unit being lowered */
     uint32_t ui;
-    uint32_t at;      /* unit that the walk is at: the last of a cluster, whose anchor `ui` may be */
-    bool once;        /* what is emitted now runs once a step, also within a loop */
-    bool failed;      /* out of memory */
-    uint32_t unknown; /* units that could not be costed */
+    uint32_t at;                         /* unit that the walk is at: the last of a cluster, whose anchor `ui` may be */
+    bool once;                           /* what is emitted now runs once a step, also within a loop */
+    bool failed;                         /* out of memory */
+    uint32_t unknown;                    /* units that could not be costed */
+    uint32_t products, unknown_products; /* matrix products, convolutions and the like, and which of them could not */
 } planner;
 
 /* ---- plan.c ---- */

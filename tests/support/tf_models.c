@@ -340,6 +340,7 @@ static proto build_dynamic_gru(void)
     tf_node(&g, "LoopCond", "go", "less", NULL);
     tf_node(&g, "Identity", "time/id", "time/switch:1", NULL);
     tf_node(&g, "Identity", "h/id", "h/switch:1", NULL);
+    tf_node(&g, "Identity", "pivot", "time/switch:1", NULL); /* nothing but control inputs read it: no output */
     tf_node(&g, "Add", "time1", "time/id one", NULL);
     tf_node(&g, "TensorArrayReadV3", "read", "handle_in time/id flow_in", NULL);
     tf_node(&g, "ConcatV2", "xh", "read h/id axis", NULL);
