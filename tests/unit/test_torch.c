@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <zlib.h>
 
 #include "phantom/phantom.h"
 #include "support/heap.h"
+#include "support/torch_archive.h"
 
 #ifndef TEST_ROOT
 #define TEST_ROOT "."
@@ -203,61 +203,14 @@ static void test_unknown_operator(void **state)
 
 /* ---- sources, made for the purpose ---- */
 
-typedef struct archive {
-    uint8_t b[1 << 16];
-    size_t n, entries;
-    uint8_t directory[1 << 12];
-    size_t d;
-} archive;
-
-static void put(uint8_t *b, size_t *n, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++) b[(*n)++] = (uint8_t)(v >> (8 * i));
-}
-
-/* A stored entry of a zip archive. */
-static void add_entry(archive *z, const char *name, const void *bytes, size_t len)
-{
-    size_t name_len = strlen(name), at = z->n;
-    uint32_t crc = (uint32_t)crc32(0, bytes, (uInt)len);
-    for (int central = 0; central < 2; central++) {
-        uint8_t *b = central ? z->directory : z->b;
-        size_t *n = central ? &z->d : &z->n;
-        put(b, n, central ? 0x02014b50 : 0x04034b50, 4);
-        put(b, n, 0, central ? 4 : 2);
-        put(b, n, 0, 2), put(b, n, 0, 2), put(b, n, 0, 4);
-        put(b, n, crc, 4), put(b, n, len, 4), put(b, n, len, 4);
-        put(b, n, name_len, 2), put(b, n, 0, 2);
-        if (central) put(b, n, 0, 10), put(b, n, at, 4);
-        memcpy(b + *n, name, name_len), *n += name_len;
-        if (!central) memcpy(b + *n, bytes, len), *n += len;
-    }
-    z->entries++;
-}
-
-static size_t end_archive(archive *z)
-{
-    size_t at = z->n;
-    memcpy(z->b + z->n, z->directory, z->d), z->n += z->d;
-    put(z->b, &z->n, 0x06054b50, 4), put(z->b, &z->n, 0, 4);
-    put(z->b, &z->n, z->entries, 2), put(z->b, &z->n, z->entries, 2);
-    put(z->b, &z->n, z->d, 4), put(z->b, &z->n, at, 4), put(z->b, &z->n, 0, 2);
-    return z->n;
-}
-
 /* An archive of the module __torch__.M without attributes, and this source. */
 static pg_code open_source(const char *source, pg_model **m, pg_error *e)
 {
-    static archive z;
-    static const char pickle[] = "\x80\x02"
-                                 "c__torch__\nM\n)\x81}b.";
+    static torch_archive z;
     char path[] = "/tmp/phantom-torch-XXXXXX";
-    memset(&z, 0, sizeof z);
-    add_entry(&z, "m/data.pkl", pickle, sizeof pickle - 1);
-    add_entry(&z, "m/code/__torch__.py", source, strlen(source));
-    size_t n = end_archive(&z);
+    size_t n = torch_archive_of(&z, source, strlen(source));
     int fd = mkstemp(path);
-    assert_true(fd >= 0 && write(fd, z.b, n) == (ssize_t)n);
+    assert_true(fd >= 0 && write(fd, z.bytes, n) == (ssize_t)n);
     close(fd);
     *e = (pg_error)PG_ERROR_INIT;
     pg_code code = pg_model_open(m, path, &(pg_model_options){.format = "pytorch"}, e);
