@@ -112,7 +112,8 @@ static bool keep_up(aten *x)
         x->latest = arena_grow(x->a, x->latest, x->cap_tensors, cap, sizeof *x->latest);
         x->base = arena_grow(x->a, x->base, x->cap_tensors, cap, sizeof *x->base);
         x->origin = arena_grow(x->a, x->origin, x->cap_tensors, cap, sizeof *x->origin);
-        if (!x->latest || !x->base || !x->origin) {
+        x->lift = arena_grow(x->a, x->lift, x->cap_tensors, cap, sizeof *x->lift);
+        if (!x->latest || !x->base || !x->origin || !x->lift) {
             aten_nomem(x);
             return false;
         }
@@ -120,7 +121,7 @@ static bool keep_up(aten *x)
     }
     for (; x->n_tensors < n; x->n_tensors++) {
         x->latest[x->n_tensors] = x->base[x->n_tensors] = x->n_tensors;
-        x->origin[x->n_tensors] = 0;
+        x->origin[x->n_tensors] = x->lift[x->n_tensors] = 0;
     }
     return true;
 }
@@ -271,6 +272,40 @@ uint32_t aten_emit2(aten *x, op_kind kind, uint32_t a, uint32_t b)
     return v.kind == ATEN_TENSOR ? v.v.tensor : NO_TENSOR;
 }
 
+static bool keep_pair(aten *x, uint32_t from, uint32_t to)
+{
+    if (x->n_pairs == x->cap_pairs) {
+        uint32_t cap = x->cap_pairs ? x->cap_pairs * 2 : 16;
+        uint32_t *list = arena_grow(x->a, x->pairs, 2 * (size_t)x->cap_pairs, 2 * (size_t)cap, sizeof *list);
+        if (!list) return false;
+        x->pairs = list;
+        x->cap_pairs = cap;
+    }
+    x->pairs[2 * x->n_pairs] = from;
+    x->pairs[2 * x->n_pairs++ + 1] = to;
+    return true;
+}
+
+void aten_finish(aten *x)
+{
+    graph *g = x->g;
+    uint8_t *used = ARENA_ARRAY(x->a, uint8_t, g->n_tensors);
+    if (x->code) return;
+    if (!used) {
+        aten_nomem(x);
+        return;
+    }
+    for (uint32_t i = 0; i < g->n_ops; i++)
+        for (uint32_t k = 0; k < g->ops[i].n_in; k++)
+            if (op_in(g, &g->ops[i])[k] != NO_TENSOR) used[op_in(g, &g->ops[i])[k]] = 1;
+    for (uint32_t i = 0; i < x->n_pairs; i++) {
+        tensor *turned = &g->tensors[x->pairs[2 * i + 1]];
+        if (!used[x->pairs[2 * i]]) continue;
+        turned->buffer = true;
+        turned->weight_bytes = 0;
+    }
+}
+
 uint32_t aten_turned(aten *x, uint32_t w)
 {
     const tensor *t = &x->g->tensors[w];
@@ -287,7 +322,11 @@ uint32_t aten_turned(aten *x, uint32_t w)
     if (!added) return *slot;
     *slot = graph_add_weight(x->g, t->name, (dtype)t->dtype, 2, (int64_t[]){t->dims[1].v.i, t->dims[0].v.i});
     if (*slot == NO_TENSOR) aten_nomem(x);
-    else x->g->tensors[*slot].weight_bytes = x->g->tensors[w].weight_bytes;
+    else if (!keep_pair(x, w, *slot)) aten_nomem(x);
+    else {
+        x->g->tensors[*slot].weight_bytes = x->g->tensors[w].weight_bytes;
+        x->g->tensors[*slot].buffer = x->g->tensors[w].buffer;
+    }
     return step(x) ? *slot : NO_TENSOR;
 }
 
@@ -324,7 +363,10 @@ static aten_hint *hint_of(aten *x, uint32_t t)
 void aten_hint_dims(aten *x, uint32_t t, int rank, int axis, int64_t size)
 {
     aten_hint *h = x->guessing ? hint_of(x, t) : NULL;
-    if (!h || rank < 1 || rank > 8) return;
+    if (!h) return;
+    rank += x->lift[t];
+    if (axis >= 0) axis += x->lift[t]; /* the dims that went stood in front */
+    if (rank < 1 || rank > 8) return;
     if (!h->rank) h->rank = rank;
     if (h->rank == rank && axis >= 0 && axis < rank && h->dims[axis] == 0) h->dims[axis] = size;
 }
@@ -348,6 +390,13 @@ bool aten_set_origin(aten *x, uint32_t t, uint32_t hint)
     if (!step(x)) return false;
     x->origin[t] = (uint16_t)(hint + 1);
     return true;
+}
+
+void aten_pass_origin(aten *x, uint32_t from, uint32_t to)
+{
+    if (!x->guessing || from >= x->n_tensors || to >= x->n_tensors || x->lift[from] >= 4) return;
+    x->origin[to] = x->origin[from];
+    x->lift[to] = (uint8_t)(x->lift[from] + 1);
 }
 
 /* A number that was compared with is known from then on. */
@@ -465,8 +514,10 @@ static void inherit(aten *x, const aten_value *arg, uint32_t n, aten_value out)
     bool same = o->n_out && op_out(x->g, o)[0] == out.v.tensor &&
                 (o->kind < OP_MatMul || o->kind == OP_BatchNormalization || o->kind == OP_LayerNormalization);
     for (uint32_t i = 0; same && i < n; i++)
-        if (arg[i].kind == ATEN_TENSOR && x->origin[now(x, arg[i].v.tensor)] && !x->origin[out.v.tensor])
+        if (arg[i].kind == ATEN_TENSOR && x->origin[now(x, arg[i].v.tensor)] && !x->origin[out.v.tensor]) {
             x->origin[out.v.tensor] = x->origin[now(x, arg[i].v.tensor)];
+            x->lift[out.v.tensor] = x->lift[now(x, arg[i].v.tensor)];
+        }
 }
 
 aten_value aten_call(aten *x, str name, const aten_args *args, uint32_t want)

@@ -76,9 +76,12 @@ typedef struct aten {
     pg_error *e;
     pg_code code;
     map rows, unknown, turned;
+    uint32_t *pairs; /* weights that were turned: which, and what it became */
+    uint32_t n_pairs, cap_pairs;
     uint32_t *latest; /* per tensor: what an in-place operator made of it; itself: nothing */
     uint32_t *base;   /* per tensor: what it is a view of; itself: nothing */
     uint16_t *origin; /* per tensor: the input that it is elementwise of, counted from 1; 0: none */
+    uint8_t *lift;    /* per tensor: how many dims fewer it has than that input */
     uint32_t cap_tensors, n_tensors;
     bool guessing; /* nothing is known of the inputs: what uses them says what they must be */
     aten_hint hints[ATEN_INPUTS];
@@ -95,6 +98,8 @@ typedef struct aten_args {
 } aten_args;
 
 bool aten_init(aten *x, graph *g, arena *a, pg_error *e);
+/* When all is in the graph: a weight that is used as it is and turned is one. */
+void aten_finish(aten *x);
 /* Runs the operator of this name ("conv2d", without namespace and overload). `want`: how many values the caller takes, for
  * operators that nobody knows. Never fails on a name: what isn't known becomes an Unknown operator with a warning. */
 aten_value aten_call(aten *x, str name, const aten_args *args, uint32_t want);
@@ -175,6 +180,8 @@ void aten_hint_tokens(aten *x, uint32_t t);
 void aten_hint_steps(aten *x, uint32_t t);
 /* The tensor is this input, or stands for it. */
 bool aten_set_origin(aten *x, uint32_t t, uint32_t hint);
+/* `to` is an element of an axis of `from`. */
+void aten_pass_origin(aten *x, uint32_t from, uint32_t to);
 pg_code aten_nomem(aten *x);
 aten_value aten_shape_list(aten *x, uint32_t t);                              /* torch.size(t) */
 int64_t aten_axis(const aten *x, uint32_t t, aten_value v, int64_t fallback); /* put right where the rank is known */

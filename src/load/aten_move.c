@@ -332,8 +332,9 @@ static aten_value select(aten *x, const aten_row *row, const aten_value *arg, ui
         return aten_end(x);
     }
     num end = num_is(at, -1) ? num_int(INT64_MAX) : num_add(at, num_int(1));
-    uint32_t y = aten_slice(x, t, axis, at, end, num_int(1));
-    return aten_view(x, aten_tensor(aten_squeeze(x, y, axis)), t);
+    uint32_t y = aten_squeeze(x, aten_slice(x, t, axis, at, end, num_int(1)), axis);
+    aten_pass_origin(x, t, y);
+    return aten_view(x, aten_tensor(y), t);
 }
 
 static aten_value gather(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
@@ -594,6 +595,8 @@ const aten_row aten_move_rows[] = {
     {"chunk", "self chunks dim", split, OP_Concat},
     {"tensor_split", "self sections dim", split, OP_Concat},
     {"split", "self split_size dim", split, OP_Split},
+    {"unsafe_chunk", "self chunks dim", split, OP_Concat},
+    {"unsafe_split", "self split_size dim", split, OP_Split},
     {"split_with_sizes", "self split_sizes dim", split, OP_Split},
     {"unbind", "self dim", unbind, OP_Split},
     {"meshgrid", "tensors indexing", meshgrid, OP_Expand},

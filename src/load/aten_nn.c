@@ -373,6 +373,9 @@ static aten_value recurrent_cell(aten *x, const aten_row *row, const aten_value 
     uint32_t t = tensor_arg(x, A(0)), state[2] = {NO_TENSOR, NO_TENSOR}, last[2];
     aten_value hx = A(1), w[4] = {A(2), A(3), A(4), A(5)};
     if (t == NO_TENSOR) return aten_unknown();
+    uint32_t first = tensor_arg(x, A(2));
+    if (first != NO_TENSOR && aten_rank(x, first) == 2 && num_known(aten_shape(x, first)->dims[1]))
+        aten_hint_dims(x, t, 2, 1, aten_shape(x, first)->dims[1].v.i);
     t = aten_unsqueeze(x, t, 0);
     for (uint32_t i = 0; i < 2; i++) {
         aten_value v = hx.kind == ATEN_LIST || hx.kind == ATEN_TUPLE ? i < hx.v.list->n ? hx.v.list->v[i] : aten_none()
@@ -459,6 +462,14 @@ static uint32_t norm_last(aten *x, uint32_t t, aten_value w, aten_value b)
     return aten_output(x, 0);
 }
 
+/* What goes into the projection [3 * width, width] is [batch, steps, width]. */
+static void hint_width(aten *x, uint32_t t, aten_value w)
+{
+    uint32_t p = tensor_arg(x, w);
+    if (t == NO_TENSOR || p == NO_TENSOR || aten_rank(x, p) != 2 || !num_known(aten_shape(x, p)->dims[1])) return;
+    aten_hint_dims(x, t, 3, 2, aten_shape(x, p)->dims[1].v.i);
+}
+
 /* A whole layer of nn.TransformerEncoder, which runs as one operator without gradients. */
 static aten_value encoder_layer(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
@@ -468,6 +479,7 @@ static aten_value encoder_layer(aten *x, const aten_row *row, const aten_value *
     uint32_t t = tensor_arg(x, A(0)), y;
     for (uint32_t i = 10; i < 18; i++)
         if (A(i).kind != ATEN_TENSOR) return aten_unknown();
+    hint_width(x, t, A(3));
     if (t == NO_TENSOR || !aten_plain_int(A(2), &heads) || aten_rank(x, t) != 3) return aten_unknown();
     bool first = is_true(A(8));
     y = self_attention(x, first ? norm_last(x, t, A(10), A(11)) : t, heads, w);
@@ -491,6 +503,7 @@ static aten_value fused_attention(aten *x, const aten_row *row, const aten_value
     int64_t heads = 1;
     aten_value w[4] = {A(5), A(6), A(7), A(8)};
     uint32_t t = tensor_arg(x, A(0));
+    hint_width(x, t, A(5));
     if (t == NO_TENSOR || !aten_plain_int(A(4), &heads) || aten_rank(x, t) != 3) return aten_unknown();
     uint32_t y = self_attention(x, t, heads, w);
     return y == NO_TENSOR ? aten_unknown() : tuple_of(x, aten_tensor(y), 2);

@@ -488,6 +488,7 @@ static pg_code run_program(program *p, const json_t *root, arena *a)
     add_inputs(p, &s, specs);
     run_nodes(p, &s);
     add_outputs(p, &s, signature);
+    aten_finish(&p->x);
     return p->x.code;
 }
 

@@ -4,7 +4,10 @@
  * the features of a linear layer, an embedding); the second run has inputs of that size, or of --input-shape. */
 #include "load/torchscript.h"
 
-enum { IMAGE = 224, SEQUENCE = 128, FRAMES = 16, VIDEO = 112 };
+enum { FRAMES = 16, VIDEO = 112, ATTEMPTS = 4 };
+
+/* What free dims are taken for; where the code refuses it (a table of 64 positions), the next. */
+static const int64_t image_sizes[ATTEMPTS] = {224, 256, 64, 32}, sequence_lengths[ATTEMPTS] = {128, 64, 32, 16};
 
 static str type_name(const script_node *type)
 {
@@ -33,13 +36,15 @@ static const load_shape *given_shape(const ts *t, str name)
 /* The dims that the hints leave open: those of images, videos, sequences. */
 static int assume_dims(const ts *t, graph *g, const aten_hint *h, num *dims)
 {
-    int64_t image = t->f->options && t->f->options->image_size ? t->f->options->image_size : IMAGE;
+    int64_t image = t->f->options && t->f->options->image_size ? t->f->options->image_size : image_sizes[t->attempt];
     int rank = h->tokens ? 2 : h->rank ? h->rank : h->last ? 2 : 4;
     dims[0] = symbol(g, STR("batch"), 1);
     for (int i = 1; i < rank; i++) {
         bool time = (rank == 3 && (h->dims[2] ? i == 1 : i == 2)) || h->tokens;
         int64_t open = rank == 5 && i == 2 ? FRAMES : rank == 5 && i > 2 ? VIDEO : i == 1 ? 3 : image;
-        dims[i] = h->dims[i] ? num_int(h->dims[i]) : time ? symbol(g, STR("sequence"), SEQUENCE) : num_int(open);
+        dims[i] = h->dims[i] ? num_int(h->dims[i])
+                : time       ? symbol(g, STR("sequence"), sequence_lengths[t->attempt])
+                             : num_int(open);
     }
     if (h->last) dims[rank - 1] = num_int(h->last);
     if (rank == 3 && h->steps_first && h->dims[2]) {
@@ -171,9 +176,11 @@ static void outputs(ts *t, aten_value v, int depth)
 /* ---- the run ---- */
 
 static pg_code run(ts *t, torch_file *f, ts_sources *sources, graph *g, arena *a, const pickle_value *root,
-                   const pickle_value *constants, const aten *guess, bool guessing)
+                   const pickle_value *constants, const aten *guess, int attempt)
 {
+    bool guessing = attempt < 0;
     memset(t, 0, sizeof *t);
+    t->attempt = guessing ? 0 : attempt;
     t->f = f;
     t->sources = sources;
     t->constants = constants;
@@ -198,6 +205,7 @@ static pg_code run(ts *t, torch_file *f, ts_sources *sources, graph *g, arena *a
         args.v[args.n++] = input(t, def->others.v[i], guess);
     aten_value out = ts_call(t, def, o, &args);
     if (!guessing) outputs(t, out, 0);
+    aten_finish(&t->x);
     if (!t->x.code && !guessing && !g->regions[0].n_outputs)
         return ts_fail(t, PG_E_UNSUPPORTED, "forward() gives no tensor");
     return t->x.code;
@@ -215,7 +223,7 @@ static void guess_inputs(aten *hints, torch_file *f, ts_sources *sources, const 
     arena_init(&a, f->g->a->alloc, f->g->a->limit);
     t = ARENA_NEW(&a, ts);
     if (t && graph_init(&g, &a)) {
-        run(t, f, sources, &g, &a, root, constants, NULL, true);
+        run(t, f, sources, &g, &a, root, constants, NULL, -1);
         hints->n_hints = t->x.n_hints;
         memcpy(hints->hints, t->x.hints, sizeof hints->hints);
     }
@@ -246,6 +254,18 @@ static bool reset(torch_file *f)
     g->format = format;
     g->producer = producer;
     return true;
+}
+
+/* With other sizes, where the code refused the last; the first reason is the one that is told. */
+static pg_code run_again(ts *t, torch_file *f, ts_sources *sources, arena *a, const pickle_value *root,
+                         const pickle_value *constants, const aten *hints, int attempt)
+{
+    pg_error again = PG_ERROR_INIT, *e = f->e;
+    if (!reset(f)) return PG_E_NOMEM;
+    f->e = &again;
+    pg_code code = run(t, f, sources, f->g, a, root, constants, hints, attempt);
+    f->e = e;
+    return code;
 }
 
 /* What can't be followed still has weights. */
@@ -284,7 +304,9 @@ pg_code torch_load_script(torch_file *f, const pickle_value *root)
     if (!code) {
         guess_inputs(hints, f, &sources, root, constants);
         f->e = &why;
-        code = run(t, f, &sources, f->g, &a, root, constants, hints, false);
+        code = run(t, f, &sources, f->g, &a, root, constants, hints, 0);
+        for (int i = 1; code == PG_E_GRAPH && i < ATTEMPTS; i++)
+            code = run_again(t, f, &sources, &a, root, constants, hints, i);
         f->e = e;
         if (!code) find_fixed_batch(f->g, &a);
         else code = fall_back(f, root, &why);

@@ -52,6 +52,7 @@ typedef struct ts {
     ts_object **object_list;
     uint32_t n_objects, cap_objects;
     uint32_t depth, steps;
+    int attempt; /* which of the sizes free dims have */
     map notes;
     const script_node *at; /* the statement that runs, for messages */
 } ts;

@@ -312,6 +312,10 @@ static flow for_each(ts *t, ts_frame *f, const script_node *n)
     if (call->kind == SCRIPT_CALL && call->a->kind == SCRIPT_NAME && str_is(call->a->v.text, "range") &&
         call->items.n) {
         aten_value count = ts_expression(t, f, call->items.v[call->items.n > 1]);
+        if (count.kind == ATEN_INT && count.v.n.sym != SYM_NONE)
+            ts_note(t, "a loop runs as often as an input is long: the graph is that of %lld rounds, whatever the input's size; "
+                       "--input-shape sets it",
+                    (long long)count.v.n.v.i);
         int64_t rounds = 1;
         bool known = aten_plain_int(count, &rounds);
         return for_range(t, f, n, rounds, known);
