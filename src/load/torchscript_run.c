@@ -313,9 +313,11 @@ static flow for_each(ts *t, ts_frame *f, const script_node *n)
         call->items.n) {
         aten_value count = ts_expression(t, f, call->items.v[call->items.n > 1]);
         if (count.kind == ATEN_INT && count.v.n.sym != SYM_NONE)
-            ts_note(t, "a loop runs as often as an input is long: the graph is that of %lld rounds, whatever the input's size; "
-                       "--input-shape sets it",
-                    (long long)count.v.n.v.i);
+            ts_note(
+                t,
+                "a loop runs as often as an input is long: the graph is that of %lld rounds, whatever the input's size; "
+                "--input-shape sets it",
+                (long long)count.v.n.v.i);
         int64_t rounds = 1;
         bool known = aten_plain_int(count, &rounds);
         return for_range(t, f, n, rounds, known);

@@ -50,6 +50,13 @@ static const char *const formats[] = {
     "onnx",
     "tflite",
     "pytorch",
+    "onnx",
+    "tflite",
+    "tensorflow",
+    "hugging_face",
+    "safetensors",
+    "gguf",
+    "pytorch",
 };
 
 static pg_catalog *gpus;
