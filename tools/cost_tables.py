@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/cost-model.md: the constants as they are shipped, and the errors that fit_kernels printed.
+"""Writes the tables of docs/cost-model.md: what is fitted on what, the constants as they are shipped, and the errors that fit_kernels
+printed. `./dev kernel-tables` runs it.
 
-usage: tools/cost_tables.py REPORT
-REPORT: the output of `fit_kernels KERNELS data/cost_constants.start --fit 3 --loo 2 --rows 250`: every group on the constants that
-were fitted on all GPUs, then each GPU after a fit without it.
+usage: tools/cost_tables.py [REPORT]
+REPORT: the output of `fit_kernels KERNELS --loo 1 --rows 150`: every group with the shipped constants, then each GPU after a fit without
+it. Without a report the errors stay as they are.
 """
-import os, re, sys
+import os, re, sys, tomllib
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KINDS = {'gemm.bf16': 'product BF16', 'gemm.fp16': 'product FP16', 'gemm.fp8': 'product FP8', 'gemm.fp8-block': 'product FP8, block scales',
@@ -34,6 +35,15 @@ def constants():
     return out
 
 
+def fitted():
+    """data/fit.toml says which rows of the kernel tables a step takes."""
+    steps = tomllib.load(open(HERE + '/data/fit.toml', 'rb'))['step']
+    out = ['| step | fitted on | constants |', '| --- | --- | --- |']
+    for s in steps:
+        if s.get('tables'): out.append(f"| {s['name']} | {', '.join(KINDS[t] for t in s['tables'])} | {', '.join(f'`{c}`' for c in s['constants'])} |")
+    return out
+
+
 def errors(report):
     rows, left_out, out = {}, {}, None
     for line in open(report):
@@ -41,7 +51,7 @@ def errors(report):
         if m: out = left_out
         m = re.match(r'(\S+) (\S+) (\S+)\s+n\s+(\d+)\s+mape\s+(\S+)\s+median\s+(\S+)\s+p90\s+(\S+)\s+bias\s+(\S+)', line)
         if m: (rows if out is None else out)[m[2], m[1], m[3]] = m.groups()[3:]
-    text = ['| kind | GPU | table | rows | fitted on all | median | p90 | bias | left out |', '| --- | --- | --- | --- | --- | --- | --- | --- | --- |']
+    text = ['| kind | GPU | table | rows | shipped | median | p90 | bias | left out |', '| --- | --- | --- | --- | --- | --- | --- | --- | --- |']
     order = list(KINDS)
     for key in sorted(rows, key=lambda k: (order.index(k[0]), k[1], k[2])):
         n, mape, median, p90, bias = rows[key]
@@ -55,10 +65,11 @@ def put(text, name, lines):
 
 
 def main():
-    if len(sys.argv) != 2: sys.exit(__doc__)
+    if len(sys.argv) > 2: sys.exit(__doc__)
     path = HERE + '/docs/cost-model.md'
     text = open(path).read()
-    text = put(put(text, 'constants', constants()), 'errors', errors(sys.argv[1]))
+    text = put(put(text, 'steps', fitted()), 'constants', constants())
+    if len(sys.argv) == 2: text = put(text, 'errors', errors(sys.argv[1]))
     with open(path + '.new', 'w') as f: f.write(text)
     os.replace(path + '.new', path)
 

@@ -5,7 +5,7 @@
 # repository). BUILD: a build folder with fit_kernels and fit_models. Deterministic: the same data give the same constants.
 # Which constants a step moves stands in data/fit.toml.
 #
-# 1. Kernel measurements, from data/cost_constants.start: everything but what only whole models show.
+# 1. Kernel measurements, from the start values, in the steps of data/fit.toml that name tables: all but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
 # 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs, and BERT under TensorRT and ONNX Runtime.
 # 6. The levels of GPUs that were measured, and what one measurement of a model says about other GPUs.
@@ -55,8 +55,7 @@ j['benchmarks'] = [dict(r, runtime='tensorrt') for r in j['benchmarks'] if r['mo
 json.dump(j, open(sys.argv[1], 'w'))
 PY
 
-"$build/fit_kernels" "$data/data/kernels" "$here/data/cost_constants.start" \
-    --fit 3 --rows 250 --out "$here/data/cost_constants.toml" --runtimes "$here/data/runtimes.toml"
+"$build/fit_kernels" "$data/data/kernels" --from start --fit 3 --rows 250 --write "$here/data"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --reset --write "$here/data"
 models --rounds 3 --fit images "$work/timm.json"
 models --rounds 3 --fit compiled "$work/timm-compile.json"

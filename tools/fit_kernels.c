@@ -1,89 +1,42 @@
-/* Fits the constants of src/cost on kernel measurements and writes data/cost_constants.toml.
+/* Fits the constants of src/cost, and what runtimes make of them, on tables of kernel measurements.
  *
- * usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [OPTION VALUE ...]
+ * usage: fit_kernels KERNELS_FOLDER [OPTION VALUE ...]
  *   KERNELS_FOLDER  gemm/, context_attention/, generation_attention/, encoder_attention/ and fp32/, GPU__TABLE.csv.gz
- *          public specifications, one line for each GPU
- *   CONSTANTS.toml  start values; without --fit only the error table is printed; "-": the middle of the bounds
- *   --fit N         rounds of steps;   --loo N: the same with one GPU left out at a time
+ *   without options: the error table with the constants as they are shipped
+ *   --fit N         rounds of the steps of data/fit.toml that name tables;   --loo N: the same with one GPU left out at a time,
+ *                   always from the start values
+ *   --from start    the fit begins at the start values (data/fit.toml, data/cost_constants.start) instead of what is shipped
  *   --rows N        rows used of each group (GPU, kind, precision, table); the report uses every row
- *   --ridge X       pull towards the start values, which have physical reasons: X * sum of ((value - start) / range)^2
  *   --tables TEXT   only tables whose path contains TEXT
  *   --only TEXT     only groups whose "gpu kind table" contains TEXT;   --dump TEXT: print the rows of such groups
- *   --step TEXT     only steps that move a constant whose name contains TEXT, from what is shipped
- *   --freeze TEXT   keep constants whose name TEXT contains;   --out FILE: the fitted constants
- *   --runtimes FILE the runtimes.toml whose fitted figures are replaced
+ *   --step NAME     only this step;   --freeze NAMES: keep these constants, separated by commas
+ *   --write FOLDER  writes the constants into FOLDER/cost_constants.toml and FOLDER/runtimes.toml
  * Deterministic: rows are thinned by a fixed stride and the optimiser (NLopt Sbplx) has no random part. */
-#include "fit_rows.h"
-
 #include <nlopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/fit.h"
+#include "fit_rows.h"
+#include "fit_write.h"
+
 typedef struct options {
-    const char *folder, *tables, *start, *out, *runtimes, *only, *dump, *freeze, *step;
+    const char *folder, *tables, *only, *dump, *freeze, *step, *write;
     int fit, loo;
+    bool from_start;
     long thin;
-    double ridge;
 } options;
 
-/* Constants of runtimes.toml that kernel tables show, with where their fit starts. What a lone product or convolution waits for the
- * host is bounded by what their smallest rows took; else it would make up for kernels that are predicted too fast. */
-static const struct extra {
-    const char *runtime, *name;
-    size_t at;
-    double lower, upper, start;
-} extras[] = {
-#define EXTRA(runtime, name, lower, upper, start)                            \
-    {                                                                        \
-        runtime, #name, offsetof(runtime_profile, name), lower, upper, start \
-    }
-    EXTRA("pytorch", lone_unary_us, 1, 200, 32),    EXTRA("pytorch", lone_binary_us, 1, 200, 28),
-    EXTRA("pytorch", lone_softmax_us, 1, 200, 34),  EXTRA("pytorch", lone_norm_us, 1, 200, 48),
-    EXTRA("pytorch", lone_gemm_us, 1, 60, 57),      EXTRA("pytorch", lone_bmm_us, 1, 40, 35),
-    EXTRA("pytorch", lone_conv_us, 1, 90, 65),      EXTRA("pytorch", lone_launch_us, 0, 30, 16),
-    EXTRA("pytorch", lone_first, 0, 1, 0.45),       EXTRA("vllm", fp8_speed, 0.5, 2, 0.9),
-    EXTRA("vllm", fp4_speed, 0.5, 2, 0.9),          EXTRA("tensorrt-llm", fp8_speed, 0.5, 2, 1),
-    EXTRA("tensorrt-llm", fp4_speed, 0.5, 2, 0.9),  EXTRA("vllm", attention_speed, 0.5, 2, 1.1),
-    EXTRA("vllm", decode_speed, 0.5, 2, 1),         EXTRA("tensorrt-llm", attention_speed, 0.5, 2, 0.9),
-    EXTRA("tensorrt-llm", decode_speed, 0.5, 2, 1),
-#undef EXTRA
-};
-
-enum { EXTRAS = sizeof extras / sizeof extras[0], CONSTANTS = COST_CONSTANTS + EXTRAS };
-
-typedef struct values {
-    double v[CONSTANTS]; /* cost_constants, then extras */
-} values;
-
 typedef struct problem {
-    values c, start;
-    int free[CONSTANTS], count; /* which constants this block moves */
-    const char *kinds;          /* which rows it looks at */
-    int left_out;               /* GPU */
-    double ridge;
+    const fit_step *step;
+    fit_constant *free[FIT_CONSTANTS_MOST]; /* what this step moves */
+    int count;
+    int left_out; /* a group of the GPU; negative: none */
     const char *only;
 } problem;
 
-static double lower_of(int i)
-{
-    return i < COST_CONSTANTS ? cost_constant_table[i].lower : extras[i - COST_CONSTANTS].lower;
-}
-
-static double upper_of(int i)
-{
-    return i < COST_CONSTANTS ? cost_constant_table[i].upper : extras[i - COST_CONSTANTS].upper;
-}
-
-static const char *name_of(int i)
-{
-    static char name[80];
-    if (i < COST_CONSTANTS) {
-        snprintf(name, sizeof name, "%s.%s", cost_constant_table[i].table, cost_constant_table[i].name);
-    } else {
-        snprintf(name, sizeof name, "%s.%s", extras[i - COST_CONSTANTS].runtime, extras[i - COST_CONSTANTS].name);
-    }
-    return name;
-}
+static pg_catalog *catalog;
+static fit_steps steps;
 
 static const char *group_name(const fit_group *g)
 {
@@ -100,8 +53,6 @@ static bool same_silicon(int a, int b)
            !strcmp(fit_groups[a].gpu, fit_groups[b].gpu);
 }
 
-static pg_catalog *catalog;
-
 static predict_options options_of(bool device_time)
 {
     return (predict_options){.device_time = device_time, .batch = 1, .family = FAMILY_TRANSFORMER};
@@ -113,31 +64,22 @@ static double row_predict(const predict_gpu *g, const fit_row *r)
     return predict_step(&r->plan, g, &catalog->config.predict, &o).seconds * 1e6;
 }
 
-static void gpus_init(predict_gpu *g, const values *v)
+static void gpus_init(predict_gpu *g)
 {
-    static cost_constants c;
     predict_options o = options_of(true);
-    for (int i = 0; i < COST_CONSTANTS; i++) {
-        *cost_constant_at(&c, i) = v->v[i];
-    }
-    for (int i = 0; i < EXTRAS; i++) {
-        for (uint32_t r = 0; r < catalog->config.n_runtimes; r++) {
-            if (str_is(catalog->config.runtimes[r].key, extras[i].runtime)) {
-                *(double *)(void *)((char *)&catalog->config.runtimes[r] + extras[i].at) = v->v[COST_CONSTANTS + i];
-            }
-        }
-    }
     for (int i = 0; i < fit_spec_count; i++) {
-        predict_gpu_init(&g[i], fit_specs[i], &c, &o);
+        predict_gpu_init(&g[i], fit_specs[i], &catalog->config.cost, &o);
     }
 }
 
-static bool listed(const char *list, const char *name)
+static bool listed(const char *const *list, const char *name)
 {
-    char word[80];
-    snprintf(word, sizeof word, "%s ", name);
-    const char *at = strstr(list, word);
-    return at && (at == list || at[-1] == ' ');
+    for (; list && *list; list++) {
+        if (!strcmp(*list, name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static double loss(const problem *p)
@@ -145,9 +87,9 @@ static double loss(const problem *p)
     static predict_gpu g[FIT_MAX_GPUS];
     static bool use[FIT_MAX_GROUPS];
     double sum[FIT_MAX_GROUPS] = {0}, count[FIT_MAX_GROUPS] = {0}, total = 0, weight = 0;
-    gpus_init(g, &p->c);
+    gpus_init(g);
     for (int i = 0; i < fit_group_count; i++) {
-        use[i] = listed(p->kinds, fit_groups[i].kind) && (p->left_out < 0 || !same_silicon(i, p->left_out)) &&
+        use[i] = listed(p->step->tables, fit_groups[i].kind) && (p->left_out < 0 || !same_silicon(i, p->left_out)) &&
                  strstr(group_name(&fit_groups[i]), p->only);
     }
     for (long i = 0; i < fit_row_count; i++) {
@@ -168,25 +110,24 @@ static double loss(const problem *p)
 
 static double objective(unsigned n, const double *x, double *gradient, void *data)
 {
-    problem *p = data;
+    const problem *p = data;
     double pull = 0;
     (void)gradient;
     for (unsigned i = 0; i < n; i++) {
-        int k = p->free[i];
-        double range = upper_of(k) - lower_of(k);
-        double v = lower_of(k) + x[i] * range, away = (v - p->start.v[k]) / range;
-        p->c.v[k] = v;
+        const fit_constant *c = p->free[i];
+        double range = c->high - c->low, v = c->low + x[i] * range, away = (v - c->start) / range;
+        *c->at = v;
         pull += away * away;
     }
-    return loss(p) + p->ridge * pull;
+    return loss(p) + p->step->pull * pull;
 }
 
-static double block_fit(problem *p, int evaluations)
+static double step_fit(problem *p)
 {
-    double x[CONSTANTS], least = 0;
+    double x[FIT_CONSTANTS_MOST], least = 0;
     for (int i = 0; i < p->count; i++) {
-        int k = p->free[i];
-        double v = (p->c.v[k] - lower_of(k)) / (upper_of(k) - lower_of(k));
+        const fit_constant *c = p->free[i];
+        double v = (*c->at - c->low) / (c->high - c->low);
         x[i] = v < 0 ? 0 : v > 1 ? 1 : v;
     }
     nlopt_opt o = nlopt_create(NLOPT_LN_SBPLX, (unsigned)p->count);
@@ -194,7 +135,7 @@ static double block_fit(problem *p, int evaluations)
     nlopt_set_upper_bounds1(o, 1);
     nlopt_set_initial_step1(o, 0.08);
     nlopt_set_min_objective(o, objective, p);
-    nlopt_set_maxeval(o, evaluations);
+    nlopt_set_maxeval(o, p->step->evaluations * p->count);
     nlopt_set_ftol_rel(o, 1e-6);
     nlopt_optimize(o, x, &least);
     nlopt_destroy(o);
@@ -202,63 +143,48 @@ static double block_fit(problem *p, int evaluations)
     return least;
 }
 
-/* Which constants are fitted on which kinds of rows; a name ends with a space. Those of unmeasured kernels (tensor-core
- * and depthwise convolutions, gathers, recurrent layers) are in none. */
-static const struct step {
-    const char *kinds, *names;
-    int evaluations;
-    double ridge; /* relative to --ridge */
-} steps[] = {
-    {"gemm.bf16 gemm.fp16 ",
-     "launch.floor_us launch.floor_clocks memory.dram_share memory.ecc_share memory.l2_bytes memory.ramp_clocks "
-     "memory.ramp_mb memory.l2_keep memory.l2_fade memory.overlap gemm.tensor_share gemm.load_bytes gemm.wide_load gemm.async_load "
-     "gemm.k_clocks gemm.feed_clocks gemm.depth gemm.tile_clocks gemm.quantum gemm.async_quantum gemm.split_clocks "
-     "power.tensor_pj ",
-     4000, 1},
-    {"gemm.bf16 gemm.fp16 gemm.fp32 bmm.fp32 ",
-     "power.vector_pj power.tensor_pj power.half_years power.tensor_half_years power.clock_power power.droop power.static_w gemm.vector_share "
-     "gemm.vector_depth gemm.vector_quantum gemm.vector_alone gemm.tensor_share ",
-     1000, 1},
-    {"gemm.w4 gemm.w8 ", "gemm.unpack ", 60, 1},
-    {"gemm.fp8-block ", "gemm.scale gemm.scale_clocks gemm.async_scale ", 300, 0.1},
-    {"gemm.fp8 gemm.fp4 ",
-     "vector.scan_clocks vector.turn_clocks vllm.fp8_speed vllm.fp4_speed tensorrt-llm.fp8_speed tensorrt-llm.fp4_speed ",
-     100, 0},
-    {"layernorm.fp32 softmax.fp32 vector.fp32 ",
-     "vector.rows_clocks vector.rows_share vector.warp_share vector.row_clocks vector.warp_clocks vector.flop_share memory.gp100_share "
-     "pytorch.lone_unary_us pytorch.lone_binary_us pytorch.lone_softmax_us pytorch.lone_norm_us pytorch.lone_first ",
-     3000, 0.1},
-    {"gemm.fp32 bmm.fp32 conv.fp32 ",
-     "pytorch.lone_gemm_us pytorch.lone_bmm_us pytorch.lone_conv_us pytorch.lone_launch_us ", 200, 0},
-    {"conv.fp32 ", "conv.fused_share conv.transform_bytes conv.filter_bytes ", 500, 0.1},
-    {"prefill.bf16 prefill.fp8 decode.bf16 encoder.bf16 short.bf16 ",
-     "attention.tensor_share attention.async_share attention.decode_tile_us attention.persistent attention.single_head attention.group_us attention.around_clocks attention.exp_clock attention.part_us attention.unfit attention.start_clocks attention.quantum "
-     "attention.prefill_us attention.decode_us attention.pull_bytes attention.split_kv "
-     "vllm.attention_speed vllm.decode_speed tensorrt-llm.attention_speed tensorrt-llm.decode_speed ",
-     1500, 1},
-    {"comm.allreduce comm.allgather comm.reducescatter comm.alltoall comm.send comm.own ",
-     "comm.base_clocks comm.step_clocks comm.slice_clocks comm.two_dies comm.link_share comm.flag_share comm.partial "
-     "comm.switch_share comm.pcie_share comm.host_power comm.kernel_clocks comm.barrier_clocks comm.read_share ",
-     3000, 1},
-};
+static bool is_frozen(const options *o, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = o->freeze; at && (at = strstr(at, name)); at += n) {
+        if ((at == o->freeze || at[-1] == ',') && (at[n] == ',' || !at[n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool takes(const options *o, const fit_step *s)
+{
+    return s->tables && (!*o->step || !strcmp(s->name, o->step));
+}
 
 static void fit_all(problem *p, const options *o, int rounds)
 {
     for (int round = 0; round < rounds; round++) {
-        for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
-            if (!strstr(steps[s].names, o->step)) continue;
+        for (int s = 0; s < steps.count; s++) {
+            p->step = &steps.list[s];
             p->count = 0;
-            p->kinds = steps[s].kinds;
-            p->ridge = o->ridge * steps[s].ridge;
-            for (int i = 0; i < CONSTANTS; i++) {
-                const char *name = name_of(i);
-                if (listed(steps[s].names, name) && !(o->freeze && strstr(o->freeze, name))) {
-                    p->free[p->count++] = i;
+            for (int i = 0; i < p->step->count && takes(o, p->step); i++) {
+                if (!is_frozen(o, p->step->constants[i].name)) {
+                    p->free[p->count++] = &p->step->constants[i];
                 }
             }
             if (p->count > 0 && loss(p) > 0) {
-                double least = block_fit(p, steps[s].evaluations);
-                fprintf(stderr, "round %d %s: mean |log| %.4f\n", round, steps[s].kinds, least);
+                double least = step_fit(p);
+                fprintf(stderr, "round %d %s: mean |log| %.4f\n", round, p->step->name, least);
+            }
+        }
+    }
+}
+
+static void start_over(const options *o)
+{
+    for (int s = 0; s < steps.count; s++) {
+        const fit_step *step = &steps.list[s];
+        for (int i = 0; i < step->count && takes(o, step); i++) {
+            if (!is_frozen(o, step->constants[i].name)) {
+                *step->constants[i].at = step->constants[i].start;
             }
         }
     }
@@ -270,11 +196,11 @@ static int by_value(const void *a, const void *b)
     return d < 0 ? -1 : d > 0;
 }
 
-static void report(const values *c, const char *only, int left_out)
+static void report(const char *only, int left_out)
 {
     static predict_gpu g[FIT_MAX_GPUS];
     double *error = malloc((size_t)fit_row_count * sizeof *error);
-    gpus_init(g, c);
+    gpus_init(g);
     for (int i = 0; i < fit_group_count && error; i++) {
         if (!strstr(group_name(&fit_groups[i]), only) || (left_out >= 0 && !same_silicon(i, left_out))) {
             continue;
@@ -296,10 +222,10 @@ static void report(const values *c, const char *only, int left_out)
     free(error);
 }
 
-static void dump(const values *c, const char *which)
+static void dump(const char *which)
 {
     static predict_gpu g[FIT_MAX_GPUS];
-    gpus_init(g, c);
+    gpus_init(g);
     for (long i = 0; i < fit_row_count; i++) {
         const fit_row *r = &fit_rows[i];
         if (strstr(group_name(&fit_groups[r->group]), which)) {
@@ -314,178 +240,96 @@ static void dump(const values *c, const char *which)
     }
 }
 
-/* ---- constants file: [table] and name = value lines ---- */
-
-static bool constants_read(values *c, const char *path)
+static bool argument(options *o, const char *name, const char *value)
 {
-    for (int i = 0; i < COST_CONSTANTS; i++) {
-        c->v[i] = 0.5 * (cost_constant_table[i].lower + cost_constant_table[i].upper);
+    if (!strcmp(name, "--fit")) {
+        o->fit = atoi(value);
+    } else if (!strcmp(name, "--loo")) {
+        o->loo = atoi(value);
+    } else if (!strcmp(name, "--rows")) {
+        o->thin = atol(value);
+    } else if (!strcmp(name, "--from") && !strcmp(value, "start")) {
+        o->from_start = true;
+    } else if (!strcmp(name, "--only")) {
+        o->only = value;
+    } else if (!strcmp(name, "--tables")) {
+        o->tables = value;
+    } else if (!strcmp(name, "--dump")) {
+        o->dump = value;
+    } else if (!strcmp(name, "--step")) {
+        o->step = value;
+    } else if (!strcmp(name, "--freeze")) {
+        o->freeze = value;
+    } else if (!strcmp(name, "--write")) {
+        o->write = value;
+    } else {
+        return false;
     }
-    for (int i = 0; i < EXTRAS; i++) {
-        c->v[COST_CONSTANTS + i] = extras[i].start;
-    }
-    FILE *f = strcmp(path, "-") ? fopen(path, "r") : NULL;
-    if (!f) {
-        return !strcmp(path, "-");
-    }
-    char line[512], name[512] = "", head[512] = "";
-    double value;
-    while (fgets(line, sizeof line, f)) {
-        if (sscanf(line, " [%511[^]]]", head) != 1 && sscanf(line, " %511[a-z0-9_] = %lf", name, &value) == 2) {
-            for (int i = 0; i < COST_CONSTANTS; i++) {
-                if (!strcmp(cost_constant_table[i].table, head) && !strcmp(cost_constant_table[i].name, name)) {
-                    c->v[i] = value;
-                }
-            }
-        }
-    }
-    fclose(f);
     return true;
-}
-
-static bool constants_write(const values *c, const char *path)
-{
-    FILE *f = fopen(path, "w");
-    if (!f) {
-        return false;
-    }
-    fprintf(f,
-            "# Constants of the kernel cost model (src/cost): the same for every GPU. Fitted by tools/fit_kernels.c;\n"
-            "# docs/cost-model.md has the formulas, the measurements and the errors.\n");
-    const char *head = "";
-    for (int i = 0; i < COST_CONSTANTS; i++) {
-        const cost_constant_info *info = &cost_constant_table[i];
-        if (strcmp(head, info->table)) {
-            fprintf(f, "\n[%s]\n", info->table);
-        }
-        head = info->table;
-        fprintf(f, "%s = %.5g  # %s: %s\n", info->name, c->v[i], info->unit, info->meaning);
-    }
-    return fclose(f) == 0;
-}
-
-/* Replaces the numbers behind "name =" in the tables of runtimes.toml, keeping everything else of the file. */
-static bool runtimes_write(const values *c, const char *path)
-{
-    char temporary[4200], line[1024], current[128] = "", table[128];
-    snprintf(temporary, sizeof temporary, "%s.new", path);
-    FILE *in = fopen(path, "r"), *out = in ? fopen(temporary, "w") : NULL;
-    if (!out) {
-        return false;
-    }
-    while (fgets(line, sizeof line, in)) {
-        sscanf(line, "[%127[^]]", current);
-        int found = -1;
-        for (int i = 0; i < EXTRAS; i++) {
-            size_t length = strlen(extras[i].name);
-            snprintf(table, sizeof table, "runtimes.%s", extras[i].runtime);
-            if (!strcmp(current, table) && !strncmp(line, extras[i].name, length) && line[length] == ' ') {
-                found = i;
-            }
-        }
-        if (found < 0) {
-            fputs(line, out);
-        } else {
-            fprintf(out, "%s = %.5g\n", extras[found].name, c->v[COST_CONSTANTS + found]);
-        }
-    }
-    fclose(in);
-    return fclose(out) == 0 && rename(temporary, path) == 0;
 }
 
 static bool arguments(int argc, char **argv, options *o)
 {
-    if (argc < 3) {
-        return false;
+    bool ok = argc >= 2 && argc % 2 == 0;
+    for (int i = 2; ok && i < argc; i += 2) {
+        ok = argument(o, argv[i], argv[i + 1]);
     }
-    o->folder = argv[1];
-    o->start = argv[2];
-    for (int i = 3; i + 1 < argc; i += 2) {
-        const char *value = argv[i + 1];
-        if (!strcmp(argv[i], "--fit")) {
-            o->fit = atoi(value);
-        } else if (!strcmp(argv[i], "--loo")) {
-            o->loo = atoi(value);
-        } else if (!strcmp(argv[i], "--rows")) {
-            o->thin = atol(value);
-        } else if (!strcmp(argv[i], "--ridge")) {
-            o->ridge = strtod(value, NULL);
-        } else if (!strcmp(argv[i], "--only")) {
-            o->only = value;
-        } else if (!strcmp(argv[i], "--tables")) {
-            o->tables = value;
-        } else if (!strcmp(argv[i], "--dump")) {
-            o->dump = value;
-        } else if (!strcmp(argv[i], "--freeze")) {
-            o->freeze = value;
-        } else if (!strcmp(argv[i], "--step")) {
-            o->step = value;
-        } else if (!strcmp(argv[i], "--out")) {
-            o->out = value;
-        } else if (!strcmp(argv[i], "--runtimes")) {
-            o->runtimes = value;
-        } else {
-            return false;
-        }
-    }
-    return o->thin > 0;
+    o->folder = ok ? argv[1] : "";
+    return ok && o->thin > 0;
 }
 
-int main(int argc, char **argv)
+static void leave_out_each(problem *p, const options *o)
 {
-    options o = {.only = "", .tables = "", .step = "", .thin = 400, .ridge = 0.4};
-    if (!arguments(argc, argv, &o)) {
-        fprintf(
-            stderr,
-            "usage: fit_kernels KERNELS_FOLDER CONSTANTS.toml [--fit N] [--loo N] [--rows N] [--ridge X]\n"
-            "                   [--tables TEXT] [--only TEXT] [--dump TEXT] [--freeze TEXT] [--out FILE] [--runtimes FILE]\n");
-        return 2;
-    }
-    static problem p;
-    pg_error e = PG_ERROR_INIT;
-    if (pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e) || !constants_read(&p.c, o.start) ||
-        !fit_rows_read(catalog, o.folder, o.tables, o.thin)) {
-        fprintf(stderr, "fit_kernels: cannot read the inputs\n");
-        return 1;
-    }
-    for (int i = 0; i < EXTRAS && (!o.fit || *o.step); i++) { /* the other constants as they are shipped */
-        for (uint32_t r = 0; r < catalog->config.n_runtimes; r++) {
-            if (str_is(catalog->config.runtimes[r].key, extras[i].runtime)) {
-                p.c.v[COST_CONSTANTS + i] = *(const double *)(const void *)((const char *)&catalog->config.runtimes[r] +
-                                                                            extras[i].at);
-            }
-        }
-    }
-    p.left_out = -1;
-    p.only = o.only;
-    p.start = p.c;
-    fit_all(&p, &o, o.fit);
-    values whole = p.c;
-    if (o.out && !constants_write(&whole, o.out)) {
-        fprintf(stderr, "fit_kernels: cannot write %s\n", o.out);
-        return 1;
-    }
-    if (o.runtimes && !runtimes_write(&whole, o.runtimes)) {
-        fprintf(stderr, "fit_kernels: cannot write %s\n", o.runtimes);
-        return 1;
-    }
-    if (o.dump) {
-        dump(&whole, o.dump);
-        return 0;
-    }
-    report(&whole, o.only, -1);
-    for (int i = 0; i < fit_group_count && o.loo > 0; i++) {
+    for (int i = 0; i < fit_group_count && o->loo > 0; i++) {
         bool first = true;
         for (int j = 0; j < i; j++) {
             first = first && !same_silicon(i, j);
         }
         if (first) {
-            p.c = p.start;
-            p.left_out = i;
-            fit_all(&p, &o, o.loo);
+            start_over(o);
+            p->left_out = i;
+            fit_all(p, o, o->loo);
             printf("left out: %s\n", fit_groups[i].gpu);
-            report(&p.c, o.only, i);
+            report(o->only, i);
         }
     }
+}
+
+int main(int argc, char **argv)
+{
+    options o = {.only = "", .tables = "", .step = "", .thin = 400};
+    if (!arguments(argc, argv, &o)) {
+        fprintf(stderr,
+                "usage: fit_kernels KERNELS_FOLDER [--fit N] [--loo N] [--from start] [--rows N] [--tables TEXT]\n"
+                "                   [--only TEXT] [--dump TEXT] [--step NAME] [--freeze NAMES] [--write FOLDER]\n");
+        return 2;
+    }
+    pg_error e = PG_ERROR_INIT;
+    arena a;
+    arena_init(&a, api_allocator(NULL), 0);
+    if (pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e) ||
+        fit_steps_read(&steps, catalog, &a, &e) || !fit_rows_read(catalog, o.folder, o.tables, o.thin)) {
+        fprintf(stderr, "fit_kernels: cannot read the inputs: %s\n", e.text);
+        return 1;
+    }
+    problem p = {.left_out = -1, .only = o.only};
+    if (o.from_start) {
+        start_over(&o);
+    }
+    fit_all(&p, &o, o.fit);
+    for (int s = 0; s < steps.count && o.write; s++) {
+        if (takes(&o, &steps.list[s]) && !fit_write(catalog, steps.list[s].constants, steps.list[s].count, o.write)) {
+            fprintf(stderr, "fit_kernels: cannot write into %s\n", o.write);
+            return 1;
+        }
+    }
+    if (o.dump) {
+        dump(o.dump);
+    } else {
+        report(o.only, -1);
+        leave_out_each(&p, &o);
+    }
+    pg_catalog_free(catalog);
+    arena_free(&a);
     return 0;
 }

@@ -23,6 +23,7 @@
 #include "api/api.h"
 #include "bench/builtin.h"
 #include "bench/split.h"
+#include "fit_write.h"
 
 typedef struct tool {
     pg_catalog *catalog;
@@ -231,47 +232,6 @@ static void dump_steps(const tool *t, const char *path)
     fclose(f);
 }
 
-/* ---- writing back ---- */
-
-/* Replaces the number behind "name =" in the right table of a TOML file, keeping everything else of the file. */
-static void rewrite(const char *folder, const char *file, const char *table, const char *name, double value)
-{
-    char path[4096], temporary[4200], line[1024], current[128] = "";
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    snprintf(temporary, sizeof temporary, "%s.new", path);
-    FILE *in = fopen(path, "r"), *out = fopen(temporary, "w");
-    if (!in || !out) die("can't rewrite the constants", NULL);
-    size_t len = strlen(name);
-    while (fgets(line, sizeof line, in)) {
-        if (line[0] == '[') sscanf(line, "[%127[^]]", current);
-        bool hit = !strcmp(current, table) && !strncmp(line, name, len) && (line[len] == ' ' || line[len] == '=');
-        const char *comment = hit ? strchr(line, '#') : NULL;
-        if (!hit) fputs(line, out);
-        else if (comment) fprintf(out, "%s = %.5g  %s", name, value, comment);
-        else fprintf(out, "%s = %.5g\n", name, value);
-    }
-    fclose(in);
-    if (fclose(out) || rename(temporary, path)) die("can't rewrite the constants", NULL);
-}
-
-static void write_back(const tool *t, const char *folder)
-{
-    for (int i = 0; i < t->constant_count; i++) {
-        char table[96], full[128];
-        bool runtime = false;
-        snprintf(table, sizeof table, "%s", t->constants[i].name);
-        char *dot = strrchr(table, '.');
-        *dot = '\0';
-        bool step = !strcmp(table, "predict");
-        for (uint32_t k = 0; k < t->catalog->config.n_runtimes; k++)
-            runtime |= str_is(t->catalog->config.runtimes[k].key, table);
-        const char *quote = runtime && strchr(table, '.') ? "\"" : ""; /* runtimes."llama.cpp" */
-        snprintf(full, sizeof full, "%s%s%s%s", runtime ? "runtimes." : "", quote, table, quote);
-        rewrite(folder, runtime || step || !strncmp(full, "levels.", 7) ? "runtimes.toml" : "cost_constants.toml", full,
-                dot + 1, *t->constants[i].at);
-    }
-}
-
 /* ---- arguments ---- */
 
 typedef struct arguments {
@@ -336,7 +296,8 @@ int main(int argc, char **argv)
     report(&t, o.families);
     if (o.dump) dump(&t, o.dump);
     if (o.steps) dump_steps(&t, o.steps);
-    if (o.write) write_back(&t, o.write);
+    if (o.write && !fit_write(t.catalog, t.constants, t.constant_count, o.write))
+        die("can't rewrite the constants", NULL);
     bench_free(t.b);
     bench_rows_free(&t.rows);
     pg_catalog_free(t.catalog);

@@ -27,6 +27,7 @@ typedef struct fit_step {
     bool grouped;
     int kernels;                                               /* 1: single kernels only, 0: models only, -1: both */
     const char **operators, **precisions, **runtimes, **tasks; /* end with NULL; NULL: any */
+    const char **tables;                                       /* kinds of rows of kernel tables; the same */
     const char **families;                                     /* what the families of models begin with; the same */
     int64_t batch_least, batch_most;
 } fit_step;

@@ -8,7 +8,7 @@ typedef struct step_read {
     str name;
     double rounds, evaluations, rows, pull, batch_least, batch_most;
     bool grouped, kernels;
-    const toml_node *operators, *precisions, *runtimes, *tasks, *families, *constants;
+    const toml_node *operators, *precisions, *runtimes, *tasks, *families, *constants, *tables;
 } step_read;
 
 #define REAL(field, low, high)                                                   \
@@ -40,6 +40,7 @@ static const schema_field fields[] = {
     TEXTS(tasks),
     TEXTS(families),
     TEXTS(constants),
+    TEXTS(tables),
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0], KERNELS_FIELD = 8 };
@@ -107,6 +108,7 @@ static pg_code read_step(fit_step *s, const toml_node *n, pg_catalog *catalog, c
                     .runtimes = texts(r.runtimes, a),
                     .tasks = texts(r.tasks, a),
                     .families = texts(r.families, a),
+                    .tables = texts(r.tables, a),
                     .batch_least = (int64_t)r.batch_least,
                     .batch_most = (int64_t)r.batch_most};
     if (!s->name || a->failed) return error_nomem(e, a);

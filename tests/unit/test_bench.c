@@ -583,11 +583,16 @@ static void fits_find_what_made_the_data(void **state)
              true);
     assert_int_equal(fit_steps_read(&steps, f.catalog, &f.a, &e), PG_E_OK);
     assert_null(fit_step_find(&steps, "none", &e));
+    const fit_step *scales = fit_step_find(&steps, "block scales", NULL); /* tables show them, no built-in point does */
+    assert_non_null(scales);
+    assert_string_equal(scales->tables[0], "gemm.fp8-block");
+    assert_null(scales->tables[1]);
     const fit_step *s = fit_step_find(&steps, "engines", NULL);
     assert_non_null(s);
     double *at = s->constants[0].at, truth = *at;
     for (size_t i = 0; i < f.count; i++) {
         assert_true(fit_step_takes(s, &f.points[i]));
+        assert_false(fit_step_takes(scales, &f.points[i]));
         f.rows.rows[i].value = f.points[i].predicted;
     }
     *at = truth * 0.6;
