@@ -78,7 +78,7 @@ typedef struct cli_shapes {
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
     bool help, json, verbose, explain, strict, offline, autocast, fast_mode, real_hardware, gradient_checkpointing,
-        force;
+        pareto, force;
     const char *model, *format, *signature, *architecture, *gpu, *precision, *runtime, *task, *optimizer, *layout,
         *sort;
     const char *trace, *profiles, *output, *out, *split, *plot, *write;
@@ -201,6 +201,9 @@ extern const option_group group_cost;
 /* Opens the market where the options ask for it, or always; and checks those options. */
 int cli_open_market(cli *c, bool always);
 void cli_cost(const cli *c, render_row *row);
+
+/* pareto.c: compare-models --pareto, for the models and GPUs of a comparison. */
+int cli_pareto(cli *c, const char *model, const pg_gpu *const *gpus, size_t gpu_count);
 
 /* best.c: marks the best rows of a model and lists them; rows of one GPU stand together. */
 void cli_rank(render_row *rows, size_t count);

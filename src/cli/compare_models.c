@@ -175,8 +175,16 @@ static int run(cli *c)
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status == EXIT_OK) status = cli_open_market(c, false);
     if (status == EXIT_OK) status = choose_gpus(c, &s);
-    if (status == EXIT_OK) status = run_all(c, &s);
-    if (status == EXIT_OK) status = show(c, &s);
+    if (status == EXIT_OK && c->args.plot && !c->args.pareto)
+        status = cli_usage(c->command, "--plot goes with --pareto");
+    if (status == EXIT_OK && c->args.pareto && c->args.models.count != 1)
+        status = cli_usage(c->command, "--pareto is for one model");
+    if (status == EXIT_OK && c->args.pareto) {
+        status = cli_pareto(c, c->args.models.items[0], s.gpus, s.gpu_count);
+    } else {
+        if (status == EXIT_OK) status = run_all(c, &s);
+        if (status == EXIT_OK) status = show(c, &s);
+    }
     for (size_t i = 0; i < s.plan_count; i++) pg_plan_free(s.plans[i]);
     for (size_t i = 0; i < s.model_count; i++) pg_model_free(s.models[i]);
     return status;
@@ -194,6 +202,10 @@ static const option options[] = {
      "Samples in a step; 1,8,32 by default."},
     {"precision", 'p', "P,...", OPTION_CHOICES, AT(precisions), 0, 0, cli_precisions,
      "fp32, tf32, fp16 (the default), bf16, fp8, int8, fp4, int4; several are compared."},
+    {"pareto", 0, NULL, OPTION_FLAG, AT(pareto), 0, 0, NULL,
+     "Language models: what each user gets against what each GPU makes in serving, over numbers of requests and of GPUs "
+     "that share the model."},
+    {"plot", 0, "FILE", OPTION_FILE, AT(plot), 0, 0, NULL, "Writes that as an SVG image."},
     {"runtime", 'r', "R,...", OPTION_RUNTIMES, AT(runtimes), 0, 0, NULL,
      "What runs the models: pytorch (the default), onnxruntime, ...; several are compared."},
 };

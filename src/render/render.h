@@ -127,6 +127,27 @@ void render_model_report(report *r, const render_model *m);
 /* Trace events (chrome://tracing, Perfetto) of one step: the GPU's stream and the host that feeds it. */
 void render_trace(buffer *out, const render_row *row, const pg_explanation *explanation);
 
+/* One way to serve a language model: so many requests at a time on so many GPUs that share it. */
+typedef struct render_point {
+    const pg_gpu *gpu;
+    int tensor;
+    int64_t requests;
+    double per_user, per_gpu; /* tokens/s */
+    double ttft_ms, tpot_ms;
+    bool front; /* no other on this GPU is better in both */
+} render_point;
+
+typedef struct render_pareto {
+    const char *model;
+    int64_t input, output;
+    const render_point *points; /* those of a GPU together, by per_user */
+    size_t count;
+    render_warnings warnings;
+} render_pareto;
+
+void render_pareto_report(report *r, const render_pareto *p);
+void render_pareto_svg(buffer *out, const render_pareto *p);
+
 /* Shared by the reports. */
 void render_row_json(json *j, const render_row *row);
 void render_rows_csv_names(buffer *out);
