@@ -31,32 +31,8 @@
 /* A line a format, each of which has a folder in tests/fuzz/corpora. */
 static const char *const formats[] = {
     /* clang-format off: a row a line */
-    "onnx",
-    "tflite",
-    "tensorflow",
-    "hugging_face",
-    "safetensors",
-    "gguf",
-    "keras",
+    "onnx", "tflite", "tensorflow", "hugging_face", "safetensors", "gguf", "keras", "pytorch",
     /* clang-format on */
-    "onnx",
-    "tflite",
-    "tensorflow",
-    "onnx",
-    "tflite",
-    "hugging_face",
-    "safetensors",
-    "gguf",
-    "onnx",
-    "tflite",
-    "pytorch",
-    "onnx",
-    "tflite",
-    "tensorflow",
-    "hugging_face",
-    "safetensors",
-    "gguf",
-    "pytorch",
 };
 
 static pg_catalog *gpus;
