@@ -89,15 +89,20 @@ pg_code cache_set_commit(const hub_cache *c, str revision, str commit, pg_error 
     struct timespec ignored;
     if (str_eq(revision, commit)) return PG_E_OK;
     const char *own = hub_text(c->a, "%s/refs/%.*s", c->own, STR_ARG(revision));
-    const char *shared = hub_text(c->a, "%s/refs/%.*s", c->repository, STR_ARG(revision));
-    if (!own || !shared) return error_nomem(e, c->a);
+    if (!own) return error_nomem(e, c->a);
     /* a run that learns nothing new writes nothing */
     bool known = str_eq(read_ref(c, c->own, revision, &ignored), commit) && str_eq(cache_commit(c, revision), commit);
-    pg_code code = known ? PG_E_OK : hub_file_write(c->a, own, commit, e);
+    return known ? PG_E_OK : hub_file_write(c->a, own, commit, e);
+}
+
+pg_code cache_share_commit(const hub_cache *c, str revision, str commit, pg_error *e)
+{
+    struct timespec ignored;
     str now = read_ref(c, c->repository, revision, &ignored);
-    if (code || str_eq(now, commit)) return code;
+    if (str_eq(revision, commit) || str_eq(now, commit)) return PG_E_OK;
     if (now.len && is_folder(hub_text(c->a, "%s/snapshots/%.*s", c->repository, STR_ARG(now)))) return PG_E_OK;
-    return hub_file_write(c->a, shared, commit, e);
+    const char *shared = hub_text(c->a, "%s/refs/%.*s", c->repository, STR_ARG(revision));
+    return shared ? hub_file_write(c->a, shared, commit, e) : error_nomem(e, c->a);
 }
 
 /* The path without links, when it lies within the repository's folder. */

@@ -22,9 +22,11 @@ typedef struct hub_cache {
 pg_code cache_open(hub_cache *c, const hub_config *config, str repository, arena *a, pg_error *e);
 /* The commit that the revision stood for, of both caches the one that was written later; len 0: not known. */
 str cache_commit(const hub_cache *c, str revision);
-/* Writes down what a revision stands for: in our cache, and in the shared one unless its own entry has files that would be
- * lost to who is offline. */
+/* Writes down what a revision stands for: in our cache ... */
 pg_code cache_set_commit(const hub_cache *c, str revision, str commit, pg_error *e);
+/* ... and in the shared one, once it has a file of that commit. An entry that has files stays: they would be lost to who is
+ * offline. */
+pg_code cache_share_commit(const hub_cache *c, str revision, str commit, pg_error *e);
 
 /* The whole file, as a path without links; NULL: not there. PG_E_FORMAT in *e: its link leads out of the repository's folder. */
 const char *cache_find(const hub_cache *c, str commit, str path, pg_error *e);

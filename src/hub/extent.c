@@ -5,12 +5,13 @@ typedef struct cursor {
     span s;
     uint64_t at, size, need; /* need > s.len: the bytes run out */
     bool broken;
+    bool big; /* big-endian */
 } cursor;
 
-static uint64_t little(const uint8_t *p, size_t n)
+static uint64_t number(const uint8_t *p, size_t n, bool big)
 {
     uint64_t x = 0;
-    for (size_t i = n; i > 0; i--) x = x << 8 | p[i - 1];
+    for (size_t i = 0; i < n; i++) x = x << 8 | p[big ? i : n - 1 - i];
     return x;
 }
 
@@ -31,7 +32,7 @@ static bool take(cursor *c, size_t n, uint64_t *out)
 {
     uint64_t at = c->at;
     if (!skip(c, n)) return false;
-    *out = little(c->s.ptr + at, n);
+    *out = number(c->s.ptr + at, n, c->big);
     return true;
 }
 
@@ -103,6 +104,11 @@ pg_code extent_gguf(span have, uint64_t size, uint64_t *need, pg_error *e)
     cursor c = {.s = have, .size = size};
     uint64_t magic, version, tensors, pairs;
     bool more = take(&c, 4, &magic) && take(&c, 4, &version);
+    if (more && version > UINT16_MAX) {
+        c.big = true;
+        version = number(have.ptr + 4, 4, true);
+    }
+
     if (more && (magic != 0x46554747 || (version != 2 && version != 3)))
         return error_at(e, PG_E_FORMAT, 0, "is not a GGUF file of version 2 or 3");
     more = more && take(&c, 8, &tensors) && take(&c, 8, &pairs);

@@ -1,7 +1,7 @@
 /* How much of a file of weights its header takes, told from the beginning of the file:
  *
  *   safetensors  1. u64 N, little-endian   2. N bytes of JSON   3. the weights
- *   GGUF         1. "GGUF", u32 version 2 or 3   2. u64 tensors, u64 pairs   3. pairs: string key, u32 type, value
+ *   GGUF         1. "GGUF", u32 version 2 or 3, which tells the order of bytes too   2. u64 tensors, u64 pairs   3. pairs: string key, u32 type, value
  *                4. tensors: string name, u32 rank, u64 dims[rank], u32 type, u64 offset   5. padding, the weights
  *                A string is u64 length and bytes; an array is u32 type, u64 count and the values. */
 #ifndef HUB_EXTENT_H

@@ -133,6 +133,13 @@ static pg_code download(hub_session *s, cache_blob *b, const hub_file *f, pg_err
     return code;
 }
 
+static pg_code link_blob(const char **path, const hub_session *s, const hub_file *f, pg_error *e)
+{
+    *path = cache_link(&s->cache, s->listing.commit, f->path, f->etag, e);
+    if (!*path) return e ? e->code : PG_E_IO;
+    return cache_share_commit(&s->cache, s->revision, s->listing.commit, e);
+}
+
 pg_code fetch_whole(const char **path, hub_session *s, const hub_file *file, pg_error *e)
 {
     pg_error why = PG_ERROR_INIT;
@@ -141,10 +148,7 @@ pg_code fetch_whole(const char **path, hub_session *s, const hub_file *file, pg_
     *path = cache_find(&s->cache, s->listing.commit, f.path, &why);
     if (why.code) return error_set(e, why.code, "%s", why.text);
     if (*path) return PG_E_OK;
-    if (f.etag.len && cache_has_blob(&s->cache, f.etag)) {
-        *path = cache_link(&s->cache, s->listing.commit, f.path, f.etag, e);
-        return *path ? PG_E_OK : e ? e->code : PG_E_IO;
-    }
+    if (f.etag.len && cache_has_blob(&s->cache, f.etag)) return link_blob(path, s, &f, e);
     if (s->offline) return not_cached(s, &f, e);
     pg_code code = look_up(s, &f, e);
     if (!code) code = cache_blob_begin(&b, &s->cache, s->config, f.etag, e);
@@ -156,9 +160,7 @@ pg_code fetch_whole(const char **path, hub_session *s, const hub_file *file, pg_
     }
     s->fetched++;
     code = cache_blob_end(&b, e);
-    if (code) return code;
-    *path = cache_link(&s->cache, s->listing.commit, f.path, f.etag, e);
-    return *path ? PG_E_OK : e ? e->code : PG_E_IO;
+    return code ? code : link_blob(path, s, &f, e);
 }
 
 bool fetch_has_header(str path)

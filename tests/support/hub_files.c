@@ -1,5 +1,6 @@
 #include "support/hub_files.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,13 @@ void put(bytes *b, const void *from, size_t n)
     b->len += n;
 }
 
+/* The order in which put_number writes. */
+static bool big;
+
 void put_number(bytes *b, uint64_t x, size_t n)
 {
     unsigned char raw[8];
-    for (size_t i = 0; i < n; i++) raw[i] = (unsigned char)(x >> (8 * i));
+    for (size_t i = 0; i < n; i++) raw[big ? n - 1 - i : i] = (unsigned char)(x >> (8 * i));
     put(b, raw, n);
 }
 
@@ -63,5 +67,13 @@ bytes gguf_header(unsigned words)
     put_number(&b, 32, 8);
     put_number(&b, 2, 4);
     put_number(&b, 0, 8);
+    return b;
+}
+
+bytes gguf_header_big(unsigned words)
+{
+    big = true;
+    bytes b = gguf_header(words);
+    big = false;
     return b;
 }

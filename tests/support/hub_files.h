@@ -17,5 +17,7 @@ void put_string(bytes *b, const char *text);     /* as GGUF has it */
 bytes hub_safetensors_header(size_t n);
 /* One tensor, and a list of so many words (29 bytes each). */
 bytes gguf_header(unsigned words);
+/* The same in the other order of bytes. */
+bytes gguf_header_big(unsigned words);
 
 #endif

@@ -213,9 +213,11 @@ static void check_extent(pg_code (*extent)(span, uint64_t, uint64_t *, pg_error 
 static void test_extents(void **state)
 {
     (void)state;
-    bytes s = hub_safetensors_header(200), g = gguf_header(5);
+    bytes s = hub_safetensors_header(200), g = gguf_header(5), other = gguf_header_big(5);
     check_extent(extent_safetensors, &s);
     check_extent(extent_gguf, &g);
+    check_extent(extent_gguf, &other);
+    free(other.ptr);
     free(s.ptr);
     free(g.ptr);
     static const struct {
