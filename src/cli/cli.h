@@ -209,11 +209,12 @@ int cli_pareto(cli *c, const char *model, const pg_gpu *const *gpus, size_t gpu_
 void cli_rank(render_row *rows, size_t count);
 size_t cli_best(const render_row *rows, size_t count, render_best *best);
 
-/* progress.c: what is being fetched, on a terminal and only when it takes long. `ud` is a cli_progress, zero at first. */
+/* progress.c: what is being fetched, on a terminal and only when it takes long. `ud` is a cli_progress that was begun. */
 typedef struct cli_progress {
     double start_s, drawn_s;
-    bool begun, shown;
+    bool shown;
 } cli_progress;
+void cli_progress_begin(cli_progress *p);
 void cli_progress_show(void *ud, const char *what, uint64_t done, uint64_t total);
 void cli_progress_end(cli_progress *p);
 

@@ -17,11 +17,16 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+void cli_progress_begin(cli_progress *p)
+{
+    *p = (cli_progress){.start_s = now()};
+}
+
 void cli_progress_show(void *ud, const char *what, uint64_t done, uint64_t total)
 {
     cli_progress *p = ud;
     double t = now();
-    if (!p->begun) *p = (cli_progress){.start_s = t, .begun = true};
+
     if (t - p->start_s < PATIENCE_S || t - p->drawn_s < REDRAW_S || !isatty(2)) return;
     p->drawn_s = t;
     p->shown = true;

@@ -187,7 +187,8 @@ int cli_open_model(cli *c, pg_model **out, const char *name, bool many)
 {
     pg_error e = PG_ERROR_INIT;
     const cli_args *a = &c->args;
-    cli_progress progress = {.begun = false};
+    cli_progress progress;
+    cli_progress_begin(&progress);
     pg_model_options options = {.format = a->format,
                                 .signature = a->signature,
                                 .architecture = a->architecture,

@@ -84,6 +84,13 @@ static bool store(exchange *x, const char *data, size_t n)
     return true;
 }
 
+/* Of an object or of its part that is asked for; 0: not known. */
+static uint64_t wanted_size(const http_sink *s)
+{
+    if (s->size == ANSWER_UNKNOWN) return 0;
+    return s->most < s->size ? s->most : s->size;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *ud)
 {
     exchange *x = ud;
@@ -102,8 +109,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ud)
     uint64_t room = s->most - s->have;
     size_t take = n - skipped < room ? n - skipped : (size_t)room;
     if (take && !store(x, data + skipped, take)) return 0;
-    if (x->h->config->progress)
-        x->h->config->progress(x->h->config->progress_ud, s->name, s->have, s->size == ANSWER_UNKNOWN ? 0 : s->size);
+    if (x->h->config->progress) x->h->config->progress(x->h->config->progress_ud, s->name, s->have, wanted_size(s));
     x->stopped = s->have == s->most && (take < n - skipped || s->size == ANSWER_UNKNOWN || s->have < s->size);
     return x->stopped && x->answer.status == 200 ? 0 : take < n - skipped ? 0 : n;
 }
@@ -229,7 +235,7 @@ pg_code exchange_conclude(exchange *x, CURLcode code, const char *url, bool *aga
         return transport_error(x, code, url, e);
     }
     const http_sink *s = x->sink;
-    uint64_t wanted = !s || s->size == ANSWER_UNKNOWN ? 0 : s->most < s->size ? s->most : s->size;
+    uint64_t wanted = s ? wanted_size(s) : 0;
     if (body && s && s->have < wanted) {
         *again = true;
         return error_set(e, PG_E_NETWORK, "%s was cut off at %llu of %llu bytes; try again", s->name,

@@ -19,7 +19,7 @@ enum { RULES = 32, LOG = 512, CONNECTIONS = 64, REQUEST = 16384, LISTING = 1 << 
 
 typedef struct rule {
     char part[200], error[64], message[128], location[512], body[512], id[128];
-    long status, cut, length, retry, times; /* -1: not given */
+    long status, cut, length, retry, slow, times; /* -1: not given */
     bool no_range, shift, packed, no_blobs, close, hang;
 } rule;
 
@@ -141,6 +141,8 @@ static bool answer(client *c, int status, const char *headers, const char *body,
     for (uint64_t at = 0; at < most;) {
         char block[65536];
         size_t part = most - at < sizeof block ? (size_t)(most - at) : sizeof block;
+        if (r->slow > 0) usleep((unsigned)r->slow * 1000);
+
         if (file >= 0) {
             ssize_t did = pread(file, block, part, (off_t)(from + at));
             if (did <= 0) return false;
@@ -475,6 +477,7 @@ static bool take_action(rule *r, const char *action)
         {"cut=", &r->cut, NULL, 0, NULL},
         {"length=", &r->length, NULL, 0, NULL},
         {"retry=", &r->retry, NULL, 0, NULL},
+        {"slow=", &r->slow, NULL, 0, NULL},
         {"error=", NULL, r->error, sizeof r->error, NULL},
         {"message=", NULL, r->message, sizeof r->message, NULL},
         {"location=", NULL, r->location, sizeof r->location, NULL},

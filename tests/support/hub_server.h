@@ -15,6 +15,7 @@
  *   packed              says that the body is packed
  *   body=TEXT           that is the body ("_" is a blank)
  *   blobs=no            the listing has no sizes and no etags
+  *   slow=MS             so long before each 64 KiB of the body
  *   close               not a word
  *   hang                an answer never comes, or after cut=N bytes no more
  *   id=ORG/NAME         the listing's name for the repository
