@@ -36,6 +36,7 @@ static const char *other_format(span f)
         {0, 8, "\211HDF\r\n\032\n", "an HDF5 file (Keras .h5)"},
         {0, 2, "\037\213", "a gzip archive; unpack it first"},
         {0, 6, "\3757zXZ", "an xz archive; unpack it first"},
+        {0, 6, "node {", "a TensorFlow graph as text; save it in binary form (.pb)"},
         {0, 5, "%PDF-", "a PDF document"},
         {0, 4, "\177ELF", "a program"},
         {0, 8, "version ", "a Git LFS pointer, not the model itself: run `git lfs pull`"},

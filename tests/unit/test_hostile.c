@@ -749,6 +749,7 @@ static void test_other_formats_are_named(void **state)
         {"\37\213\10\0", 4, "gzip"},
         {"version https://git-lfs.github.com/spec/v1\n", 43, "git lfs pull"},
         {"<!DOCTYPE html>", 15, "HTML"},
+        {"node {\n  name: \"x\"", 17, "TensorFlow graph as text"},
         {"{\"a\": 1}", 8, "JSON"},
         {"\x40\0\0\0\0\0\0\0{\"w\":", 13, "safetensors"},
         {"hello, world", 12, "not a model file of a known format"},

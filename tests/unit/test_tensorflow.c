@@ -182,6 +182,81 @@ static void test_masks_and_unknown_operators(void **state)
     pg_model_free(m);
 }
 
+static void conv_attrs(proto *a, const char *strides, const char *format)
+{
+    tf_attr_ints(a, "strides", strides);
+    tf_attr_text(a, "padding", "SAME");
+    tf_attr_text(a, "data_format", format);
+}
+
+static void test_layouts_and_groups(void **state)
+{
+    (void)state;
+    proto g = NONE, a = NONE;
+    tf_placeholder(&g, "x", TF_FLOAT, "? 8 32 32");
+    tf_weight(&g, "w", "3 3 2 16"); /* of 8 channels: four groups */
+    conv_attrs(&a, "1 1 1 1", "NCHW");
+    tf_node(&g, "Conv2D", "conv", "x w", &a);
+    tf_weight(&g, "b", "16");
+    tf_node(&g, "Relu", "relu", "conv", NULL);
+    tf_attr_text(&a, "data_format", "NCHW");
+    tf_node(&g, "BiasAdd", "y", "relu b", &a);
+    pg_model *m = open_good(&g);
+    expect_model(m, 3 * 3 * 2 * 16 + 16, 32 * 32 * 9 * 2 * 16, 3);
+    expect_tensor(&pg_model_describe(m)->outputs[0], "y", "batchx16x32x32");
+    pg_model_free(m);
+
+    tf_placeholder(&g, "x", TF_FLOAT, "? 16 16 4");
+    tf_weight(&g, "w", "3 3 4 2"); /* two results of each channel */
+    conv_attrs(&a, "1 2 2 1", "NHWC");
+    tf_node(&g, "DepthwiseConv2dNative", "dw", "x w", &a);
+    tf_weight(&g, "up", "2 2 6 8");
+    tf_ints(&g, "size", "4", "1 16 16 6");
+    conv_attrs(&a, "1 2 2 1", "NHWC");
+    tf_node(&g, "Conv2DBackpropInput", "y", "size up dw", &a);
+    m = open_good(&g);
+    expect_model(m, 72 + 192, 8 * 8 * 72 + 8 * 8 * 192, 2);
+    expect_tensor(&pg_model_describe(m)->outputs[0], "y", "batchx16x16x6");
+    pg_model_free(m);
+}
+
+/* What an optimiser leaves of a batch normalisation: a product and a sum by constants. */
+static void test_folded_normalisation(void **state)
+{
+    (void)state;
+    proto g = NONE, a = NONE;
+    tf_placeholder(&g, "x", TF_FLOAT, "? 8 8 4");
+    tf_weight(&g, "w", "1 1 4 8");
+    conv_attrs(&a, "1 1 1 1", "NHWC");
+    tf_node(&g, "Conv2D", "conv", "x w", &a);
+    tf_weight(&g, "scale", "8");
+    tf_weight(&g, "offset", "8");
+    tf_node(&g, "Mul", "mul", "conv scale", NULL);
+    tf_node(&g, "AddV2", "y", "mul offset", NULL);
+    pg_model *m = open_good(&g);
+    expect_model(m, 32 + 16, 64 * 32, 2);
+    assert_int_equal(operators(m, "BatchNormalization"), 1);
+    expect_tensor(&pg_model_describe(m)->outputs[0], "y", "batchx8x8x8");
+    pg_model_free(m);
+}
+
+/* What the exporter knew of an operator that we don't know. */
+static void test_shapes_from_the_exporter(void **state)
+{
+    (void)state;
+    proto g = NONE, a = NONE, value = NONE, shapes = NONE, shape = tf_shape("? 20");
+    tf_placeholder(&g, "text", TF_STRING, "? 1");
+    proto_message(&shapes, 7, &shape);
+    proto_message(&value, 1, &shapes);
+    tf_attr_value(&a, "_output_shapes", &value);
+    tf_node(&g, "Tokenize", "ids", "text", &a);
+    tf_weight(&g, "table", "100 16");
+    tf_node(&g, "ResourceGather", "y", "table ids", NULL);
+    pg_model *m = open_good(&g);
+    expect_tensor(&pg_model_describe(m)->outputs[0], "y", "batchx20x16");
+    pg_model_free(m);
+}
+
 /* ---- conditionals ---- */
 
 static void test_training_is_off(void **state)
@@ -508,6 +583,8 @@ static void test_same_model_as_onnx(void **state)
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
         proto file = models[i].onnx();
         pg_model *a = open_model(models[i].name), *b = open_good(&file);
+        assert_string_equal(pg_model_describe(a)->format, "tensor-flow"); /* neither has magic */
+        assert_string_equal(pg_model_describe(b)->format, "onnx");
         /* limits and scales count where they are weights */
         assert_true(fabs(pg_model_describe(a)->parameters - pg_model_describe(b)->parameters) < 5);
         assert_true(pg_model_describe(a)->macs == pg_model_describe(b)->macs);
@@ -670,6 +747,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_dilation_and_spelled_out_normalisation),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_masks_and_unknown_operators),
+        cmocka_unit_test(test_layouts_and_groups),
+        cmocka_unit_test(test_folded_normalisation),
+        cmocka_unit_test(test_shapes_from_the_exporter),
         cmocka_unit_test(test_training_is_off),
         cmocka_unit_test(test_predicates),
         cmocka_unit_test(test_branches),
