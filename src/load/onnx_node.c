@@ -227,12 +227,14 @@ static pg_code find_kind(onnx_reader *r, str domain, str type, int *kind)
     return PG_E_OK;
 }
 
-/* PyTorch's exporter names a weight onnx::Conv_123 when it folded a batch normalisation into it; eager PyTorch runs that
- * normalisation on its own, so the planner must know. */
+/* PyTorch's exporter names a weight onnx::Conv_123 when it folded a batch normalisation into it, tf2onnx ends its name with
+ * _weights_fused_bn; eager PyTorch runs that normalisation on its own, so the planner must know. */
 static void mark_folded(const graph *g, op *o)
 {
     uint32_t w = op_input(g, o, 1);
-    if (w != NO_TENSOR && str_starts(g->tensors[w].name, "onnx::Conv_")) o->flags |= OPF_BN_FOLDED;
+    if (w == NO_TENSOR) return;
+    str name = g->tensors[w].name;
+    if (str_starts(name, "onnx::Conv_") || str_ends(name, "_weights_fused_bn")) o->flags |= OPF_BN_FOLDED;
 }
 
 /* One warning for each name, as far as a person would read them: the counts of unknown operators hold them all. */

@@ -51,10 +51,13 @@ static pg_code convolve(tflite_reader *r, tflite_node *n, op_kind kind, uint32_t
 {
     tflite_info result;
     if (tflite_status(r) || !tflite_out_info(r, n, 0, &result)) return tflite_status(r);
-    bool integers = kind == OP_Conv && tflite_quantised(image);
+    bool integers = kind == OP_Conv && tflite_quantised(image), biased;
     int64_t activation = integers ? 0 : shape->activation; /* the range of the integers is the activation */
-    uint32_t out = tflite_result(r, n, FORM_FIRST, activation);
-    uint32_t plain[3] = {x, w, bias};
+    bool normalised = !integers && bias != NO_TENSOR && tflite_was_normalised(&result, &biased);
+    uint32_t out = normalised ? tflite_temporary(r, n) : tflite_result(r, n, FORM_FIRST, activation);
+    uint32_t plain[3] = {x, w, bias}, shift = bias;
+    if (normalised && !biased) bias = NO_TENSOR;
+    else shift = NO_TENSOR;
     uint32_t in[9] = {x,
                       tflite_scale(r, image),
                       tflite_zero(r, image->type),
@@ -68,6 +71,7 @@ static pg_code convolve(tflite_reader *r, tflite_node *n, op_kind kind, uint32_t
     if (integers) tflite_emit(r, n, OP_QLinearConv, in, 8 + given, out);
     else tflite_emit(r, n, kind, plain, 2 + given, out);
     if (!tflite_status(r) && !put_geometry(r, shape)) return error_nomem(r->e, r->g->a);
+    if (normalised) out = tflite_normalise(r, n, out, shift, result.dims[result.rank - 1], FORM_FIRST, activation);
     return tflite_activate(r, n, out, FORM_FIRST, activation);
 }
 

@@ -146,6 +146,13 @@ bool tflite_quantised(const tflite_info *info);
 uint32_t tflite_scale(tflite_reader *r, const tflite_info *info);
 uint32_t tflite_zero(tflite_reader *r, dtype d);
 
+/* Whether a batch normalisation was folded into an operator, and whether it had a bias of its own: converters join the names of what
+ * they fuse. Frameworks that run models as they are written run it, too, so it is an operator again, as it is in the file that was
+ * converted; compilers and engines fold it. */
+bool tflite_was_normalised(const tflite_info *result, bool *biased);
+uint32_t tflite_normalise(tflite_reader *r, tflite_node *n, uint32_t x, uint32_t shift, int64_t channels,
+                          tflite_form form, int64_t activation);
+
 /* Translators of custom operators, then those of the table. */
 pg_code tflite_transpose_bias(tflite_reader *r, tflite_node *n);
 pg_code tflite_custom_pool(tflite_reader *r, tflite_node *n);

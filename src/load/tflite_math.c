@@ -180,11 +180,15 @@ static pg_code dense_floats(tflite_reader *r, tflite_node *n, dense *d)
     uint32_t x = as_rows(r, n, d);
     uint32_t w = tflite_get(r, n->s, tflite_in(n, 1), d->rows ? FORM_TURNED : FORM_FILE);
     uint32_t bias = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE);
-    bool add = d->rows && bias != NO_TENSOR;
-    uint32_t out = add ? tflite_temporary(r, n) : tflite_result(r, n, FORM_FILE, d->activation);
-    uint32_t in[3] = {x, w, bias};
+    bool add = d->rows && bias != NO_TENSOR, biased;
+    bool normalised = !d->rows && bias != NO_TENSOR && tflite_was_normalised(&d->y, &biased);
+    uint32_t out = add || normalised ? tflite_temporary(r, n) : tflite_result(r, n, FORM_FILE, d->activation);
+    uint32_t in[3] = {x, w, bias}, shift = bias;
+    if (normalised && !biased) bias = NO_TENSOR;
+    else shift = NO_TENSOR;
     tflite_emit(r, n, d->rows ? OP_MatMul : OP_Gemm, in, d->rows || bias == NO_TENSOR ? 2 : 3, out);
     if (!tflite_status(r) && !d->rows && !graph_attr_int(r->g, ATTR_transB, 1)) return error_nomem(r->e, r->g->a);
+    if (normalised) out = tflite_normalise(r, n, out, shift, d->y.dims[d->y.rank - 1], FORM_FILE, d->activation);
     if (add) {
         uint32_t sum = tflite_result(r, n, FORM_FILE, d->activation);
         tflite_emit(r, n, OP_Add, (const uint32_t[]){out, bias}, 2, sum);

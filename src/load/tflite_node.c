@@ -182,6 +182,37 @@ uint32_t tflite_zero(tflite_reader *r, dtype d)
     return t;
 }
 
+/* ---- batch normalisation ---- */
+
+static bool contains(str s, const char *word)
+{
+    enum { MOST = 1024 };
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= s.len && i < MOST; i++)
+        if (!memcmp(s.ptr + i, word, n)) return true;
+    return false;
+}
+
+bool tflite_was_normalised(const tflite_info *result, bool *biased)
+{
+    *biased = contains(result->name, "BiasAdd");
+    return result->rank >= 2 && !result->open[result->rank - 1] && result->dims[result->rank - 1] > 1 &&
+           contains(result->name, "FusedBatchNorm");
+}
+
+uint32_t tflite_normalise(tflite_reader *r, tflite_node *n, uint32_t x, uint32_t shift, int64_t channels,
+                          tflite_form form, int64_t activation)
+{
+    uint32_t in[5] = {x, NO_TENSOR, shift};
+    for (int i = 1; i < 5 && !error_is_set(r->e); i++) {
+        if (i == 2 && shift != NO_TENSOR) continue;
+        in[i] = literal(r, DT_FP32, channels);
+        if (in[i] != NO_TENSOR) r->g->tensors[in[i]].weight_bytes = 0; /* in the weights of the convolution */
+    }
+    uint32_t out = tflite_result(r, n, form, activation);
+    return tflite_emit(r, n, OP_BatchNormalization, in, 5, out);
+}
+
 /* ---- operators without a row ---- */
 
 static pg_code warn_unknown(tflite_reader *r, const tflite_node *n)

@@ -184,6 +184,21 @@ static tw *ported(void)
     return w;
 }
 
+/* Convolutions into which a converter folded batch normalisations, one with a bias of its own; it joins the names. */
+static tw *normalised(void)
+{
+    tw *w = tw_new();
+    tw_graph *g = tw_add_graph(w);
+    int x = f32(g, "x", DIMS(1, 8, 8, 3)), k = weight(g, "k", DIMS(4, 3, 3, 3)), b = weight(g, "b", DIMS(4));
+    int c = f32(g, "a/Relu;a/FusedBatchNormV3;a/BiasAdd;a/Conv2D", DIMS(1, 8, 8, 4));
+    int k2 = weight(g, "k2", DIMS(4, 1, 1, 4)), b2 = weight(g, "b2", DIMS(4));
+    int y = f32(g, "b/FusedBatchNormV3;b/Conv2D", DIMS(1, 8, 8, 4));
+    conv_options(tw_add_op(g, TFL_CONV, LIST(x, k, b), LIST(c)), SAME, 1, RELU);
+    conv_options(tw_add_op(g, TFL_CONV, LIST(c, k2, b2), LIST(y)), SAME, 1, PLAIN);
+    tw_ends(g, LIST(x), LIST(y));
+    return w;
+}
+
 static tw *volume(void)
 {
     tw *w = tw_new();
@@ -490,6 +505,7 @@ const tflite_model tflite_models[] = {
     {"padded", padded, "y [batch, 5, 5, 4] float32; z [batch, 5, 6, 3] float32", 108, 2700, 4, 0},
     {"segments", segments, "y [batch, 8, 8] int64", 356, 5504, 7, 0},
     {"dilated", dilated, "y [batch, 12, 12, 4] float32; z [4*batch, 6, 6, 3] float32", 112, 15552, 3, 0},
+    {"normalised", normalised, "b/FusedBatchNormV3;b/Conv2D [batch, 8, 8, 4] float32", 132, 7936, 5, 0},
     {"ported", ported, "y [batch, 5] float32", 128, 6932, 4, 0},
     {"volume", volume, "y [batch, 4, 8, 8, 4] float32", 216, 55296, 1, 0},
     {"line", line, "m [batch, 8] float32", 152, 4608, 6, 0},
