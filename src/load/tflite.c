@@ -117,6 +117,16 @@ static bool is_image(const tflite_reader *r, const tflite_info *info)
     return r->has_images && image && (info->open[info->rank - 1] || info->dims[info->rank - 1] <= COLOURS);
 }
 
+/* A name for an input or output that has none in the file, so that it can be told apart and given a shape. */
+static pg_code name_end(tflite_reader *r, uint32_t t, const char *what, uint32_t i)
+{
+    char made[32];
+    if (r->g->tensors[t].name.len) return PG_E_OK;
+    size_t n = format_text(made, sizeof made, "%s_%u", what, i);
+    r->g->tensors[t].name = str_copy(r->g->a, (str){made, n});
+    return tflite_status(r);
+}
+
 static pg_code read_inputs(tflite_reader *r, tflite_scope *s)
 {
     flatbuffer_vector in = tflite_ends(r, s, false);
@@ -128,7 +138,8 @@ static pg_code read_inputs(tflite_reader *r, tflite_scope *s)
         if (info.constant || s->v[index].form[FORM_FILE]) continue;
         uint32_t t = tflite_define(r, s, index, FORM_FILE);
         if (t == NO_TENSOR || !graph_add_input(r->g, 0, t)) return tflite_status(r);
-        pg_code code = bind_input(r, t, &info);
+        pg_code code = name_end(r, t, "input", i);
+        if (!code) code = bind_input(r, t, &info);
         if (code) return code;
         if (!is_image(r, &info)) continue;
         uint32_t first = tflite_relabel(r, 0, t, info.rank, FORM_FIRST, true);
@@ -154,7 +165,8 @@ static pg_code read_outputs(tflite_reader *r, tflite_scope *s)
             }
         }
         uint32_t t = tflite_get(r, s, index, FORM_FILE);
-        if (t == NO_TENSOR || !graph_add_output(r->g, s->region, t)) return tflite_status(r);
+        if (t == NO_TENSOR || !graph_add_output(r->g, s->region, t) || name_end(r, t, "output", i))
+            return tflite_status(r);
     }
     return tflite_status(r);
 }

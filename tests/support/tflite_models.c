@@ -282,6 +282,29 @@ static tw *free_dims(void)
     return w;
 }
 
+/* An image of any size, and a sum of an image with one pixel. */
+static tw *free_image(void)
+{
+    tw *w = tw_new();
+    tw_graph *g = tw_add_graph(w);
+    int x = f32(g, "x", DIMS(1, 1, 1, 3)), k = weight(g, "k", DIMS(4, 3, 3, 3)), c = f32(g, "c", DIMS(1, 1, 1, 4));
+    int axes = tw_ints(g, "axes", 2, (const int32_t[]){1, 2}), m = f32(g, "m", DIMS(1, 1, 1, 4)),
+        s = f32(g, "s", DIMS(1, 1, 1, 4));
+    int p = f32(g, "p", DIMS(1, 4)), to = tw_ints(g, "to", 2, (const int32_t[]){-1, 4}),
+        mean = f32(g, "mean", DIMS(1, 1, 1, 4));
+    int d = weight(g, "d", DIMS(4, 4)), y = f32(g, "y", DIMS(1, 4));
+    g->tensors[x].open = g->tensors[c].open = g->tensors[s].open = 7;
+    g->tensors[m].open = g->tensors[mean].open = g->tensors[p].open = g->tensors[y].open = 1;
+    conv_options(tw_add_op(g, TFL_CONV, LIST(x, k), LIST(c)), SAME, 2, PLAIN);
+    tw_set(tw_add_op(g, TFL_MEAN, LIST(c, axes), LIST(m)), 0, 'b', 1);
+    tw_add_op(g, TFL_MUL, LIST(c, m), LIST(s));
+    tw_set(tw_add_op(g, TFL_MEAN, LIST(s, axes), LIST(mean)), 0, 'b', 1);
+    tw_add_op(g, TFL_RESHAPE, LIST(mean, to), LIST(p));
+    tw_add_op(g, TFL_FULLY_CONNECTED, LIST(p, d, -1), LIST(y));
+    tw_ends(g, LIST(x), LIST(y));
+    return w;
+}
+
 /* Queries and keys of a few words. */
 static tw *words(void)
 {
@@ -514,6 +537,7 @@ const tflite_model tflite_models[] = {
      "p [batch, 2, 4] float32",
      0, 0, 12, 0},
     {"free_dims", free_dims, "y [batch, 8*sequence] float32; z [batch, sequence, 4] float32", 32, 4096, 2, 0},
+    {"free_image", free_image, "y [batch, 4] float32", 124, 1354768, 6, 0},
     {"words", words, "y [batch, 12, 16] float32", 1600, 4608, 5, 0},
     {"sequence_lstm", sequence_lstm, "y [batch, 10, 8] float32", 480, 4480, 2, 0},
     {"projected", projected, "y [batch, 10, 4] float32; z [batch, 10, 8] float32", 744, 6880, 4, 0},

@@ -374,9 +374,20 @@ static void test_same_as_keras(void **state)
 
 /* ---- signatures, options ---- */
 
+static void test_no_names(void **state)
+{
+    (void)state;
+    tw *w = tflite_image_network();
+    for (unsigned i = 0; i < w->graphs[0].n_tensors; i++) w->graphs[0].tensors[i].name = "";
+    pg_model *m = open_good(w, "no names");
+    assert_string_equal(pg_model_describe(m)->inputs[0].name, "input_0");
+    assert_string_equal(pg_model_describe(m)->outputs[0].name, "output_0");
+    pg_model_free(m);
+}
+
 static void test_signature(void **state)
 {
-    enum { BRANCHES = 19 };
+    enum { BRANCHES = 20 };
     (void)state;
     fb file = tw_finish(tflite_models[BRANCHES].build());
     pg_model *m;
@@ -635,6 +646,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_shared_files),
         cmocka_unit_test(test_same_as_keras),
         cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_no_names),
         cmocka_unit_test(test_broken_models),
         cmocka_unit_test(test_broken_bytes),
         cmocka_unit_test(test_calls_that_do_not_end),
