@@ -160,6 +160,7 @@ uint32_t aten_constant(aten *x, int rank, const num *v, uint32_t n)
         known &= num_known(copy[i]);
     }
     x->g->tensors[t].literal = true;
+    x->g->tensors[t].weight_bytes = 0; /* the file holds it in its text */
     x->g->tensors[t].value = known ? copy : NULL;
     x->g->tensors[t].value_count = known ? n : 0;
     return step(x) ? t : NO_TENSOR;
@@ -176,6 +177,7 @@ uint32_t aten_scalar(aten *x, dtype d, double f)
     }
     *v = dtype_get(d)->floating ? (num){{.f = f}, 0, SYM_NONE} : num_int(fabs(f) < 9e18 ? (int64_t)f : 0);
     x->g->tensors[t].literal = true;
+    x->g->tensors[t].weight_bytes = 0;
     x->g->tensors[t].value = v;
     x->g->tensors[t].value_count = 1;
     return step(x) ? t : NO_TENSOR;

@@ -503,7 +503,11 @@ pg_code torch_load_export(torch_file *f, const zip_entry *model)
     if (!code && (!root || !p)) code = error_is_set(f->e) ? f->e->code : error_nomem(f->e, &a);
     if (!code) {
         p->f = f;
-        str version = str_copy(f->g->a, str_c(json_get_text(root, "torch_version", "")));
+        char producer[64];
+        const char *number = json_get_text(root, "torch_version", "");
+        size_t n = format_text(producer, sizeof producer, "PyTorch %s", number);
+        str version = str_copy(f->g->a,
+                               (str){producer, n < sizeof producer && number[0] >= '0' && number[0] <= '9' ? n : 7});
         code = run_program(p, root, &a);
         if (version.len && version.ptr) f->g->producer = version;
     }

@@ -4,7 +4,12 @@
  * the features of a linear layer, an embedding); the second run has inputs of that size, or of --input-shape. */
 #include "load/torchscript.h"
 
-enum { FRAMES = 16, VIDEO = 112, ATTEMPTS = 4 };
+enum {
+    FRAMES = 16,
+    VIDEO = 112,
+    ATTEMPTS = 4,
+    SCRATCH_PART = 4
+}; /* of the memory limit, for what a run needs beside the graph */
 
 /* What free dims are taken for; where the code refuses it (a table of 64 positions), the next. */
 static const int64_t image_sizes[ATTEMPTS] = {224, 256, 64, 32}, sequence_lengths[ATTEMPTS] = {128, 64, 32, 16};
@@ -220,7 +225,7 @@ static void guess_inputs(aten *hints, torch_file *f, ts_sources *sources, const 
     ts *t;
     pg_error ignored = PG_ERROR_INIT, *e = f->e;
     f->e = &ignored;
-    arena_init(&a, f->g->a->alloc, f->g->a->limit);
+    arena_init(&a, f->g->a->alloc, f->g->a->limit / SCRATCH_PART);
     t = ARENA_NEW(&a, ts);
     if (t && graph_init(&g, &a)) {
         run(t, f, sources, &g, &a, root, constants, NULL, -1);
@@ -297,7 +302,7 @@ pg_code torch_load_script(torch_file *f, const pickle_value *root)
         pg_code code = torch_read_pickle(f, "constants.pkl", &constants);
         if (code) return code;
     }
-    arena_init(&a, f->g->a->alloc, f->g->a->limit);
+    arena_init(&a, f->g->a->alloc, f->g->a->limit / SCRATCH_PART);
     ts *t = ARENA_NEW(&a, ts);
     aten *hints = ARENA_NEW(&a, aten);
     pg_code code = t && hints ? PG_E_OK : error_nomem(e, &a);
