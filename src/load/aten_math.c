@@ -263,11 +263,44 @@ aten_value aten_linear(aten *x, uint32_t t, uint32_t w, uint32_t b)
     return aten_tensor(b == NO_TENSOR ? p : aten_emit2(x, OP_Add, p, b));
 }
 
+/* (x, weight, bias), or of a quantised module (x, (weight, bias), ...), which may have an activation behind it */
 static aten_value linear(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
+    aten_value w = A(1), b = A(2);
+    if (w.kind == ATEN_TUPLE || w.kind == ATEN_LIST) {
+        aten_value packed = w;
+        w = aten_count(packed) > 0 ? packed.v.list->v[0] : aten_none();
+        b = aten_count(packed) > 1 ? packed.v.list->v[1] : aten_none();
+        if (w.kind == ATEN_TUPLE) packed = w, w = aten_count(packed) ? packed.v.list->v[0] : aten_none();
+    }
+    if (A(0).kind != ATEN_TENSOR || w.kind != ATEN_TENSOR) return aten_unknown();
+    aten_value y = aten_linear(x, aten_operand(x, A(0), NO_TENSOR), aten_operand(x, w, NO_TENSOR),
+                               b.kind == ATEN_TENSOR ? aten_operand(x, b, NO_TENSOR) : NO_TENSOR);
+    return row->op == OP_Relu && y.kind == ATEN_TENSOR ? aten_tensor(aten_emit1(x, OP_Relu, y.v.tensor)) : y;
+}
+
+/* What a quantised module packs stays together. */
+static aten_value prepack(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
     (void)row;
-    return aten_linear(x, aten_operand(x, A(0), NO_TENSOR), aten_operand(x, A(1), NO_TENSOR),
-                       aten_operand(x, A(2), NO_TENSOR));
+    return aten_new_list(x, ATEN_TUPLE, arg, n);
+}
+
+static aten_value quantize(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t = aten_operand(x, A(0), NO_TENSOR);
+    if (A(0).kind != ATEN_TENSOR) return aten_unknown();
+    uint32_t scale = aten_scalar(x, DT_FP32, 1), zero = aten_scalar(x, DT_UINT8, 0);
+    bool quantized = aten_shape(x, t)->dtype == DT_UINT8 || aten_shape(x, t)->dtype == DT_INT8;
+    if (row->op == OP_DequantizeLinear && !quantized) return aten_tensor(t);
+    aten_begin(x, (op_kind)row->op, (uint32_t[]){t, scale, zero}, 3, 1);
+    return aten_end(x);
+}
+
+static aten_value add_relu(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    aten_value y = binary(x, row, arg, n > 2 ? 2 : n);
+    return y.kind == ATEN_TENSOR ? aten_tensor(aten_emit1(x, OP_Relu, y.v.tensor)) : y;
 }
 
 static aten_value matmul(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
@@ -555,6 +588,20 @@ const aten_row aten_math_rows[] = {
     {"masked_fill", "self mask value", where, OP_Mul},
     {"lerp", "self end weight", lerp, OP_Add},
     {"linear", "input weight bias", linear, OP_Gemm},
+    {"linear_relu", "input weight bias", linear, OP_Relu},
+    {"linear_dynamic", "input weight", linear, OP_Gemm},
+    {"linear_relu_dynamic", "input weight", linear, OP_Relu},
+    {"linear_dynamic_fp16", "input weight", linear, OP_Gemm},
+    {"linear_prepack", "weight bias", prepack, 0},
+    {"linear_prepack_fp16", "weight bias", prepack, 0},
+    {"conv1d_prepack", "weight bias stride padding dilation groups", prepack, 0},
+    {"conv2d_prepack", "weight bias stride padding dilation groups", prepack, 0},
+    {"conv3d_prepack", "weight bias stride padding dilation groups", prepack, 0},
+    {"quantize_per_tensor", "self scale zero_point dtype", quantize, OP_QuantizeLinear},
+    {"quantize_per_channel", "self scales zero_points axis dtype", quantize, OP_QuantizeLinear},
+    {"dequantize", "self", quantize, OP_DequantizeLinear},
+    {"add_relu", "self other", add_relu, OP_Add},
+    {"mul_relu", "self other", add_relu, OP_Mul},
     {"matmul", "self other", matmul, OP_MatMul},
     {"mm", "self mat2", matmul, OP_MatMul},
     {"bmm", "self mat2", matmul, OP_MatMul},

@@ -82,9 +82,16 @@ static aten_value conv_of(aten *x, aten_value data, aten_value weight, aten_valu
 
 static aten_value conv(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
-    (void)row;
     conv_args c = {A(3), A(4), A(5), aten_none(), A(6), false};
-    return conv_of(x, A(0), A(1), A(2), &c);
+    aten_value w = A(1), b = A(2);
+    if (w.kind == ATEN_TUPLE) { /* of a quantised module: weight, bias, stride, padding, dilation, groups */
+        const aten_list *p = w.v.list;
+        if (p->n < 6) return aten_unknown();
+        c = (conv_args){p->v[2], p->v[3], p->v[4], aten_none(), p->v[5], false};
+        w = p->v[0], b = p->v[1];
+    }
+    aten_value y = conv_of(x, A(0), w, b, &c);
+    return row->op == OP_Relu && y.kind == ATEN_TENSOR ? aten_tensor(aten_emit1(x, OP_Relu, y.v.tensor)) : y;
 }
 
 static aten_value conv_transpose(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
@@ -646,6 +653,9 @@ const aten_row aten_nn_rows[] = {
     {"conv1d", CONV, conv, OP_Conv},
     {"conv2d", CONV, conv, OP_Conv},
     {"conv3d", CONV, conv, OP_Conv},
+    {"conv1d_relu", CONV, conv, OP_Relu},
+    {"conv2d_relu", CONV, conv, OP_Relu},
+    {"conv3d_relu", CONV, conv, OP_Relu},
     {"conv_transpose1d", CONV_T, conv_transpose, OP_ConvTranspose},
     {"conv_transpose2d", CONV_T, conv_transpose, OP_ConvTranspose},
     {"conv_transpose3d", CONV_T, conv_transpose, OP_ConvTranspose},

@@ -258,7 +258,13 @@ static ts_object *object_of(ts *t, const pickle_value *v, str path)
     if (!o) return NULL;
     o->state = v->state;
     t->object_list[t->n_objects++] = o;
-    return o;
+    if (v->state && v->state->kind != PICKLE_DICT && ts_member(o->type, STR("__setstate__"), SCRIPT_DEF)) {
+        /* modules that pack their weights keep them in a form of their own, and a method that unpacks it */
+        aten_args args = {.n = 1};
+        args.v[0] = ts_value(t, v->state, path, 0);
+        ts_method(t, o, STR("__setstate__"), &args);
+    }
+    return t->x.code ? NULL : o;
 }
 
 static aten_value object_value(ts *t, const pickle_value *v, str path, int depth)
@@ -267,6 +273,8 @@ static aten_value object_value(ts *t, const pickle_value *v, str path, int depth
     if (torch_tensor_of(v, &view)) return add_tensor(t, &view, path);
     if (v->v.object.of->kind != PICKLE_GLOBAL) return aten_unknown();
     str of = v->v.object.of->v.text;
+    if (str_starts(of, "__torch__.torch.classes.") && v->state) /* made of C++: what it was packed from */
+        return ts_value(t, v->state, path, depth + 1);
     if (str_starts(of, "__torch__.")) {
         ts_object *o = object_of(t, v, path);
         return o ? (aten_value){.kind = ATEN_OBJECT, .v.object = o} : aten_none();

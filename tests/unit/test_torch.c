@@ -189,6 +189,19 @@ static void test_flow(void **state)
     pg_model_free(m);
 }
 
+/* Modules that keep their weights packed, and unpack them by a method. */
+static void test_quantised(void **state)
+{
+    (void)state;
+    pg_model *m = open_model(CASES "quantised_script.pt", "x", 4, (int64_t[]){1, 3, 16, 16});
+    const pg_model_info *i = pg_model_describe(m);
+    assert_true(i->parameters == 340);
+    assert_true(i->macs == 8 * 8 * (8 * 27 + 8 * 9) + 32);
+    assert_int_equal(i->unknown_operator_count, 0);
+    assert_string_equal(i->weights_by_dtype[0].name, "int8");
+    pg_model_free(m);
+}
+
 static void test_unknown_operator(void **state)
 {
     (void)state;
@@ -376,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_guards),
         cmocka_unit_test(test_flow),
         cmocka_unit_test(test_unknown_operator),
+        cmocka_unit_test(test_quantised),
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_harmful_sources),
         cmocka_unit_test(test_parser_positions),

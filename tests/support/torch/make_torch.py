@@ -101,6 +101,31 @@ class Guarded(nn.Module):
         return y
 
 
+class Quantised(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q = torch.quantization.QuantStub()
+        self.c = nn.Conv2d(3, 8, 3, 2, 1)
+        self.r = nn.ReLU()
+        self.d = nn.Conv2d(8, 8, 3, 1, 1, groups=8)
+        self.l = nn.Linear(8, 4)
+        self.s = torch.nn.quantized.FloatFunctional()
+        self.o = torch.quantization.DeQuantStub()
+
+    def forward(self, x):
+        x = self.r(self.c(self.q(x)))
+        return self.o(self.l(self.s.add(x, self.d(x)).mean([2, 3])))
+
+
+def quantised():
+    model = Quantised().eval()
+    model.qconfig = torch.quantization.get_default_qconfig("fbgemm")
+    model = torch.quantization.fuse_modules(model, [["c", "r"]])
+    torch.quantization.prepare(model, inplace=True)
+    model(torch.randn(2, 3, 16, 16))
+    return torch.quantization.convert(model)
+
+
 def pack(path, data):
     """The archive again: no debug information, zeros as weights, deflated."""
     source = zipfile.ZipFile(io.BytesIO(data))
@@ -140,6 +165,7 @@ def main(folder):
             torch.onnx.export(model, x, os.path.join(folder, name + ".onnx"), opset_version=15, input_names=["x"],
                               dynamic_axes={"x": {0: "batch"}})
     save(os.path.join(folder, "guarded_script.pt"), torch.jit.script(Guarded()))
+    save(os.path.join(folder, "quantised_script.pt"), torch.jit.script(quantised()))
     conv = Conv().eval()
     optimizer = torch.optim.Adam(conv.parameters())
     conv(torch.zeros(1, 3, 32, 32)).sum().backward()
