@@ -220,7 +220,8 @@ static aten_value range_length(aten *x, const aten_row *row, const aten_value *a
     (void)x;
     if (!aten_plain_int(A(0), &from) || !aten_plain_int(A(1), &to) || !aten_plain_int(A(2), &step) || !step)
         return aten_unknown();
-    if (from < -1e15 || from > 1e15 || to < -1e15 || to > 1e15 || step < -1e15 || step > 1e15) return aten_unknown();
+    const int64_t most = 1000000000000000;
+    if (from < -most || from > most || to < -most || to > most || step < -most || step > most) return aten_unknown();
     int64_t reach = step > 0 ? to - from + step - 1 : from - to - step - 1;
     int64_t count = reach / (step > 0 ? step : -step);
     return aten_int(num_int(reach > 0 ? count : 0));

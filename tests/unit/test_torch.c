@@ -51,7 +51,7 @@ static int open_gpus(void **state)
 {
     pg_error e = PG_ERROR_INIT;
     (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e);
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e) != PG_E_OK;
 }
 
 static int close_gpus(void **state)
