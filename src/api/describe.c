@@ -139,8 +139,6 @@ static pg_code count_weights(pg_model *m, pg_error *e)
         m->info.weights_bytes += t->weight_bytes;
         if (t->weight_bytes >= 1 && !tally_add(&by_dtype, str_c(d->name), t->weight_bytes))
             return error_nomem(e, &m->a);
-        if (!trained || skip[i] || (d->bits == 8 && t->rank <= 1 && !bias) || is_folded_buffer(t)) continue;
-        if (!trained || skip[i] || t->buffer || (d->bits == 8 && t->rank <= 1) || is_folded_buffer(t)) continue;
         if (!trained || skip[i] || t->buffer || (d->bits == 8 && t->rank <= 1 && !bias) || is_folded_buffer(t))
             continue;
         if (t->literal) literals += elements_of(t);
