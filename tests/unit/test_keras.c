@@ -737,6 +737,29 @@ static void test_shared_files(void **state)
     }
 }
 
+/* Somebody's conversion of the same network, with its normalisations folded, as a runtime that folds them runs it. */
+static void test_shared_conversion(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"resnet8.h5", "resnet8_float.tflite"};
+    pg_model *m[2];
+    for (int i = 0; i < 2; i++) {
+        char path[512];
+        pg_error e = PG_ERROR_INIT;
+        snprintf(path, sizeof path, TEST_ROOT "/../shared/models/files/%s", names[i]);
+        if (access(path, R_OK)) skip();
+        if (pg_model_open(&m[i], path, NULL, &e)) fail_msg("%s: %s", names[i], e.text);
+    }
+    assert_true(pg_model_describe(m[0])->macs == pg_model_describe(m[1])->macs);
+    for (int64_t batch = 1; batch <= 256; batch *= 16) {
+        double a = latency(m[0], "tensorrt", batch, PG_TASK_INFERENCE),
+               b = latency(m[1], "tensorrt", batch, PG_TASK_INFERENCE);
+        if (fabs(a / b - 1) > 0.02) fail_msg("at batch %d: %g ms as Keras, %g ms as TensorFlow Lite", (int)batch, a, b);
+    }
+    pg_model_free(m[0]);
+    pg_model_free(m[1]);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -778,6 +801,7 @@ int main(void)
         cmocka_unit_test(test_same_image_model),
         cmocka_unit_test(test_same_text_model),
         cmocka_unit_test(test_shared_files),
+        cmocka_unit_test(test_shared_conversion),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
