@@ -193,6 +193,7 @@ KERAS_RULE(keras_batch_norm);
 KERAS_RULE(keras_layer_norm);
 KERAS_RULE(keras_group_norm);
 KERAS_RULE(keras_unit_norm);
+KERAS_RULE(keras_layer_scale);
 /* keras_conv.c; variant: dims */
 KERAS_RULE(keras_conv);
 KERAS_RULE(keras_conv_transpose);

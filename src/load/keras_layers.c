@@ -78,7 +78,11 @@ static const keras_rule rules[] = {
     {"LayerNormalization", keras_layer_norm, OP_LayerNormalization},
     {"RMSNormalization", keras_layer_norm, OP_RMSNormalization},
     {"GroupNormalization", keras_group_norm, 0},
+    {"Addons>GroupNormalization", keras_group_norm, 0},
+    {"InstanceNormalization", keras_group_norm, 1}, /* of keras-contrib and TensorFlow Addons */
+    {"Addons>InstanceNormalization", keras_group_norm, 1},
     {"UnitNormalization", keras_unit_norm, 0},
+    {"LayerScale", keras_layer_scale, 0}, /* of keras.applications.convnext */
     /* recurrent; the variant is the operator */
     {"SimpleRNN", keras_recurrent, OP_RNN},
     {"LSTM", keras_recurrent, OP_LSTM},
@@ -138,6 +142,8 @@ static const keras_rule rules[] = {
     {"SpatialDropout3D", keras_dropout, 0},
     {"AlphaDropout", keras_dropout, 0},
     {"GaussianDropout", keras_dropout, 0},
+    {"FixedDropout", keras_dropout, 0},    /* of the efficientnet package */
+    {"StochasticDepth", keras_dropout, 0}, /* of keras.applications.convnext */
     {"GaussianNoise", keras_same, 0},
     {"ActivityRegularization", keras_same, 0},
     {"Identity", keras_same, 0},

@@ -72,19 +72,19 @@ void keras_layer_norm(keras *k, keras_call *c, int variant)
     keras_give(k, &c->out, y);
 }
 
+/* variant 1: a group for each channel, whatever the configuration says */
 void keras_group_norm(keras *k, keras_call *c, int variant)
 {
     keras_layer *l = c->l;
     uint32_t x = keras_in(c), in[3] = {x};
     int64_t axes[8], width, groups = json_get_int(l->config, "groups", 32);
     int rank = keras_rank(k, x), n = axes_of(k, l, x, axes);
-    (void)variant;
     width = n == 1 ? keras_dim(k, x, (int)axes[0]) : -1;
     if (width < 1) {
         keras_unknown(k, c, x);
         return;
     }
-    if (groups == -1) groups = width; /* a group for each channel */
+    if (groups == -1 || variant == 1) groups = width; /* a group for each channel */
     if (groups < 1 || width % groups)
         keras_fail(k, l, PG_E_GRAPH, "its %lld channels can't be split into %lld groups", (long long)width,
                    (long long)groups);
@@ -105,4 +105,13 @@ void keras_unit_norm(keras *k, keras_call *c, int variant)
     keras_int(k, ATTR_axis, n ? axes[0] : -1);
     keras_int(k, ATTR_p, 2);
     keras_give(k, &c->out, y);
+}
+
+/* A trained factor for each feature. */
+void keras_layer_scale(keras *k, keras_call *c, int variant)
+{
+    keras_layer *l = c->l;
+    int64_t width = keras_size(k, l, "projection_dim", 0);
+    (void)variant;
+    keras_give(k, &c->out, keras_op2(k, l, OP_Mul, keras_in(c), keras_weight(k, l, "gamma", 1, &width)));
 }

@@ -220,6 +220,8 @@ static void test_normalisation(void **state)
         {"5,6", "RMSNormalization|", 6, 0, "batch,5,6"},
         {"8,8,6", "GroupNormalization|'groups':3", 12, 0, "batch,8,8,6"},
         {"8,8,6", "GroupNormalization|'groups':-1,'axis':-1", 12, 0, "batch,8,8,6"},
+        {"8,8,6", "InstanceNormalization|'axis':-1", 12, 0, "batch,8,8,6"},
+        {"8,8,6", "LayerScale|'projection_dim':6;StochasticDepth|'drop_path_rate':0.1", 6, 0, "batch,8,8,6"},
         {"5,6", "UnitNormalization|'axis':-1", 0, 0, "batch,5,6"},
     };
     EXPECT(cases);
@@ -606,16 +608,21 @@ static void test_nested_a_thousand_deep(void **state)
 
 /* ---- one network in two formats ---- */
 
-static double latency(const pg_model *m, const char *runtime, int64_t batch, pg_task task)
+static double latency_in(const pg_model *m, const char *runtime, int64_t batch, pg_task task, pg_layout layout)
 {
     pg_plan *plan;
     pg_prediction p;
     pg_error e = PG_ERROR_INIT;
-    pg_request r = {.batch = batch, .runtime = runtime, .task = task};
+    pg_request r = {.batch = batch, .runtime = runtime, .task = task, .layout = layout};
     if (pg_plan_open(&plan, m, gpus, &r, &e)) fail_msg("%s: %s", runtime, e.text);
     assert_int_equal(pg_plan_predict(plan, pg_catalog_at(gpus, 3), &p, &e), PG_E_OK);
     pg_plan_free(plan);
     return p.gpu_ms;
+}
+
+static double latency(const pg_model *m, const char *runtime, int64_t batch, pg_task task)
+{
+    return latency_in(m, runtime, batch, task, PG_LAYOUT_DEFAULT);
 }
 
 /* The same MACs and parameters, and GPU time within 2 %. */
@@ -630,11 +637,14 @@ static void expect_same(proto *onnx, const char *keras)
     assert_true(pg_model_describe(a)->parameters == pg_model_describe(b)->parameters);
     for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++)
         for (int64_t batch = 1; batch <= 64; batch *= 8)
-            for (int task = 0; task < (i < 2 ? 2 : 1); task++) {
-                double x = latency(a, runtimes[i], batch, (pg_task)task),
-                       y = latency(b, runtimes[i], batch, (pg_task)task);
+            for (int way = 0; way < (i < 2 ? 4 : 1); way++) {
+                pg_task task = way & 1 ? PG_TASK_TRAINING : PG_TASK_INFERENCE;
+                pg_layout layout = way & 2 ? PG_LAYOUT_NHWC : PG_LAYOUT_DEFAULT;
+                double x = latency_in(a, runtimes[i], batch, task, layout);
+                double y = latency_in(b, runtimes[i], batch, task, layout);
                 if (fabs(x / y - 1) > 0.02)
-                    fail_msg("%s at batch %d: %g ms as ONNX, %g ms as Keras", runtimes[i], (int)batch, x, y);
+                    fail_msg("%s at batch %d, way %d: %g ms as ONNX, %g ms as Keras", runtimes[i], (int)batch, way, x,
+                             y);
             }
     pg_model_free(a);
     pg_model_free(b);
