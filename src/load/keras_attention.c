@@ -43,11 +43,25 @@ static bool read_heads(keras *k, const keras_layer *l, bool grouped, heads *h)
     return !k->failed;
 }
 
-/* Images and the like attend over all that is between batch and features. */
+/* Images and the like attend over all that is between batch and features, or over the last of these axes: those in front then stand
+ * for further samples. (Axes in the middle would have to be turned; they count as all.) */
 static uint32_t flatten_positions(keras *k, const keras_layer *l, uint32_t x)
 {
-    int64_t width = keras_dim(k, x, -1);
-    return keras_rank(k, x) == 3 ? x : keras_reshape(k, l, x, (int64_t[]){0, -1, width}, 3);
+    int64_t axes[8], width = keras_dim(k, x, -1), positions = 1, first = INT32_MAX;
+    int rank = keras_rank(k, x), n = keras_ints(json_object_get(l->config, "attention_axes"), 8, axes);
+    if (rank == 3) return x;
+    for (int i = 0; i < n; i++) {
+        if (axes[i] < 0) axes[i] += rank;
+        if (axes[i] < first) first = axes[i];
+    }
+    bool last = n > 0 && n < rank - 2 && first == rank - 1 - n;
+    for (int i = rank - 1 - n; last && i < rank - 1; i++) {
+        int64_t d = keras_dim(k, x, i);
+        if (d < 1 || positions > INT32_MAX / d) last = false;
+        else positions *= d;
+    }
+    return last ? keras_reshape(k, l, x, (int64_t[]){-1, positions, width}, 3)
+                : keras_reshape(k, l, x, (int64_t[]){0, -1, width}, 3);
 }
 
 void keras_multi_head(keras *k, keras_call *c, int variant)

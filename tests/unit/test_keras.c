@@ -271,6 +271,7 @@ static void test_attention(void **state)
         {"7,16", "MultiHeadAttention|'num_heads':4,'key_dim':8,'value_dim':4,'use_bias':false,'output_shape':5", 1360,
          11872, "batch,7,5"},
         {"2,3,16", "MultiHeadAttention|'num_heads':4,'key_dim':8", 2160, 14592, "batch,2,3,16"},
+        {"2,3,16", "MultiHeadAttention|'num_heads':4,'key_dim':8,'attention_axes':[2]", 2160, 13440, "batch,2,3,16"},
         {"7,16", "GroupedQueryAttention|'head_dim':8,'num_query_heads':4,'num_key_value_heads':2,'use_bias':false",
          1536, 13888, "batch,7,16"},
     };
