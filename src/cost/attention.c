@@ -79,15 +79,24 @@ static double key_time(const cost_gpu *g, precision p, const attention_shape *s,
     return s->bias ? time / g->c->attention_masked : time;
 }
 
+/* FlashAttention 2 packs the heads that share keys into rows by turning the queries, and turns the result back: two copies, where a
+ * batch and several such groups of heads make that more than a view. */
+static double packing_time(const cost_gpu *g, const attention_shape *s, bool shared)
+{
+    if (!shared || !s->flash || g->async || s->batch <= 1 || s->kv_heads <= 1) return 0;
+    double half = 2, bytes = 2 * half * s->batch * s->heads * s->q_len * (s->head_dim + s->v_dim);
+    return 2 * g->floor + bytes / g->l2;
+}
+
 /* Time of the small kernels around it. */
 static double around(const cost_gpu *g, const attention_shape *s, const attention_work *w, bool decode, bool shared)
 {
     const cost_constants *c = g->c;
     double us = decode ? c->attention_decode_us : g->async ? c->attention_prefill_us : 0;
-    if (decode && shared && (!s->single || g->persistent)) us += c->attention_group_us;
+    if (decode && s->single && g->persistent) us += c->attention_persistent_us;
     /* Summing up walks over the parts. As many as one sequence has: fewer for more would make a larger batch faster. */
     if (decode && s->flash && !g->async && w->parts > 1) us += c->attention_part_us * cost_min(w->parts, g->sms);
-    return us * 1e-6 + c->attention_around_clocks * g->tick;
+    return us * 1e-6 + c->attention_around_clocks * g->tick + packing_time(g, s, decode && shared);
 }
 
 void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
@@ -120,7 +129,8 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     }
     out->compute_s = cost_power_limited(g, p, cost_max(busy, longest), flops);
     double keys = s->batch * kv_heads * s->kv_len * dims * precision_bytes[p];
-    double stream = g->async ? c->gemm_async_load : c->attention_pull_bytes;
+    bool bulk = g->async && (!s->single || g->persistent); /* such lighter kernels load as they did before Hopper */
+    double stream = bulk ? c->gemm_async_load : c->attention_pull_bytes;
     double pull = keys / (cost_min(2 * g->sms, cost_max(w.tiles, 1) * parts) * stream * g->clock);
     out->memory_s = cost_max(cost_memory_time(g, t, 1), decode ? pull : 0);
     cost_finish(g, out, t);

@@ -467,6 +467,11 @@ static void attention_kernels_have_gaps(void **state)
     assert_true(seconds(&a100, own) > 2 * seconds(&a100, other));
     assert_true(seconds(&a100, own) > seconds(&a100, shared));
     assert_true(seconds(&h100, own) == seconds(&h100, other));
+    kernel single = attention(1, 64, 8, 1, 64, 128, true), several = attention(2, 64, 8, 1, 64, 128, true),
+           packed = attention(2, 8, 1, 1, 64, 128, true);
+    single.shape.attention.flash = several.shape.attention.flash = packed.shape.attention.flash = true;
+    assert_true(seconds(&a100, several) - seconds(&a100, single) > a100.floor); /* queries and result are copied */
+    assert_true(seconds(&a100, packed) - seconds(&a100, single) < a100.floor);
     kernel wide = attention(8, 32, 32, 4096, 4096, 256, true), narrow = wide;
     narrow.math = PREC_FP8;
     assert_true(seconds(&l40s, narrow) > seconds(&l40s, wide));
