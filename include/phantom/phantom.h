@@ -221,6 +221,7 @@ typedef struct pg_request {
     int64_t concurrency;            /* serving: requests at a time; 0: the batch, or with one of the three below as many as they allow */
     double request_rate;            /* serving: requests a second that must be borne; 0: not asked */
     double target_ttft_ms, target_tpot_ms; /* serving: no request may take longer on average; 0: not asked */
+    int lora_rank;                  /* training: of adapters beside frozen weights (QLoRA with quantization); 0: all weights */
     int gpu_layers;                 /* llama.cpp: layers on the GPU, the others on the CPU; 0: all; negative: none */
     int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */
 } pg_request;

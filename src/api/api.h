@@ -5,6 +5,7 @@
 #include "gpu/gpu.h"
 #include "graph/language.h"
 #include "llm/serving.h"
+#include "llm/tuning.h"
 #include "load/load.h"
 #include "phantom/phantom.h"
 #include "predict/predict.h"
@@ -61,6 +62,7 @@ typedef struct api_language {
     llm_case c;
     llm_plan prefill, decode;
     llm_serving_plan *serving; /* NULL: another task */
+    llm_tuning *tuning;        /* the same */
     const char *cache_name;
 } api_language;
 

@@ -128,8 +128,9 @@ static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gp
 static pg_code explain_language(pg_explanation *x, const pg_plan *plan, const gpu_spec *spec, pg_error *e)
 {
     const api_language *l = plan->language;
-    const llm_plan *parts[] = {&l->prefill, plan->request.task == PG_TASK_PREFILL ? NULL : &l->decode};
-    static const char *const names[] = {"prefill", "decode"};
+    const llm_plan *parts[] = {l->tuning ? &l->tuning->plan : &l->prefill,
+                               l->tuning || plan->request.task == PG_TASK_PREFILL ? NULL : &l->decode};
+    const char *const names[] = {l->tuning ? "step" : "prefill", "decode"};
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     pg_code code = PG_E_OK;

@@ -81,7 +81,8 @@ static pg_code read_weights(pg_plan *p, llm_request *r, pg_error *e)
 static pg_code read_runtime(pg_plan *p, llm_request *r, pg_error *e)
 {
     bool ggml = r->quant && r->quant->kind == QUANT_GGML;
-    pg_code code = api_find_runtime(p, p->request.runtime ? p->request.runtime : ggml ? "llama.cpp" : "vllm", e);
+    const char *usual = p->request.task == PG_TASK_TRAINING ? "pytorch" : ggml ? "llama.cpp" : "vllm";
+    pg_code code = api_find_runtime(p, p->request.runtime ? p->request.runtime : usual, e);
     if (code) return code;
     r->runtime = p->runtime;
     if (ggml && !r->runtime->ggml)
@@ -129,7 +130,9 @@ static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
 {
     const pg_request *q = &p->request;
     int64_t in = q->input_len ? q->input_len : q->sequence ? q->sequence : INPUT_USUAL;
-    int64_t out = q->output_len ? q->output_len : OUTPUT_USUAL;
+    int64_t out = q->task == PG_TASK_TRAINING ? 0 : q->output_len ? q->output_len : OUTPUT_USUAL;
+    if (q->lora_rank < 0 || q->lora_rank > 65536)
+        return error_set(e, PG_E_USAGE, "lora_rank %d is not between 1 and 65536", q->lora_rank);
     if (in > LENGTH_MOST || out > LENGTH_MOST)
         return error_set(e, PG_E_USAGE, "input_len %lld and output_len %lld: at most %d tokens each", (long long)in,
                          (long long)out, LENGTH_MOST);
@@ -177,6 +180,11 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     if (q->expert_parallel > 1) r.expert = q->expert_parallel;
     if (!code) code = llm_case_make(&l->c, &r, e);
     if (code) return code;
+    if (q->task == PG_TASK_TRAINING) {
+        l->tuning = ARENA_NEW(&p->a, llm_tuning);
+        if (!l->tuning) return error_nomem(e, &p->a);
+        return llm_tuning_make(l->tuning, &l->c, q->lora_rank, q->gradient_checkpointing, &p->a, e);
+    }
     llm_pass prefill = llm_prefill_pass(&l->c, r.batch, r.input),
              decode = llm_decode_pass(&l->c, r.batch, r.input, r.output);
     code = llm_plan_make(&l->prefill, &l->c, &prefill, &p->a, e);
@@ -258,9 +266,60 @@ static llm_serving search(const pg_plan *p, const predict_gpu *g, const predict_
     return llm_serving_predict(&l->c, l->serving, low, g, pc, o);
 }
 
-pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out)
+/* What all predictions of language models say of the request. */
+static void put_request(const pg_plan *p, const pg_gpu *gpu, const predict_options *o, pg_prediction *out)
 {
     static const char *const bases[] = {"calibrated", "transferred", "specification"};
+    const api_language *l = p->language;
+    const llm_request *r = &l->c.r;
+    const api_gpu *ag = (const api_gpu *)(const void *)gpu;
+    out->gpu = gpu->key;
+    out->gpu_name = gpu->name;
+    out->gpu_count = p->split.gpus;
+    out->data_parallel = p->split.data;
+    out->tensor_parallel = p->split.tensor;
+    out->pipeline_parallel = p->split.pipeline;
+    out->input_len = (int64_t)r->input;
+    out->output_len = (int64_t)r->output;
+    out->task = api_task_name(p->request.task);
+    out->precision = api_precision_name(p->math);
+    out->quantization = r->quant ? r->quant->name : r->own_weights ? r->model->quantization : NULL;
+    out->kv_cache_precision = l->cache_name;
+    out->runtime = p->runtime->key.ptr;
+    out->memory_capacity = ag->spec->memory_bytes;
+    out->basis = bases[o->basis];
+    out->note = api_plan_note(p, ag);
+}
+
+/* A step of fine-tuning; nothing of it was measured. */
+static pg_code predict_tuning(const pg_plan *p, const pg_gpu *gpu, const predict_gpu *g, const predict_options *o,
+                              pg_prediction *out)
+{
+    const api_language *l = p->language;
+    const predict_constants *pc = &p->catalog->config.predict;
+    llm_step s = llm_predict_step(&l->c, &l->tuning->plan, g, pc, o);
+    memset(out, 0, sizeof *out);
+    api_language_none(out);
+    llm_memory m = llm_tuning_memory(&l->c, l->tuning, g, pc, &out->memory.gradients, &out->memory.optimizer);
+    double gradients = out->memory.gradients, optimizer = out->memory.optimizer;
+    put_memory(out, &m);
+    out->memory.gradients = gradients;
+    out->memory.optimizer = optimizer;
+    out->most_batch = out->most_context = -1;
+    put_step(p, &s, out);
+    put_range(s.seconds, s.s.high / s.s.seconds - 1, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+    out->throughput = l->c.r.batch * l->c.r.data / s.seconds;
+    out->tokens_per_s = out->throughput * l->c.r.input;
+    out->throughput_unit = "samples/s";
+    if (!m.fits && !p->request.any_memory) no_speed(out);
+    put_request(p, gpu, o, out);
+    out->batch = p->request.batch;
+    out->basis = "specification";
+    return PG_E_OK;
+}
+
+pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out)
+{
     const api_language *l = p->language;
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
     const predict_constants *pc = &p->catalog->config.predict;
@@ -268,6 +327,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     o.data = o.pipeline = o.micro = 1; /* spread in src/llm */
     predict_gpu g;
     llm_gpu_init(&g, ag->spec, &p->catalog->config.cost, p->runtime, &o);
+    if (l->tuning) return predict_tuning(p, gpu, &g, &o, out);
     llm_step prefill = llm_predict_step(&l->c, &l->prefill, &g, pc, &o);
     bool only_prefill = p->request.task == PG_TASK_PREFILL;
     llm_step decode = only_prefill ? prefill : llm_predict_step(&l->c, &l->decode, &g, pc, &o);
@@ -308,22 +368,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     out->throughput_unit = "tokens/s";
     if (!m.fits && !p->request.any_memory) no_speed(out);
     if (!m.fits) api_language_advice(p, &g, out);
-    out->gpu = gpu->key;
-    out->gpu_name = gpu->name;
-    out->gpu_count = p->split.gpus;
-    out->data_parallel = p->split.data;
-    out->tensor_parallel = p->split.tensor;
-    out->pipeline_parallel = p->split.pipeline;
+    put_request(p, gpu, &o, out);
     out->batch = l->serving ? (int64_t)serving.asked : p->request.batch;
-    out->input_len = (int64_t)r->input;
-    out->output_len = (int64_t)r->output;
-    out->task = api_task_name(p->request.task);
-    out->precision = api_precision_name(p->math);
-    out->quantization = r->quant ? r->quant->name : r->own_weights ? r->model->quantization : NULL;
-    out->kv_cache_precision = l->cache_name;
-    out->runtime = p->runtime->key.ptr;
-    out->memory_capacity = ag->spec->memory_bytes;
-    out->basis = bases[o.basis];
-    out->note = api_plan_note(p, ag);
     return PG_E_OK;
 }

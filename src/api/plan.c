@@ -199,7 +199,8 @@ pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *cat
     p->catalog = catalog;
     if (request) p->request = *request;
     if (!p->request.batch) p->request.batch = 1;
-    bool language = api_is_language_task(p->request.task);
+    bool language = api_is_language_task(p->request.task) ||
+                    (p->request.task == PG_TASK_TRAINING && p->request.lora_rank > 0);
     pg_code code = language ? api_language_open(p, e) : check_request(p, e);
     if (!code && !language && model->info.no_graph)
         code = error_set(e, PG_E_UNSUPPORTED, "its speed can't be known: %s", model->info.no_graph);

@@ -77,6 +77,8 @@ static const option language_options[] = {
      "Serving: milliseconds to the first token that are allowed; as many requests at a time as hold that."},
     {"target-tpot", 0, "MS", OPTION_REALS, AT(target_tpot), 0, 1000000000, NULL,
      "Serving: milliseconds for each further token that are allowed."},
+    {"lora-rank", 0, "R", OPTION_NUMBER, AT(lora_rank), 1, 65536, NULL,
+     "With --task training: trains adapters of this rank beside the frozen weights; with --quantization nf4 as QLoRA does."},
     {"gpu-layers", 0, "N", OPTION_NUMBER, AT(gpu_layers), 0, 4096, NULL,
      "llama.cpp: layers on the GPU; the others stay on the CPU. Default: all."},
 };
@@ -288,6 +290,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .quantization = a->quantization,
                         .kv_cache_precision = a->cache_precision,
                         .concurrency = a->concurrency,
+                        .lora_rank = (int)a->lora_rank,
                         .request_rate = a->request_rate.count ? a->request_rate.items[0] : 0,
                         .target_ttft_ms = a->target_ttft.count ? a->target_ttft.items[0] : 0,
                         .target_tpot_ms = a->target_tpot.count ? a->target_tpot.items[0] : 0,

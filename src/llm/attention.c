@@ -118,6 +118,7 @@ static void rotate_and_store(build *b, double heads, double kv_heads, double dim
     } else if (rope && !b->rt->fuse_layers) {
         build_stream(b, "rope", q + k, 6, (q + k) * act, (q + k) * act);
     }
+    if (b->pass->rank > 0) return; /* training keeps no cache */
     if (b->rt->ggml) {
         build_stream(b, "store keys", k, 1, k * act, k * 2);
         build_stream(b, "store values", v, 1, v * act, v * 2);

@@ -105,6 +105,36 @@ static void widened_product(build *b, const char *label, double batch, double ro
     build_stream(b, "convert result", out, 1, out * 2, out * 4);
 }
 
+/* Training beside frozen weights: those that are packed are written out in 16 bits, and a product of two narrow matrices is added.
+ * The bits of the weights that the product itself then reads. */
+static double build_adapter(build *b, double rows, double n, double k, double bits)
+{
+    const llm_case *c = b->c;
+    double rank = b->pass->rank, act = c->act;
+    if (rank <= 0) return bits;
+    for (int i = 0; i < 2; i++) {
+        double in = i ? rank : k, out = i ? n : rank;
+        kernel g = {.kind = KERNEL_GEMM,
+                    .math = c->r.math == PREC_FP16 ? PREC_FP16 : PREC_BF16,
+                    .flops = 2 * rows * in * out,
+                    .read_bytes = rows * in * act,
+                    .weight_bytes = in * out * act,
+                    .write_bytes = rows * out * act,
+                    .hot_bytes = rows * in * act,
+                    .hot_distance = rows * in * act,
+                    .write_distance = rows * out * act};
+        g.shape.gemm = (gemm_shape){rows, out, in, 1};
+        build_add(b, "adapter", g, 1);
+    }
+    build_stream(b, "add adapter", rows * n, 2, 2 * rows * n * act, rows * n * act);
+    if (bits >= 16) return bits;
+    kernel d = {
+        .kind = KERNEL_ELEMENTWISE, .flops = 4 * n * k, .weight_bytes = n * k * bits / 8, .write_bytes = 2 * n * k};
+    d.shape.rows = (rows_shape){n * k, 1};
+    build_add(b, "dequantize", d, 1);
+    return 16;
+}
+
 void build_experts(build *b, const char *label, double batch, double rows, double n, double k, double bits)
 {
     const llm_case *c = b->c;
@@ -118,6 +148,7 @@ void build_experts(build *b, const char *label, double batch, double rows, doubl
         return;
     }
     double in = batch * rows * k, out = batch * rows * n;
+    bits = build_adapter(b, rows, n, k, bits);
     bool narrow = bits < 16 && !c->packed;
     double width = narrow ? bits / 8 : c->act;
     if (narrow && !b->narrowed) build_stream(b, "quantize input", in, 4, in * c->act, in * width);
@@ -246,7 +277,7 @@ pg_code llm_plan_make(llm_plan *out, const llm_case *c, const llm_pass *pass, ar
 {
     const language_model *m = &c->model;
     const runtime_profile *rt = c->r.runtime;
-    uint32_t cap = m->n_layers * KERNELS_A_LAYER + KERNELS_AROUND;
+    uint32_t cap = m->n_layers * KERNELS_A_LAYER * (pass->rank > 0 ? 2 : 1) + KERNELS_AROUND;
     *out = (llm_plan){.plan = {.runtime = rt, .opt = {.math = c->r.math}}, .steps = pass->steps};
     out->plan.kernels = ARENA_ARRAY(a, plan_kernel, cap);
     out->labels = ARENA_ARRAY(a, const char *, cap);

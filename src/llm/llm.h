@@ -51,6 +51,7 @@ typedef struct llm_pass {
     int groups;
     double logits; /* rows that the output layer is computed for */
     double steps;  /* such steps, one after the other */
+    double rank;   /* of adapters that are trained beside the frozen weights; 0: no training */
 } llm_pass;
 
 /* A pass as kernels. */

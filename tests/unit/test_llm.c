@@ -251,6 +251,34 @@ static void test_how_many_gpus(void **state)
     refused("llama-7b", (pg_request){.task = PG_TASK_SERVING, .target_tpot_ms = -3}, "target_tpot_ms -3");
 }
 
+/* Adapters beside all linear layers of Llama 2 7B at rank 16 are 39,976,960 numbers (PEFT prints that), in fp32. */
+static void test_adapters(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_TRAINING, .lora_rank = 16, .batch = 4, .sequence = 512};
+    pg_prediction lora = predict("llama-2-7b", "h100", r);
+    near(lora.memory.gradients, 39976960.0 * 4, 1e-9);
+    near(lora.memory.optimizer, 2 * lora.memory.gradients, 1e-9);
+    near(lora.memory.weights, 6738415616.0 * 2 + 39976960.0 * 4, 1e-4);
+    assert_true(lora.fits && lora.latency_ms > 0);
+    near(lora.throughput, 4e3 / lora.latency_ms, 1e-9);
+    r.quantization = "nf4";
+    pg_prediction qlora = predict("llama-2-7b", "h100", r);
+    assert_true(qlora.memory.weights < 0.35 * lora.memory.weights && qlora.latency_ms > lora.latency_ms);
+    r.quantization = NULL;
+    r.gradient_checkpointing = true;
+    pg_prediction again = predict("llama-2-7b", "h100", r);
+    assert_true(again.memory.activations < 0.3 * lora.memory.activations && again.latency_ms > 1.2 * lora.latency_ms);
+    r.gradient_checkpointing = false;
+    r.lora_rank = 128;
+    near(predict("llama-2-7b", "h100", r).memory.gradients, 8 * lora.memory.gradients, 1e-9);
+    r.batch = 8;
+    assert_true(predict("llama-2-7b", "h100", r).latency_ms > lora.latency_ms);
+    refused("llama-7b", (pg_request){.task = PG_TASK_TRAINING, .lora_rank = 8, .tensor_parallel = 2}, "lora_rank 8");
+    refused("llama-7b", (pg_request){.task = PG_TASK_TRAINING, .lora_rank = 70000}, "lora_rank 70000");
+    refused("llama-7b", (pg_request){.task = PG_TASK_TRAINING, .lora_rank = 8, .sequence = 4096}, "input_len 4096");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,7 +286,7 @@ int main(void)
         cmocka_unit_test(test_directions),     cmocka_unit_test(test_decode_integrates_over_the_cache),
         cmocka_unit_test(test_several_gpus),   cmocka_unit_test(test_what_would_fit),
         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_serving),
-        cmocka_unit_test(test_how_many_gpus),
+        cmocka_unit_test(test_how_many_gpus),  cmocka_unit_test(test_adapters),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
