@@ -43,6 +43,7 @@ struct hf {
     char where[64]; /* "text_config." or nothing: what stands before a key in messages */
     bool failed;
     bool nested;
+    bool built;   /* the family made the graph itself: not a language model */
     bool assumed; /* a core dimension was left out and taken from `usual` */
     int depth;    /* layers of the decoder as they are added */
     language_model m;
@@ -148,11 +149,14 @@ void hf_bert(hf *c);
 void hf_distilbert(hf *c);
 void hf_deberta(hf *c);
 void hf_modernbert(hf *c);
+void hf_clip_text(hf *c);
+void hf_vit(hf *c);
 
 #define HF_FUSED_GATE (UINT64_C(1) << 31)
 
 /* Parts that families share: what they have in common of the model, and a layer's attention and feed-forward part. */
 void hf_base(hf *c);
+dtype hf_stored_type(hf *c);
 lm_layer hf_attention(hf *c, int layer);
 void hf_dense(hf *c, lm_layer *l, const char *width_keys);
 /* Experts by the usual keys. `width_keys`: of one expert. */

@@ -1,5 +1,7 @@
 #include "load/hf.h"
 
+#include "zoo/zoo.h"
+
 /* Layers of BERT's form: biases everywhere, normalised after each sum. */
 static lm_layer encoder_layer(hf *c, const char *heads, const char *width, const char *act)
 {
@@ -96,4 +98,39 @@ void hf_modernbert(hf *c)
         if (i == 0) l.norms = 1; /* the embeddings are normalised already */
         hf_add(c, &l);
     }
+}
+
+/* CLIP's text encoder: a decoder's layers, of which the last hidden states are wanted. */
+void hf_clip_text(hf *c)
+{
+    hf_base(c);
+    language_model *m = &c->m;
+    m->encoder_only = m->no_output = true;
+    m->tied = false;
+    m->position_table = hf_core(c, "max_position_embeddings", c->family->usual.positions, 1, 1 << 24);
+    for (int i = 0; i < c->depth && !c->failed; i++) {
+        lm_layer l = encoder_layer(c, "num_attention_heads", "intermediate_size", "hidden_act");
+        l.norm_after_add = false;
+        hf_add(c, &l);
+    }
+}
+
+/* A vision transformer, with its classes where it is a classifier. */
+void hf_vit(hf *c)
+{
+    const json_t *names = hf_get(c, "id2label"), *kind = json_array_get(hf_get(c, "architectures"), 0);
+    const char *is = json_is_string(kind) ? json_string_value(kind) : "";
+    zoo_vit_size v = {.width = hf_need(c, "hidden_size", 1, 1 << 16),
+                      .mlp = hf_need(c, "intermediate_size", 1, 1 << 20),
+                      .heads = hf_need(c, "num_attention_heads", 1, 1 << 12),
+                      .layers = hf_need(c, "num_hidden_layers", 1, 1 << 10),
+                      .patch = hf_want(c, "patch_size", 16, 1, 1 << 10),
+                      .image = hf_want(c, "image_size", 224, 1, ZOO_IMAGE_MAX),
+                      .channels = hf_want(c, "num_channels", 3, 1, 1 << 10),
+                      .weights = hf_stored_type(c)};
+    hf_divide(c, "hidden_size", v.width, "num_attention_heads", v.heads);
+    hf_divide(c, "image_size", v.image, "patch_size", v.patch);
+    if (strstr(is, "Classification")) v.classes = json_is_object(names) ? (int64_t)json_object_size(names) : 2;
+    c->built = true;
+    if (!c->failed && zoo_build_vit(c->g, &v, c->e)) c->failed = true;
 }

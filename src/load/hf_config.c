@@ -162,6 +162,7 @@ static pg_code read_config(hf *c, const load_input *in)
     find_family(c);
     if (!c->failed) say_other_parts(c);
     if (!c->failed) c->family->fill(c);
+    if (c->built) return c->failed ? c->e->code : PG_E_OK;
     if (!c->failed) count_drafts(c);
     if (!c->failed) hf_quantization(c, in);
     language_model *m = finish(c);
@@ -225,7 +226,7 @@ static pg_code hf_load(graph *g, const load_input *in, const load_options *optio
         return error_set(e, PG_E_IO, "the folder has no config.json; give the model's file itself");
     pg_code code = in->folder ? load_beside(in, "config.json", &text, e) : PG_E_OK;
     if (!code) code = hf_config_load(g, in, text, e);
-    return code ? code : safetensors_compare(g, in, e);
+    return code || !g->language ? code : safetensors_compare(g, in, e);
 }
 
 const load_format load_hf_format = {"hugging-face", "a Hugging Face config.json", ".json", hf_probe, hf_load};

@@ -154,6 +154,8 @@ static const hf_family families[] = {
     {"mpnet", hf_bert, BERT, {0}},
     {"distilbert", hf_distilbert, BERT, {0}},
     {"deberta-v2", hf_deberta, BERT, {0}},
+    {"clip_text_model", hf_clip_text, BERT, {512, 2048, 12, 8, 0, 0, 49408, 77}},
+    {"vit", hf_vit, 0, {0}},
     {"modernbert", hf_modernbert, HF_LAYER_NORM | HF_NORM_NO_BIAS | HF_GELU, {0}},
 };
 

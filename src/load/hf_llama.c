@@ -23,7 +23,7 @@ static dtype dtype_named(const char *name)
 }
 
 /* Weights without a word about them are float32, as transformers documents it; beside quantised ones they are 16 bits wide. */
-static dtype stored_type(hf *c)
+dtype hf_stored_type(hf *c)
 {
     const char *name = hf_text(c, "torch_dtype|dtype");
     if (!*name) name = json_get_text(c->root, "torch_dtype", json_get_text(c->root, "dtype", ""));
@@ -63,7 +63,7 @@ void hf_base(hf *c)
     m->output_bias = has(c, HF_OUTPUT_BIAS);
     m->alibi = has(c, HF_ALIBI);
     m->rope_theta = theta(c);
-    m->weights = stored_type(c);
+    m->weights = hf_stored_type(c);
 }
 
 /* How many tokens a layer's attention sees; 0: all. */

@@ -2,9 +2,16 @@
 
 /* Cheap probes first. Adding a format is one row here and one file. */
 static const load_format *const formats[] = {
-    /* clang-format off: a row a line */
-    &load_onnx_format,  &load_hf_format,          &load_tflite_format, &load_keras_format,
-    &load_torch_format, &load_safetensors_format, &load_tf_format,     &load_gguf_format,
+    /* A row a line. */
+    /* clang-format off */
+    &load_onnx_format,
+    &load_hf_format,
+    &load_tflite_format,
+    &load_keras_format,
+    &load_torch_format,
+    &load_safetensors_format,
+    &load_tf_format,
+    &load_gguf_format,
     /* clang-format on */
 };
 

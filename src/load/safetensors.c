@@ -229,7 +229,7 @@ static pg_code safetensors_load(graph *g, const load_input *in, const load_optio
     bool described = load_has(in, "config.json") && !load_beside(in, "config.json", &config, &ignored);
     if (!described || options->architecture) return load_weights_alone(g, list.w, list.count, options, e);
     code = hf_config_load(g, in, config, e);
-    return code ? code : compare(g, &list, e);
+    return code || !g->language ? code : compare(g, &list, e);
 }
 
 static int safetensors_probe(const load_input *in)

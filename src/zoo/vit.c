@@ -4,6 +4,8 @@
 typedef struct vit_dims {
     int64_t width, mlp, heads;
     int layers, patch;
+    int64_t classes; /* 0: 1000; -1: no head, all tokens come out */
+    int64_t channels;
 } vit_dims;
 
 /* The learned class token before each image's patches, then learned positions. */
@@ -46,14 +48,31 @@ static nn_val layer(nn *n, nn_val x, const vit_dims *d)
 static void build(nn *n, const void *dims)
 {
     const vit_dims *d = dims;
-    nn_val x = tokens(n, nn_image_input(n, "input", 3), d);
+    nn_val x = tokens(n, nn_image_input(n, "input", d->channels ? d->channels : 3), d);
     for (int i = 0; i < d->layers; i++) {
         size_t mark = nn_push(n, "encoder.layers.%d", i);
         x = layer(n, x, d);
         nn_pop(n, mark);
     }
-    x = nn_pick(n, nn_layer_norm(n, x, "encoder.ln"), "class_token.pick", 1, 0);
-    nn_output(n, nn_fc(n, x, "heads.head", 1000), "output");
+    x = nn_layer_norm(n, x, "encoder.ln");
+    if (d->classes >= 0) {
+        x = nn_pick(n, x, "class_token.pick", 1, 0);
+        x = nn_fc(n, x, "heads.head", d->classes ? d->classes : 1000);
+    }
+    nn_output(n, x, "output");
+}
+
+pg_code zoo_build_vit(graph *g, const zoo_vit_size *v, pg_error *e)
+{
+    nn n = {.g = g, .image = v->image, .zero = NO_TENSOR, .six = NO_TENSOR, .sequence = -1};
+    n.weights = v->weights ? v->weights : DT_FP32;
+    n.batch = graph_add_symbol(g, STR("batch"), 1);
+    n.failed = n.batch < 0;
+    g->batch_symbol = n.batch;
+    if (!g->family.len) g->family = STR("transformer");
+    vit_dims d = {v->width, v->mlp, v->heads, (int)v->layers, (int)v->patch, v->classes ? v->classes : -1, v->channels};
+    if (!n.failed) build(&n, &d);
+    return n.failed ? error_nomem(e, g->a) : PG_E_OK;
 }
 
 #define TIMM "https://github.com/huggingface/pytorch-image-models/blob/main/results/results-imagenet.csv"
@@ -66,21 +85,23 @@ static void build(nn *n, const void *dims)
 
 static const zoo_entry rows[] = {
     ROW("vit_b_16", "vit vit-base vit_base_patch16_224 deit_base_patch16_224 google/vit-base-patch16-224", "ViT-B/16",
-        86567656, ZOO_TORCHVISION, 224, 16, {768, 3072, 12, 12, 16}),
-    ROW("vit_b_32", "vit_base_patch32_224", "ViT-B/32", 88224232, ZOO_TORCHVISION, 224, 32, {768, 3072, 12, 12, 32}),
+        86567656, ZOO_TORCHVISION, 224, 16, {768, 3072, 12, 12, 16, 0, 0}),
+    ROW("vit_b_32", "vit_base_patch32_224", "ViT-B/32", 88224232, ZOO_TORCHVISION, 224, 32,
+        {768, 3072, 12, 12, 32, 0, 0}),
     ROW("vit_l_16", "vit-large vit_large_patch16_224 google/vit-large-patch16-224", "ViT-L/16", 304326632,
-        ZOO_TORCHVISION, 224, 16, {1024, 4096, 16, 24, 16}),
-    ROW("vit_l_32", "vit_large_patch32_224", "ViT-L/32", 306535400, ZOO_TORCHVISION, 224, 32, {1024, 4096, 16, 24, 32}),
+        ZOO_TORCHVISION, 224, 16, {1024, 4096, 16, 24, 16, 0, 0}),
+    ROW("vit_l_32", "vit_large_patch32_224", "ViT-L/32", 306535400, ZOO_TORCHVISION, 224, 32,
+        {1024, 4096, 16, 24, 32, 0, 0}),
     ROW("vit_h_14", "vit-huge vit_huge_patch14_224 google/vit-huge-patch14-224-in21k", "ViT-H/14", 632045800,
-        ZOO_TORCHVISION, 224, 14, {1280, 5120, 16, 32, 14}),
+        ZOO_TORCHVISION, 224, 14, {1280, 5120, 16, 32, 14, 0, 0}),
     ROW("vit_base_patch16_384", "deit_base_patch16_384 google/vit-base-patch16-384", "ViT-B/16 at 384 pixels", 86859496,
-        TIMM, 384, 16, {768, 3072, 12, 12, 16}),
+        TIMM, 384, 16, {768, 3072, 12, 12, 16, 0, 0}),
     ROW("vit_large_patch16_384", "google/vit-large-patch16-384", "ViT-L/16 at 384 pixels", 304715752, TIMM, 384, 16,
-        {1024, 4096, 16, 24, 16}),
+        {1024, 4096, 16, 24, 16, 0, 0}),
     ROW("vit_small_patch16_224", "vit-small deit-small deit_small_patch16_224 facebook/deit-small-patch16-224",
-        "ViT-S/16", 22050664, TIMM, 224, 16, {384, 1536, 6, 12, 16}),
+        "ViT-S/16", 22050664, TIMM, 224, 16, {384, 1536, 6, 12, 16, 0, 0}),
     ROW("vit_tiny_patch16_224", "vit-tiny deit-tiny deit_tiny_patch16_224 facebook/deit-tiny-patch16-224", "ViT-Ti/16",
-        5717416, TIMM, 224, 16, {192, 768, 3, 12, 16}),
+        5717416, TIMM, 224, 16, {192, 768, 3, 12, 16, 0, 0}),
 };
 
 const zoo_table zoo_vit = ZOO_TABLE(rows);

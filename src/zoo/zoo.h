@@ -48,6 +48,15 @@ struct language_model;
  * from graph_init and makes the model its own. */
 pg_code zoo_build_language(graph *g, const struct language_model *m, pg_error *e);
 
+/* A vision transformer of other dimensions than the built-in ones. `image` is a multiple of `patch`; without classes all tokens
+ * come out. */
+typedef struct zoo_vit_size {
+    int64_t width, mlp, heads, layers, patch, image, channels, classes;
+    dtype weights;
+} zoo_vit_size;
+
+pg_code zoo_build_vit(graph *g, const zoo_vit_size *v, pg_error *e);
+
 /* One operator as a model: "op:gemm:batch=1:m=4096:n=4096:k=4096", "op:conv2d:...", "op:attention:...", "op:softmax:rows=8:cols=64".
  * PG_E_USAGE says what is wrong with the text. */
 pg_code zoo_build_op(graph *g, str text, pg_error *e);

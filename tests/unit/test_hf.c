@@ -231,8 +231,8 @@ static void test_refused(void **state)
         {QUANT("\"quant_method\": \"gptq\", \"bits\": 4000"), "'quantization_config.bits' must be a whole number"},
         {"{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"gemma3_text\", \"hidden_size\": 7.5}}",
          "'text_config.hidden_size' is 7.5"},
-        {"{\"model_type\": \"clip\", \"text_config\": {\"model_type\": \"clip_text_model\"}}",
-         "'text_config.model_type' is 'clip_text_model'"},
+        {"{\"model_type\": \"siglip\", \"text_config\": {\"model_type\": \"siglip_text_model\"}}",
+         "'text_config.model_type' is 'siglip_text_model'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         model m;
@@ -258,6 +258,19 @@ static void test_nested(void **state)
     }
     assert_true(said && assumed);
     assert_true(m.g.language->layers[0].window == 1024 && m.g.language->layers[0].count == 29);
+    arena_free(&m.a);
+}
+
+static void test_vit(void **state)
+{
+    (void)state;
+    model m;
+    open_text(
+        &m, "vit",
+        "{\"model_type\": \"vit\", \"architectures\": [\"ViTModel\"], \"hidden_size\": 768, \"intermediate_size\": 3072, "
+        "\"num_hidden_layers\": 12, \"num_attention_heads\": 12, \"image_size\": 224, \"patch_size\": 16}");
+    assert_null(m.g.language);
+    assert_true(weights_of(&m.g) == 85798656); /* timm's vit_base_patch16_224 without its head */
     arena_free(&m.a);
 }
 
@@ -304,9 +317,9 @@ static void test_conformance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),     cmocka_unit_test(test_graphs),  cmocka_unit_test(test_quantization),
-        cmocka_unit_test(test_experts_alone), cmocka_unit_test(test_refused), cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_conformance),
+        cmocka_unit_test(test_published),     cmocka_unit_test(test_graphs),      cmocka_unit_test(test_quantization),
+        cmocka_unit_test(test_experts_alone), cmocka_unit_test(test_refused),     cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_vit),           cmocka_unit_test(test_conformance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
