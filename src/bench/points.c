@@ -187,6 +187,15 @@ static const char *model_path(bench_rows *r, const char *model, const char *fold
     return is_path ? path : model;
 }
 
+static const char *with_blocks(bench_rows *r, const char *model)
+{
+    static const char blocks[] = ":block=128";
+    size_t size = strlen(model) + sizeof blocks;
+    char *path = arena_alloc(&r->a, size);
+    if (path) format_text(path, size, "%s%s", model, blocks);
+    return path;
+}
+
 static pg_code check_row(bench_rows *r, bench_row *row, const char *folder, pg_error *e)
 {
     static const int required[] = {BENCH_KEY_model, BENCH_KEY_gpu, BENCH_KEY_metric, BENCH_KEY_value};
@@ -196,7 +205,7 @@ static pg_code check_row(bench_rows *r, bench_row *row, const char *folder, pg_e
                              bench_key_table[required[i]].name);
     if (!row->model[0]) return error_set(e, PG_E_CONFIG, "model: is empty");
     if (!row->gpu[0]) return error_set(e, PG_E_CONFIG, "gpu: is empty");
-    row->path = model_path(r, row->model, folder);
+    row->path = bench_block_scaled(row) ? with_blocks(r, row->model) : model_path(r, row->model, folder);
     return row->path ? PG_E_OK : error_nomem(e, &r->a);
 }
 

@@ -98,4 +98,7 @@ typedef struct bench_key {
 /* One entry for each key, in the order of keys.def. */
 extern const bench_key bench_key_table[BENCH_KEYS];
 
+/* A product whose family says that its FP8 numbers have scales for blocks ("fp8_block"), as kernel tables name it. */
+bool bench_block_scaled(const bench_row *row);
+
 #endif

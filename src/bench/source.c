@@ -44,6 +44,12 @@ const char *bench_runtime(const bench_row *row)
     return !strcmp(precision, "int8") || !strcmp(precision, "fp8") ? "tensorrt" : "pytorch";
 }
 
+bool bench_block_scaled(const bench_row *row)
+{
+    return row->family && !strcmp(row->family, "fp8_block") && str_starts(str_c(row->model), "op:gemm:") &&
+           !strcmp(bench_precision(row), "fp8") && !strstr(row->model, ":block=");
+}
+
 bool bench_half_norms(const bench_row *row, const char *gpu)
 {
     static const char *const boards[] = {"rtx3090", "rtx4090"};

@@ -30,8 +30,15 @@
 
 /* A line a format, each of which has a folder in tests/fuzz/corpora. */
 static const char *const formats[] = {
-    /* clang-format off: a row a line */
-    "onnx", "tflite", "tensorflow", "hugging_face", "safetensors", "gguf", "keras", "pytorch",
+    /* clang-format off */
+    "onnx",
+    "tflite",
+    "tensorflow",
+    "hugging_face",
+    "safetensors",
+    "gguf",
+    "keras",
+    "pytorch",
     /* clang-format on */
 };
 
