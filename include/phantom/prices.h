@@ -136,6 +136,7 @@ typedef struct pg_wish {
     pg_place place;               /* one choice for each GPU, for each GPU in each cloud, in each region */
     double throughput;            /* of all GPUs together; 0: as much as one replica gives */
     double latency_ms;            /* of a step; 0: any */
+    double ttft_ms, tpot_ms;      /* language models: to the first token, for each one after it; 0: any */
     double budget_usd, carbon_kg; /* a month; 0: any */
     int max_gpus;                 /* 0: any */
     bool by_carbon;               /* ranked by carbon instead of cost */

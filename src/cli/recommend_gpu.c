@@ -12,6 +12,7 @@ typedef struct session {
 
 static const char *const standard_precisions[] = {"fp16"};
 static const char *const standard_runtimes[] = {"pytorch", "pytorch-compile"};
+static const char *const language_runtimes[] = {"vllm"};
 static const int64_t standard_batches[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 
 /* Months in a period of the budget. */
@@ -51,7 +52,8 @@ static int model_name(cli *c, const char **name)
         return cli_usage(c->command, "--model and '%s' are one model too many", a->rest.items[0]);
     *name = a->model ? a->model : a->rest.count ? a->rest.items[0] : NULL;
     if (!*name) return cli_usage(c->command, "a model is needed: a file or a name of 'phantom-gpu list-models'");
-    if (!(a->budget > 0) && !(a->target_throughput > 0) && !(a->max_latency > 0) && !(a->carbon_cap > 0))
+    if (!(a->budget > 0) && !(a->target_throughput > 0) && !(a->max_latency > 0) && !(a->carbon_cap > 0) &&
+        !a->target_ttft.count && !a->target_tpot.count)
         return cli_usage(c->command,
                          "a wish is needed: --budget, --target-throughput, --max-latency-ms or --carbon-cap");
     return EXIT_OK;
@@ -61,13 +63,20 @@ static pg_wish wish_of(const cli *c, const session *s, const pg_model_info *info
 {
     const cli_args *a = &c->args;
     bool batches = a->batches.count > 0, region = a->place && strcmp(a->place, "region") == 0;
+    /* language models generate, unless the whole pass is asked for */
+    bool generates = info->generates &&
+                     (!a->task || (strcmp(a->task, "inference") != 0 && strcmp(a->task, "training") != 0));
     pg_wish w = {.request = cli_request(c, info, 0),
                  .gpus = s->gpus,
                  .gpu_count = s->gpu_count,
                  .precisions = a->precisions.count ? a->precisions.items : standard_precisions,
                  .precision_count = a->precisions.count ? a->precisions.count : 1,
-                 .runtimes = a->runtimes.count ? a->runtimes.items : standard_runtimes,
-                 .runtime_count = a->runtimes.count ? a->runtimes.count : 2,
+                 .runtimes = a->runtimes.count ? a->runtimes.items
+                           : generates         ? language_runtimes
+                                               : standard_runtimes,
+                 .runtime_count = a->runtimes.count ? a->runtimes.count
+                                : generates         ? 1
+                                                    : 2,
                  .batches = batches ? a->batches.items : standard_batches,
                  .batch_count = batches ? a->batches.count : sizeof standard_batches / sizeof standard_batches[0],
                  .query = c->query,
@@ -76,10 +85,14 @@ static pg_wish wish_of(const cli *c, const session *s, const pg_model_info *info
                                                                    : PG_BY_CLOUD,
                  .throughput = a->target_throughput,
                  .latency_ms = a->max_latency,
+                 .ttft_ms = a->target_ttft.count ? a->target_ttft.items[0] : 0,
+                 .tpot_ms = a->target_tpot.count ? a->target_tpot.items[0] : 0,
                  .budget_usd = a->budget / c->money.rate / months_in(a->budget_period),
                  .carbon_kg = a->carbon_cap,
                  .max_gpus = (int)a->max_gpus,
                  .by_carbon = a->rank && strcmp(a->rank, "carbon") == 0};
+    w.request.target_ttft_ms = w.request.target_tpot_ms =
+        0; /* bounds of the search here, at the high end of the interval */
     if (!info->has_batch) {
         static int64_t one;
         one = info->fixed_batch > 0 ? info->fixed_batch : 1;
@@ -193,7 +206,7 @@ static const option search_options[] = {
     {"precision", 'p', "P,...", OPTION_CHOICES, AT(precisions), 0, 0, cli_precisions,
      "What may be searched; fp16 by default. fp8, int8 and int4 change results: name them where the model stands it."},
     {"runtime", 'r', "R,...", OPTION_RUNTIMES, AT(runtimes), 0, 0, NULL,
-     "What may be searched; pytorch,pytorch-compile by default."},
+     "What may be searched; pytorch,pytorch-compile by default, vllm for language models."},
     {"batch-sizes", 'b', "N,...", OPTION_NUMBERS, AT(batches), 1, BATCH_MOST, NULL,
      "What may be searched; powers of two up to 256 by default."},
     {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL, "Shows the N best; 12 by default."},
@@ -209,8 +222,8 @@ static const option search_options[] = {
 };
 static const option_group group_wish = GROUP("What is wanted", wish_options);
 static const option_group group_search = GROUP("What is searched", search_options);
-static const option_group *const groups[] = {&group_wish,     &group_search, &group_model, &group_workload,
-                                             &group_hardware, &group_output, NULL};
+static const option_group *const groups[] = {&group_wish,     &group_search,   &group_model,  &group_workload,
+                                             &group_language, &group_hardware, &group_output, NULL};
 static const char *const examples[] = {
     "recommend-gpu resnet50 --budget 1000 --target-throughput 3000",
     "The cheapest way to classify 3,000 images a second for 1,000 USD a month.",

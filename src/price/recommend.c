@@ -30,7 +30,8 @@ struct pg_recommendation {
 typedef struct candidate {
     pg_prediction p;
     int tensor, replicas;
-    bool quick; /* within the latency that is wanted */
+    double late;
+    bool quick; /* within the times that are wanted */
 } candidate;
 
 static double low_end(const pg_prediction *p)
@@ -38,12 +39,23 @@ static double low_end(const pg_prediction *p)
     return p->latency_high_ms > 0 ? p->throughput * p->latency_ms / p->latency_high_ms : p->throughput;
 }
 
+/* By how much the bounds on time are missed, the worst of them; 0: none is. */
+static double lateness(const pg_wish *w, const pg_prediction *p)
+{
+    const double wanted[] = {w->latency_ms, w->ttft_ms, w->tpot_ms};
+    const double got[] = {p->latency_high_ms, p->ttft_high_ms, p->tpot_high_ms};
+    double worst = 0;
+    for (int i = 0; i < 3; i++)
+        if (wanted[i] > 0 && got[i] > wanted[i]) worst = fmax(worst, got[i] / wanted[i] - 1);
+    return worst;
+}
+
 static bool better(const candidate *a, const candidate *b, bool wanted)
 {
     if (a->p.fits != b->p.fits) return a->p.fits;
     if (!a->p.fits) return a->p.memory.total < b->p.memory.total;
     if (a->quick != b->quick) return a->quick;
-    if (!a->quick) return a->p.latency_high_ms < b->p.latency_high_ms;
+    if (!a->quick) return a->late < b->late;
     if (a->replicas * a->tensor != b->replicas * b->tensor) return a->replicas * a->tensor < b->replicas * b->tensor;
     if (!wanted) return low_end(&a->p) / a->tensor > low_end(&b->p) / b->tensor;
     return a->p.latency_ms < b->p.latency_ms;
@@ -59,7 +71,8 @@ static bool best_candidate(const pg_recommendation *r, const pg_gpu *gpu, candid
         if (pg_plan_predict(r->plans[i].plan, gpu, &c.p, e)) return false;
         double one = c.p.fits ? low_end(&c.p) : 0;
         c.replicas = w->throughput > 0 && one > 0 ? (int)fmin(ceil(w->throughput / one - 1e-9), 1e6) : 1;
-        c.quick = c.p.fits && (w->latency_ms <= 0 || c.p.latency_high_ms <= w->latency_ms);
+        c.late = c.p.fits ? lateness(w, &c.p) : 0;
+        c.quick = c.p.fits && c.late <= 0;
         if (!found || better(&c, best, w->throughput > 0)) *best = c;
         found = true;
     }
@@ -89,8 +102,7 @@ static void judge(const pg_wish *w, pg_choice *c)
         miss(c, PG_FAILS_MEMORY, c->p.memory.total / c->p.memory_capacity - 1);
         return;
     }
-    if (w->latency_ms > 0 && c->p.latency_high_ms > w->latency_ms)
-        miss(c, PG_FAILS_LATENCY, c->p.latency_high_ms / w->latency_ms - 1);
+    if (lateness(w, &c->p) > 0) miss(c, PG_FAILS_LATENCY, lateness(w, &c->p));
     if (w->max_gpus > 0 && c->gpus > w->max_gpus) miss(c, PG_FAILS_GPUS, (double)c->gpus / w->max_gpus - 1);
     if (c->usd_per_month < 0) miss(c, PG_FAILS_OFFER, 1e6);
     else if (w->budget_usd > 0 && c->usd_per_month > w->budget_usd)
@@ -274,8 +286,8 @@ static pg_code check_wish(const pg_wish *w, pg_error *e)
     const struct {
         const char *name;
         double value;
-    } amounts[] = {
-        {"throughput", w->throughput}, {"latency", w->latency_ms}, {"budget", w->budget_usd}, {"carbon", w->carbon_kg}};
+    } amounts[] = {{"throughput", w->throughput},  {"latency", w->latency_ms}, {"time to the first token", w->ttft_ms},
+                   {"time per token", w->tpot_ms}, {"budget", w->budget_usd},  {"carbon", w->carbon_kg}};
     for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
         if (!isfinite(amounts[i].value) || amounts[i].value < 0)
             return error_set(e, PG_E_USAGE, "the %s that is wanted must be a number of at least 0", amounts[i].name);

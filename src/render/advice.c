@@ -208,6 +208,11 @@ static void order_pairs(report *r, const render_advice *a, const pg_choice *c)
     number_time(x, sizeof x, c->p.latency_ms, r->style.unicode);
     number_time(y, sizeof y, c->p.latency_high_ms, r->style.unicode);
     report_pair(r, "Latency", TONE_PLAIN, "%s, at most %s", x, y);
+    if (c->p.ttft_ms > 0 && render_is_language(&c->p)) {
+        number_time(x, sizeof x, c->p.ttft_ms, r->style.unicode);
+        number_time(y, sizeof y, c->p.ttft_high_ms, r->style.unicode);
+        report_pair(r, "First token", TONE_PLAIN, "%s, at most %s", x, y);
+    }
     render_memory(text, sizeof text, c->p.memory.total, "of", c->p.memory_capacity);
     report_pair(r, "Memory", TONE_PLAIN, "%s", text);
     const char *basis = c->p.basis ? c->p.basis : "-";
@@ -253,9 +258,19 @@ static void why_text(const report *r, char *out, size_t cap, const render_advice
         n += format_text(out + n, cap - n, "doesn't fit: needs %s", x);
     }
     if (c->fails & PG_FAILS_LATENCY && n < cap) {
-        number_time(x, sizeof x, c->p.latency_high_ms, r->style.unicode);
-        number_time(y, sizeof y, w->latency_ms, r->style.unicode);
-        n += format_text(out + n, cap - n, "%slatency up to %s, %s wanted", n ? "; " : "", x, y);
+        bool first = w->ttft_ms > 0 && c->p.ttft_high_ms > w->ttft_ms,
+             each = w->tpot_ms > 0 && c->p.tpot_high_ms > w->tpot_ms;
+        number_time(x, sizeof x,
+                    first  ? c->p.ttft_high_ms
+                    : each ? c->p.tpot_high_ms
+                           : c->p.latency_high_ms,
+                    r->style.unicode);
+        number_time(y, sizeof y, first ? w->ttft_ms : each ? w->tpot_ms : w->latency_ms, r->style.unicode);
+        n += format_text(out + n, cap - n, "%s%s up to %s, %s wanted", n ? "; " : "",
+                         first  ? "first token"
+                         : each ? "a token"
+                                : "latency",
+                         x, y);
     }
     if (c->fails & PG_FAILS_GPUS && n < cap)
         n += format_text(out + n, cap - n, "%sneeds %d GPUs, %d allowed", n ? "; " : "", c->gpus, w->max_gpus);
@@ -310,9 +325,18 @@ static void relaxation(report *r, const render_advice *a)
             format_text(what, sizeof what, "a budget of %s %s a %s",
                         render_amount(x, sizeof x, &a->money, c->usd_per_month * a->per_period), a->money.code,
                         a->period);
-        if (c->fails == PG_FAILS_LATENCY)
-            format_text(what, sizeof what, "a latency of %s",
-                        number_time(x, sizeof x, c->p.latency_high_ms, r->style.unicode));
+        if (c->fails == PG_FAILS_LATENCY) {
+            const pg_wish *w = a->wish;
+            bool first = w->ttft_ms > 0 && c->p.ttft_high_ms > w->ttft_ms,
+                 each = w->tpot_ms > 0 && c->p.tpot_high_ms > w->tpot_ms;
+            double ms = first ? c->p.ttft_high_ms : each ? c->p.tpot_high_ms : c->p.latency_high_ms;
+            number_time(x, sizeof x, ms, r->style.unicode);
+            format_text(what, sizeof what, "%s %s",
+                        first  ? "a first token within"
+                        : each ? "a token within"
+                               : "a latency of",
+                        x);
+        }
         if (c->fails == PG_FAILS_GPUS) format_text(what, sizeof what, "%d GPUs", c->gpus);
         if (c->fails == PG_FAILS_CARBON && c->kg_per_month >= 0)
             format_text(what, sizeof what, "%.4g kg of CO2e a month", c->kg_per_month);

@@ -15,6 +15,9 @@ enum {
     COL_ROOF,
     COL_BOUND,
     COL_POWER,
+    COL_COST,
+    COL_COST_MILLION,
+    COL_CARBON,
     COL_BAR,
     COL_NAME,
     COL_BASIS,
@@ -35,6 +38,9 @@ static const column language_columns[COL_COUNT] = {
     [COL_ROOF] = {"Roof", ALIGN_RIGHT, 4, 0, false, false},
     [COL_BOUND] = {"Bound by", ALIGN_LEFT, 5, 0, false, false},
     [COL_POWER] = {"Power", ALIGN_RIGHT, 6, 0, false, false},
+    [COL_COST] = {"Cost/h", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_COST_MILLION] = {"Cost/M", ALIGN_RIGHT, 0, 0, false, false},
+    [COL_CARBON] = {"CO2e/M", ALIGN_RIGHT, 0, 0, false, false},
     [COL_BAR] = {"", ALIGN_LEFT, 103, 0, true, false},
     [COL_NAME] = {"Name", ALIGN_LEFT, 104, 0, false, false},
     [COL_BASIS] = {"Basis", ALIGN_LEFT, 105, 0, false, false},
@@ -54,7 +60,7 @@ static void time_cell(table *t, tone tone_, double ms)
     table_cell(t, ms >= 0 ? tone_ : TONE_DIM, "%s", number_time(text, sizeof text, ms, t->report->style.unicode));
 }
 
-static void add_row(table *t, const render_row *row)
+static void add_row(table *t, const render_row *row, const render_money *money)
 {
     const pg_prediction *p = &row->p;
     char text[2 * NUMBER_SIZE + 8];
@@ -80,6 +86,7 @@ static void add_row(table *t, const render_row *row)
     table_cell(t, TONE_PLAIN, "%s", number_percent(text, sizeof text, p->fits ? p->efficiency : -1));
     table_cell(t, TONE_PLAIN, "%s", p->fits && p->bottleneck ? p->bottleneck : "-");
     table_cell(t, TONE_PLAIN, "%s", number_watts(text, sizeof text, p->fits ? p->power_w : -1));
+    render_cost_cells(t, row, money);
     table_bar(t, p->fits ? row->relative : -1, 12);
     table_cell(t, TONE_DIM, "%s", p->gpu_name ? p->gpu_name : "");
     table_cell(t, TONE_DIM, "%s", p->basis ? p->basis : "-");
@@ -91,12 +98,14 @@ void render_language_rows(report *r, const render_row *rows, size_t count, const
     memcpy(columns, language_columns, sizeof columns);
     columns[COL_PRECISION].hidden = !c->many_precisions;
     columns[COL_RUNTIME].hidden = !c->many_runtimes;
+    columns[COL_COST].hidden = columns[COL_COST_MILLION].hidden = !c->money.cost;
+    columns[COL_CARBON].hidden = !c->money.carbon;
     columns[COL_NEEDED].hidden = true;
     for (size_t i = 0; i < count; i++)
         if (rows[i].p.gpus_needed > 0) columns[COL_NEEDED].hidden = false;
     table t;
     table_init(&t, r, columns, COL_COUNT);
-    for (size_t i = 0; i < count; i++) add_row(&t, &rows[i]);
+    for (size_t i = 0; i < count; i++) add_row(&t, &rows[i], &c->money);
     table_print(&t, COL_BATCH);
 }
 

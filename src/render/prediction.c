@@ -239,7 +239,7 @@ static void speed_cells(table *t, const render_row *row)
     table_bar(t, p->fits ? row->relative : -1, BAR_WIDTH);
 }
 
-static void cost_cells(table *t, const render_row *row, const render_money *money)
+void render_cost_cells(table *t, const render_row *row, const render_money *money)
 {
     char text[NUMBER_SIZE];
     tone good = row->best_cost ? TONE_GOOD : TONE_PLAIN;
@@ -267,7 +267,7 @@ static void add_row(table *t, const render_row *row, const render_money *money)
     number_cell(t, TONE_PLAIN, number_percent, p->fits ? p->memory_efficiency : -1);
     number_cell(t, TONE_PLAIN, number_watts, p->fits ? p->power_w : -1);
     number_cell(t, row->best_per_watt ? TONE_GOOD : TONE_PLAIN, number_plain, p->fits ? row->per_watt : -1);
-    cost_cells(t, row, money);
+    render_cost_cells(t, row, money);
     table_cell(t, TONE_DIM, "%s", p->basis ? p->basis : "-");
 }
 

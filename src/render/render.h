@@ -178,6 +178,8 @@ char *render_amount(char *out, size_t cap, const render_money *money, double usd
 char *render_grams(char *out, size_t cap, double grams);
 /* "azure eastus Standard_NC24ads_A100_v4, on demand, 2026-06-18" */
 void render_price_text(char *out, size_t cap, const pg_price *price);
+/* The cells of cost an hour, cost a million, and carbon. */
+void render_cost_cells(table *t, const render_row *row, const render_money *money);
 /* Where the prices of the rows are from: a line for each GPU. */
 void render_price_lines(report *r, const render_row *rows, size_t count, const render_money *money);
 /* The pairs of one prediction. */
