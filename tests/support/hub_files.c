@@ -6,8 +6,13 @@
 
 void put(bytes *b, const void *from, size_t n)
 {
-    b->ptr = realloc(b->ptr, b->len + n);
-    if (!b->ptr) abort();
+    size_t cap = 64;
+    while (cap < b->len) cap *= 2;
+    if (!b->ptr || b->len + n > cap) { /* doubled: under ASan each step is a copy that stays around for a while */
+        while (cap < b->len + n) cap *= 2;
+        b->ptr = realloc(b->ptr, cap);
+        if (!b->ptr) abort();
+    }
     memcpy(b->ptr + b->len, from, n);
     b->len += n;
 }
