@@ -12,7 +12,8 @@
 # 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
 # 8. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
 #    check that on other GPUs.
-# 9. Training on 8 to 64 GPUs, as a share of one GPU's speed.
+# 9. Language models under llama.cpp and serving runtimes.
+# 10. Training on 8 to 64 GPUs, as a share of one GPU's speed.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -74,6 +75,14 @@ python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.
 for key in tensorflow tensorflow-xla; do models --fit "$key" "$work/tensorflow.json"; done
 python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
 ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"
+# Language models.
+for what in decode prefill; do python3 "$here/tools/llm_benchmarks.py" "$data" "$what" "$work/$what.json"; done
+models --rounds 3 --fit llama-prefill "$work/prefill.json"
+models --rounds 3 --fit llama-decode "$work/decode.json"
+for runtime in vllm tensorrt-llm sglang; do
+    for what in tpot ttft; do python3 "$here/tools/llm_benchmarks.py" "$data" "$what" "$work/$what.json" "$runtime"; done
+    models --rounds 2 --fit "serving-$runtime" "$work/tpot.json" "$work/ttft.json"
+done
 # Last the intervals: they rest on the errors of points that were held out of all the fits above (5 minutes).
 ninja -C "$build" fit_intervals >/dev/null && "$build/fit_intervals" --write "$here/data" "$work/timm.json" "$work/timm-compile.json" "$work/timm-train.json"
 # What one measurement leaves of them.

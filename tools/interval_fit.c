@@ -283,6 +283,15 @@ static void fit(fit_data *d, double *x)
     }
 }
 
+/* Tasks of language models have widths of their own (docs/llm.md), which are no sum over kinds of kernels. */
+static void drop_language(bench_rows *rows)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < rows->count; i++)
+        if (rows->rows[i].task <= TASK_TRAINING) rows->rows[n++] = rows->rows[i];
+    rows->count = n;
+}
+
 int main(int argc, char **argv)
 {
     const char *write_to = NULL, *dump_to = NULL;
@@ -304,6 +313,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--dump") && i + 1 < argc) dump_to = argv[++i];
         else if (bench_read(&rows, argv[i], &e)) die(argv[i], &e);
     }
+    drop_language(&rows);
     if (bench_open(&b, &rows, catalog, &(bench_options){.keep = true}, &e)) die("points", &e);
     bench_points(b, &n);
     map_init(&strata, &a);

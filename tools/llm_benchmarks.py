@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Takes from the tables of language models the rows that say what was run, for fitting.
 
-usage: llm_benchmarks.py DATA decode|prefill|tpot|ttft OUT.json
+usage: llm_benchmarks.py DATA decode|prefill|tpot|ttft OUT.json [RUNTIME]
 DATA: a folder with data/bench, models/hf and tools/benchmarks.py.
 
 Left out: llama.cpp on several GPUs before 2024, which divided each matrix among them (the table calls it a layer split), and single runs
@@ -39,10 +39,11 @@ def serving(tables, data, metric):
 
 
 def main():
-    data, what, out = sys.argv[1:4]
+    data, what, out, *runtime = sys.argv[1:]
     tables = open_tables(data)
     one = what in ('decode', 'prefill')
     made = [r for r, _ in llama(tables, data, what)] if one else list(serving(tables, data, what + '_ms'))
+    made = [r for r in made if not runtime or r['runtime'] == runtime[0]]
     for r in made: r['source'] = 'XiongjieDai/GPU-Benchmarks-on-LLM-Inference' if one else 'ai-dynamo/aiconfigurator'
     with open(out, 'w') as f: json.dump({'version': 1, 'benchmarks': made}, f)
     print(f'{len(made)} rows in {out}')
