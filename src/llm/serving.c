@@ -55,8 +55,10 @@ static double room(const llm_case *c, const predict_gpu *g, const predict_consta
     double capacity = g->spec->memory_bytes, share = c->r.runtime->memory_share > 0 ? c->r.runtime->memory_share : 1;
     if (capacity <= 0) return INFINITY;
     double tokens = llm_chunk(c), activations = llm_activation_bytes(c, tokens < 1e9 ? tokens : c->r.input, 1);
-    double left = capacity * share - m.weights - activations - m.workspace - m.runtime;
-    return llm_most_sequences(c, left, c->r.input + 0.5 * c->r.output);
+    double fixed = m.weights + activations + m.workspace + m.runtime, length = c->r.input + 0.5 * c->r.output;
+    double most = llm_most_sequences(c, capacity * share - fixed, length);
+    /* Where the usual share has room for nobody, whoever runs it gives all of the memory. */
+    return most >= 1 ? most : llm_most_sequences(c, capacity - fixed, length);
 }
 
 typedef struct point {
