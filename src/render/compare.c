@@ -118,8 +118,35 @@ static void group_report(report *r, const render_comparison *c, const render_gro
     render_price_lines(r, g->rows, g->row_count, &c->money);
 }
 
+/* What the rows of a kind of task share, by the first of them. */
+static void caption(report *r, const render_comparison *c, const render_row *row)
+{
+    const pg_prediction *p = &row->p;
+    char shared[160];
+    format_text(shared, sizeof shared, "%s%s%s%s%s", p->task ? p->task : "inference", c->many_precisions ? "" : ", ",
+                c->many_precisions ? ""
+                : row->asked       ? row->asked
+                                   : p->precision,
+                c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : p->runtime);
+    if (!render_is_language(p)) {
+        report_text(r, TONE_DIM, "Predicted for %s. Latency is that of one step with the whole batch. %s", shared,
+                    render_interval_text());
+        return;
+    }
+    const char *what =
+        strcmp(p->task, "serving") == 0
+            ? "Batch: requests at a time; TTFT, TPOT: a request's mean time to its first token and for each after it"
+            : "TTFT: until the whole batch has its first token; TPOT: for each one after it";
+    report_text(
+        r, TONE_DIM,
+        "Predicted for %s: prompts of %lld tokens, %lld tokens after each. %s; tokens/s: of all together. Roof: share "
+        "of the limit that binds, memory bandwidth or arithmetic. %s",
+        shared, (long long)p->input_len, (long long)p->output_len, what, render_interval_text());
+}
+
 void render_comparison_report(report *r, const render_comparison *c)
 {
+    const render_row *first[2] = {NULL, NULL}; /* of language models, of others */
     if (r->format == RENDER_JSON) {
         comparison_json(r->out, c);
         return;
@@ -128,25 +155,14 @@ void render_comparison_report(report *r, const render_comparison *c)
         comparison_csv(r->out, c);
         return;
     }
-    for (size_t i = 0; i < c->count; i++) group_report(r, c, &c->groups[i]);
-    report_gap(r);
-    const render_row *first = c->count && c->groups[0].row_count ? &c->groups[0].rows[0] : NULL;
-    if (first && render_is_language(&first->p)) {
-        bool serving = strcmp(first->p.task, "serving") == 0;
-        const char *what =
-            serving
-                ? "Batch: requests at a time; TTFT, TPOT: a request's mean time to its first token and for each after it"
-                : "TTFT: until the whole batch has its first token; TPOT: for each one after it";
-        report_text(
-            r, TONE_DIM,
-            "Predicted for %s%s%s%s%s: prompts of %lld tokens, %lld tokens after each. %s; tokens/s: of all together. "
-            "Roof: share of the limit that binds, memory bandwidth or arithmetic. %s",
-            c->task ? c->task : "decode", c->many_precisions ? "" : ", ", c->many_precisions ? "" : c->precision,
-            c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, (long long)first->p.input_len,
-            (long long)first->p.output_len, what, render_interval_text());
-        return;
+    for (size_t i = 0; i < c->count; i++) {
+        const render_row *row = c->groups[i].row_count ? &c->groups[i].rows[0] : NULL;
+        group_report(r, c, &c->groups[i]);
+        if (row && !first[!render_is_language(&row->p)]) first[!render_is_language(&row->p)] = row;
     }
-    report_text(r, TONE_DIM, "Predicted for %s%s%s%s%s. Latency is that of one step with the whole batch. %s",
-                c->task ? c->task : "inference", c->many_precisions ? "" : ", ", c->many_precisions ? "" : c->precision,
-                c->many_runtimes ? "" : ", ", c->many_runtimes ? "" : c->runtime, render_interval_text());
+    for (int i = 0; i < 2; i++) {
+        if (!first[i]) continue;
+        report_gap(r);
+        caption(r, c, first[i]);
+    }
 }
