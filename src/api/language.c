@@ -129,8 +129,11 @@ static pg_code read_targets(const pg_request *q, pg_error *e)
 static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
 {
     const pg_request *q = &p->request;
-    int64_t in = q->input_len ? q->input_len : q->sequence ? q->sequence : INPUT_USUAL;
-    int64_t out = q->task == PG_TASK_TRAINING ? 0 : q->output_len ? q->output_len : OUTPUT_USUAL;
+    int64_t most = r->model->max_position > 0 ? r->model->max_position : LENGTH_MOST;
+    int64_t in = q->input_len ? q->input_len : q->sequence ? q->sequence : INPUT_USUAL, out = q->output_len;
+    if (!q->input_len && !q->sequence && in > most * 3 / 4) in = most > 1 ? most * 3 / 4 : 1;
+    if (!out) out = OUTPUT_USUAL <= most - in ? OUTPUT_USUAL : most > in ? most - in : -1;
+    if (q->task == PG_TASK_TRAINING) out = 0;
     if (q->lora_rank < 0 || q->lora_rank > 65536)
         return error_set(e, PG_E_USAGE, "lora_rank %d is not between 1 and 65536", q->lora_rank);
     if (in > LENGTH_MOST || out > LENGTH_MOST)

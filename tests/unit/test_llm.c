@@ -204,6 +204,18 @@ static void test_refusals(void **state)
     refused("resnet50", (pg_request){.batch = 1}, "language models");
 }
 
+/* Lengths that nobody gave are as many as the model has positions for. */
+static void test_usual_lengths(void **state)
+{
+    (void)state;
+    pg_prediction p = predict("llama-7b", "h100", (pg_request){.batch = 1});
+    assert_true(p.input_len == 512 && p.output_len == 128);
+    p = predict("llama-7b", "h100", (pg_request){.input_len = 2000});
+    assert_true(p.input_len == 2000 && p.output_len == 48);
+    p = predict("llama-7b", "h100", (pg_request){.input_len = -1, .output_len = 100});
+    assert_true(p.input_len == 0 && p.output_len == 100);
+}
+
 static void test_serving(void **state)
 {
     (void)state;
@@ -285,8 +297,9 @@ int main(void)
         cmocka_unit_test(test_memory_by_hand), cmocka_unit_test(test_quantised_weights_are_as_large_as_the_files),
         cmocka_unit_test(test_directions),     cmocka_unit_test(test_decode_integrates_over_the_cache),
         cmocka_unit_test(test_several_gpus),   cmocka_unit_test(test_what_would_fit),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_serving),
-        cmocka_unit_test(test_how_many_gpus),  cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_usual_lengths),
+        cmocka_unit_test(test_serving),        cmocka_unit_test(test_how_many_gpus),
+        cmocka_unit_test(test_adapters),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
