@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "support/heap.h"
 
 static pg_catalog *gpus;
 
@@ -291,6 +292,34 @@ static void test_adapters(void **state)
     refused("llama-7b", (pg_request){.task = PG_TASK_TRAINING, .lora_rank = 8, .sequence = 4096}, "input_len 4096");
 }
 
+/* Whichever allocation fails, the answer is an error and nothing stays behind. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    static const pg_request requests[] = {{.task = PG_TASK_DECODE},
+                                          {.task = PG_TASK_SERVING, .concurrency = 8},
+                                          {.task = PG_TASK_TRAINING, .lora_rank = 8}};
+    for (size_t k = 0; k < sizeof requests / sizeof requests[0]; k++) {
+        pg_code code = PG_E_NOMEM;
+        for (long n = 0; code != PG_E_OK; n++) {
+            test_heap h = {.fail_at = -1};
+            pg_allocator alloc = {heap_resize, &h};
+            pg_model *model;
+            pg_plan *plan = NULL;
+            pg_error e = PG_ERROR_INIT;
+            assert_int_equal(pg_model_open(&model, "llama-7b", &(pg_model_options){.allocator = &alloc}, &e), PG_E_OK);
+            h.calls = 0;
+            h.fail_at = n;
+            code = pg_plan_open(&plan, model, gpus, &requests[k], &e);
+            assert_true(code == PG_E_OK || code == PG_E_NOMEM);
+            pg_plan_free(plan);
+            pg_model_free(model);
+            assert_int_equal(h.live, 0);
+            assert_true(n < 100);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,7 +328,7 @@ int main(void)
         cmocka_unit_test(test_several_gpus),   cmocka_unit_test(test_what_would_fit),
         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_usual_lengths),
         cmocka_unit_test(test_serving),        cmocka_unit_test(test_how_many_gpus),
-        cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_adapters),       cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
