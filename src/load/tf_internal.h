@@ -308,6 +308,7 @@ TF_FN(gather);
 TF_FN(gather_nd);
 TF_FN(pad);
 TF_FN(expand_dims);
+TF_FN(reshape);
 TF_FN(squeeze);
 TF_FN(transpose);
 TF_FN(fill);

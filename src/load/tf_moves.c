@@ -275,6 +275,25 @@ pg_code tf_unpack(tf_reader *r, tf_node *n, int arg)
     return PG_E_OK;
 }
 
+/* Sizes of which one is -1: what the others leave of the axis. */
+static uint32_t split_sizes(tf_reader *r, const tf_node *n, int64_t axis)
+{
+    int64_t sizes[MAX_RANK], rest = 0;
+    uint32_t count, parts[MAX_RANK], x = tf_input_tensor(r, 0), given = tf_input_tensor(r, 1);
+    int hole = -1;
+    if (!tf_const_ints(r, tf_in(r, n, 1), sizes, MAX_RANK, &count)) return given;
+    for (uint32_t i = 0; i < count; i++) {
+        if (sizes[i] < 0) hole = (int)i;
+        else if (__builtin_add_overflow(rest, sizes[i], &rest)) return given;
+    }
+    if (hole < 0) return given;
+    uint32_t shape = tf_step(r, OP_Shape, &x, 1),
+             dim = tf_step(r, OP_Gather, (uint32_t[2]){shape, one_int(r, axis)}, 2);
+    for (uint32_t i = 0; i < count; i++)
+        parts[i] = (int)i == hole ? tf_step(r, OP_Sub, (uint32_t[2]){dim, one_int(r, rest)}, 2) : one_int(r, sizes[i]);
+    return join(r, parts, count);
+}
+
 /* Split: axis, x; SplitV: x, sizes, axis. */
 pg_code tf_split(tf_reader *r, tf_node *n, int sizes)
 {
@@ -282,12 +301,21 @@ pg_code tf_split(tf_reader *r, tf_node *n, int sizes)
     uint32_t m;
     if (!tf_const_ints(r, tf_in(r, n, sizes ? 2 : 0), &axis, 1, &m) || m != 1 || parts < 1 || parts > TF_PORTS)
         return tf_unknown(r);
-    uint32_t in[2] = {tf_input_tensor(r, !sizes), tf_input_tensor(r, 1)};
+    uint32_t in[2] = {tf_input_tensor(r, !sizes), sizes ? split_sizes(r, n, axis) : NO_TENSOR};
     if (parts == 1) return done(r, tf_op(r, OP_Identity, in, 1, 1));
     return done(r, split_into(r, in, sizes ? 2 : 1, (uint32_t)parts, axis));
 }
 
 /* ---- dims ---- */
+
+/* A 0 in the target is a 0, not "as it is". */
+pg_code tf_reshape(tf_reader *r, tf_node *n, int arg)
+{
+    (void)n;
+    (void)arg;
+    uint32_t in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
+    return done(r, tf_op(r, OP_Reshape, in, 2, 1) && graph_attr_int(r->g, ATTR_allowzero, 1));
+}
 
 pg_code tf_expand_dims(tf_reader *r, tf_node *n, int arg)
 {

@@ -69,6 +69,7 @@ typedef struct product {
     int64_t rows, cols;
     bool x, h;
     uint32_t weight; /* node */
+    uint32_t joins;  /* concatenations on its left side */
 } product;
 
 typedef struct cell {
@@ -96,6 +97,17 @@ static bool is_read(const tf_node *n)
     return tf_is(n, "TensorListGetItem") || tf_is(n, "TensorArrayReadV3");
 }
 
+/* Operators after which an entry of the list isn't what the layer takes. */
+static bool reshapes(const tf_node *n)
+{
+    static const char *const ops[] = {"Reshape",   "StridedSlice", "Slice",  "Mean",    "Sum",
+                                      "Max",       "Pack",         "Unpack", "Squeeze", "ExpandDims",
+                                      "Transpose", "GatherV2",     "Gather", "Pad",     "Tile"};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (tf_is(n, ops[i])) return true;
+    return tf_is(n, "ConcatV2") && n->n_in != 3; /* x, h, and the axis */
+}
+
 /* Where the left side of a product comes from, as far as the products before it. */
 static bool trace(tf_reader *r, cell *c, product *p, tf_ref from)
 {
@@ -113,7 +125,9 @@ static bool trace(tf_reader *r, cell *c, product *p, tf_ref from)
             p->h = true;
             continue;
         }
-        if (n.kind != TF_OP || n.state == TF_DONE || tf_is(&n, "MatMul")) continue;
+        if (n.kind != TF_OP || n.state == TF_DONE || tf_is(&n, "MatMul") || tf_is(&n, "Const")) continue;
+        p->joins += tf_is(&n, "ConcatV2");
+        if (reshapes(&n)) c->fits = false;
         if (is_read(&n)) {
             tf_ref list = tf_in(r, &n, tf_is(&n, "TensorArrayReadV3") ? 2 : 0);
             if (tf_resolve(r, &list)) return false;
@@ -157,7 +171,7 @@ static bool take_product(tf_reader *r, cell *c, const tf_node *n)
     if (c->n == PRODUCTS || n->n_in != 2 || !tf_static_shape(r, tf_in(r, n, 1), &s, 0) || s.rank != 2) return false;
     bool turned = tf_attr_int(n, "transpose_b", 0) != 0;
     if (tf_attr_int(n, "transpose_a", 0)) return false;
-    product p = {s.dims[turned], s.dims[!turned], false, false, tf_weight_of(r, tf_in(r, n, 1))};
+    product p = {s.dims[turned], s.dims[!turned], false, false, tf_weight_of(r, tf_in(r, n, 1)), 0};
     c->p[c->n++] = p;
     return true;
 }
@@ -193,7 +207,7 @@ static bool fit_joined(cell *c, uint32_t states)
 {
     int64_t rows = c->p[0].rows, least = c->p[0].cols, all = 0;
     for (uint32_t i = 0; i < c->n; i++) {
-        if (!c->p[i].x || !c->p[i].h || c->p[i].rows != rows) return false;
+        if (!c->p[i].x || !c->p[i].h || c->p[i].joins != 1 || c->p[i].rows != rows) return false;
         if (c->p[i].cols < least) least = c->p[i].cols;
         all += c->p[i].cols;
     }
@@ -212,7 +226,7 @@ static bool fit_apart(cell *c, uint32_t states)
     for (uint32_t i = 0; i < c->n; i++) {
         product *p = &c->p[i];
         int64_t *size = p->x ? &c->in : &c->hidden;
-        if (p->x == p->h || (*size && *size != p->rows)) return false;
+        if (p->x == p->h || p->joins || (*size && *size != p->rows)) return false;
         *size = p->rows;
         *(p->x ? &of_x : &of_h) += p->cols;
     }

@@ -41,12 +41,6 @@ static pg_code constant(tf_reader *r, tf_node *n, int arg)
     return arg ? tf_emit_variable(r, r->at) : tf_emit_const(r, r->at);
 }
 
-/* x and a list of sizes */
-static pg_code sized(tf_reader *r, tf_node *n, int kind)
-{
-    return plain(r, n, kind);
-}
-
 static pg_code unknown(tf_reader *r, tf_node *n, int arg)
 {
     (void)n;
@@ -223,9 +217,9 @@ static const row rows[] = {
     {"TopK", tf_top_k, 0, 1},
     {"TopKV2", tf_top_k, 0, 2},
     /* moves */
-    {"Reshape", sized, OP_Reshape, 2},
-    {"BroadcastTo", sized, OP_Expand, 2},
-    {"Tile", sized, OP_Tile, 2},
+    {"Reshape", tf_reshape, 0, 2},
+    {"BroadcastTo", plain, OP_Expand, 2},
+    {"Tile", plain, OP_Tile, 2},
     {"Squeeze", tf_squeeze, 0, 1},
     {"ExpandDims", tf_expand_dims, 0, 2},
     {"Transpose", tf_transpose, 0, 2},

@@ -240,6 +240,34 @@ static void test_folded_normalisation(void **state)
     pg_model_free(m);
 }
 
+/* One size of a split may be left open, and a 0 in a target is a 0. */
+static void test_open_sizes(void **state)
+{
+    (void)state;
+    proto g = NONE, a = NONE;
+    tf_placeholder(&g, "x", TF_FLOAT, "? 20");
+    tf_ints(&g, "sizes", "3", "5 -1 3");
+    tf_ints(&g, "axis", "", "1");
+    tf_attr_int(&a, "num_split", 3);
+    tf_node(&g, "SplitV", "parts", "x sizes axis", &a);
+    tf_node(&g, "Relu", "a", "parts", NULL);
+    tf_node(&g, "Relu", "b", "parts:1", NULL);
+    tf_node(&g, "Relu", "c", "parts:2", NULL);
+    pg_model *m = open_good(&g);
+    const pg_model_info *info = pg_model_describe(m);
+    assert_int_equal(info->output_count, 3);
+    expect_tensor(&info->outputs[0], "a", "batchx5");
+    expect_tensor(&info->outputs[1], "b", "batchx12");
+    expect_tensor(&info->outputs[2], "c", "batchx3");
+    pg_model_free(m);
+    tf_placeholder(&g, "x", TF_FLOAT, "2 0 3");
+    tf_ints(&g, "shape", "2", "0 6");
+    tf_node(&g, "Reshape", "y", "x shape", NULL);
+    m = open_good(&g);
+    assert_int_equal(pg_model_describe(m)->outputs[0].rank, 2);
+    pg_model_free(m);
+}
+
 /* What the exporter knew of an operator that we don't know. */
 static void test_shapes_from_the_exporter(void **state)
 {
@@ -749,6 +777,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_masks_and_unknown_operators),
         cmocka_unit_test(test_layouts_and_groups),
         cmocka_unit_test(test_folded_normalisation),
+        cmocka_unit_test(test_open_sizes),
         cmocka_unit_test(test_shapes_from_the_exporter),
         cmocka_unit_test(test_training_is_off),
         cmocka_unit_test(test_predicates),
