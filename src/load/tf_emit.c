@@ -135,12 +135,6 @@ uint32_t tf_int(tf_reader *r, int64_t value)
     return add_constant(r, 0, &value, 1);
 }
 
-uint32_t tf_absent(tf_reader *r)
-{
-    (void)r;
-    return NO_TENSOR;
-}
-
 /* One warning for each name, as far as a person would read them: the counts of unknown operators hold them all. */
 static pg_code warn_unknown(tf_reader *r, str type)
 {

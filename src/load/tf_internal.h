@@ -274,7 +274,6 @@ bool tf_op(tf_reader *r, op_kind kind, const uint32_t *in, uint32_t n_in, uint32
 uint32_t tf_step(tf_reader *r, op_kind kind, const uint32_t *in, uint32_t n_in);
 uint32_t tf_ints(tf_reader *r, const int64_t *values, uint32_t n); /* a constant list */
 uint32_t tf_int(tf_reader *r, int64_t value);                      /* a constant scalar */
-uint32_t tf_absent(tf_reader *r);                                  /* an operand left out */
 op *tf_last(tf_reader *r);
 pg_code tf_fail(tf_reader *r, const tf_node *n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 pg_code tf_unknown(tf_reader *r);

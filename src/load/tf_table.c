@@ -48,8 +48,6 @@ static pg_code unknown(tf_reader *r, tf_node *n, int arg)
     return tf_unknown(r);
 }
 
-enum { ANY = 255 };
-
 typedef struct row {
     const char *op;
     tf_fn fn;
