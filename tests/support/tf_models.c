@@ -275,6 +275,70 @@ static proto build_keras_lstm(void)
     return tf_saved_model(&g, &signatures);
 }
 
+/* A GRU of Keras, whose reset gate works on the product: its two biases are the rows of one variable. */
+static proto build_keras_gru(void)
+{
+    proto g = NONE, library = NONE, b = NONE, a = NONE, signatures = NONE, s = NONE;
+    const char *args = "time steps out h xs kernel recurrent bias_x bias_h";
+    tf_node_in(&b, 3, "Less", "Less", "time steps", NULL);
+    tf_function(&library, "gru_cond", args, "go=Less:z:0", &b);
+    tf_const_in(&b, 3, "shape", TF_INT32, "2", "-1 10");
+    tf_node_in(&b, 3, "TensorListGetItem", "x", "xs time shape:output:0", NULL);
+    tf_node_in(&b, 3, "MatMul", "xk", "x:item:0 kernel", NULL);
+    tf_node_in(&b, 3, "BiasAdd", "xb", "xk:product:0 bias_x", NULL);
+    tf_node_in(&b, 3, "MatMul", "hr", "h recurrent", NULL);
+    tf_node_in(&b, 3, "BiasAdd", "hb", "hr:product:0 bias_h", NULL);
+    tf_const_in(&b, 3, "axis", TF_INT32, "", "-1");
+    tf_attr_int(&a, "num_split", 3);
+    tf_node_in(&b, 3, "Split", "gx", "axis:output:0 xb:output:0", &a);
+    tf_attr_int(&a, "num_split", 3);
+    tf_node_in(&b, 3, "Split", "gh", "axis:output:0 hb:output:0", &a);
+    tf_node_in(&b, 3, "AddV2", "z0", "gx:output:0 gh:output:0", NULL);
+    tf_node_in(&b, 3, "Sigmoid", "z", "z0:z:0", NULL);
+    tf_node_in(&b, 3, "AddV2", "r0", "gx:output:1 gh:output:1", NULL);
+    tf_node_in(&b, 3, "Sigmoid", "r", "r0:z:0", NULL);
+    tf_node_in(&b, 3, "Mul", "rh", "r:y:0 gh:output:2", NULL);
+    tf_node_in(&b, 3, "AddV2", "c0", "gx:output:2 rh:z:0", NULL);
+    tf_node_in(&b, 3, "Tanh", "c", "c0:z:0", NULL);
+    tf_node_in(&b, 3, "Mul", "zh", "z:y:0 h", NULL);
+    tf_const_in(&b, 3, "one_f", TF_FLOAT, "", "1");
+    tf_node_in(&b, 3, "Sub", "rest", "one_f:output:0 z:y:0", NULL);
+    tf_node_in(&b, 3, "Mul", "zc", "rest:z:0 c:y:0", NULL);
+    tf_node_in(&b, 3, "AddV2", "h1", "zh:z:0 zc:z:0", NULL);
+    tf_node_in(&b, 3, "TensorListSetItem", "out1", "out time h1:z:0", NULL);
+    tf_const_in(&b, 3, "one", TF_INT32, "", "1");
+    tf_node_in(&b, 3, "AddV2", "time1", "time one:output:0", NULL);
+    tf_function(&library, "gru_body", args,
+                "a=time1:z:0 b=steps c0=out1:output_handle:0 d=h1:z:0 e=xs f0=kernel g0=recurrent h0=bias_x i0=bias_h",
+                &b);
+    tf_placeholder(&g, "x", TF_FLOAT, "7 ? 10");
+    tf_ints(&g, "steps", "", "7");
+    tf_ints(&g, "start", "", "0");
+    tf_ints(&g, "element", "2", "-1 10");
+    tf_placeholder(&g, "h0", TF_FLOAT, "? 6");
+    tf_node(&g, "TensorListFromTensor", "xs", "x element", NULL);
+    tf_node(&g, "TensorListReserve", "out", "element steps", NULL);
+    tf_variable(&g, "VarHandleOp", "gru/kernel", "10 18");
+    tf_variable(&g, "VarHandleOp", "gru/recurrent_kernel", "6 18");
+    tf_variable(&g, "VarHandleOp", "gru/bias", "2 18");
+    tf_node(&g, "ReadVariableOp", "kernel", "gru/kernel", NULL);
+    tf_node(&g, "ReadVariableOp", "recurrent", "gru/recurrent_kernel", NULL);
+    tf_node(&g, "ReadVariableOp", "bias", "gru/bias", NULL);
+    tf_attr_int(&a, "num", 2);
+    tf_node(&g, "Unpack", "rows", "bias", &a);
+    tf_attr_function(&a, "cond", "gru_cond");
+    tf_attr_function(&a, "body", "gru_body");
+    tf_node(&g, "StatelessWhile", "gru", "start steps out h0 xs kernel recurrent rows rows:1", &a);
+    tf_node(&g, "TensorListStack", "all", "gru:2 element", NULL);
+    proto_message(&g, 2, &library);
+    tf_signature_entry(&s, 1, "x", "x:0", TF_FLOAT, "7 ? 10");
+    tf_signature_entry(&s, 1, "state", "h0:0", TF_FLOAT, "? 6");
+    tf_signature_entry(&s, 2, "all", "all:0", TF_FLOAT, "7 ? 6");
+    tf_signature_entry(&s, 2, "last", "gru:3", TF_FLOAT, "? 6");
+    tf_signature(&signatures, "serving_default", &s);
+    return tf_saved_model(&g, &signatures);
+}
+
 static void enter(proto *g, const char *name, const char *in, int constant)
 {
     proto a = NONE;
@@ -544,6 +608,7 @@ const tf_model tf_models[] = {
     {"branches.pb", build_branches},
     {"functions.pb", build_functions},
     {"keras_lstm.pb", build_keras_lstm},
+    {"keras_gru.pb", build_keras_gru},
     {"dynamic_gru.pb", build_dynamic_gru},
     {"while.pb", build_while},
     {"attention.pb", build_attention},

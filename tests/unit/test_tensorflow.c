@@ -466,6 +466,13 @@ static void test_recurrent_layers(void **state)
     expect_tensor(&info->outputs[0], "all", "batchx20x48");
     expect_tensor(&info->outputs[1], "last", "batchx48");
     pg_model_free(m);
+    m = open_model("keras_gru.pb");
+    info = pg_model_describe(m);
+    expect_model(m, 18 * (10 + 6 + 2), 7 * 18 * (10 + 6), 4);
+    assert_int_equal(operators(m, "GRU"), 1);
+    expect_tensor(&info->outputs[0], "all", "7xbatchx6");
+    expect_tensor(&info->outputs[1], "last", "batchx6");
+    pg_model_free(m);
     m = open_model("dynamic_gru.pb");
     info = pg_model_describe(m);
     expect_model(m, 18 * (10 + 6 + 1), 12 * 18 * (10 + 6), 3);
