@@ -9,6 +9,7 @@ enum {
     LABELLED = 4, /* depends on a label */
     WEIGHS = 8,   /* depends on a variable or a constant with several numbers */
     INSIDE = 16,  /* part of a loop\'s body or condition */
+    SIZED = 32,   /* depends on an input or its size */
 };
 
 typedef struct uses {
@@ -69,7 +70,7 @@ static void spread(const tf_reader *r, uses *u, uint32_t from, uint8_t flag, uin
         for (uint32_t k = u->first[i]; k < u->first[i + 1]; k++) {
             uint32_t to = u->reader[k];
             if (u->flags[to] & (flag | stop)) continue;
-            if (flag != TRAINS && flag != INSIDE && is_size(tf_at(r, to))) continue; /* of what, not what */
+            if (flag & (FED | LABELLED | WEIGHS) && is_size(tf_at(r, to))) continue; /* of what, not what */
             if (flag == INSIDE && is_exit(tf_at(r, to)) && tf_at(r, i)->kind != TF_LOOP) continue;
             u->flags[to] |= flag;
             u->stack[n++] = to;
@@ -154,6 +155,15 @@ static pg_code add_output(tf_reader *r, tf_array *refs, uint32_t node)
     return PG_E_OK;
 }
 
+/* What its author gave a name to, though only sizes decide it: how many boxes there are. */
+static bool is_named_result(const uses *u, const tf_node *n, uint32_t i)
+{
+    if (!(u->flags[i] & SIZED) || !tf_is(n, "Identity")) return false;
+    for (size_t k = 0; k < n->name.len; k++)
+        if (n->name.ptr[k] == '/') return false;
+    return true;
+}
+
 /* Nodes with none of the flags `no` that only nodes with one of them read. */
 static pg_code find_ends(tf_reader *r, const uses *u, uint8_t no, uint8_t must, tf_array *refs)
 {
@@ -161,7 +171,8 @@ static pg_code find_ends(tf_reader *r, const uses *u, uint8_t no, uint8_t must, 
     for (uint32_t i = 0; i < u->n && !code; i++) {
         const tf_node *n = tf_at(r, i);
         bool read = false;
-        if (u->flags[i] & no || (u->flags[i] & must) != must || is_source(n) || n->kind == TF_LOOP) continue;
+        if (u->flags[i] & no || is_source(n) || n->kind == TF_LOOP) continue;
+        if ((u->flags[i] & must) != must && !is_named_result(u, n, i)) continue;
         for (uint32_t k = u->first[i]; k < u->first[i + 1] && !read; k++)
             read = !(u->flags[u->reader[k]] & no & ~(unsigned)INSIDE);
         tf_ref ref = {i, 0};
@@ -187,7 +198,10 @@ pg_code tf_guess_outputs(tf_reader *r, tf_array *refs)
     for (uint32_t i = 0; i < u.n; i++) {
         const tf_node *n = tf_at(r, i);
         if (n->kind == TF_ARG) spread(r, &u, i, INSIDE, 0);
-        if (is_placeholder(n)) spread(r, &u, i, FED, TRAINS);
+        if (is_placeholder(n)) {
+            spread(r, &u, i, FED, TRAINS);
+            spread(r, &u, i, SIZED, TRAINS);
+        }
         if (tf_is_variable(n) || (tf_is(n, "Const") && dtype_get(tf_dtype(tf_attr_int(n, "dtype", 0)))->floating &&
                                   tf_static_shape(r, (tf_ref){i, 0}, &shape, 0) && shape.rank >= 1))
             spread(r, &u, i, WEIGHS, TRAINS);
