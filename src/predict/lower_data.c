@@ -507,6 +507,7 @@ void lower_cluster(planner *p, uint32_t c)
     op_kind tail;
     double n = cl->elements > 0 ? cl->elements : 0, span = 1;
     kernel_kind kind = cluster_kind(p, c, &span);
+    if (!(span >= 1)) span = 1; /* rows of no length, or of one that isn't known */
     cluster_statistics(p, c);
     if (p->rt->strided_views && kind != KERNEL_ELEMENTWISE && span <= INDUCTOR_ROW) kind = KERNEL_ELEMENTWISE;
     p->u = &p->us->u[cl->last];
