@@ -349,7 +349,7 @@ static void replace(aten *x, uint32_t old, uint32_t made)
         if (base == old) return;
         base = now(x, base);
         if (base == made) return;
-        made = aten_emit2(x, OP_TensorScatter, base, made);
+        made = aten_emit2(x, OP_Identity, base, made); /* what is written is costed where it was made */
         old = base;
     }
 }

@@ -194,12 +194,23 @@ static aten_value repeated(aten *x, aten_value list, aten_value times)
     return out;
 }
 
+/* Traces keep numbers of the source as tensors without dims. */
+static aten_value as_number(const aten *x, aten_value v)
+{
+    if (v.kind != ATEN_TENSOR) return v;
+    const tensor_shape *s = aten_shape(x, v.v.tensor);
+    if (s->rank != 0 || s->value_count != 1 || !s->value || !num_known(s->value[0])) return v;
+    return dtype_get((dtype)s->dtype)->floating ? aten_float(s->value[0].v.f) : aten_int(s->value[0]);
+}
+
 static aten_value binary(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     aten_value a = A(0), b = A(1);
     int kind = row->op;
     bool list_a = a.kind == ATEN_LIST || a.kind == ATEN_TUPLE, list_b = b.kind == ATEN_LIST || b.kind == ATEN_TUPLE;
     if (kind == OP_Div && A(2).kind == ATEN_TEXT) kind = OP_FloorDiv; /* rounding_mode */
+    if (aten_is_number(a)) b = as_number(x, b);
+    else if (aten_is_number(b) && a.kind == ATEN_TENSOR && x->g->tensors[a.v.tensor].literal) a = as_number(x, a);
     if (n < 2 && kind == OP_Sub) return aten_unknown();
     if (aten_is_number(a) && aten_is_number(b)) return host_binary(kind, a, b);
     if (a.kind == ATEN_TEXT && b.kind == ATEN_TEXT) return texts(kind, a, b);

@@ -4,7 +4,7 @@
 
 static void put(uint8_t *b, size_t *n, uint64_t v, int bytes)
 {
-    for (int i = 0; i < bytes; i++) b[(*n)++] = (uint8_t)(v >> (8 * i));
+    for (int i = 0; i < bytes; i++) b[(*n)++] = (uint8_t)(i < 8 ? v >> (8 * i) : 0);
 }
 
 /* A stored entry; readers need no checksum. */
