@@ -149,32 +149,6 @@ static void read_weights(walk *w, uint64_t group)
     }
 }
 
-/* The built-in models that weights are held against have the orders of PyTorch: kernels [out, in, height, width] and [out, in] where
- * Keras has [height, width, in, out] and [in, out]. */
-static void reorder(load_weight *w)
-{
-    str leaf = last_part(w->name);
-    int64_t in = w->rank >= 2 ? w->dims[w->rank - 2] : 0, out = w->rank >= 2 ? w->dims[w->rank - 1] : 0, spatial[2];
-    if (str_starts(leaf, "embeddings")) return;
-    if (w->rank == 4) {
-        int64_t product;
-        bool depthwise = str_starts(leaf, "depthwise") && !__builtin_mul_overflow(in, out, &product);
-        memcpy(spatial, w->dims, sizeof spatial);
-        w->dims[0] = depthwise ? product : out;
-        w->dims[1] = depthwise ? 1 : in;
-        memcpy(w->dims + 2, spatial, sizeof spatial);
-    } else if (w->rank == 2) {
-        w->dims[0] = out;
-        w->dims[1] = in;
-    }
-}
-
-static pg_code load_weights(keras *k, const walk *w, const load_options *options)
-{
-    for (uint32_t i = 0; i < w->n; i++) reorder(&w->list[i]);
-    return load_weights_alone(k->g, w->list, w->n, options, k->e);
-}
-
 /* ---- the configuration ---- */
 
 static pg_code take_config(keras *k, const json_t *root, const load_options *options)
@@ -267,7 +241,7 @@ static pg_code load_hdf5(keras *k, span file, const load_options *options)
     if (k->failed) return k->e->code;
     if (config.ptr) return take_text(k, config, "the attribute model_config", options);
     if (!w.n) return error_set(k->e, PG_E_FORMAT, "the HDF5 file holds no Keras model: no model_config and no weights");
-    return load_weights(k, &w, options);
+    return load_weights_alone(k->g, w.list, w.n, options, k->e);
 }
 
 static pg_code load_archive(keras *k, span file, const load_options *options)

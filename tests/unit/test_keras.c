@@ -504,7 +504,7 @@ static void test_weights_alone(void **state)
     pg_model_free(m);
 }
 
-/* Weights of a built-in model are recognised although Keras has another order of dims. (The file has no contents.) */
+/* Weights of a built-in model are recognised, whatever the order of their dims. (The file has no contents.) */
 static void test_recognised_weights(void **state)
 {
     (void)state;
