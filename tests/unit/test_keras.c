@@ -477,6 +477,23 @@ static void test_unknown_layer(void **state)
     pg_model_free(m);
 }
 
+/* Behind a layer that is not known, what a model says of its input is what is known of it. */
+static void test_model_behind_unknown_layer(void **state)
+{
+    (void)state;
+    pg_model *m = open_good(
+        "{'class_name':'Sequential','config':{'layers':[{'class_name':'Mine','config':{'batch_input_shape':[null,8]}},"
+        "{'class_name':'Sequential','config':{'layers':[{'class_name':'InputLayer','config':{'batch_input_shape':[null,5,6],"
+        "'name':'i'}},{'class_name':'Dense','config':{'units':4}}]}}]}}");
+    const pg_model_info *info = pg_model_describe(m);
+    char shape[64];
+    shape_text(&info->outputs[0], shape, sizeof shape);
+    assert_string_equal(shape, "batch,5,4");
+    assert_true(info->parameters == 28);
+    assert_int_equal(info->unknown_operator_count, 1);
+    pg_model_free(m);
+}
+
 /* A block of layers in a class of one's own: in what order they run, nobody says. */
 static void test_block_of_layers(void **state)
 {
@@ -803,6 +820,7 @@ int main(void)
         cmocka_unit_test(test_dtypes),
         cmocka_unit_test(test_fixed_batch),
         cmocka_unit_test(test_unknown_layer),
+        cmocka_unit_test(test_model_behind_unknown_layer),
         cmocka_unit_test(test_block_of_layers),
         cmocka_unit_test(test_weights_alone),
         cmocka_unit_test(test_recognised_weights),
