@@ -165,6 +165,8 @@ typedef struct pg_model_info {
     int64_t fixed_batch;  /* what the file says; 0: free */
     const char *sequence_symbol; /* the symbol that --seq-len sets; NULL: none */
     int64_t sequence;     /* its value by default */
+    double active_parameters; /* of a mixture of experts: those that one token meets; 0: not known, or all */
+    double other_parameters;  /* of parts beside the text model that are not in `parameters`: vision towers and the like */
 } pg_model_info;
 
 /* Loads a model from a file or a folder, by built-in name, by its name on the Hugging Face Hub, or a single operator

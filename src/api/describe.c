@@ -148,6 +148,9 @@ static pg_code count_weights(pg_model *m, pg_error *e)
     if (g->language &&
         g->language->parameters > m->info.parameters) /* tables that no operator of the graph stands for */
         m->info.parameters = g->language->parameters;
+    if (g->language && g->language->active_parameters < g->language->parameters)
+        m->info.active_parameters = g->language->active_parameters;
+    if (g->language) m->info.other_parameters = g->language->other_parameters;
     tally_sort(&by_dtype);
     m->info.weights_by_dtype = by_dtype.list;
     m->info.weights_by_dtype_count = by_dtype.n;
@@ -321,7 +324,9 @@ static pg_code name_it(pg_model *m, const char *path, pg_error *e)
     m->info.format = api_text(&m->a, m->g.format);
     m->info.producer = api_text(&m->a, m->g.producer);
     if (m->g.missing.len) m->info.no_graph = api_text(&m->a, m->g.missing);
-    m->info.family = m->g.family.len ? api_text(&m->a, m->g.family) : families[m->family];
+    m->info.family = m->g.family.len  ? api_text(&m->a, m->g.family)
+                   : m->g.missing.len ? "weights"
+                                      : families[m->family];
     int32_t seq = api_sequence_symbol(&m->g);
     if (seq >= 0) {
         m->info.sequence_symbol = api_text(&m->a, m->g.symbols[seq].name);

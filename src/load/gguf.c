@@ -46,8 +46,8 @@ static pg_code read_parts(gguf_model *r, const load_input *in, const char *path)
     gguf_number(&r->meta, gguf_find(&r->meta, STR("split.count")), 0, &count);
     if (!(count > 1)) return PG_E_OK;
     if (!at || count != parts || parts > MOST_PARTS)
-        return error_set(r->e, PG_E_FORMAT, "is one of %g parts, which its name should say (-00001-of-%05g.gguf)",
-                         count, count);
+        return error_set(r->e, PG_E_FORMAT, "is one of %g parts, which its name should say (-00001-of-%05u.gguf)",
+                         count, count < MOST_PARTS ? (unsigned)count : MOST_PARTS);
     r->n_tensors = 0;
     r->tensors = NULL;
     map_init(&r->names, r->g->a);

@@ -43,6 +43,7 @@ struct hf {
     char where[64]; /* "text_config." or nothing: what stands before a key in messages */
     bool failed;
     bool nested;
+    bool lone;    /* the config.json was given itself: messages need not name it */
     bool built;   /* the family made the graph itself: not a language model */
     bool assumed; /* a core dimension was left out and taken from `usual` */
     int depth;    /* layers of the decoder as they are added */

@@ -179,6 +179,7 @@ pg_code hf_config_load(graph *g, const load_input *in, span text, pg_error *e)
     if (!c) return error_nomem(e, g->a);
     c->g = g;
     c->e = e;
+    c->lone = !in->folder && in->bytes.ptr == text.ptr;
     if (text.len > CONFIG_MOST) return error_set(e, PG_E_LIMIT, "config.json is larger than %d KB", CONFIG_MOST >> 10);
     json_t *root = json_text_read(text, "config.json", e);
     if (!root) return e->code;

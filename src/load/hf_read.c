@@ -11,7 +11,7 @@ void hf_fail(hf *c, pg_code code, const char *fmt, ...)
     va_start(args, fmt);
     format_textv(text, sizeof text, fmt, args);
     va_end(args);
-    error_set(c->e, code, "config.json: %s", text);
+    error_set(c->e, code, "%s%s", c->lone ? "" : "config.json: ", text);
 }
 
 /* The first of the names: what messages speak of. */

@@ -59,6 +59,14 @@ static void info_json(json *j, const pg_model_info *info)
     json_text(j, info->producer);
     json_key(j, "parameters");
     render_whole_json(j, info->parameters);
+    if (info->active_parameters > 0) {
+        json_key(j, "active_parameters");
+        render_whole_json(j, info->active_parameters);
+    }
+    if (info->other_parameters > 0) {
+        json_key(j, "other_parameters");
+        render_whole_json(j, info->other_parameters);
+    }
     json_key(j, "weights_bytes");
     render_whole_json(j, info->weights_bytes);
     counts_json(j, "weights_by_dtype", info->weights_by_dtype, info->weights_by_dtype_count);
@@ -159,7 +167,7 @@ static void weights_pair(report *r, const pg_model_info *info)
 
 static void info_report(report *r, const pg_model_info *info)
 {
-    char kind[128], number[NUMBER_SIZE], whole[NUMBER_SIZE], counts[512] = "";
+    char kind[128], number[NUMBER_SIZE], whole[NUMBER_SIZE], active[NUMBER_SIZE], counts[512] = "";
     /* who wrote the file; for built-in models that is no news */
     bool producer = info->producer && info->producer[0] && !(info->format && strcmp(info->format, "built-in") == 0);
     format_text(kind, sizeof kind, "%s%s%s%s%s", info->format ? info->format : "unknown format", render_dot(r),
@@ -168,8 +176,10 @@ static void info_report(report *r, const pg_model_info *info)
     report_heading(r, 1, info->name, kind);
     if (!r->markdown) report_gap(r);
     number_whole(whole, sizeof whole, info->parameters);
-    report_pair(r, "Parameters", TONE_PLAIN, "%s (%s)", number_parameters(number, sizeof number, info->parameters),
-                whole);
+    number_parameters(active, sizeof active, info->active_parameters);
+    report_pair(r, "Parameters", TONE_PLAIN, "%s (%s)%s%s", number_parameters(number, sizeof number, info->parameters),
+                whole, info->active_parameters > 0 ? ", of which a token meets " : "",
+                info->active_parameters > 0 ? active : "");
     weights_pair(r, info);
     report_pair(r, "Work", TONE_PLAIN, "%s MACs a %s", number_count(number, sizeof number, info->macs),
                 info->family && strcmp(info->family, "kernel") == 0 ? "run" : "sample");

@@ -438,6 +438,21 @@ static void test_refused(void **state)
     drop("model.safetensors");
 }
 
+/* A voice activity detector, where the folder of files is there. */
+static void test_silero(void **state)
+{
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    (void)state;
+    if (pg_model_open(&m, TEST_ROOT "/../shared/models/files/silero_vad_16k.safetensors", NULL, &e)) {
+        assert_int_equal(e.code, PG_E_IO);
+        skip();
+    }
+    assert_true(pg_model_describe(m)->parameters == 309633);
+    assert_non_null(pg_model_describe(m)->no_graph);
+    pg_model_free(m);
+}
+
 /* The same network through both formats takes the same time in the same precision. */
 static void test_same_latency(void **state)
 {
@@ -468,7 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_model),   cmocka_unit_test(test_parts),  cmocka_unit_test(test_beside_config),
         cmocka_unit_test(test_shards),       cmocka_unit_test(test_packed), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_same_latency),
+        cmocka_unit_test(test_same_latency), cmocka_unit_test(test_silero),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
