@@ -11,7 +11,6 @@ static bool add_weights(graph *g, const load_weight *weights, size_t count)
         if (t == NO_TENSOR) return false;
         g->tensors[t].buffer = w->buffer;
         if (w->bytes) g->tensors[t].weight_bytes = (double)w->bytes;
-        g->tensors[t].literal = w->buffer; /* kept, but not trained */
     }
     return true;
 }
