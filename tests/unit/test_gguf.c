@@ -438,6 +438,34 @@ static void test_refused(void **state)
     drop("model.safetensors");
 }
 
+/* Of four experts a token meets two; a window that is narrower than the text saves products. */
+static void test_work(void **state)
+{
+    static const char base[] =
+        "{\"model_type\": \"%s\", \"hidden_size\": 64, \"intermediate_size\": 32, \"num_hidden_layers\": 1, "
+        "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"vocab_size\": 100, \"head_dim\": 16, "
+        "\"max_position_embeddings\": 64, \"num_local_experts\": 4, \"num_experts_per_tok\": 2%s}";
+    static const struct {
+        const char *type, *more;
+        double per_token, attention;
+    } cases[] = {
+        {"mixtral", "", 3 * 4096 + 64 * 4 + 2 * 3 * 64 * 32 + 6400, 2080},
+        {"mistral", "", 3 * 4096 + 3 * 64 * 32 + 6400, 2080},
+        {"mistral", ", \"sliding_window\": 16", 3 * 4096 + 3 * 64 * 32 + 6400, 64 * 16},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        int n = snprintf(text, sizeof text, base, cases[i].type, cases[i].more);
+        save(folder, "config.json", text, (size_t)n, 0);
+        pg_model *m = opened("config.json");
+        double macs = pg_model_describe(m)->macs, want = 64 * cases[i].per_token + 4 * cases[i].attention * 32;
+        if (macs != want) fail_msg("case %zu: %.0f MACs, not %.0f", i, macs, want);
+        pg_model_free(m);
+    }
+    drop("config.json");
+}
+
 /* A voice activity detector, where the folder of files is there. */
 static void test_silero(void **state)
 {
@@ -483,7 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_model),   cmocka_unit_test(test_parts),  cmocka_unit_test(test_beside_config),
         cmocka_unit_test(test_shards),       cmocka_unit_test(test_packed), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_same_latency), cmocka_unit_test(test_silero),
+        cmocka_unit_test(test_same_latency), cmocka_unit_test(test_work),   cmocka_unit_test(test_silero),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
