@@ -6,7 +6,7 @@
 #include "graph/language.h"
 #include "wire/gguf.h"
 
-enum { GGUF_LAYERS = 4096, GGUF_MODEL_KINDS = 64 };
+enum { GGUF_LAYERS = 1024, GGUF_MODEL_KINDS = 64 };
 
 typedef struct gguf_arch {
     const char *name; /* general.architecture */

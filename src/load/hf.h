@@ -19,7 +19,7 @@
 #include "load/load.h"
 #include "wire/json_text.h"
 
-enum { HF_KINDS = 64, HF_LAYERS = 4096 };
+enum { HF_KINDS = 64, HF_LAYERS = 1024 };
 
 typedef struct hf hf;
 

@@ -210,7 +210,7 @@ static void test_refused(void **state)
         {"{\"architectures\": [\"X\"]}", "'model_type' is missing"},
         {"[\"model_type\"]", "the file holds no object"},
         {"{\"model_type\": \"llama\"}", "'hidden_size' is missing; a model of type 'llama' has one"},
-        {LLAMA(", \"num_hidden_layers\": -3"), "'num_hidden_layers' is -3; it must be between 1 and 4096"},
+        {LLAMA(", \"num_hidden_layers\": -3"), "'num_hidden_layers' is -3; it must be between 1 and 1024"},
         {LLAMA(", \"hidden_size\": \"big\""), "'hidden_size' is \"big\", not a whole number"},
         {LLAMA(", \"hidden_size\": 256.5"), "'hidden_size' is 256.5, not a whole number"},
         {LLAMA(", \"hidden_size\": NaN"), "'hidden_size' is 0; it must be between"},
