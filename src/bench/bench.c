@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/map.h"
+#include "base/number.h"
 
 struct bench {
     arena a;
@@ -71,6 +72,8 @@ static double replicas(const bench_row *row)
     if (row->pipeline_parallel > 0) gpus /= (double)row->pipeline_parallel;
     return gpus > 1 ? gpus : 1;
 }
+
+enum { STEP_MOST = 600 }; /* seconds */
 
 double bench_seconds(const bench_row *row)
 {
@@ -393,6 +396,17 @@ static const char *family_of(bench *b, const bench_row *row)
     return b->family_list[*at];
 }
 
+/* Nobody measures a step of hours: throughput in millions, written as if in ones, looks like that. */
+static const char *beyond_belief(bench *b, const bench_row *row)
+{
+    char text[128], time[NUMBER_SIZE];
+    double seconds = row->task == TASK_INFERENCE || row->task == TASK_TRAINING ? bench_seconds(row) : -1;
+    if (!(seconds > STEP_MOST)) return NULL;
+    format_text(text, sizeof text, "a step of %s is beyond belief: is the value in another unit, as millions?",
+                number_time(time, sizeof time, seconds * 1e3, false));
+    return keep(b, text);
+}
+
 static pg_code fill(bench *b, pg_error *e)
 {
     const bench_options *o = &b->options;
@@ -422,7 +436,7 @@ static pg_code fill(bench *b, pg_error *e)
         if (wanted)
             b->points[b->count++] = (bench_point){.row = row,
                                                   .gpu = gpu,
-                                                  .skipped = gpu ? NULL : why,
+                                                  .skipped = gpu ? beyond_belief(b, row) : why,
                                                   .family = family_of(b, row),
                                                   .low = -1,
                                                   .high = -1,
