@@ -4,6 +4,14 @@
 
 #include <stdint.h>
 
+#if defined(__GNUC__)
+#define PG_API __attribute__((visibility("default")))
+#define PG_MUST_USE __attribute__((warn_unused_result))
+#else
+#define PG_API
+#define PG_MUST_USE
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -32,9 +40,9 @@ typedef struct pg_error {
 #define PG_ERROR_INIT {PG_E_OK, 0, 0, PG_NO_OFFSET, "", "", ""}
 
 /* The name of a code ("FORMAT"), the exit status and the HTTP status of its row in errors.def. */
-const char *pg_code_name(pg_code code);
-int pg_code_exit_status(pg_code code);
-int pg_code_http_status(pg_code code);
+PG_API const char *pg_code_name(pg_code code);
+PG_API int pg_code_exit_status(pg_code code);
+PG_API int pg_code_http_status(pg_code code);
 
 #ifdef __cplusplus
 }

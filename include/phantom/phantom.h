@@ -25,14 +25,6 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
-#define PG_API __attribute__((visibility("default")))
-#define PG_MUST_USE __attribute__((warn_unused_result))
-#else
-#define PG_API
-#define PG_MUST_USE
-#endif
-
 /* The version of the library, "0.1.0". */
 PG_API const char *pg_version(void);
 

@@ -137,12 +137,12 @@ static void begin(json *j, char open, char close, json_layout layout)
     j->close[j->depth] = close;
 }
 
-void json_object(json *j, json_layout layout)
+void json_open_object(json *j, json_layout layout)
 {
     begin(j, '{', '}', layout);
 }
 
-void json_array(json *j, json_layout layout)
+void json_open_array(json *j, json_layout layout)
 {
     begin(j, '[', ']', layout);
 }
@@ -187,7 +187,7 @@ void json_key(json *j, const char *key)
 void json_str(json *j, str text)
 {
     if (!text.ptr) {
-        json_null(j);
+        json_put_null(j);
         return;
     }
     before(j);
@@ -209,11 +209,11 @@ void json_number(json *j, double x)
 
 void json_known(json *j, double x)
 {
-    if (x < 0) json_null(j);
+    if (x < 0) json_put_null(j);
     else json_number(j, x);
 }
 
-void json_integer(json *j, int64_t x)
+void json_put_integer(json *j, int64_t x)
 {
     before(j);
     buffer_format(j->out, "%lld", (long long)x);
@@ -225,7 +225,7 @@ void json_bool(json *j, bool x)
     buffer_text(j->out, x ? "true" : "false");
 }
 
-void json_null(json *j)
+void json_put_null(json *j)
 {
     before(j);
     buffer_text(j->out, "null");

@@ -42,8 +42,8 @@ typedef struct json {
 typedef enum json_layout { JSON_LINES, JSON_INLINE } json_layout;
 
 void json_init(json *j, buffer *out);
-void json_object(json *j, json_layout layout);
-void json_array(json *j, json_layout layout);
+void json_open_object(json *j, json_layout layout);
+void json_open_array(json *j, json_layout layout);
 void json_end(json *j);
 void json_key(json *j, const char *key);
 /* Invalid UTF-8 becomes U+FFFD; control characters, DEL and C1 are escaped. NULL: null. */
@@ -53,9 +53,9 @@ void json_str(json *j, str text);
 void json_number(json *j, double x);
 /* The same, and a negative number is null too: how the library says "not known". */
 void json_known(json *j, double x);
-void json_integer(json *j, int64_t x);
+void json_put_integer(json *j, int64_t x);
 void json_bool(json *j, bool x);
-void json_null(json *j);
+void json_put_null(json *j);
 /* The end of a document: the closing line break. */
 void json_finish(json *j);
 

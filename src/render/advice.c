@@ -57,24 +57,24 @@ static void place_json(json *j, const pg_choice *c)
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         json_key(j, names[i]);
         if (values[i]) json_text(j, values[i]);
-        else json_null(j);
+        else json_put_null(j);
     }
     json_key(j, "price_kind");
     if (c->cost.price.own) json_text(j, "own");
     else if (o) json_text(j, c->cost.price.spot ? "spot" : "on demand");
-    else json_null(j);
+    else json_put_null(j);
 }
 
 static void choices_json(json *j, const char *name, const pg_choice *const *list, size_t count)
 {
     json_key(j, name);
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t i = 0; i < count; i++) {
-        json_object(j, JSON_LINES);
+        json_open_object(j, JSON_LINES);
         fields_json(j, choice_fields, COUNT_OF(choice_fields), list[i], !list[i]->p.fits);
         place_json(j, list[i]);
         json_key(j, "fails");
-        json_array(j, JSON_INLINE);
+        json_open_array(j, JSON_INLINE);
         for (size_t k = 0; k < COUNT_OF(failures); k++)
             if (list[i]->fails & failures[k].bit) json_text(j, failures[k].name);
         json_end(j);
@@ -87,7 +87,7 @@ static void advice_json(buffer *out, const render_advice *a)
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "model");
     json_text(&j, a->info->name);
     choices_json(&j, "recommendations", a->held, a->held_count);

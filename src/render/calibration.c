@@ -9,7 +9,7 @@ enum { GROUPS_SHOWN = 20, ROWS_SHOWN = 12 };
 static void stats_json(json *j, const char *name, const bench_stats *s)
 {
     json_key(j, name);
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "mape");
     json_known(j, s->mape);
     json_key(j, "median");
@@ -28,28 +28,28 @@ static void stats_json(json *j, const char *name, const bench_stats *s)
 static void rows_json(json *j, const calibration *c)
 {
     json_key(j, "rows");
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "used");
-    json_integer(j, (int64_t)c->used);
+    json_put_integer(j, (int64_t)c->used);
     json_key(j, "left_out");
-    json_integer(j, (int64_t)(c->count - c->used));
+    json_put_integer(j, (int64_t)(c->count - c->used));
     json_key(j, "other_gpus");
-    json_integer(j, (int64_t)c->other_gpus);
+    json_put_integer(j, (int64_t)c->other_gpus);
     json_key(j, "other_metrics");
-    json_integer(j, (int64_t)c->other_metrics);
+    json_put_integer(j, (int64_t)c->other_metrics);
     json_key(j, "not_predicted");
-    json_integer(j, (int64_t)c->skipped);
+    json_put_integer(j, (int64_t)c->skipped);
     json_end(j);
     json_key(j, "left_out");
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t i = 0; i < c->count; i++) {
         const calibration_row *r = &c->rows[i];
         if (!r->left_out) continue;
-        json_object(j, JSON_INLINE);
+        json_open_object(j, JSON_INLINE);
         json_key(j, "file");
         json_text(j, r->point->row->file);
         json_key(j, "row");
-        json_integer(j, r->point->row->number);
+        json_put_integer(j, r->point->row->number);
         json_key(j, "model");
         json_text(j, r->point->row->model);
         json_key(j, "why");
@@ -68,13 +68,13 @@ static void groups_json(json *j, const calibration *c)
     json_key(j, "interval_coverage");
     json_known(j, c->coverage);
     json_key(j, "groups");
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t g = 0; g < c->group_count; g++) {
-        json_object(j, JSON_INLINE);
+        json_open_object(j, JSON_INLINE);
         json_key(j, "name");
         json_text(j, c->groups[g].name);
         json_key(j, "rows");
-        json_integer(j, (int64_t)c->groups[g].rows);
+        json_put_integer(j, (int64_t)c->groups[g].rows);
         json_key(j, "before");
         json_known(j, c->groups[g].before);
         json_key(j, "after");
@@ -88,13 +88,13 @@ static void positive_json(json *j, const char *name, double x)
 {
     json_key(j, name);
     if (x > 0) json_number(j, x);
-    else json_null(j);
+    else json_put_null(j);
 }
 
 static void profile_json(json *j, const calibration *c)
 {
     json_key(j, "profile");
-    json_object(j, JSON_LINES);
+    json_open_object(j, JSON_LINES);
     json_key(j, "runtimes");
     json_text(j, c->runtimes);
     positive_json(j, "host_factor", c->host_factor);
@@ -102,9 +102,9 @@ static void profile_json(json *j, const calibration *c)
         const calibration_fields *x = &c->families[f];
         if (!x->rows) continue;
         json_key(j, calibrate_families[f]);
-        json_object(j, JSON_INLINE);
+        json_open_object(j, JSON_INLINE);
         json_key(j, "rows");
-        json_integer(j, (int64_t)x->rows);
+        json_put_integer(j, (int64_t)x->rows);
         positive_json(j, "memory_efficiency", x->memory_efficiency);
         positive_json(j, "tensor_core_utilization", x->tensor_core_utilization);
         positive_json(j, "architecture_multiplier", x->architecture_multiplier);
@@ -119,7 +119,7 @@ static void calibration_json(buffer *out, const render_calibration *v)
     const calibration *c = v->c;
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "gpu");
     json_text(&j, c->gpu->key);
     rows_json(&j, c);

@@ -7,22 +7,22 @@ static void comparison_json(buffer *out, const render_comparison *c)
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "predictions");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t g = 0; g < c->count; g++) {
         for (size_t i = 0; i < c->groups[g].row_count; i++) {
-            json_object(&j, JSON_LINES);
+            json_open_object(&j, JSON_LINES);
             render_row_json(&j, &c->groups[g].rows[i]);
             json_end(&j);
         }
     }
     json_end(&j);
     json_key(&j, "best");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t g = 0; g < c->count; g++) {
         for (size_t i = 0; i < c->groups[g].best_count; i++) {
-            json_object(&j, JSON_LINES);
+            json_open_object(&j, JSON_LINES);
             json_key(&j, "by");
             json_text(&j, c->groups[g].best[i].by);
             render_row_json(&j, c->groups[g].best[i].row);

@@ -134,19 +134,19 @@ void render_explanation_json(json *j, const render_explanation *e)
     static const char *const members[] = {"kernels", "other_kernels", "kernel_kinds"};
     for (size_t i = 0; !e && i < sizeof members / sizeof members[0]; i++) {
         json_key(j, members[i]);
-        json_null(j);
+        json_put_null(j);
     }
     if (!e) return;
     json_key(j, "kernels");
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t i = 0; i < e->count; i++) {
-        json_object(j, JSON_INLINE);
+        json_open_object(j, JSON_INLINE);
         fields_json(j, kernel_fields, KERNEL_FIELDS, e->rows[i], false);
         json_end(j);
     }
     json_end(j);
     json_key(j, "other_kernels");
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "count");
     render_whole_json(j, (double)e->other_count);
     json_key(j, "time_ms");
@@ -157,10 +157,10 @@ void render_explanation_json(json *j, const render_explanation *e)
     json_known(j, e->other_share);
     json_end(j);
     json_key(j, "kernel_kinds");
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t i = 0; i < e->kind_count; i++) {
         const render_kind *k = &e->kinds[i];
-        json_object(j, JSON_INLINE);
+        json_open_object(j, JSON_INLINE);
         json_key(j, "kernel");
         json_text(j, k->name);
         json_key(j, "count");

@@ -58,14 +58,14 @@ static void gpus_json(buffer *out, const pg_gpu *const *gpus, size_t count, size
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "gpus");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t i = 0; i < count; i++) {
-        json_object(&j, fields == GPU_FIELDS ? JSON_LINES : JSON_INLINE);
+        json_open_object(&j, fields == GPU_FIELDS ? JSON_LINES : JSON_INLINE);
         fields_json(&j, gpu_fields, fields, gpus[i], false);
         json_key(&j, "aliases");
-        json_array(&j, JSON_INLINE);
+        json_open_array(&j, JSON_INLINE);
         for (size_t k = 0; k < gpus[i]->alias_count; k++) json_text(&j, gpus[i]->aliases[k]);
         json_end(&j);
         json_end(&j);
@@ -228,11 +228,11 @@ static void builtins_json(buffer *out, const pg_builtin *models, size_t count)
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "models");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t i = 0; i < count; i++) {
-        json_object(&j, JSON_INLINE);
+        json_open_object(&j, JSON_INLINE);
         fields_json(&j, builtin_fields, BUILTIN_FIELDS, &models[i], false);
         json_end(&j);
     }

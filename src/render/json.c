@@ -4,7 +4,7 @@
 
 void render_whole_json(json *j, double x)
 {
-    if (x >= 0 && x < WHOLE_MOST) json_integer(j, (int64_t)floor(x + 0.5));
+    if (x >= 0 && x < WHOLE_MOST) json_put_integer(j, (int64_t)floor(x + 0.5));
     else json_known(j, x);
 }
 
@@ -66,7 +66,7 @@ void fields_json(json *j, const field *fields, size_t count, const void *object,
         double x = field_number(f, object, mute);
         if (f->kind == FIELD_TEXT || f->kind == FIELD_CHARS) json_text(j, field_text(f, object, mute));
         else if (f->kind == FIELD_BOOL) json_bool(j, x != 0);
-        else if (field_is_whole(f) && fabs(x) < WHOLE_MOST) json_integer(j, (int64_t)x);
+        else if (field_is_whole(f) && fabs(x) < WHOLE_MOST) json_put_integer(j, (int64_t)x);
         else json_number(j, x);
     }
 }

@@ -5,21 +5,21 @@ enum { OPERATORS_SHOWN = 6, TENSORS_SHOWN = 8 };
 
 static void shape_json(json *j, const pg_tensor *t)
 {
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "name");
     json_text(j, t->name);
     json_key(j, "dtype");
     json_text(j, t->dtype);
     json_key(j, "shape");
     if (t->rank < 0) {
-        json_null(j);
+        json_put_null(j);
     } else {
-        json_array(j, JSON_INLINE);
+        json_open_array(j, JSON_INLINE);
         for (int i = 0; i < t->rank; i++) {
             const pg_dim *d = &t->dims[i];
             if (d->symbolic && d->text) json_text(j, d->text);
-            else if (d->value >= 0) json_integer(j, d->value);
-            else json_null(j);
+            else if (d->value >= 0) json_put_integer(j, d->value);
+            else json_put_null(j);
         }
         json_end(j);
     }
@@ -29,7 +29,7 @@ static void shape_json(json *j, const pg_tensor *t)
 static void tensors_json(json *j, const char *key, const pg_tensor *tensors, size_t count)
 {
     json_key(j, key);
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t i = 0; i < count; i++) shape_json(j, &tensors[i]);
     json_end(j);
 }
@@ -37,7 +37,7 @@ static void tensors_json(json *j, const char *key, const pg_tensor *tensors, siz
 static void counts_json(json *j, const char *key, const pg_count *counts, size_t count)
 {
     json_key(j, key);
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     for (size_t i = 0; i < count; i++) {
         json_key(j, counts[i].name ? counts[i].name : "?");
         render_whole_json(j, (double)counts[i].count);
@@ -88,13 +88,13 @@ static void model_json(buffer *out, const render_model *m)
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     info_json(&j, m->info);
     render_warnings_json(&j, m->warnings);
     json_key(&j, "predictions");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t i = 0; i < m->row_count; i++) {
-        json_object(&j, JSON_LINES);
+        json_open_object(&j, JSON_LINES);
         render_row_json(&j, &m->rows[i]);
         json_end(&j);
     }

@@ -31,11 +31,11 @@ static void offers_json(buffer *out, const render_offers *o)
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "offers");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t i = 0; i < o->count; i++) {
-        json_object(&j, JSON_INLINE);
+        json_open_object(&j, JSON_INLINE);
         fields_json(&j, before_gpu, COUNT_OF(before_gpu), o->list[i], false);
         fields_json(&j, gpu_field, 1, o->list[i]->gpu, false);
         fields_json(&j, after_gpu, COUNT_OF(after_gpu), o->list[i], false);

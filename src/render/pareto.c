@@ -10,20 +10,20 @@ static void pareto_json(buffer *out, const render_pareto *p)
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "model");
     json_text(&j, p->model);
     json_key(&j, "pareto");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t i = 0; i < p->count; i++) {
         const render_point *q = &p->points[i];
-        json_object(&j, JSON_INLINE);
+        json_open_object(&j, JSON_INLINE);
         json_key(&j, "gpu");
         json_text(&j, q->gpu->key);
         json_key(&j, "tensor_parallel");
-        json_integer(&j, q->tensor);
+        json_put_integer(&j, q->tensor);
         json_key(&j, "concurrency");
-        json_integer(&j, q->requests);
+        json_put_integer(&j, q->requests);
         json_key(&j, "tokens_per_s_per_user");
         json_number(&j, q->per_user);
         json_key(&j, "tokens_per_s_per_gpu");

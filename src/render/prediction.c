@@ -96,7 +96,7 @@ void render_row_json(json *j, const render_row *row)
     fields_json(j, row_fields, ROW_FIELDS, row, !row->p.fits);
     if (render_is_language(&row->p)) fields_json(j, language_fields, LANGUAGE_FIELDS, row, !row->p.fits);
     json_key(j, "memory");
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     fields_json(j, memory_fields, MEMORY_FIELDS, row, false);
     json_end(j);
 }
@@ -121,7 +121,7 @@ void render_row_csv(buffer *out, const render_row *row)
 void render_warnings_json(json *j, render_warnings warnings)
 {
     json_key(j, "warnings");
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t i = 0; i < warnings.count; i++) json_text(j, warnings.texts[i]);
     json_end(j);
 }

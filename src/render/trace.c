@@ -6,17 +6,17 @@ enum { PROCESS = 1, STREAM = 1, HOST = 2 };
 
 static void name_event(json *j, const char *what, int thread, const char *name)
 {
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "name");
     json_text(j, what);
     json_key(j, "ph");
     json_text(j, "M");
     json_key(j, "pid");
-    json_integer(j, PROCESS);
+    json_put_integer(j, PROCESS);
     json_key(j, "tid");
-    json_integer(j, thread);
+    json_put_integer(j, thread);
     json_key(j, "args");
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "name");
     json_text(j, name);
     json_end(j);
@@ -25,7 +25,7 @@ static void name_event(json *j, const char *what, int thread, const char *name)
 
 static void begin_event(json *j, const char *name, const char *category, int thread, double start_us, double length_us)
 {
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "name");
     json_text(j, name);
     json_key(j, "cat");
@@ -37,9 +37,9 @@ static void begin_event(json *j, const char *name, const char *category, int thr
     json_key(j, "dur");
     json_number(j, length_us);
     json_key(j, "pid");
-    json_integer(j, PROCESS);
+    json_put_integer(j, PROCESS);
     json_key(j, "tid");
-    json_integer(j, thread);
+    json_put_integer(j, thread);
 }
 
 static void kernel_event(json *j, const pg_kernel_row *k, double start_us)
@@ -47,7 +47,7 @@ static void kernel_event(json *j, const pg_kernel_row *k, double start_us)
     begin_event(j, k->name && k->name[0] ? k->name : k->op, k->kernel ? k->kernel : "kernel", STREAM, start_us,
                 k->time_ms * 1e3);
     json_key(j, "args");
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "op");
     json_text(j, k->op);
     json_key(j, "shape");
@@ -118,11 +118,11 @@ void render_trace(buffer *out, const render_row *row, const pg_explanation *expl
                 p->runtime ? p->runtime : "-");
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "displayTimeUnit");
     json_text(&j, "ms");
     json_key(&j, "traceEvents");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     name_event(&j, "process_name", STREAM, process);
     name_event(&j, "thread_name", STREAM, "GPU stream");
     name_event(&j, "thread_name", HOST, "host issue");

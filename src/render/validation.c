@@ -17,7 +17,7 @@ static void row_json(json *j, const bench_row *row)
         json_key(j, key->name);
         switch (key->kind) {
         case BENCH_TEXT: json_text(j, *(const bench_text *)at); break;
-        case BENCH_COUNT: json_integer(j, *(const int64_t *)at); break;
+        case BENCH_COUNT: json_put_integer(j, *(const int64_t *)at); break;
         case BENCH_FLAG: json_bool(j, *(const bool *)at); break;
         case BENCH_REAL: json_number(j, *(const double *)at); break;
         case BENCH_TASK: json_text(j, bench_task_name(row->task)); break;
@@ -29,7 +29,7 @@ static void row_json(json *j, const bench_row *row)
 
 static void point_json(json *j, const bench_point *p)
 {
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     row_json(j, p->row);
     if (p->skipped) {
         json_key(j, "skipped");
@@ -78,9 +78,9 @@ static void stats_json(json *j, const bench_stats *s)
 static void baseline_json(json *j, const char *name, const bench_stats *s)
 {
     json_key(j, name);
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     json_key(j, "count");
-    json_integer(j, (int64_t)s->count);
+    json_put_integer(j, (int64_t)s->count);
     stats_json(j, s);
     json_end(j);
 }
@@ -91,7 +91,7 @@ static void group_json(json *j, const bench_group *g)
     json_key(j, "interval_coverage");
     json_known(j, g->coverage);
     json_key(j, "baselines");
-    json_object(j, JSON_INLINE);
+    json_open_object(j, JSON_INLINE);
     baseline_json(j, "roofline", &g->roofline);
     baseline_json(j, "scalar", &g->scalar);
     json_end(j);
@@ -100,21 +100,21 @@ static void group_json(json *j, const bench_group *g)
 static void summary_json(json *j, const bench_summary *s)
 {
     json_key(j, "summary");
-    json_object(j, JSON_LINES);
+    json_open_object(j, JSON_LINES);
     json_key(j, "count");
-    json_integer(j, (int64_t)s->all.ours.count);
+    json_put_integer(j, (int64_t)s->all.ours.count);
     json_key(j, "skipped");
-    json_integer(j, (int64_t)s->skipped);
+    json_put_integer(j, (int64_t)s->skipped);
     group_json(j, &s->all);
     for (size_t i = 0; i < BENCH_GROUPINGS; i++) {
         const bench_grouping *by = &s->groupings[i];
         json_key(j, by->key);
-        json_object(j, JSON_LINES);
+        json_open_object(j, JSON_LINES);
         for (size_t k = 0; k < by->count; k++) {
             json_key(j, by->groups[k].name);
-            json_object(j, JSON_INLINE);
+            json_open_object(j, JSON_INLINE);
             json_key(j, "count");
-            json_integer(j, (int64_t)by->groups[k].ours.count);
+            json_put_integer(j, (int64_t)by->groups[k].ours.count);
             group_json(j, &by->groups[k]);
             json_end(j);
         }
@@ -128,16 +128,16 @@ static void folds_json(json *j, const render_validation *v)
     json_key(j, "split");
     json_text(j, v->split);
     json_key(j, "folds");
-    json_array(j, JSON_LINES);
+    json_open_array(j, JSON_LINES);
     for (size_t i = 0; i < v->fold_count; i++) {
         const render_fold *f = &v->folds[i];
-        json_object(j, JSON_INLINE);
+        json_open_object(j, JSON_INLINE);
         json_key(j, "left_out");
         json_text(j, f->name);
         json_key(j, "count");
-        json_integer(j, (int64_t)f->points);
+        json_put_integer(j, (int64_t)f->points);
         json_key(j, "fitted_on");
-        json_integer(j, (int64_t)f->rows);
+        json_put_integer(j, (int64_t)f->rows);
         stats_json(j, &f->stats);
         json_end(j);
     }
@@ -148,9 +148,9 @@ static void validation_json(buffer *out, const render_validation *v)
 {
     json j;
     json_init(&j, out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "points");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     for (size_t i = 0; i < v->point_count; i++) point_json(&j, &v->points[i]);
     json_end(&j);
     summary_json(&j, v->summary);

@@ -366,9 +366,9 @@ static void test_fields(void **state)
     (void)state;
     start(&f, 80, false);
     json_init(&j, &f.out);
-    json_array(&j, JSON_INLINE);
+    json_open_array(&j, JSON_INLINE);
     for (int i = 0; i < 2; i++) {
-        json_object(&j, JSON_INLINE);
+        json_open_object(&j, JSON_INLINE);
         fields_json(&j, thing_fields, 6, &(thing){i ? "" : "a", i ? 2 : -1, i ? 0 : 0.5, 3 * i, i != 0}, i != 0);
         json_end(&j);
     }
@@ -389,24 +389,24 @@ static void test_json(void **state)
     (void)state;
     start(&f, 80, false);
     json_init(&j, &f.out);
-    json_object(&j, JSON_LINES);
+    json_open_object(&j, JSON_LINES);
     json_key(&j, "text");
     json_str(&j, (str){"\"\\/\b\f\n\r\t\x01\x7f\xc3\xa9\xff", 13});
     json_key(&j, "numbers");
-    json_array(&j, JSON_INLINE);
+    json_open_array(&j, JSON_INLINE);
     json_number(&j, 0.1);
     json_number(&j, (double)NAN);
     json_number(&j, -(double)INFINITY);
     json_known(&j, -1);
     json_known(&j, 0);
-    json_integer(&j, INT64_MIN);
+    json_put_integer(&j, INT64_MIN);
     json_number(&j, 4089184256.0);
     json_end(&j);
     json_key(&j, "empty");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     json_end(&j);
     json_key(&j, "list");
-    json_array(&j, JSON_LINES);
+    json_open_array(&j, JSON_LINES);
     json_bool(&j, true);
     json_text(&j, NULL);
     json_finish(&j);
