@@ -187,7 +187,7 @@ static aten_value repeated(aten *x, aten_value list, aten_value times)
 {
     enum { MOST = 1 << 16 };
     int64_t k;
-    if (!aten_plain_int(times, &k) || k < 0 || k * list.v.list->n > MOST) return aten_unknown();
+    if (!aten_plain_int(times, &k) || k < 0 || k > MOST || k * list.v.list->n > MOST) return aten_unknown();
     aten_value out = aten_new_list(x, (aten_kind)list.kind, NULL, 0);
     for (int64_t i = 0; i < k && !x->code; i++)
         for (uint32_t j = 0; !x->code && j < list.v.list->n; j++) aten_append(x, out.v.list, list.v.list->v[j]);
