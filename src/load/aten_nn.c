@@ -58,7 +58,7 @@ static aten_value conv_of(aten *x, aten_value data, aten_value weight, aten_valu
     int k = w->rank - 2;
     bool text = c->padding.kind == ATEN_TEXT, same = text && str_is(c->padding.v.text, "same");
     aten_plain_int(c->groups, &groups);
-    if (k < 1 || k > 3 || groups < 1 || !spatial(c->stride, stride, k, 1) || !spatial(c->dilation, dilation, k, 1) ||
+    if (k < 1 || k > 3 || groups < 1 || groups > INT32_MAX || !spatial(c->stride, stride, k, 1) || !spatial(c->dilation, dilation, k, 1) ||
         !spatial(c->extra, extra, k, 0) || (!text && !spatial(c->padding, pad, k, 0)))
         return aten_unknown();
     if (num_known(w->dims[1]) && num_known(w->dims[0]))
@@ -265,6 +265,7 @@ static uint32_t stacked(aten *x, const aten_value *parts, int dirs, int step, in
     bool added;
     if (first == NO_TENSOR) return NO_TENSOR;
     const tensor_shape *s = aten_shape(x, first);
+    if (s->rank != 1 && s->rank != 2) return NO_TENSOR; /* no weights of a recurrent layer */
     int64_t dims[3] = {dirs, 0, 0};
     for (int i = 0; i < s->rank && i < 2; i++) dims[1 + i] = num_known(s->dims[i]) ? s->dims[i].v.i : 0;
     if (also) dims[1] *= 2; /* biases of input and state */
