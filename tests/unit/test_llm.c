@@ -18,7 +18,7 @@ static pg_catalog *gpus;
 static int setup(void **state)
 {
     (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL);
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) ? -1 : 0;
 }
 
 static int teardown(void **state)
