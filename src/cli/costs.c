@@ -37,7 +37,7 @@ static int read_currency(cli *c)
     double rate = 0, unit = 0;
     bool good = equals && equals > text && equals[1];
     for (const char *p = text; good && p < equals; p++) good = (*p >= 'A' && *p <= 'Z') && equals - text <= 8;
-    for (const char *p = equals + 1; good && *p; p++) {
+    for (const char *p = good ? equals + 1 : ""; good && *p; p++) {
         good = (*p >= '0' && *p <= '9') || (*p == '.' && unit == 0);
         if (*p == '.') {
             unit = 1;

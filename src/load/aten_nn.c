@@ -58,8 +58,9 @@ static aten_value conv_of(aten *x, aten_value data, aten_value weight, aten_valu
     int k = w->rank - 2;
     bool text = c->padding.kind == ATEN_TEXT, same = text && str_is(c->padding.v.text, "same");
     aten_plain_int(c->groups, &groups);
-    if (k < 1 || k > 3 || groups < 1 || groups > INT32_MAX || !spatial(c->stride, stride, k, 1) || !spatial(c->dilation, dilation, k, 1) ||
-        !spatial(c->extra, extra, k, 0) || (!text && !spatial(c->padding, pad, k, 0)))
+    if (k < 1 || k > 3 || groups < 1 || groups > INT32_MAX || !spatial(c->stride, stride, k, 1) ||
+        !spatial(c->dilation, dilation, k, 1) || !spatial(c->extra, extra, k, 0) ||
+        (!text && !spatial(c->padding, pad, k, 0)))
         return aten_unknown();
     if (num_known(w->dims[1]) && num_known(w->dims[0]))
         aten_hint_dims(x, in[0], w->rank, 1, c->transposed ? w->dims[0].v.i : w->dims[1].v.i * groups);
