@@ -22,7 +22,7 @@ llm      base graph gpu cost predict
 bench    public base wire graph gpu load zoo cost predict llm api
 hub      base wire
 api      public base wire graph gpu load zoo cost predict llm hub
-price    public base wire gpu predict llm api
+price    public base wire gpu predict llm hub api
 render   public base predict bench
 cli      public base render bench
 server   public base render

@@ -22,7 +22,7 @@ enum { PG_STALE_DAYS = 90 };
 
 typedef struct pg_market_options {
     const char *prices;      /* a TOML file of the user's own offers and hardware that goes before all others; NULL: none */
-    bool no_user_files;      /* don't look in the working directory and XDG_CONFIG_HOME */
+    bool no_user_files;      /* don't look in the working directory, XDG_CONFIG_HOME and XDG_CACHE_HOME */
     const char *today;       /* "2026-11-21": the day that ages are counted from; NULL: ages are not known */
     const pg_allocator *allocator; /* copied; NULL: malloc */
 } pg_market_options;
@@ -37,8 +37,11 @@ typedef struct pg_offer {
     double on_demand_usd, spot_usd; /* an hour of the whole instance */
     const char *as_of, *source;     /* NULL: not known */
     int age_days;                   /* negative: not known */
+    const char *spot_as_of;         /* of the spot price, which may be older */
+    int spot_age_days;
     const char *interruption;       /* share of spot instances that are taken back in a month, "<5%"; NULL: not known */
     bool user;                      /* from the user's own file */
+    bool live;                      /* fetched by pg_prices_update */
 } pg_offer;
 
 /* Which offers count. */
@@ -87,7 +90,7 @@ typedef struct pg_cost {
     pg_carbon carbon;
 } pg_cost;
 
-/* The built-in offers and the user's. A mistake in a file is PG_E_CONFIG with source, line and column. The market points
+/* The built-in offers, before them those of the last pg_prices_update, before all the user's. A mistake in a file is PG_E_CONFIG with source, line and column. The market points
  * into the catalog, which must live longer. */
 PG_API PG_MUST_USE pg_code pg_market_open(pg_market **out, const pg_catalog *catalog, const pg_market_options *options,
                                           pg_error *error);
@@ -99,6 +102,9 @@ PG_API const char *pg_market_warning(const pg_market *market, size_t i);
 /* PG_E_NOT_FOUND names what is near where a cloud or region of the query is in no offer. */
 PG_API PG_MUST_USE pg_code pg_market_check(const pg_market *market, const pg_market_query *query, pg_error *error);
 PG_API bool pg_market_matches(const pg_offer *offer, const pg_market_query *query);
+/* The day of its price, and the days since; NULL and negative: not known. */
+PG_API const char *pg_offer_as_of(const pg_offer *offer, bool spot);
+PG_API int pg_offer_age(const pg_offer *offer, bool spot);
 /* The hour of n GPUs at this offer, whole instances; negative: not offered so. */
 PG_API double pg_offer_usd(const pg_offer *offer, int gpus, bool spot);
 /* The cheapest way to have n GPUs of this kind; false: there is none. power_w: of all of them, for what is bought. */
@@ -113,6 +119,40 @@ PG_API void pg_market_cost(const pg_market *market, const pg_gpu *gpu, const pg_
 /* The same at a price that was chosen. */
 PG_API void pg_market_cost_at(const pg_market *market, const pg_prediction *prediction, const pg_price *price,
                               const pg_market_query *query, pg_cost *out);
+
+/* ---------------------------------------------------------- live prices ---- */
+
+enum { PG_LIVE_CLOUDS = 3 };
+
+typedef struct pg_live_options {
+    const char *const *clouds, *const *regions; /* of "aws", "azure", "gcp"; none: all. Of AWS, without regions, us-east-1 */
+    size_t cloud_count, region_count;
+    const char *today;   /* the day that the prices are dated with; required */
+    const char *gcp_key; /* NULL: $GOOGLE_API_KEY; without either GCP is skipped */
+    void (*progress)(void *ud, const char *what, uint64_t done, uint64_t total);
+    void *progress_ud;
+    const pg_allocator *allocator; /* copied; NULL: malloc */
+} pg_live_options;
+
+/* What came of one cloud. */
+typedef struct pg_live_result {
+    const char *cloud;
+    size_t offers;   /* that got a new price */
+    bool skipped;    /* it was not asked; error.text says why */
+    pg_error error;  /* no code: its prices are new */
+} pg_live_result;
+
+typedef struct pg_live_report {
+    pg_live_result clouds[PG_LIVE_CLOUDS];
+    size_t count;
+    bool rebuilt; /* what was kept of earlier updates was damaged, and is gone */
+} pg_live_report;
+
+/* Fetches today's prices and keeps them in $XDG_CACHE_HOME/phantom-gpu/prices.csv, where pg_market_open finds them. What fails
+ * leaves the prices of its cloud as they were. PG_E_OK: the report says of each cloud what became of it; anything else: nothing
+ * was changed. Environment: docs/prices.md. */
+PG_API PG_MUST_USE pg_code pg_prices_update(pg_live_report *report, const pg_catalog *catalog,
+                                            const pg_live_options *options, pg_error *error);
 
 /* ------------------------------------------------------- recommendation ---- */
 

@@ -98,7 +98,7 @@ typedef struct cli_args {
     cli_shapes shapes;
     bool include_cost, carbon, spot, own;
     cli_list clouds, regions;
-    const char *prices, *currency, *today;
+    const char *prices, *currency, *today, *api_key;
     double carbon_intensity;                                   /* g/kWh; 0: not given */
     double budget, target_throughput, max_latency, carbon_cap; /* 0: not given */
     const char *budget_period, *rank, *place;
@@ -200,6 +200,10 @@ extern const char *const cli_default_gpus[];
 extern const option_group group_cost;
 /* Opens the market where the options ask for it, or always; and checks those options. */
 int cli_open_market(cli *c, bool always);
+/* --today, or the day of the clock; NULL: out of memory. */
+const char *cli_today(cli *c);
+/* update.c: prices update */
+int cli_update_prices(cli *c);
 void cli_cost(const cli *c, render_row *row);
 
 /* pareto.c: compare-models --pareto, for the models and GPUs of a comparison. */

@@ -54,8 +54,9 @@ static int read_currency(cli *c)
     return c->money.code ? EXIT_OK : cli_fail("out of memory");
 }
 
-static const char *clock_day(cli *c)
+const char *cli_today(cli *c)
 {
+    if (c->args.today) return c->args.today;
     struct tm tm;
     time_t now = time(NULL);
     char *text = arena_alloc(&c->memory, 32);
@@ -87,7 +88,7 @@ int cli_open_market(cli *c, bool always)
                                  .spot = a->spot,
                                  .own = a->own,
                                  .carbon_g_per_kwh = a->carbon_intensity};
-    pg_market_options options = {.prices = a->prices, .today = a->today ? a->today : clock_day(c)};
+    pg_market_options options = {.prices = a->prices, .today = cli_today(c)};
     pg_code code = pg_market_open(&c->market, c->catalog, &options, &e);
     if (!code) code = pg_market_check(c->market, &c->query, &e);
     if (code) return cli_error(&e, code == PG_E_USAGE ? "--today" : NULL);

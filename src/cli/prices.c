@@ -67,12 +67,15 @@ static int list_offers(cli *c)
 static int run(cli *c)
 {
     const char *what = c->args.rest.count ? c->args.rest.items[0] : "list";
-    if (strcmp(what, "list") != 0)
-        return cli_usage(c->command, "there is nothing like 'prices %s'; it is 'prices list'", what);
+    bool update = !strcmp(what, "update");
+    if (!update && strcmp(what, "list") != 0)
+        return cli_usage(c->command, "there is nothing like 'prices %s'; it is 'prices list' or 'prices update'", what);
+    if (c->args.api_key && !update) return cli_usage(c->command, "--api-key goes with 'prices update'");
     int status = cli_begin_output(c);
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status == EXIT_OK) status = cli_open_market(c, true);
-    return status == EXIT_OK ? list_offers(c) : status;
+    if (status != EXIT_OK) return status;
+    return update ? cli_update_prices(c) : list_offers(c);
 }
 
 #define AT(member) offsetof(cli_args, member)
@@ -80,6 +83,8 @@ static int run(cli *c)
 static const option options[] = {
     {"gpu", 'g', "G,...", OPTION_GPUS, AT(gpus), 0, 0, NULL, "Only offers of these GPUs."},
     {"cloud", 0, "C,...", OPTION_TEXTS, AT(clouds), 0, 0, NULL, "Only offers of these clouds: aws, azure, gcp, ..."},
+    {"api-key", 0, "FILE", OPTION_FILE, AT(api_key), 0, 0, NULL,
+     "'prices update': the API key of GCP is the first line of this file; otherwise it is in GOOGLE_API_KEY."},
     {"region", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
     {"spot", 0, NULL, OPTION_FLAG, AT(spot), 0, 0, NULL, "Only those with a spot price, sorted by it."},
     {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL,
@@ -105,16 +110,20 @@ static const char *const examples[] = {
     "Spot offers of one cloud, with how often they are taken back.",
     "prices list --output csv --out offers.csv",
     "Every offer for a spreadsheet.",
+    "prices update --cloud azure,gcp",
+    "Fetches today's prices, which then stand in the place of the built-in ones.",
     NULL,
 };
 
 const command command_prices = {
     .name = "prices",
-    .positional = "list",
+    .positional = "list|update",
     .summary = "What clouds ask for an hour of a GPU.",
     .text =
         "Lists offers of cloud GPUs by price, on demand and spot, each with the day that it was seen on. Your own offers "
-        "and hardware stand beside them (docs/prices.md).",
+        "and hardware stand beside them (docs/prices.md).\n\n"
+        "'prices update' fetches today's prices: those of Azure, of AWS on demand in the regions that --region names "
+        "(else us-east-1), and with an API key those of GCP. What can't be fetched stays as it was.",
     .groups = groups,
     .examples = examples,
     .run = run,

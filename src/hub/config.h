@@ -14,6 +14,8 @@ typedef struct hub_config {
     bool offline;
     unsigned connect_ms, read_ms; /* most time without an answer */
     unsigned retries;
+    uint64_t deadline_ms; /* http_clock_ms() after which nothing is waited for any more; 0: none */
+    const char *service;  /* who answers, in messages; NULL: "the Hub" */
     /* Sleeps; NULL: really. Tests want to know how long, not to wait. */
     void (*wait)(void *ud, unsigned ms);
     void *wait_ud;

@@ -49,8 +49,9 @@ const curl_api *curl_load(pg_error *e)
 {
     pthread_once(&once, load);
     if (loaded) return &api;
-    error_set(e, PG_E_UNSUPPORTED,
-              "libcurl is needed for the Hub and is not installed (Debian: libcurl4); without it, files and built-in "
-              "models work");
+    error_set(
+        e, PG_E_UNSUPPORTED,
+        "libcurl is needed for the network and is not installed (Debian: libcurl4); without it, files and built-in "
+        "models work");
     return NULL;
 }

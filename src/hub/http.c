@@ -20,6 +20,25 @@ enum {
     AGAIN_AFTER = 1 << 20 /* bytes that make up for a failed attempt */
 };
 
+static const char *service(const http *h)
+{
+    return h->config->service ? h->config->service : "the Hub";
+}
+
+uint64_t http_clock_ms(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Until the deadline; 0: it is over. */
+static long ms_left(const http *h)
+{
+    uint64_t now = http_clock_ms(), end = h->config->deadline_ms;
+    return end > now ? (long)(end - now) : 0;
+}
+
 static void refuse(exchange *x, bool lasting, pg_code code, const char *what, uint64_t a, uint64_t b)
 {
     x->lasting = lasting;
@@ -54,7 +73,10 @@ static bool begin_body(exchange *x)
     } else if (part && h->first != s->have) {
         refuse(x, true, PG_E_FORMAT, "the server sent another part than was asked for", h->first, s->have);
     } else if (total != ANSWER_UNKNOWN && s->size != ANSWER_UNKNOWN && total != s->size) {
-        refuse(x, true, PG_E_FORMAT, "the server's size is not the one that the Hub lists", total, s->size);
+        refuse(x, true, PG_E_FORMAT,
+               x->h->config->service ? "the server's size is another than before"
+                                     : "the server's size is not the one that the Hub lists",
+               total, s->size);
     }
     if (x->wrong.code) return false;
     if (total != ANSWER_UNKNOWN) s->size = total;
@@ -69,7 +91,9 @@ static bool store(exchange *x, const char *data, size_t n)
         buffer_put(s->memory, data, n);
         if (s->memory->failed) error_set(&x->wrong, PG_E_NOMEM, "out of memory");
     }
-    for (size_t at = 0; !s->memory && at < n;) {
+    if (!s->memory && s->take && !s->take(s->take_ud, data, n, &x->wrong) && !x->wrong.code)
+        error_set(&x->wrong, PG_E_FORMAT, "%s makes no sense", s->name);
+    for (size_t at = 0; !s->memory && !s->take && at < n;) {
         ssize_t did = pwrite(s->fd, data + at, n - at, (off_t)(s->have + at));
         if (did < 0 && errno == EINTR) continue;
         if (did < 0) {
@@ -160,6 +184,7 @@ bool exchange_set_up(exchange *x, CURL *p, const char *url, struct curl_slist **
     c->easy_setopt(p, CURLOPT_HEADERDATA, x);
     c->easy_setopt(p, CURLOPT_WRITEFUNCTION, on_body);
     c->easy_setopt(p, CURLOPT_WRITEDATA, x);
+    if (h->config->deadline_ms) c->easy_setopt(p, CURLOPT_TIMEOUT_MS, ms_left(h) + 1); /* 0 would be no limit */
     if (h->config->ca_file) c->easy_setopt(p, CURLOPT_CAINFO, h->config->ca_file);
     if (!s) c->easy_setopt(p, CURLOPT_NOBODY, 1L);
     return ok;
@@ -211,8 +236,8 @@ static pg_code transport_error(const exchange *x, CURLcode code, const char *url
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-        return error_set(e, PG_E_NETWORK, "%.*s broke off the transfer; try again: what arrived is kept",
-                         STR_ARG(host));
+        return error_set(e, PG_E_NETWORK, "%.*s broke off the transfer; try again%s", STR_ARG(host),
+                         c->service ? "" : ": what arrived is kept");
     case CURLE_OUT_OF_MEMORY: return error_set(e, PG_E_NOMEM, "out of memory");
     default:
         return error_set(e, PG_E_NETWORK, "talking to %.*s failed: %s", STR_ARG(host), x->h->curl->easy_strerror(code));
@@ -269,13 +294,13 @@ const char *exchange_next(const exchange *x, const char *url, int hops, http_res
     if (!is_redirect(x->answer.status) || !x->answer.location[0]) return NULL;
     const char *next = url_join(h->a, str_c(url), str_c(x->answer.location));
     if (!next) {
-        error_set(e, PG_E_FORMAT, "the Hub sends us to an address that makes no sense");
+        error_set(e, PG_E_FORMAT, "%s sends us to an address that makes no sense", service(h));
         return NULL;
     }
     if (!x->sink && !url_same_origin(str_c(next), str_c(url))) return NULL;
     if (url_is_https(str_c(url)) && !url_is_https(str_c(next)))
-        error_set(e, PG_E_NETWORK, "the Hub sends us from https to http, which is not followed");
-    if (hops == REDIRECTS_MOST) error_set(e, PG_E_NETWORK, "the Hub sends us from address to address");
+        error_set(e, PG_E_NETWORK, "%s sends us from https to http, which is not followed", service(h));
+    if (hops == REDIRECTS_MOST) error_set(e, PG_E_NETWORK, "%s sends us from address to address", service(h));
     return next;
 }
 
@@ -330,6 +355,7 @@ pg_code http_get(http *h, const char *url, http_sink *sink, http_result *r, pg_e
         unsigned ms = backoff;
         if (!code) again = status_passes(&r->last, &ms);
         if (sink && sink->have - before >= AGAIN_AFTER) failed = 0;
+        if (h->config->deadline_ms && ms_left(h) <= (long)ms) again = false;
         if (!again || failed == h->config->retries || waited + ms > WAIT_ALL_MOST_MS) {
             if (code) error_set(e, code, "%s", why.text);
             return code;

@@ -13,6 +13,9 @@ typedef struct http http;
  * A failed attempt goes on from `have`. */
 typedef struct http_sink {
     buffer *memory; /* or, where NULL: */
+    /* Is given the bytes in their order, each once; false: *e says why it wants no more. Or, where NULL: */
+    bool (*take)(void *ud, const char *data, size_t n, pg_error *e);
+    void *take_ud;
     int fd;
     uint64_t have, most;
     uint64_t size;    /* of the whole object; ANSWER_UNKNOWN: the first answer says it, later ones must agree */
@@ -45,6 +48,8 @@ typedef struct http_job {
 /* Asks for all of them, several at a time, and each once: what does not come at the first try is left to http_get. */
 void http_get_many(http *h, http_job *jobs, size_t count);
 
+/* Of a clock that is never set. */
+uint64_t http_clock_ms(void);
 /* What was asked and received, over all requests. */
 unsigned http_requests(const http *h);
 uint64_t http_bytes(const http *h);

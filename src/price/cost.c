@@ -112,10 +112,10 @@ bool pg_market_price(const pg_market *market, const pg_gpu *gpu, int gpus, doubl
         if (usd < 0 || (out->offer && usd >= out->usd_per_hour)) continue;
         *out = (pg_price){.offer = o,
                           .spot = spot,
-                          .stale = o->age_days < 0 || o->age_days > PG_STALE_DAYS,
+                          .stale = price_stale(o, spot),
                           .instances = instances_for(o, gpus),
                           .usd_per_hour = usd,
-                          .as_of = o->as_of};
+                          .as_of = pg_offer_as_of(o, spot)};
     }
     return out->offer != NULL;
 }

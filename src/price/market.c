@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "price/cache.h"
 
 extern const char data_prices_offers_csv[], data_prices_aws_spot_csv[], data_prices_hardware_csv[],
     data_carbon_regions_csv[];
@@ -33,6 +34,12 @@ pg_code price_warn(pg_market *m, const char *text, pg_error *e)
     return PG_E_OK;
 }
 
+static int age_of(const pg_market *m, const char *date)
+{
+    int day = date ? price_day(str_c(date)) : -1;
+    return day < 0 || m->today < 0 ? -1 : m->today > day ? m->today - day : 0;
+}
+
 pg_code price_add_offer(pg_market *m, const pg_offer *offer, pg_error *e)
 {
     if (m->count == m->cap) {
@@ -43,9 +50,26 @@ pg_code price_add_offer(pg_market *m, const pg_offer *offer, pg_error *e)
     }
     pg_offer *o = &m->offers[m->count++];
     *o = *offer;
-    int day = o->as_of ? price_day(str_c(o->as_of)) : -1;
-    o->age_days = day < 0 || m->today < 0 ? -1 : m->today > day ? m->today - day : 0;
+    o->spot_as_of = o->spot_usd > 0 ? o->as_of : NULL;
+    o->age_days = age_of(m, o->as_of);
+    o->spot_age_days = age_of(m, o->spot_as_of);
     return PG_E_OK;
+}
+
+const char *pg_offer_as_of(const pg_offer *offer, bool spot)
+{
+    return spot ? offer->spot_as_of : offer->as_of;
+}
+
+int pg_offer_age(const pg_offer *offer, bool spot)
+{
+    return spot ? offer->spot_age_days : offer->age_days;
+}
+
+bool price_stale(const pg_offer *o, bool spot)
+{
+    int age = pg_offer_age(o, spot);
+    return age < 0 || age > PG_STALE_DAYS;
 }
 
 pg_code price_add_hardware(pg_market *m, const price_hardware *h, pg_error *e)
@@ -93,25 +117,41 @@ static pg_code read_offers(pg_market *m, pg_error *e)
     return code;
 }
 
+static int rank(const pg_offer *o)
+{
+    return o->user ? 2 : o->live ? 1 : 0;
+}
+
 static int by_place(const void *x, const void *y)
 {
     const pg_offer *a = x, *b = y;
     int c = strcmp(a->cloud, b->cloud);
     if (!c) c = strcmp(a->region, b->region);
     if (!c) c = strcmp(a->instance, b->instance);
-    return c ? c : (int)b->user - (int)a->user;
+    return c ? c : rank(b) - rank(a);
 }
 
-/* The user's own row of an instance goes before the built-in one. */
+/* A fetched price without one for spot keeps the built-in one, which has a date of its own. */
+static void keep_spot(pg_offer *o, const pg_offer *older)
+{
+    if (!o->live || o->spot_usd > 0) return;
+    o->spot_usd = older->spot_usd;
+    o->spot_as_of = older->spot_as_of;
+    o->spot_age_days = older->spot_age_days;
+}
+
+/* Of the rows of an instance the first in this order counts: the user's own, the fetched one, the built-in one. */
 static void sort_offers(pg_market *m)
 {
     size_t n = 0;
     if (m->count) qsort(m->offers, m->count, sizeof *m->offers, by_place);
     for (size_t i = 0; i < m->count; i++) {
-        const pg_offer *o = &m->offers[i], *p = n ? &m->offers[n - 1] : NULL;
+        const pg_offer *o = &m->offers[i];
+        pg_offer *p = n ? &m->offers[n - 1] : NULL;
         bool same = p && !strcmp(o->cloud, p->cloud) && !strcmp(o->region, p->region) &&
                     !strcmp(o->instance, p->instance);
         if (!same) m->offers[n++] = *o;
+        else keep_spot(p, o);
     }
     m->count = n;
 }
@@ -171,6 +211,30 @@ static pg_code read_regions(pg_market *m, pg_error *e)
     return code;
 }
 
+/* What the last update fetched. Damage is no reason to fail: the built-in prices are there. */
+static pg_code read_live(pg_market *m, pg_error *e)
+{
+    char path[PRICE_PATH], text[PRICE_PATH + 200];
+    price_rows rows;
+    if (!price_cache_path(path)) return PG_E_OK;
+    const char *damage = price_cache_read(&rows, &m->a, path);
+    if (m->a.failed) return error_nomem(e, &m->a);
+    if (damage) {
+        format_text(text, sizeof text,
+                    "the fetched prices are not used: %s %s; 'phantom-gpu prices update' makes it anew", path, damage);
+        return price_warn(m, text, e);
+    }
+    pg_code code = PG_E_OK;
+    for (size_t i = 0; i < rows.count && !code; i++) {
+        const price_row *r = &rows.list[i];
+        const pg_gpu *gpu = pg_catalog_find(m->catalog, r->gpu, NULL);
+        pg_offer o = {r->cloud,     r->region,        r->instance, gpu,      r->gpu_count, r->vcpus,
+                      r->memory_gb, r->on_demand_usd, r->spot_usd, r->as_of, r->source,    .live = true};
+        if (gpu) code = price_add_offer(m, &o, e); /* a user's catalog may have taken it out */
+    }
+    return code;
+}
+
 enum { FILE_MOST = 4 << 20 };
 
 static pg_code read_file(pg_market *m, const char *path, bool optional, pg_error *e)
@@ -223,6 +287,7 @@ pg_code pg_market_open(pg_market **out, const pg_catalog *catalog, const pg_mark
     if (!code) code = read_offers(m, e);
     if (!code) code = read_hardware(m, e);
     if (!code) code = read_regions(m, e);
+    if (!code && (!options || !options->no_user_files)) code = read_live(m, e);
     if (!code) code = read_user_files(m, options, e);
     if (!code) sort_offers(m);
     if (!code) code = read_interruptions(m, e);

@@ -67,6 +67,10 @@ int price_day(str date);
 pg_code price_add_offer(pg_market *m, const pg_offer *offer, pg_error *e);
 pg_code price_add_hardware(pg_market *m, const price_hardware *h, pg_error *e);
 pg_code price_warn(pg_market *m, const char *text, pg_error *e);
+/* Whether the price is too old to be trusted. */
+bool price_stale(const pg_offer *o, bool spot);
+/* Whether the price is too old to be trusted. */
+bool price_stale(const pg_offer *o, bool spot);
 /* user.c: the user's own file. */
 pg_code price_read_user(pg_market *m, str text, const char *source, pg_error *e);
 

@@ -182,10 +182,10 @@ static pg_code add_rented(pg_recommendation *r, const pg_gpu *gpu, const candida
         if (n < 1 || usd <= 0 || (cheapest.offer && usd >= cheapest.usd_per_hour)) continue;
         cheapest = (pg_price){.offer = o,
                               .spot = w->query.spot,
-                              .stale = o->age_days < 0 || o->age_days > PG_STALE_DAYS,
+                              .stale = price_stale(o, w->query.spot),
                               .instances = n,
                               .usd_per_hour = usd,
-                              .as_of = o->as_of};
+                              .as_of = pg_offer_as_of(o, w->query.spot)};
     }
     return code || any ? code : add_choice(r, gpu, best, NULL, e);
 }

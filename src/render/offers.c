@@ -22,6 +22,7 @@ static const field after_gpu[] = {
     OFFER("interruption", FIELD_TEXT, interruption),
     OFFER("as_of", FIELD_TEXT, as_of),
     OFFER("age_days", FIELD_INT, age_days),
+    OFFER("spot_as_of", FIELD_TEXT, spot_as_of),
     OFFER("source", FIELD_TEXT, source),
 };
 
@@ -63,7 +64,9 @@ static void offers_csv(buffer *out, const render_offers *o)
 static void add_offer(table *t, const pg_offer *o, const render_money *money, bool spot)
 {
     char text[NUMBER_SIZE];
-    bool stale = o->age_days < 0 || o->age_days > PG_STALE_DAYS;
+    const char *as_of = pg_offer_as_of(o, spot);
+    int age = pg_offer_age(o, spot);
+    bool stale = age < 0 || age > PG_STALE_DAYS;
     table_cell(t, TONE_BOLD, "%s", o->gpu->key);
     table_cell(t, TONE_PLAIN, "%.3g", o->gpu_count);
     table_cell(t, TONE_PLAIN, "%s", o->cloud);
@@ -74,7 +77,7 @@ static void add_offer(table *t, const pg_offer *o, const render_money *money, bo
     double whole = spot ? o->spot_usd : o->on_demand_usd;
     table_cell(t, TONE_PLAIN, "%s", render_amount(text, sizeof text, money, whole > 0 ? whole / o->gpu_count : -1));
     table_cell(t, TONE_PLAIN, "%s", o->interruption ? o->interruption : "-");
-    table_cell(t, stale ? TONE_WARN : TONE_PLAIN, "%s%s", o->as_of ? o->as_of : "unknown", stale ? " !" : "");
+    table_cell(t, stale ? TONE_WARN : TONE_PLAIN, "%s%s", as_of ? as_of : "unknown", stale ? " !" : "");
 }
 
 void render_offers_report(report *r, const render_offers *o)

@@ -2,8 +2,9 @@
  *
  *   hub_server [--log] ROOT [RULE]... -- COMMAND...
  *
- * HF_ENDPOINT is set for the command, whose exit status is passed on. --log prints the requests to stderr afterwards. The rules
- * are in support/hub_server.h; a single "-" as ROOT means an empty Hub. */
+ * HF_ENDPOINT is set for the command, and the addresses of the clouds' prices (/aws, /azure and /gcp of this server); the
+ * command's exit status is passed on. --log prints the requests to stderr afterwards. The rules are in support/hub_server.h; a
+ * single "-" as ROOT means an empty Hub. */
 #define _POSIX_C_SOURCE 200809L
 #include "support/hub_server.h"
 
@@ -43,6 +44,13 @@ int main(int argc, char **argv)
         return 2;
     }
     setenv("HF_ENDPOINT", hub_server_url(s), 1);
+    static const char *const clouds[] = {"AWS", "AZURE", "GCP"}, *const paths[] = {"aws", "azure", "gcp"};
+    for (size_t k = 0; k < 3; k++) {
+        char name[64], value[128];
+        snprintf(name, sizeof name, "PHANTOM_GPU_%s_PRICES", clouds[k]);
+        snprintf(value, sizeof value, "%s/%s", hub_server_url(s), paths[k]);
+        setenv(name, value, 1);
+    }
     setenv("no_proxy", "127.0.0.1,localhost", 1);
     int status = run(argv + i + 1);
     const char *line;

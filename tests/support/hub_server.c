@@ -18,7 +18,7 @@
 enum { RULES = 32, LOG = 512, CONNECTIONS = 64, REQUEST = 16384, LISTING = 1 << 20 };
 
 typedef struct rule {
-    char part[200], error[64], message[128], location[512], body[512], id[128];
+    char part[200], error[64], message[128], location[512], body[512], id[128], file[256];
     long status, cut, length, retry, slow, times; /* -1: not given */
     bool no_range, shift, packed, no_blobs, close, hang;
 } rule;
@@ -280,6 +280,29 @@ static bool answer_resolve(client *c, const char *repository, const char *revisi
     return answer(c, 302, headers, "", -1, 0, 0);
 }
 
+/* A file below the root, "@URL@" in it replaced. */
+static bool answer_text(client *c, const char *name)
+{
+    char path[1024], *text = malloc(LISTING), *out = malloc(LISTING);
+    size_t n = 0;
+    snprintf(path, sizeof path, "%s/%s", c->s->root, name);
+    FILE *f = text && out ? fopen(path, "rb") : NULL;
+    size_t have = f ? fread(text, 1, LISTING - 1, f) : 0;
+    bool ok = f != NULL;
+    if (ok) {
+        fclose(f);
+        text[have] = '\0';
+        char *at = text;
+        for (char *mark; (mark = strstr(at, "@URL@")) != NULL; at = mark + 5)
+            say(out, LISTING, &n, "%.*s%s", (int)(mark - at), at, c->s->url);
+        say(out, LISTING, &n, "%s", at);
+        ok = answer(c, 200, "", out, -1, 0, n);
+    }
+    free(text);
+    free(out);
+    return ok;
+}
+
 static bool route(client *c)
 {
     char a[200], b[200], revision[200], path[1024];
@@ -289,6 +312,7 @@ static bool route(client *c)
         return error_answer(c, 400, "", "the token came along");
     if (r->body[0]) return answer(c, r->status > 0 ? (int)r->status : 200, "", r->body, -1, 0, strlen(r->body));
     if (r->status > 0) return error_answer(c, (int)r->status, r->error, r->message);
+    if (r->file[0]) return answer_text(c, r->file);
     char *query = strchr(c->target, '?');
     if (query) *query = '\0';
     if (sscanf(c->target, "/api/models/%199[^/]/%199[^/]/revision/%199[^/]", a, b, revision) == 3) {
@@ -483,6 +507,7 @@ static bool take_action(rule *r, const char *action)
         {"location=", NULL, r->location, sizeof r->location, NULL},
         {"body=", NULL, r->body, sizeof r->body, NULL},
         {"id=", NULL, r->id, sizeof r->id, NULL},
+        {"file=", NULL, r->file, sizeof r->file, NULL},
         {"range=no", NULL, NULL, 0, &r->no_range},
         {"range=shift", NULL, NULL, 0, &r->shift},
         {"blobs=no", NULL, NULL, 0, &r->no_blobs},
@@ -497,7 +522,8 @@ static bool take_action(rule *r, const char *action)
         if (actions[i].flag) *actions[i].flag = true;
         for (size_t k = 0; actions[i].text && k + 1 < actions[i].cap; k++) {
             char ch = action[n + k];
-            actions[i].text[k] = ch == '_' && actions[i].text != r->location ? ' ' : ch;
+            bool plain = actions[i].text == r->location || actions[i].text == r->file;
+            actions[i].text[k] = ch == '_' && !plain ? ' ' : ch;
             if (!ch) break;
         }
         return true;

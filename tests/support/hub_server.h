@@ -14,6 +14,7 @@
  *   range=shift         206, but another part
  *   packed              says that the body is packed
  *   body=TEXT           that is the body ("_" is a blank)
+ *   file=PATH           the body is that file below ROOT, with "@URL@" in it replaced by this server's address
  *   blobs=no            the listing has no sizes and no etags
   *   slow=MS             so long before each 64 KiB of the body
  *   close               not a word
