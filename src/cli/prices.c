@@ -70,6 +70,8 @@ static int run(cli *c)
     bool update = !strcmp(what, "update");
     if (!update && strcmp(what, "list") != 0)
         return cli_usage(c->command, "there is nothing like 'prices %s'; it is 'prices list' or 'prices update'", what);
+    if (update && (c->args.gpus.count || c->args.spot || c->args.top || c->args.currency || c->args.prices))
+        return cli_usage(c->command, "'prices update' knows --cloud, --region, --api-key and --today only");
     if (c->args.api_key && !update) return cli_usage(c->command, "--api-key goes with 'prices update'");
     int status = cli_begin_output(c);
     if (status == EXIT_OK) status = cli_open_catalog(c);

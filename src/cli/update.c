@@ -1,6 +1,7 @@
 /* prices update: today's prices from the clouds. */
 #include <stdio.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 
 enum { KEY_MOST = 512 };
@@ -25,20 +26,62 @@ static int read_key(cli *c, const char **key)
     return EXIT_OK;
 }
 
-/* What became of one cloud; false: its prices are the old ones though they were asked for. */
-static bool report_cloud(cli *c, const pg_live_result *r)
+/* Not an error: nobody asked for this cloud by its name. */
+static bool is_passed_over(const cli *c, const pg_live_result *r)
 {
-    if (r->skipped && !c->args.clouds.count) {
-        cli_warn(c, r->cloud, r->error.text);
-        return true;
+    return r->skipped && !c->args.clouds.count;
+}
+
+static void results_json(cli *c, const pg_live_report *live)
+{
+    json j;
+    json_init(&j, &c->out);
+    json_open_object(&j, JSON_LINES);
+    json_key(&j, "clouds");
+    json_open_array(&j, JSON_LINES);
+    for (size_t i = 0; i < live->count; i++) {
+        const pg_live_result *r = &live->clouds[i];
+        json_open_object(&j, JSON_INLINE);
+        json_key(&j, "cloud");
+        json_text(&j, r->cloud);
+        json_key(&j, "prices");
+        json_put_integer(&j, (int64_t)r->offers);
+        json_key(&j, "as_of");
+        json_text(&j, r->offers ? cli_today(c) : NULL);
+        json_key(&j, "skipped");
+        json_bool(&j, r->skipped);
+        json_key(&j, "error");
+        json_text(&j, r->error.code ? r->error.text : NULL);
+        json_end(&j);
     }
-    if (r->error.code) {
-        cli_error(&r->error, r->cloud);
-        return false;
+    json_end(&j);
+    render_warnings_json(&j, cli_warnings(c));
+    json_finish(&j);
+}
+
+/* EXIT_FAILED where prices that were asked for are the old ones. */
+static int show_results(cli *c, const pg_live_report *live)
+{
+    int status = EXIT_OK;
+    size_t fetched = 0;
+    bool data = c->report.format == RENDER_JSON;
+    for (size_t i = 0; i < live->count; i++) {
+        const pg_live_result *r = &live->clouds[i];
+        fetched += r->offers;
+        if (is_passed_over(c, r)) {
+            cli_warn(c, r->cloud, r->error.text);
+        } else if (r->error.code) {
+            cli_error(&r->error, r->cloud);
+            status = EXIT_FAILED;
+        } else if (!data) {
+            report_text(&c->report, TONE_PLAIN, "%s: %zu price%s of %s", r->cloud, r->offers, r->offers == 1 ? "" : "s",
+                        cli_today(c));
+        }
     }
-    report_text(&c->report, TONE_PLAIN, "%s: %zu price%s of %s", r->cloud, r->offers, r->offers == 1 ? "" : "s",
-                cli_today(c));
-    return true;
+    if (live->rebuilt) cli_warn(c, NULL, "the prices of earlier updates were damaged; only those of this one are kept");
+    if (!fetched && status == EXIT_OK) status = cli_fail("nothing was fetched");
+    if (data) results_json(c, live);
+    return status;
 }
 
 int cli_update_prices(cli *c)
@@ -63,18 +106,8 @@ int cli_update_prices(cli *c)
                                                        .progress_ud = &progress},
                                     &e);
     cli_progress_end(&progress);
-    size_t fetched = 0;
-    bool good = true;
     if (code) return cli_error(&e, NULL);
-    for (size_t i = 0; i < live.count; i++) {
-        good = report_cloud(c, &live.clouds[i]) && good;
-        fetched += live.clouds[i].offers;
-    }
-    if (live.rebuilt) cli_warn(c, NULL, "the prices of earlier updates were damaged; only those of this one are kept");
-    if (!fetched && good) {
-        good = false;
-        cli_fail("nothing was fetched");
-    }
-    status = cli_finish_output(c);
-    return status == EXIT_OK && !good ? EXIT_FAILED : status;
+    status = show_results(c, &live);
+    int written = cli_finish_output(c);
+    return written == EXIT_OK ? status : written;
 }

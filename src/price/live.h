@@ -7,7 +7,7 @@
 
 enum { LIVE_PAGES_MOST = 400, LIVE_PAGE_MOST = 32 << 20 };
 
-struct json_t; /* of jansson, whose names are those of base/json.h: no file can include both */
+struct json_t; /* of jansson */
 
 typedef struct live live;
 

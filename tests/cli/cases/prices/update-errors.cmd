@@ -42,6 +42,7 @@ try "/aws file=aws.csv,cut=900" aws
 HF_HUB_OFFLINE=1 try "- close" aws
 PHANTOM_GPU_AWS_PRICES=aws phantom-gpu prices update --cloud aws
 phantom-gpu prices list --api-key empty
+phantom-gpu prices update --gpu h100
 # A cloud that fails takes no other along; one that passes at the second attempt has not failed.
 hub_server "$CASES/live" "/azure close" "/aws status=503 x1" "/aws file=aws.csv" -- phantom-gpu prices update --today 2026-11-22
 echo "exit $?"
