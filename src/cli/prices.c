@@ -85,9 +85,9 @@ static int run(cli *c)
 static const option options[] = {
     {"gpu", 'g', "G,...", OPTION_GPUS, AT(gpus), 0, 0, NULL, "Only offers of these GPUs."},
     {"cloud", 0, "C,...", OPTION_TEXTS, AT(clouds), 0, 0, NULL, "Only offers of these clouds: aws, azure, gcp, ..."},
+    {"region", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
     {"api-key", 0, "FILE", OPTION_FILE, AT(api_key), 0, 0, NULL,
      "'prices update': the API key of GCP is the first line of this file; otherwise it is in GOOGLE_API_KEY."},
-    {"region", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
     {"spot", 0, NULL, OPTION_FLAG, AT(spot), 0, 0, NULL, "Only those with a spot price, sorted by it."},
     {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL,
      "Shows the N cheapest; 30 by default, JSON and CSV show all."},

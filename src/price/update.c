@@ -211,7 +211,7 @@ pg_code pg_prices_update(pg_live_report *report, const pg_catalog *catalog, cons
     *report = (pg_live_report){.count = 0};
     pg_code code = check(options, e);
     if (code) return code;
-    arena_init(&a, api_allocator(options->allocator), 512u << 20);
+    arena_init(&a, api_allocator(options->allocator), 128u << 20);
     code = pg_market_open(&known, catalog, &(pg_market_options){.no_user_files = true, .allocator = options->allocator},
                           e);
     update u = {.a = &a, .o = options, .known = known, .rows = {.a = &a}};

@@ -73,7 +73,9 @@ static void add_offer(table *t, const pg_offer *o, const render_money *money, bo
     table_cell(t, TONE_PLAIN, "%s", o->region);
     table_cell(t, TONE_PLAIN, "%s", o->instance);
     table_cell(t, spot ? TONE_PLAIN : TONE_GOOD, "%s", render_amount(text, sizeof text, money, o->on_demand_usd));
-    table_cell(t, spot ? TONE_GOOD : TONE_PLAIN, "%s", render_amount(text, sizeof text, money, o->spot_usd));
+    bool old_spot = !spot && !stale && o->spot_usd > 0 && (o->spot_age_days < 0 || o->spot_age_days > PG_STALE_DAYS);
+    table_cell(t, spot ? TONE_GOOD : TONE_PLAIN, "%s%s", render_amount(text, sizeof text, money, o->spot_usd),
+               old_spot ? " !" : "");
     double whole = spot ? o->spot_usd : o->on_demand_usd;
     table_cell(t, TONE_PLAIN, "%s", render_amount(text, sizeof text, money, whole > 0 ? whole / o->gpu_count : -1));
     table_cell(t, TONE_PLAIN, "%s", o->interruption ? o->interruption : "-");

@@ -19,6 +19,7 @@
 #include "price/market.h"
 #include "support/heap.h"
 #ifndef PHANTOM_NO_HUB
+#include "hub/http.h"
 #include "support/hub_server.h"
 #endif
 
@@ -594,6 +595,62 @@ static void test_update_without_memory(void **state)
     hub_server_stop(s);
 }
 
+static bool refuse_all(void *ud, const char *data, size_t n, pg_error *e)
+{
+    (void)data, (void)n, (void)e;
+    return ++*(int *)ud < 0;
+}
+
+/* Past the deadline nothing is waited for and nothing tried again; a taker that wants no more ends the transfer at once. */
+static void test_deadline(void **state)
+{
+    (void)state;
+    arena a;
+    hub_config config;
+    http *h;
+    int taken = 0;
+    pg_error e = PG_ERROR_INIT;
+    http_result r;
+    char url[128];
+    hub_server *s = hub_server_start(TEST_ROOT "/tests/cli/cases/prices/live");
+    assert_non_null(s);
+    assert_true(hub_server_rule(s, "/hangs hang") && hub_server_rule(s, "/fails status=503"));
+    assert_true(hub_server_rule(s, "/long file=aws.csv"));
+    arena_init(&a, by_malloc, 0);
+    setenv("HOME", "/nowhere", 1);
+    assert_int_equal(hub_config_read(&config, &a, &e), PG_E_OK);
+    assert_int_equal(http_open(&h, &config, &a, &e), PG_E_OK);
+    static const char *const paths[] = {"hangs", "fails", "long"};
+    for (size_t i = 0; i < 3; i++) {
+        buffer out;
+        buffer_init(&out, by_malloc);
+        http_sink sink = {.memory = &out, .most = 1 << 20, .size = ANSWER_UNKNOWN, .name = "it"};
+        if (i == 2)
+            sink = (http_sink){
+                .take = refuse_all, .take_ud = &taken, .most = 1 << 20, .size = ANSWER_UNKNOWN, .name = "it"};
+        e = (pg_error)PG_ERROR_INIT;
+        config.deadline_ms = http_clock_ms() + (i == 1 ? 600 : 200);
+        snprintf(url, sizeof url, "%s/%s", hub_server_url(s), paths[i]);
+        pg_code code = http_get(h, url, &sink, &r, &e);
+        assert_int_equal(code, i == 0 ? PG_E_NETWORK : i == 1 ? PG_E_OK : PG_E_FORMAT);
+        assert_true(i != 1 || r.last.status == 503);
+        assert_true(http_clock_ms() < config.deadline_ms + 5000);
+        buffer_free(&out);
+    }
+    assert_int_equal(taken, 1);
+    size_t hangs = 0, fails = 0;
+    const char *line;
+    for (size_t i = 0; (line = hub_server_log(s, i)) != NULL; i++) {
+        hangs += strstr(line, "/hangs") != NULL;
+        fails += strstr(line, "/fails") != NULL;
+    }
+    assert_int_equal(hangs, 1);
+    assert_true(fails >= 1 && fails <= 2);
+    http_close(h);
+    arena_free(&a);
+    hub_server_stop(s);
+}
+
 #endif
 
 int main(void)
@@ -619,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_damaged_cache),
 #ifndef PHANTOM_NO_HUB
         cmocka_unit_test(test_update_without_memory),
+        cmocka_unit_test(test_deadline),
 #endif
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
