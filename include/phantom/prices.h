@@ -140,6 +140,7 @@ typedef struct pg_live_result {
     size_t offers;   /* that got a new price */
     bool skipped;    /* it was not asked; error.text says why */
     pg_error error;  /* no code: its prices are new */
+    char note[300];  /* what is missing all the same; empty: nothing */
 } pg_live_result;
 
 typedef struct pg_live_report {

@@ -125,7 +125,7 @@ const command command_prices = {
         "Lists offers of cloud GPUs by price, on demand and spot, each with the day that it was seen on. Your own offers "
         "and hardware stand beside them (docs/prices.md).\n\n"
         "'prices update' fetches today's prices: those of Azure, of AWS on demand in the regions that --region names "
-        "(else us-east-1), and with an API key those of GCP. What can't be fetched stays as it was.",
+        "(else us-east-1), with AWS's keys also for spot, and with an API key those of GCP. What can't be fetched stays as it was.",
     .groups = groups,
     .examples = examples,
     .run = run,

@@ -77,6 +77,7 @@ static int show_results(cli *c, const pg_live_report *live)
             report_text(&c->report, TONE_PLAIN, "%s: %zu price%s of %s", r->cloud, r->offers, r->offers == 1 ? "" : "s",
                         cli_today(c));
         }
+        if (r->note[0]) cli_warn(c, r->cloud, r->note);
     }
     if (live->rebuilt) cli_warn(c, NULL, "the prices of earlier updates were damaged; only those of this one are kept");
     if (!fetched && status == EXIT_OK) status = cli_fail("nothing was fetched");

@@ -15,7 +15,8 @@
 
 enum { FILE_MOST = 8 << 20, LOCK_TRIES = 200, LOCK_WAIT_MS = 50 };
 
-static const char columns[] = "cloud,region,instance,gpu,gpu_count,vcpus,memory_gb,on_demand,spot,as_of,source";
+static const char columns[] =
+    "cloud,region,instance,gpu,gpu_count,vcpus,memory_gb,on_demand,spot,as_of,source,spot_as_of";
 
 bool price_sane(double usd)
 {
@@ -107,6 +108,7 @@ static bool take_row(const price_table *t, arena *a, price_row *r)
         if (!texts[i]) return false;
     }
     str spot = price_table_cell(t, "spot"), as_of = price_table_cell(t, "as_of");
+    str spot_as_of = price_table_cell(t, "spot_as_of");
     double vcpus = price_table_number(t, "vcpus"), memory = price_table_number(t, "memory_gb");
     *r = (price_row){.region = texts[0],
                      .instance = texts[1],
@@ -118,9 +120,11 @@ static bool take_row(const price_table *t, arena *a, price_row *r)
                      .on_demand_usd = price_table_number(t, "on_demand"),
                      .spot_usd = price_table_number(t, "spot"),
                      .as_of = str_copy(a, as_of).ptr,
-                     .source = price_table_source(t)};
-    return r->as_of && r->source && price_day(as_of) >= 0 && r->gpu_count > 0 && r->gpu_count <= 4096 &&
-           price_sane(r->on_demand_usd) && (spot.len ? price_sane(r->spot_usd) : r->spot_usd < 0);
+                     .source = price_table_source(t),
+                     .spot_as_of = spot_as_of.len ? str_copy(a, spot_as_of).ptr : NULL};
+    return (!spot_as_of.len || (price_day(spot_as_of) >= 0 && r->spot_as_of)) && r->as_of && r->source &&
+           price_day(as_of) >= 0 && r->gpu_count > 0 && r->gpu_count <= 4096 && price_sane(r->on_demand_usd) &&
+           (spot.len ? price_sane(r->spot_usd) : r->spot_usd < 0);
 }
 
 /* Whether the text ends as a whole one does. */
@@ -251,9 +255,21 @@ static void put_table(buffer *out, const price_rows *rows)
         buffer_format(out, "%s,%s,%s,%s,%.9g,%d,%.9g,%.9g,", r->cloud, r->region, r->instance, r->gpu, r->gpu_count,
                       r->vcpus, r->memory_gb, r->on_demand_usd);
         if (r->spot_usd > 0) buffer_format(out, "%.9g", r->spot_usd);
-        buffer_format(out, ",%s,%zu\n", r->as_of, source_number(sources, &count, r->source) + 1);
+        buffer_format(out, ",%s,%zu,%s\n", r->as_of, source_number(sources, &count, r->source) + 1,
+                      r->spot_usd > 0 && r->spot_as_of ? r->spot_as_of : "");
     }
     buffer_format(out, "#end %zu\n", rows->count);
+}
+
+/* The new row in the old one's place; a spot price that was not fetched stays, with its date. */
+static void replace(price_row *old, const price_row *row)
+{
+    price_row r = *row;
+    if (r.spot_usd <= 0 && old->spot_usd > 0) {
+        r.spot_usd = old->spot_usd;
+        r.spot_as_of = old->spot_as_of ? old->spot_as_of : old->as_of;
+    }
+    *old = r;
 }
 
 static pg_code merge(const char *path, const price_rows *rows, bool *rebuilt, pg_error *e)
@@ -264,7 +280,7 @@ static pg_code merge(const char *path, const price_rows *rows, bool *rebuilt, pg
     for (size_t i = 0; i < rows->count && !code; i++) {
         const price_row *r = &rows->list[i];
         price_row *old = price_rows_find(&all, r->cloud, r->region, r->instance);
-        if (old) *old = *r;
+        if (old) replace(old, r);
         else code = price_rows_add(&all, r, e);
     }
     if (code) return code;

@@ -19,6 +19,7 @@ typedef struct price_row {
     int vcpus;
     double memory_gb, on_demand_usd, spot_usd; /* spot: negative where there is none */
     const char *as_of, *source;
+    const char *spot_as_of; /* NULL: as_of */
 } price_row;
 
 typedef struct price_rows {

@@ -58,9 +58,18 @@ pg_code live_add(live *l, const pg_offer *kind, str region, bool spot, double us
     if (!place) return error_nomem(e, l->a);
     price_row *r = price_rows_find(&l->rows, l->cloud, place, kind->instance);
     if (!r) {
-        price_row row = {
-            l->cloud, place, kind->instance, kind->gpu->key, kind->gpu_count, kind->vcpus, kind->memory_gb, -1, -1,
-            l->today, NULL};
+        price_row row = {l->cloud,
+                         place,
+                         kind->instance,
+                         kind->gpu->key,
+                         kind->gpu_count,
+                         kind->vcpus,
+                         kind->memory_gb,
+                         -1,
+                         -1,
+                         l->today,
+                         NULL,
+                         NULL};
         pg_code code = price_rows_add(&l->rows, &row, e);
         if (code) return code;
         r = &l->rows.list[l->rows.count - 1];

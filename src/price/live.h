@@ -31,6 +31,8 @@ struct live {
     size_t region_count; /* 0: all */
     const char *today;
     const char *base, *key; /* address of the interface; of GCP: its API key */
+    const char *spot_base;  /* of AWS: where its spot prices are; NULL: nowhere */
+    char note[300];         /* what is missing although the rest worked */
     live_source from;
     price_rows rows; /* what was found; a row whose on-demand price is negative has none yet */
 };

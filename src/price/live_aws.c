@@ -3,7 +3,7 @@
  *   "FormatVersion","v1.0"                 a few lines of remarks
  *   "SKU","OfferTermCode",...              the names of the columns
  *   "ABC","JRTCKXETXF",...                 a line for each price; quotes in cells are doubled */
-#include "price/live.h"
+#include "price/live_aws.h"
 
 #include <stdlib.h>
 
@@ -133,10 +133,31 @@ static pg_code read_region(live *l, const char *region, pg_error *e)
     return code;
 }
 
+/* Spot prices need the user's keys. That they don't come is no reason to drop the others. */
+static pg_code read_spot(live *l, const char *region, pg_error *e)
+{
+    aws_keys keys;
+    pg_error why = PG_ERROR_INIT;
+    pg_code code = aws_keys_read(&keys, l->a, &why);
+    if (!code && !keys.id) {
+        format_text(l->note, sizeof l->note,
+                    "spot prices stay as they were: there are no keys of AWS (AWS_ACCESS_KEY_ID)");
+        return PG_E_OK;
+    }
+    if (!code) code = aws_spot(l, &keys, region, &why);
+    if (code == PG_E_NOMEM) return error_set(e, code, "%s", why.text);
+    if (code) format_text(l->note, sizeof l->note, "spot prices stay as they were: %s", why.text);
+    return PG_E_OK;
+}
+
 pg_code live_aws(live *l, pg_error *e)
 {
+    static const char *const usual[] = {"us-east-1"};
     pg_code code = PG_E_OK;
-    for (size_t i = 0; i < l->region_count && !code; i++) code = read_region(l, l->regions[i], e);
-    if (!l->region_count) code = read_region(l, "us-east-1", e);
+    const char *const *regions = l->region_count ? l->regions : usual;
+    for (size_t i = 0; i < (l->region_count ? l->region_count : 1) && !code; i++) {
+        code = read_region(l, regions[i], e);
+        if (!code) code = read_spot(l, regions[i], e);
+    }
     return code ? code : live_finish(l, "AWS bulk price list", e);
 }

@@ -50,7 +50,8 @@ pg_code price_add_offer(pg_market *m, const pg_offer *offer, pg_error *e)
     }
     pg_offer *o = &m->offers[m->count++];
     *o = *offer;
-    o->spot_as_of = o->spot_usd > 0 ? o->as_of : NULL;
+    if (o->spot_usd <= 0) o->spot_as_of = NULL;
+    else if (!o->spot_as_of) o->spot_as_of = o->as_of;
     o->age_days = age_of(m, o->as_of);
     o->spot_age_days = age_of(m, o->spot_as_of);
     return PG_E_OK;
@@ -228,8 +229,19 @@ static pg_code read_live(pg_market *m, pg_error *e)
     for (size_t i = 0; i < rows.count && !code; i++) {
         const price_row *r = &rows.list[i];
         const pg_gpu *gpu = pg_catalog_find(m->catalog, r->gpu, NULL);
-        pg_offer o = {r->cloud,     r->region,        r->instance, gpu,      r->gpu_count, r->vcpus,
-                      r->memory_gb, r->on_demand_usd, r->spot_usd, r->as_of, r->source,    .live = true};
+        pg_offer o = {r->cloud,
+                      r->region,
+                      r->instance,
+                      gpu,
+                      r->gpu_count,
+                      r->vcpus,
+                      r->memory_gb,
+                      r->on_demand_usd,
+                      r->spot_usd,
+                      r->as_of,
+                      r->source,
+                      .live = true,
+                      .spot_as_of = r->spot_as_of};
         if (gpu) code = price_add_offer(m, &o, e); /* a user's catalog may have taken it out */
     }
     return code;

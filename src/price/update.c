@@ -47,14 +47,16 @@ typedef struct update {
 /* Where the bytes of one cloud come from. */
 typedef struct fetcher {
     http *h;
-    const char *base, *what;
+    const live *l;
+    const char *what;
     buffer page;
 } fetcher;
 
 static pg_code get(const fetcher *f, const char *url, http_sink *sink, pg_error *e)
 {
     http_result r;
-    if (!url_same_origin(str_c(url), str_c(f->base)))
+    bool spot = f->l->spot_base && url_same_origin(str_c(url), str_c(f->l->spot_base));
+    if (!spot && !url_same_origin(str_c(url), str_c(f->l->base)))
         return error_set(e, PG_E_FORMAT, "the answer sends us to another host, which is not followed");
     pg_code code = http_get(f->h, url, sink, &r, e);
     if (code) return code;
@@ -132,7 +134,7 @@ static pg_code fetch(const live *from, size_t cloud, const update *u, live *l, p
     if (!url_origin(origin, str_c(l->base)))
         return error_set(e, PG_E_CONFIG, "%s should be like %s, not '%.100s'", clouds[cloud].variable,
                          clouds[cloud].base, l->base);
-    fetcher f = {.base = l->base, .what = clouds[cloud].what};
+    fetcher f = {.l = l, .what = clouds[cloud].what};
     buffer_init(&f.page, l->a->alloc);
     l->from = (live_source){get_page, get_stream, &f};
     code = http_open(&f.h, &config, l->a, e);
@@ -162,6 +164,7 @@ static void update_cloud(update *u, size_t cloud, pg_live_result *r)
         if (live_begin(&l, u->known, e) || fetch(&l, cloud, u, &got, e)) return;
         for (size_t i = 0; i < got.rows.count && !e->code; i++) price_rows_add(&u->rows, &got.rows.list[i], e);
         r->offers = e->code ? 0 : got.rows.count;
+        format_text(r->note, sizeof r->note, "%s", got.note);
     }
 }
 

@@ -51,6 +51,7 @@ int main(int argc, char **argv)
         snprintf(value, sizeof value, "%s/%s", hub_server_url(s), paths[k]);
         setenv(name, value, 1);
     }
+    setenv("PHANTOM_GPU_AWS_SPOT", hub_server_url(s), 1);
     setenv("no_proxy", "127.0.0.1,localhost", 1);
     int status = run(argv + i + 1);
     const char *line;

@@ -95,7 +95,8 @@ run_case() {
     (
         cd "$work/scratch" && env -i PATH="$work/bin:$PATH" HOME="$work/scratch" TMPDIR="$work" LC_ALL=C.UTF-8 TZ=UTC \
             COLUMNS=100 TERM=dumb HF_ENDPOINT=http://127.0.0.1:1 PHANTOM_GPU_AWS_PRICES=http://127.0.0.1:1 \
-            PHANTOM_GPU_AZURE_PRICES=http://127.0.0.1:1 PHANTOM_GPU_GCP_PRICES=http://127.0.0.1:1 CASES="$(dirname "$case_")" ROOT="$here/../.." \
+            PHANTOM_GPU_AZURE_PRICES=http://127.0.0.1:1 PHANTOM_GPU_GCP_PRICES=http://127.0.0.1:1 \
+            PHANTOM_GPU_AWS_SPOT=http://127.0.0.1:1 CASES="$(dirname "$case_")" ROOT="$here/../.." \
             ASAN_OPTIONS="${ASAN_OPTIONS-}" UBSAN_OPTIONS="${UBSAN_OPTIONS-}" sh "$case_.cmd"
     ) >"$work/out" 2>"$work/err" </dev/null
     status=$?

@@ -16,7 +16,9 @@
 #include <sys/wait.h>
 
 #include "price/cache.h"
+#include "price/live_aws.h"
 #include "price/market.h"
+#include "price/sha256.h"
 #include "support/heap.h"
 #ifndef PHANTOM_NO_HUB
 #include "hub/http.h"
@@ -435,7 +437,7 @@ static pg_code merge_one(const char *path, const char *region, const char *insta
     arena_init(&a, by_malloc, 0);
     price_rows rows = {.a = &a};
     pg_error e = PG_ERROR_INIT;
-    price_row row = {"aws", region, instance, "t4", 1, 4, 16, usd, -1, "2026-11-21", "test"};
+    price_row row = {"aws", region, instance, "t4", 1, 4, 16, usd, -1, "2026-11-21", "test", NULL};
     pg_code code = price_rows_add(&rows, &row, &e);
     if (!code) code = price_cache_merge(path, &rows, rebuilt, &e);
     arena_free(&a);
@@ -510,6 +512,54 @@ static void test_fetched_go_before(void **state)
     drop_cache(folder);
 }
 
+/* The values are those of Python's hashlib. */
+static void test_sha256(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n;
+        const char *begin;
+    } cases[] = {{0, "e3b0c44298fc1c14"},   {3, "9834876dcfb05cb1"},   {55, "9f4390f8d30c2dd9"},
+                 {56, "b35439a4ac6f0948"},  {63, "7d3e74a05d7db15b"},  {64, "ffe054fe7ae0cb6d"},
+                 {119, "31eba51c313a5c08"}, {1000, "41edece42d63e8d9"}};
+    char text[1000], hex[2 * SHA256_SIZE + 1];
+    uint8_t hash[SHA256_SIZE];
+    memset(text, 'a', sizeof text);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sha256(hash, (str){text, cases[i].n});
+        sha256_hex(hex, hash);
+        assert_memory_equal(hex, cases[i].begin, 16);
+    }
+    assert_false(sha256_hmac(hash, (str){text, 65}, STR("x")));
+    assert_false(sha256_hmac(hash, STR("x"), (str){text, HMAC_TEXT_MOST}));
+}
+
+/* The signature is that of an independent implementation; 1 stands before 10 though '=' follows '0'. */
+static void test_signed_request(void **state)
+{
+    (void)state;
+    arena a;
+    arena_init(&a, by_malloc, 0);
+    live l = {.a = &a, .cloud = "aws"};
+    aws_keys keys = {"AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "a/b=="};
+    const char *query[] = {"InstanceType.10=g5.xlarge", "InstanceType.1=g4dn.xlarge",
+                           "Action=DescribeSpotPriceHistory"};
+    const char *url = aws_sign(&l, &keys, "https://ec2.us-east-1.amazonaws.com", "us-east-1", "20261121T170000Z", query,
+                               3);
+    assert_string_equal(
+        url,
+        "https://ec2.us-east-1.amazonaws.com/?Action=DescribeSpotPriceHistory&InstanceType.1=g4dn.xlarge&InstanceType.10="
+        "g5.xlarge&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261121%2Fus-east-1%2Fec2%2Faws4_"
+        "request&X-Amz-Date=20261121T170000Z&X-Amz-Expires=300&X-Amz-Security-Token=a%2Fb%3D%3D&X-Amz-SignedHeaders="
+        "host&X-Amz-Signature=766a4341e9dfbf579a28b6e76e7cb36d76a257c74dbfddd9cdc55e2ebd74edc1");
+    char secret[80];
+    memset(secret, 'x', sizeof secret - 1);
+    secret[sizeof secret - 1] = '\0';
+    keys.secret = secret;
+    assert_null(aws_sign(&l, &keys, "https://ec2.us-east-1.amazonaws.com", "us-east-1", "20261121T170000Z", query, 3));
+    arena_free(&a);
+}
+
 /* Cut off anywhere, or with a bit of it changed, the file is damaged or gives sane prices. */
 static void test_damaged_cache(void **state)
 {
@@ -560,6 +610,10 @@ static void test_update_without_memory(void **state)
     snprintf(url, sizeof url, "%s/azure", hub_server_url(s));
     setenv("PHANTOM_GPU_AZURE_PRICES", url, 1);
     setenv("PHANTOM_GPU_AWS_PRICES", hub_server_url(s), 1);
+    setenv("PHANTOM_GPU_AWS_SPOT", hub_server_url(s), 1);
+    setenv("AWS_ACCESS_KEY_ID", "id", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    assert_true(hub_server_rule(s, "NextToken= file=spot2.xml") && hub_server_rule(s, "Action= file=spot.xml"));
     assert_true(hub_server_rule(s, "/azure file=second.json") && hub_server_rule(s, "/offers file=aws.csv"));
     make_cache(folder, path);
     assert_int_equal(merge_one(path, "us-west-2", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
@@ -674,6 +728,8 @@ int main(void)
         cmocka_unit_test(test_updates_at_once_lose_nothing),
         cmocka_unit_test(test_fetched_go_before),
         cmocka_unit_test(test_damaged_cache),
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_signed_request),
 #ifndef PHANTOM_NO_HUB
         cmocka_unit_test(test_update_without_memory),
         cmocka_unit_test(test_deadline),

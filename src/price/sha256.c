@@ -1,0 +1,75 @@
+#include "price/sha256.h"
+
+static const uint32_t k[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+static uint32_t turn(uint32_t x, unsigned n)
+{
+    return x >> n | x << (32 - n);
+}
+
+static void add_block(uint32_t h[8], const uint8_t *p)
+{
+    uint32_t w[64], v[8];
+    for (size_t i = 0; i < 16; i++)
+        w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+    for (size_t i = 16; i < 64; i++)
+        w[i] = w[i - 16] + w[i - 7] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3) +
+               (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
+    memcpy(v, h, sizeof v);
+    for (size_t i = 0; i < 64; i++) {
+        uint32_t a = v[7] + (turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) +
+                     k[i] + w[i];
+        uint32_t b = (turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22)) +
+                     ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+        memmove(v + 1, v, 7 * sizeof *v);
+        v[4] += a;
+        v[0] = a + b;
+    }
+    for (size_t i = 0; i < 8; i++) h[i] += v[i];
+}
+
+void sha256(uint8_t out[SHA256_SIZE], str text)
+{
+    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    uint8_t last[128] = {0};
+    size_t whole = text.len / 64 * 64, rest = text.len - whole, end = rest < 56 ? 64 : 128;
+    for (size_t i = 0; i < whole; i += 64) add_block(h, (const uint8_t *)text.ptr + i);
+    if (rest) memcpy(last, text.ptr + whole, rest);
+    last[rest] = 0x80;
+    for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)((uint64_t)text.len * 8 >> 8 * i);
+    for (size_t i = 0; i < end; i += 64) add_block(h, last + i);
+    for (size_t i = 0; i < SHA256_SIZE; i++) out[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+bool sha256_hmac(uint8_t out[SHA256_SIZE], str key, str text)
+{
+    uint8_t inner[64 + HMAC_TEXT_MOST] = {0}, outer[64 + SHA256_SIZE] = {0};
+    if (key.len > 64 || text.len >= HMAC_TEXT_MOST) return false;
+    if (key.len) memcpy(inner, key.ptr, key.len);
+    if (key.len) memcpy(outer, key.ptr, key.len);
+    for (size_t i = 0; i < 64; i++) {
+        inner[i] ^= 0x36;
+        outer[i] ^= 0x5c;
+    }
+    if (text.len) memcpy(inner + 64, text.ptr, text.len);
+    sha256(outer + 64, (str){(const char *)inner, 64 + text.len});
+    sha256(out, (str){(const char *)outer, sizeof outer});
+    return true;
+}
+
+void sha256_hex(char out[2 * SHA256_SIZE + 1], const uint8_t hash[SHA256_SIZE])
+{
+    for (size_t i = 0; i < SHA256_SIZE; i++) {
+        out[2 * i] = "0123456789abcdef"[hash[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];
+    }
+    out[2 * SHA256_SIZE] = '\0';
+}
