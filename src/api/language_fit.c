@@ -68,6 +68,7 @@ static void more_gpus(const pg_plan *p, const predict_gpu *g, text *t)
     }
 }
 
+/* The smallest one that is enough, and no slower at reading weights: an embedded board with much memory is no help. */
 static void bigger_gpu(const pg_plan *p, const predict_gpu *g, text *t)
 {
     const api_gpu *best = NULL;
@@ -75,6 +76,7 @@ static void bigger_gpu(const pg_plan *p, const predict_gpu *g, text *t)
         const api_gpu *a = &p->catalog->list[i];
         if (!str_eq(a->spec->vendor, g->spec->vendor) || str_is(a->spec->key, "custom")) continue;
         if (best && a->spec->memory_bytes >= best->spec->memory_bytes) continue;
+        if (a->spec->bandwidth_gbs < g->spec->bandwidth_gbs) continue;
         if (a->spec->memory_bytes > g->spec->memory_bytes && a->spec->compute_capability >= 7 &&
             fits_with(p, &p->language->c.r, a->spec, g))
             best = a;
