@@ -85,7 +85,8 @@ int aten_nums(aten_value v, num *out, int most)
     for (uint32_t i = 0; i < v.v.list->n; i++) {
         aten_value w = v.v.list->v[i];
         if (w.kind != ATEN_INT && w.kind != ATEN_BOOL && w.kind != ATEN_UNKNOWN && w.kind != ATEN_FLOAT) return -1;
-        out[i] = w.kind == ATEN_UNKNOWN ? num_unknown() : w.kind == ATEN_FLOAT ? num_int((int64_t)w.v.f) : w.v.n;
+        bool unknown = w.kind == ATEN_UNKNOWN || (w.kind == ATEN_FLOAT && !(fabs(w.v.f) < 9e15));
+        out[i] = unknown ? num_unknown() : w.kind == ATEN_FLOAT ? num_int((int64_t)w.v.f) : w.v.n;
     }
     return (int)v.v.list->n;
 }

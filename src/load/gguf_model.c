@@ -377,6 +377,9 @@ static lm_layer layer_at(gguf_model *r, const place *p)
     feed_forward(r, p, &l);
     norms(r, p, &l);
     l.cross = at(r, p, "cross_attn_q.weight") != NULL;
+    if (l.cross && l.mixer != LM_ATTENTION)
+        fail(r, PG_E_FORMAT, "layer %u attends to an encoder but has no attention of its own (attn_q.weight)",
+             p->layer);
     if (!l.mixer && !l.ffn)
         fail(r, PG_E_FORMAT, "layer %u ('%s.%u.') has no tensors that are known", p->layer, p->prefix, p->layer);
     return l;
