@@ -182,6 +182,8 @@ extern const option_group group_model, group_workload, group_language, group_par
     group_output;
 extern const char *const cli_precisions[];
 int cli_open_catalog(cli *c);
+/* --model, or the one argument that is no option. */
+int cli_one_model(cli *c, const char **name);
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many);
 /* What was asked for as far as it applies to the model, which is the n-th of those named. */
 pg_request cli_request(const cli *c, const pg_model_info *info, size_t model);

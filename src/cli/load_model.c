@@ -11,19 +11,6 @@ typedef struct session {
     size_t row_count;
 } session;
 
-static int model_name(cli *c, const char **name)
-{
-    const cli_args *a = &c->args;
-    if (a->model && a->rest.count)
-        return cli_usage(c->command, "--model and '%s' are one model too many", a->rest.items[0]);
-    *name = a->model ? a->model : a->rest.count ? a->rest.items[0] : NULL;
-    if (!*name)
-        return cli_usage(
-            c->command,
-            "a model is needed: a file, a name of 'phantom-gpu list-models', or org/name of the Hugging Face Hub");
-    return EXIT_OK;
-}
-
 static int predict(session *s, const cli *c, const pg_gpu *gpu)
 {
     pg_error e = PG_ERROR_INIT;
@@ -105,7 +92,7 @@ static int run(cli *c)
     pg_error e = PG_ERROR_INIT;
     if (c->args.top || c->args.sort) c->args.explain = true;
     int status = cli_begin_output(c);
-    if (status == EXIT_OK) status = model_name(c, &name);
+    if (status == EXIT_OK) status = cli_one_model(c, &name);
     if (status == EXIT_OK) status = cli_check_measured(c, 1);
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status == EXIT_OK) status = cli_open_market(c, false);

@@ -45,18 +45,13 @@ static int choose_gpus(cli *c, session *s)
                         : cli_fail("no GPU has an offer there; 'phantom-gpu prices list' shows what there is");
 }
 
-static int model_name(cli *c, const char **name)
+static int check_wish(const cli *c)
 {
     const cli_args *a = &c->args;
-    if (a->model && a->rest.count)
-        return cli_usage(c->command, "--model and '%s' are one model too many", a->rest.items[0]);
-    *name = a->model ? a->model : a->rest.count ? a->rest.items[0] : NULL;
-    if (!*name) return cli_usage(c->command, "a model is needed: a file or a name of 'phantom-gpu list-models'");
-    if (!(a->budget > 0) && !(a->target_throughput > 0) && !(a->max_latency > 0) && !(a->carbon_cap > 0) &&
-        !a->target_ttft.count && !a->target_tpot.count)
-        return cli_usage(c->command,
-                         "a wish is needed: --budget, --target-throughput, --max-latency-ms or --carbon-cap");
-    return EXIT_OK;
+    if (a->budget > 0 || a->target_throughput > 0 || a->max_latency > 0 || a->carbon_cap > 0 || a->target_ttft.count ||
+        a->target_tpot.count)
+        return EXIT_OK;
+    return cli_usage(c->command, "a wish is needed: --budget, --target-throughput, --max-latency-ms or --carbon-cap");
 }
 
 static pg_wish wish_of(const cli *c, const session *s, const pg_model_info *info)
@@ -157,7 +152,8 @@ static int run(cli *c)
     session s = {.model = NULL};
     pg_error e = PG_ERROR_INIT;
     int status = cli_begin_output(c);
-    if (status == EXIT_OK) status = model_name(c, &name);
+    if (status == EXIT_OK) status = cli_one_model(c, &name);
+    if (status == EXIT_OK) status = check_wish(c);
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status == EXIT_OK) status = cli_open_market(c, true);
     if (status == EXIT_OK) status = choose_gpus(c, &s);

@@ -185,6 +185,19 @@ static void warn_inapplicable(cli *c, const pg_model_info *info)
     if (a->format && is_kernel(info)) cli_warn(c, info->name, "--format has no effect: a kernel is no file");
 }
 
+int cli_one_model(cli *c, const char **name)
+{
+    const cli_args *a = &c->args;
+    if (a->model && a->rest.count)
+        return cli_usage(c->command, "--model and '%s' are one model too many", a->rest.items[0]);
+    *name = a->model ? a->model : a->rest.count ? a->rest.items[0] : NULL;
+    if (!*name)
+        return cli_usage(
+            c->command,
+            "a model is needed: a file, a name of 'phantom-gpu list-models', or org/name of the Hugging Face Hub");
+    return EXIT_OK;
+}
+
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many)
 {
     pg_error e = PG_ERROR_INIT;

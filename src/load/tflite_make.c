@@ -107,12 +107,12 @@ pg_code tflite_where(tflite_reader *r, tflite_node *n)
     return tflite_status(r);
 }
 
-/* Indices, updates, shape. */
-pg_code tflite_scatter_nd(tflite_reader *r, tflite_node *n)
+/* Values at indices of zeros of this shape; inputs by their places. */
+static pg_code scatter(tflite_reader *r, tflite_node *n, uint32_t values, uint32_t sizes)
 {
     uint32_t at = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             what = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
-    uint32_t shape = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE),
+             what = tflite_get(r, n->s, tflite_in(n, values), FORM_FILE);
+    uint32_t shape = tflite_get(r, n->s, tflite_in(n, sizes), FORM_FILE),
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
     if (at == NO_TENSOR || what == NO_TENSOR || shape == NO_TENSOR) return lacks_input(r, n);
     n->labelled = true;
@@ -122,19 +122,16 @@ pg_code tflite_scatter_nd(tflite_reader *r, tflite_node *n)
     return tflite_status(r);
 }
 
+/* Indices, updates, shape. */
+pg_code tflite_scatter_nd(tflite_reader *r, tflite_node *n)
+{
+    return scatter(r, n, 1, 2);
+}
+
 /* Indices, shape, values, the value elsewhere. */
 pg_code tflite_sparse_to_dense(tflite_reader *r, tflite_node *n)
 {
-    uint32_t at = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
-             shape = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
-    uint32_t what = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE),
-             out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (at == NO_TENSOR || what == NO_TENSOR || shape == NO_TENSOR) return lacks_input(r, n);
-    n->labelled = true;
-    uint32_t empty = tflite_emit(r, n, OP_ConstantOfShape, &shape, 1, NO_TENSOR);
-    n->labelled = false;
-    tflite_emit(r, n, OP_ScatterND, (const uint32_t[]){empty, at, what}, 3, out);
-    return tflite_status(r);
+    return scatter(r, n, 2, 1);
 }
 
 /* ---- detection ---- */
