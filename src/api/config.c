@@ -69,6 +69,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, lone_first, 0, 1),
     REAL(runtime_profile, lone_copies, 0, 64),
     FLAG(lone_fill),
+    FLAG(lone_brief),
     REAL(runtime_profile, framework_mb, 0, 1e5),
     REAL(runtime_profile, workspace_mb, 0, 1e5),
     REAL(runtime_profile, allocator_round, 1, 4),

@@ -127,7 +127,7 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
         longest *= longer;
         flops *= 2.5;
     }
-    out->compute_s = cost_power_limited(g, p, cost_max(busy, longest), flops);
+    out->compute_s = cost_power_limited(g, k, cost_max(busy, longest), flops);
     double keys = s->batch * kv_heads * s->kv_len * dims * precision_bytes[p];
     bool bulk = g->async && (!s->single || g->persistent); /* such lighter kernels load as they did before Hopper */
     double stream = bulk ? c->gemm_async_load : c->attention_pull_bytes;

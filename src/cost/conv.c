@@ -46,7 +46,7 @@ static cost_matmul conv_winograd(const cost_gpu *g, const conv_shape *s, double 
 static void conv_timed(const cost_gpu *g, const kernel *k, const cost_matmul *w, cost_traffic t, kernel_cost *out)
 {
     double flops = 2 * w->m * w->n * w->k * w->batch;
-    out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, w).seconds, flops);
+    out->compute_s = cost_power_limited(g, k, cost_matmul_best(g, k->math, w).seconds, flops);
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
 }
@@ -167,7 +167,7 @@ static void conv_tensor(const cost_gpu *g, const kernel *k, cost_traffic t, kern
         w.splits = COST_SPLITS;
     }
     if (wgrad) w.slow /= c->train_wgrad_share;
-    out->compute_s = cost_power_limited(g, k->math, cost_matmul_best(g, k->math, &w).seconds, flops);
+    out->compute_s = cost_power_limited(g, k, cost_matmul_best(g, k->math, &w).seconds, flops);
     if (!k->channels_last && k->pass != PASS_FORWARD) { /* turned as part of longer kernels */
         double extra = c->train_layout_bytes * (k->read_bytes + k->write_bytes);
         t.total += extra;

@@ -51,18 +51,27 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
     }
 }
 
-/* Year of the chip, not of the board: later boards of a generation keep its silicon. */
+/* Generations of silicon: the year of the chip, not of the board, which later boards of a generation share; the boost clock of the
+ * generation's boards without a tight power budget, in GHz, which its voltage is made for. */
+typedef struct generation {
+    double capability, year, ghz;
+} generation;
+
+static const generation *silicon(const gpu_spec *spec)
+{
+    static const generation all[] = {{12, 2025, 2.4},   {10, 2024, 1.9},  {9, 2022, 1.9},
+                                     {8.9, 2022, 2.5},  {8.6, 2020, 1.7}, {8, 2020, 1.41},
+                                     {7.5, 2018, 1.65}, {7, 2017, 1.5},   {6, 2016, 1.6}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (spec->compute_capability >= all[i].capability - 1e-6) return &all[i];
+    }
+    return NULL;
+}
+
 double cost_silicon_year(const gpu_spec *spec)
 {
-    static const struct {
-        double capability, year;
-    } generations[] = {{12, 2025}, {10, 2024}, {8.9, 2022}, {8, 2020}, {7.5, 2018}, {7, 2017}, {6, 2016}};
-    for (size_t i = 0; i < sizeof generations / sizeof generations[0]; i++) {
-        if (spec->compute_capability >= generations[i].capability - 1e-6) {
-            return generations[i].year;
-        }
-    }
-    return spec->release_year > 0 ? spec->release_year : 2022;
+    const generation *own = silicon(spec);
+    return own ? own->year : spec->release_year > 0 ? spec->release_year : 2022;
 }
 
 static bool name_has(str name, const char *word)
@@ -81,14 +90,19 @@ static bool name_has(str name, const char *word)
  * operations stands for all. */
 static void gpu_power(cost_gpu *g, const gpu_spec *spec)
 {
+    static const double LEAST_VOLTS = 0.6; /* of those at the usual clock: transistors need as much to switch */
     const cost_constants *c = g->c;
+    const generation *own = silicon(spec);
     double years = 0.6931471805599453 * (cost_silicon_year(spec) - 2020);
     double newer = exp(-years / c->power_half_years) * 1e-12,
            newer_tensor = exp(-years / c->power_tensor_half_years) * 1e-12;
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
+    /* Boards of small power are made for less than their generation's usual clock, and for the voltage that does for it. */
+    double usual = own ? g->clock / (own->ghz * 1e9) : 1, volts = cost_min(cost_max(usual, LEAST_VOLTS), 1);
     double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
     for (int p = 0; p < PREC_COUNT; p++) {
-        double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage : newer * c->power_vector_pj;
+        double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage
+                                    : newer * c->power_vector_pj * volts * volts;
         double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
         g->joule[p] = joule * rate / g->peak[p];
         g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;
@@ -165,6 +179,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->async = spec->compute_capability >= 9 && spec->compute_capability < 12;
     g->persistent = spec->compute_capability >= 10 && spec->compute_capability < 12;
     g->quantum = g->async ? c->gemm_async_quantum : c->gemm_quantum;
+    g->pieces = spec->compute_capability >= 5 && spec->compute_capability < 7;
     gpu_power(g, spec);
     cost_tile_sets(g, spec->compute_capability);
     cost_tiles_init(g);
@@ -179,10 +194,14 @@ double cost_clock_share(const cost_gpu *g, precision p, double utilisation)
 
 /* Power goes with the clock and the voltage, which falls with it, so the clock settles at (headroom / utilisation)^droop. In
  * seconds that is a geometric mean, which grows with both of its parts. */
-double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops)
+double cost_power_limited(const cost_gpu *g, const kernel *k, double seconds, double flops)
 {
-    double limited = flops / g->peak[p] / g->headroom[p];
-    return limited > seconds ? seconds * pow(limited / seconds, g->c->power_droop) : seconds;
+    double limited = flops / g->peak[k->math] / g->headroom[k->math];
+    if (limited <= seconds) return seconds;
+    double settled = seconds * pow(limited / seconds, g->c->power_droop);
+    /* Boards hold their limit on the mean of some tens of milliseconds, which is as long as many a benchmark runs. */
+    double felt = k->brief ? settled / (settled + g->c->power_settle_ms * 1e-3) : 1;
+    return seconds + (settled - seconds) * felt;
 }
 
 void cost_finish(const cost_gpu *g, kernel_cost *out, cost_traffic t)

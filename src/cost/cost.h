@@ -31,6 +31,7 @@ typedef struct cost_gpu {
     double sms, clock, tick; /* clock in Hz, its inverse in seconds */
     double boost;            /* clock and peaks below, over the advertised ones */
     double floor;            /* seconds of the smallest kernel */
+    bool pieces;             /* FP32 products read weights that lie along K in pieces of 32 bytes (Pascal) */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
     double depth;            /* elements of K that prologue and epilogue of a product's tile cost on vector units */
     bool wide;               /* L2 of two halves, each next to half of the SMs */

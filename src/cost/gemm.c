@@ -29,7 +29,8 @@ void cost_tile_sets(cost_gpu *g, double capability)
     /* In a batch cuBLAS takes one kernel on Pascal and from Ampere on whatever the sizes, its longer side along a row of C. */
     g->tiles_batched = !known           ? g->tiles_vector
                      : capability < 7   ? T_64x128
-                     : capability < 7.9 ? T_64x64 | T_64x128 | T_32x128 | T_128x32
+                     : capability < 7.4 ? T_64x64 | T_32x128 | T_128x32
+                     : capability < 7.9 ? T_64x64 | T_64x128 | T_32x128
                                         : T_128x128;
     g->tiles_staged = !known           ? g->tiles_vector
                     : capability < 7   ? T_64x64 | T_128x32 | T_32x128
@@ -113,9 +114,11 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
         if (full * k * step[i] >= best.seconds) {
             continue;
         }
+        double flops = 2 * full * g->sms * tiles[i].m * tiles[i].n * w->k;
         double alone = last * tiles[i].inv_m * tiles[i].inv_n; /* in waves */
         double split = 1, cost = gemm_waves(quantum, alone, full) * (k * step[i] + depth * edge[i] + w->setup);
         for (;;) {
+            if (w->limited) cost = cost_power_limited(g, w->limited, cost, flops);
             if (cost < best.seconds) {
                 best = (cost_matmul_time){cost, split};
             }
@@ -173,6 +176,17 @@ static cost_matmul_time gemm_by_rows(const cost_gpu *g, precision p, cost_matmul
     return own;
 }
 
+/* Thread blocks side by side read 8 elements of each of their weights' rows at a time: DRAM gives a small share of its bandwidth for
+ * that, for each row of tiles anew, as far as L2 doesn't hold all weights. */
+static double pieces_time(const cost_gpu *g, const kernel *k)
+{
+    enum { TILE = 64 };
+    const gemm_shape *s = &k->shape.gemm;
+    double across = cost_min(1, gemm_ceil(s->n / TILE) / g->sms), pitch = s->k * 4 / (g->c->gemm_pieces_kb * 1024);
+    double bytes = k->weight_bytes * cost_max(1, gemm_ceil(s->m / TILE) * across) * (1 + pitch);
+    return bytes * (1 - cost_resident(g, k->weight_bytes)) / (g->dram_peak * g->c->gemm_pieces_share);
+}
+
 void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
@@ -197,6 +211,7 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
                                                 : g->tiles_vector,
         .scaled = choice == PRODUCT_BLOCK_SCALED,
         .waves = choice != PRODUCT_BEST,
+        .limited = g->tensor[p] ? NULL : k,
     };
     cost_matmul_time best = choice == PRODUCT_BY_ROWS ? gemm_by_rows(g, p, &w) : cost_matmul_best(g, p, &w);
     if (batched) { /* one of them by itself, with the tile that is best for it, is no slower */
@@ -205,12 +220,14 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         w.splits = k->whole_k ? 1 : COST_SPLITS;
         best.seconds = cost_max(best.seconds, cost_matmul_best(g, p, &w).seconds);
     }
+    if (g->pieces && !g->tensor[p] && k->weight_bytes > 0) best.seconds = cost_max(best.seconds, pieces_time(g, k));
     double weights = s->n * s->k * s->batch;
     if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[p]) {
         /* Packed weights are unpacked by the vector units once for each row of tiles. */
         best.seconds += c->gemm_unpack * weights * gemm_ceil(s->m / 128) / g->peak[PREC_FP32];
     }
-    out->compute_s = cost_power_limited(g, p, best.seconds, 2 * s->m * s->n * s->k * s->batch);
+    out->compute_s = w.limited ? best.seconds
+                               : cost_power_limited(g, k, best.seconds, 2 * s->m * s->n * s->k * s->batch);
     /* Ada's store less than what DRAM takes at once: what is there is read first, and L2 does not keep it. */
     if (choice == PRODUCT_BY_ROWS && !g->async) t.dram = cost_max(t.dram, 2 * k->write_bytes);
     out->memory_s = cost_memory_time(g, t, 1);

@@ -116,6 +116,7 @@ typedef struct kernel {
                                0 (the usual case in a model's step): all written bytes reach DRAM */
     double pull;            /* KERNEL_GEMV: bytes that an SM takes in a clock at most */
     double pull_share;      /* ... and the share of the long-stream bandwidth that it reaches; 0: all of it */
+    bool brief;             /* alone in a benchmark's loop of few turns, over before power management has settled */
     bool grouped; /* products: `batch` of them with rows of their own each, by a kernel made for mixtures of experts */
     bool whole_k; /* products: no kernel splits the sum over K */
     double serial_turns; /* turns of a loop that every thread makes one after the other, ... */

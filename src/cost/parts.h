@@ -47,6 +47,8 @@ typedef struct cost_matmul {
     bool scaled;   /* FP8 with block scales */
     bool waves;    /* a last wave that is partly filled takes as long as a whole one */
     bool fine;     /* n fills parts of tiles: its padding is already in n */
+    const kernel
+        *limited; /* under the power limit, which counts what tiles are padded with (vector units); NULL: without */
 } cost_matmul;
 
 typedef struct cost_matmul_time {
@@ -61,8 +63,8 @@ cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k);
 double cost_memory_time(const cost_gpu *g, cost_traffic t, double share);
 /* Time that batch normalisation's thread blocks, one a channel, take at least. */
 double cost_channels_time(const cost_gpu *g, const kernel *k, cost_traffic t);
-/* Time of tiles * work on a unit with power limit: `seconds` at boost clock that hold `flops`. */
-double cost_power_limited(const cost_gpu *g, precision p, double seconds, double flops);
+/* Time of tiles * work on `k`'s unit with power limit: `seconds` at boost clock that hold `flops`. */
+double cost_power_limited(const cost_gpu *g, const kernel *k, double seconds, double flops);
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w);
 void cost_tiles_init(cost_gpu *g);
 void cost_tile_sets(cost_gpu *g, double capability);

@@ -28,8 +28,8 @@ void cost_recurrent(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double values = s->batch * s->hidden * (3 * s->gates + 4) * width;
     double passed = values <= g->l2_keep ? values / g->l2 : values / g->dram;
     double step_flops = 2 * step.m * step.n * step.k;
-    one = cost_max(cost_power_limited(g, p, one, step_flops), read) + passed + c->recurrent_step_clocks * g->tick;
-    out->compute_s = cost_power_limited(g, p, all, flops) + one * steps * directions;
+    one = cost_max(cost_power_limited(g, k, one, step_flops), read) + passed + c->recurrent_step_clocks * g->tick;
+    out->compute_s = cost_power_limited(g, k, all, flops) + one * steps * directions;
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
 }

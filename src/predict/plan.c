@@ -453,6 +453,7 @@ static void lone_distances(kernel *k, const runtime_profile *rt, double footprin
     k->hot_distance = k->write_distance = footprint;
     if (rt->lone_copies > 0) k->weight_distance = rt->lone_copies * k->weight_bytes;
     k->weight_rotated = rt->lone_fill;
+    k->brief = rt->lone_brief;
 }
 
 pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *runtime, const plan_options *opt, arena *a,

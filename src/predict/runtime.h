@@ -59,6 +59,7 @@ typedef struct runtime_profile {
     double lone_first;     /* share of that time after which the kernel starts */
     double lone_copies;    /* copies of its weights that such loops use in turn; 0: one */
     bool lone_fill;        /* ... but no more than fill L2 */
+    bool lone_brief;       /* such loops have few turns */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */

@@ -586,6 +586,66 @@ static void recurrent_steps_pass_their_states_on(void **state)
     NOT_FASTER(seconds(&a100, more), seconds(&a100, r));
 }
 
+/* A short benchmark's loop is over before the power limit is felt: between the boost clock's time and the settled one. */
+static void brief_loops_run_at_boost(void **state)
+{
+    (void)state;
+    cost_constants with = constants;
+    with.power_settle_ms = 1;
+    with.power_vector_pj = 30;
+    gpu_spec s = spec_a100(), cold = spec_a100();
+    s.tdp_w = 100;
+    cold.tdp_w = 100000;
+    cost_gpu hot, free;
+    cost_gpu_init(&hot, &s, &with);
+    cost_gpu_init(&free, &cold, &with);
+    double last = 0;
+    for (double m = 128; m < 40000; m *= 2) {
+        kernel k = gemm(PREC_FP32, m, 2048, 2048, 1);
+        double settled = seconds(&hot, k), boost = seconds(&free, k);
+        k.brief = true;
+        double brief = seconds(&hot, k), felt = (brief - boost) / (settled - boost);
+        assert_true(settled > 1.2 * boost && brief > boost && brief < settled);
+        assert_true(felt > last); /* the longer, the more of it */
+        last = felt;
+    }
+    assert_true(last > 0.9);
+}
+
+/* The same chip made for two thirds of the clock draws less than two thirds of the power, so its limit costs it less. */
+static void small_boards_have_low_voltages(void **state)
+{
+    (void)state;
+    cost_constants with = constants;
+    with.power_vector_pj = 30;
+    gpu_spec fast = spec_a100(), slow = spec_a100();
+    fast.tdp_w = 150;
+    slow.tdp_w = 100;
+    slow.boost_mhz *= 2.0 / 3;
+    slow.tflops[PREC_FP32] *= 2.0 / 3;
+    cost_gpu a, b;
+    cost_gpu_init(&a, &fast, &with);
+    cost_gpu_init(&b, &slow, &with);
+    assert_true(b.headroom[PREC_FP32] > 1.2 * a.headroom[PREC_FP32]);
+}
+
+/* Weights that Pascal reads in pieces, again for each row of tiles; not those that L2 holds, and on no later GPU. */
+static void pascal_reads_weights_in_pieces(void **state)
+{
+    (void)state;
+    kernel k = gemm(PREC_FP32, 1024, 8192, 8192, 1), inputs = k;
+    inputs.read_bytes += inputs.weight_bytes;
+    inputs.weight_bytes = 0;
+    double pieces = k.weight_bytes * 16 * (1 + 32 / constants.gemm_pieces_kb) / (192e9 * constants.gemm_pieces_share);
+    assert_true(seconds(&p4, k) >= pieces && seconds(&p4, k) > 1.2 * seconds(&p4, inputs));
+    assert_true(seconds(&a100, k) <= seconds(&a100, inputs));
+    kernel held = gemm(PREC_FP32, 4096, 256, 256, 1);
+    inputs = held;
+    inputs.read_bytes += inputs.weight_bytes;
+    inputs.weight_bytes = 0;
+    assert_true(seconds(&p4, held) <= seconds(&p4, inputs) * 1.01);
+}
+
 static void constants_are_checked(void **state)
 {
     (void)state;
@@ -626,6 +686,9 @@ int main(void)
         cmocka_unit_test(bare_specification_is_sane),
         cmocka_unit_test(empty_kernels_cost_a_launch),
         cmocka_unit_test(recurrent_steps_pass_their_states_on),
+        cmocka_unit_test(brief_loops_run_at_boost),
+        cmocka_unit_test(small_boards_have_low_voltages),
+        cmocka_unit_test(pascal_reads_weights_in_pieces),
         cmocka_unit_test(constants_are_checked),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
