@@ -144,7 +144,7 @@ static void conv_change_layout(const cost_gpu *g, const kernel *k, cost_traffic 
     double bytes = passes * (k->read_bytes + k->write_bytes), missed = t.total > 0 ? t.dram / t.total : 1;
     if (!(bytes > 0)) return;
     cost_traffic extra = {bytes, bytes * missed};
-    double seconds = cost_memory_time(g, extra, 1);
+    double seconds = cost_memory_time(g, extra, g->stream);
     out->memory_s += seconds;
     out->seconds += seconds + g->floor * (pointwise ? 0 : 2);
     out->dram_bytes += extra.dram;

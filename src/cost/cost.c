@@ -162,6 +162,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
     g->dram = g->dram_peak * gpu_dram_share(spec, c);
     if (spec->compute_capability >= 6 && spec->compute_capability < 6.05) g->dram *= c->memory_gp100_share;
+    g->stream = name_has(spec->memory_type, "GDDR") ? 1 : cost_min(c->memory_stacked_stream, g->dram_peak / g->dram);
     double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;
     g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);
     /* L2 is never slower than the memory behind it. */

@@ -38,6 +38,7 @@ typedef struct cost_gpu {
     bool persistent;         /* ... with attention kernels whose thread blocks stay for many tiles */
     double quantum;          /* share of a partly filled last wave that is felt */
     double dram, dram_peak;  /* bytes/s: sustained by long streams, by specification */
+    double stream;           /* what kernels that only pass over data reach of `dram` */
     double l1_miss;          /* share of a window's repeated reads that L1 does not find */
     double l2, l2_keep, l2_lose;   /* bytes/s; working sets in bytes between which residency falls from 1 to 0 */
     double l2_bytes;               /* its size */

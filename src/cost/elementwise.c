@@ -16,15 +16,15 @@ static double scan_time(const cost_gpu *g, const rows_shape *s)
 void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
-    double share = 1;
+    double share = g->stream;
     if (k->kind == KERNEL_SORT) {
         t.total *= SORT_PASSES;
         t.dram *= SORT_PASSES;
         out->launches = 2 * SORT_PASSES;
     } else if (k->kind == KERNEL_GATHER || k->kind == KERNEL_RESIZE) {
-        share = c->vector_gather_share;
+        share *= c->vector_gather_share;
     } else if (k->scan == SCAN_GROUPS) {
-        share = c->vector_rows_share;
+        share *= c->vector_rows_share;
     }
     out->compute_s = k->flops / (g->peak[PREC_FP32] * c->vector_flop_share);
     enum { RESIDENT = 1024 }; /* threads that an SM keeps in flight with a few dozen registers each */

@@ -37,7 +37,8 @@ void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     }
     t.total += rows_again(k) * k->read_bytes;
     bool warp = k->kind == KERNEL_SOFTMAX && k->shape.rows.cols <= WARP_ROW;
-    out->memory_s = cost_memory_time(g, t, warp ? c->vector_warp_share : share) + c->vector_rows_clocks * g->tick;
+    out->memory_s = cost_memory_time(g, t, g->stream * (warp ? c->vector_warp_share : share)) +
+                    c->vector_rows_clocks * g->tick;
     if (k->pass == PASS_STATISTICS) out->memory_s = cost_max(out->memory_s, cost_channels_time(g, k, t));
     cost_finish(g, out, t);
 }
