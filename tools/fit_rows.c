@@ -239,9 +239,10 @@ static void attention_rows(table *t, int gpu, const char *origin)
         kvh = kvh > 0 ? kvh : h;
         char kind[24], name[160];
         /* Shapes that the libraries' fast kernels leave to a fallback are reported apart. */
-        bool odd = d > 256 || (decode && h / kvh > 32 && strcmp(origin, "vllm"));
+        bool odd = d > 256, apart = decode && h / kvh > 32 && strcmp(origin, "vllm");
         snprintf(kind, sizeof kind, "%s.%s",
                  odd       ? "fallback"
+                 : apart   ? "apart"
                  : encoder ? "encoder"
                  : decode  ? "decode"
                  : s <= 16 ? "short"

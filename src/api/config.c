@@ -44,6 +44,7 @@ static const schema_field runtime_fields[] = {
     FLAG(paged_cache),
     FLAG(pack_queries),
     FLAG(single_head_kernel),
+    REAL(runtime_profile, shared_heads_most, 0, 1024),
     FLAG(prompt_kernel),
     FLAG(flash_attention),
     REAL(runtime_profile, quantize_kernels, 0, 16),

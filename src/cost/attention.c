@@ -108,6 +108,15 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     /* A prompt has its own kernel however short, but in libraries that take one position for a step of decode. */
     bool prompt = s->kv_len <= s->q_len && (s->q_len > 1 || s->prompt), shared = s->heads > kv_heads;
     bool decode = s->q_len <= DECODE_ROWS && !prompt;
+    if (decode && s->apart) { /* which is not quicker than together */
+        kernel together = *k;
+        kernel_cost least = *out;
+        together.shape.attention.apart = false;
+        cost_attention(g, &together, t, &least);
+        cost_attention_apart(g, k, t, out);
+        if (least.seconds > out->seconds) *out = least;
+        return;
+    }
     attention_work w = decode ? attention_decode(g, s, kv_heads) : attention_prefill(g, s);
     if (s->flash && !g->async && !shared) w.parts = 1; /* version 2 splits the keys only of heads that share them */
     double per_key = key_time(g, p, s, w.rows, decode), start = tile_start(g, s, &w, decode), first = start;

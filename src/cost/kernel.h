@@ -49,10 +49,16 @@ typedef struct attention_shape {
     double batch, heads, kv_heads, q_len, kv_len, head_dim, v_dim;
     bool causal; /* q_len rows end at the last of kv_len */
     bool single; /* the runtime has a lighter decode kernel where no heads share keys */
+    bool apart;  /* more heads share keys than the runtime's decode kernel takes: each by itself, on vector units */
     bool flash;  /* the runtime's kernels are FlashAttention's: version 2 before Hopper */
     bool prompt; /* the runtime runs its kernel for prompts over a prompt of one position too */
     bool bias;   /* an additive mask or bias [.., q_len, kv_len] is read */
 } attention_shape;
+
+static inline bool attention_is_apart(const attention_shape *s, double most)
+{
+    return most > 0 && s->kv_heads > 0 && s->heads > most * s->kv_heads;
+}
 
 typedef struct rows_shape {
     double rows, cols;

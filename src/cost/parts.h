@@ -76,6 +76,7 @@ void cost_gemv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
 void cost_conv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_attention_apart(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_comm_init(cost_gpu *g, const gpu_spec *spec);

@@ -72,6 +72,7 @@ static void fused_attention(build *b, const attention_shape *s, double shared)
                 .hot_distance = q * s->head_dim * act + fresh,
                 .write_distance = q * s->v_dim * act};
     k.shape.attention = *s;
+    if (!(shared > 0)) k.shape.attention.apart = attention_is_apart(s, b->rt->shared_heads_most);
     build_add(b, "attention", k, 1);
 }
 

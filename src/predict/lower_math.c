@@ -500,6 +500,7 @@ void lower_attention(planner *p)
     narrow(p, &k.shape.attention);
     k.shape.attention.single = p->rt->single_head_kernel;
     k.shape.attention.flash = p->rt->flash_attention;
+    k.shape.attention.apart = attention_is_apart(&k.shape.attention, p->rt->shared_heads_most);
     k.shape.attention.prompt = p->rt->prompt_kernel;
     const attention_shape *s = &k.shape.attention;
     double pairs = s->q_len * s->kv_len;

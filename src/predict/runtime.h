@@ -31,16 +31,17 @@ typedef struct runtime_profile {
     bool spelled_attention;    /* attention is fused only where the file has an operator for it */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
-    bool paged_cache;        /* attention over a prompt also fills the paged cache of keys and values */
-    bool pack_queries;       /* ... and copies the queries */
-    bool flash_attention;    /* kernels of FlashAttention: version 2 before Hopper */
-    bool prompt_kernel;      /* prompts of one position too run the kernel for prompts */
-    bool single_head_kernel; /* a decode kernel of its own where no heads share keys */
-    double quantize_kernels; /* kernels that turn a product's input into FP8 */
-    double quantize_bytes;   /* ... and what they move for each of its elements */
-    bool quantize_rows;      /* ... with a thread block for each row */
-    bool split_fp8;          /* FP8 products may split the sum over K */
-    bool fp8_by_rows;        /* ... and have their tile from the rows of A alone */
+    bool paged_cache;         /* attention over a prompt also fills the paged cache of keys and values */
+    bool pack_queries;        /* ... and copies the queries */
+    bool flash_attention;     /* kernels of FlashAttention: version 2 before Hopper */
+    bool prompt_kernel;       /* prompts of one position too run the kernel for prompts */
+    double shared_heads_most; /* heads that share keys in one decode kernel; more run one by one. 0: all */
+    bool single_head_kernel;  /* a decode kernel of its own where no heads share keys */
+    double quantize_kernels;  /* kernels that turn a product's input into FP8 */
+    double quantize_bytes;    /* ... and what they move for each of its elements */
+    bool quantize_rows;       /* ... with a thread block for each row */
+    bool split_fp8;           /* FP8 products may split the sum over K */
+    bool fp8_by_rows;         /* ... and have their tile from the rows of A alone */
 
     double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
     /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */

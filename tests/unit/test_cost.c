@@ -150,7 +150,14 @@ static kernel attention(double batch, double heads, double kv_heads, double q, d
                 .flops = 4 * batch * heads * d * pairs,
                 .read_bytes = 2 * batch * d * (heads * q + 2 * kv_heads * kv),
                 .write_bytes = 2 * batch * heads * q * d};
-    a.shape.attention = (attention_shape){batch, heads, kv_heads, q, kv, d, d, causal, false, false, false, false};
+    a.shape.attention = (attention_shape){.batch = batch,
+                                          .heads = heads,
+                                          .kv_heads = kv_heads,
+                                          .q_len = q,
+                                          .kv_len = kv,
+                                          .head_dim = d,
+                                          .v_dim = d,
+                                          .causal = causal};
     return a;
 }
 
@@ -239,6 +246,33 @@ static void attention_grows_with_each_side(void **state)
         NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv + by, 64, causal)), t);
         NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv, 128, causal)), t);
         NOT_FASTER(seconds(g, attention(b, h, kvh, q, kv, 64, false)), t);
+    }
+}
+
+/* More heads on the same keys than a decode kernel takes: each reads them again. One head more or a longer cache is never faster. */
+static void heads_apart_read_their_keys(void **state)
+{
+    (void)state;
+    kernel k = attention(64, 64, 1, 1, 4096, 128, false);
+    double together = seconds(&h100, k);
+    k.shape.attention.apart = true;
+    double apart = seconds(&h100, k),
+           read = 64.0 * 64 * 4096 * 256 * 2 / constants.attention_apart_bytes / 132 * h100.tick;
+    assert_true(apart > together && apart > read && apart < 2 * read + 1e-4);
+    for (int i = 0; i < 2000; i++) {
+        const cost_gpu *g = any_gpu();
+        double b = size(64), kvh = size(8), n = size(16384), by = size(100);
+        kernel less = attention(b, 40 * kvh, kvh, 1, n, 128, false),
+               more = attention(b, 41 * kvh, kvh, 1, n, 128, false),
+               longer = attention(b, 40 * kvh, kvh, 1, n + by, 128, false),
+               wide = attention(b + by, 40 * kvh, kvh, 1, n, 128, false);
+        kernel grouped = less;
+        less.shape.attention.apart = more.shape.attention.apart = longer.shape.attention.apart =
+            wide.shape.attention.apart = true;
+        NOT_FASTER(seconds(g, less), seconds(g, grouped));
+        NOT_FASTER(seconds(g, more), seconds(g, less));
+        NOT_FASTER(seconds(g, longer), seconds(g, less));
+        NOT_FASTER(seconds(g, wide), seconds(g, less));
     }
 }
 
@@ -671,6 +705,7 @@ int main(void)
         cmocka_unit_test(scanned_rows_take_turns),
         cmocka_unit_test(conv_grows_with_each_side),
         cmocka_unit_test(attention_grows_with_each_side),
+        cmocka_unit_test(heads_apart_read_their_keys),
         cmocka_unit_test(streams_grow_with_bytes),
         cmocka_unit_test(nothing_beats_the_roofs),
         cmocka_unit_test(better_hardware_is_never_slower),
