@@ -135,6 +135,12 @@ typedef struct pg_count {
     uint64_t count;
 } pg_count;
 
+/* What a file says of itself, in its author's words. Keys may come more than once: "name", "description", "version", "author",
+ * "license", "runtime" (that it needs), "input" and "output" (what one is), "file" (that it carries). */
+typedef struct pg_remark {
+    const char *key, *text;
+} pg_remark;
+
 typedef struct pg_model_info {
     const char *name, *path, *format, *family, *producer;
     const char *no_graph;     /* why there is no graph and so no speed, as in a file of weights alone; NULL: there is one */
@@ -159,6 +165,8 @@ typedef struct pg_model_info {
     int64_t sequence;     /* its value by default */
     double active_parameters; /* of a mixture of experts: those that one token meets; 0: not known, or all */
     double other_parameters;  /* of parts beside the text model that are not in `parameters`: vision towers and the like */
+    const pg_remark *remarks; /* the file's metadata, in its order */
+    size_t remark_count;
 } pg_model_info;
 
 /* Loads a model from a file or a folder, by built-in name, by its name on the Hugging Face Hub, or a single operator

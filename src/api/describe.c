@@ -278,6 +278,19 @@ static pg_code copy_warnings(pg_model *m, const shapes *s, pg_error *e)
     return PG_E_OK;
 }
 
+static pg_code copy_remarks(pg_model *m, pg_error *e)
+{
+    pg_remark *list = ARENA_ARRAY(&m->a, pg_remark, m->g.n_remarks);
+    if (!list) return error_nomem(e, &m->a);
+    for (uint32_t i = 0; i < m->g.n_remarks; i++) {
+        list[i] = (pg_remark){m->g.remarks[i].key, api_text(&m->a, m->g.remarks[i].text)};
+        if (!list[i].text) return error_nomem(e, &m->a);
+    }
+    m->info.remarks = list;
+    m->info.remark_count = m->g.n_remarks;
+    return PG_E_OK;
+}
+
 int32_t api_sequence_symbol(const graph *g)
 {
     static const char *const parts[] = {"seq", "length", "token", "time", "frames"};
@@ -361,6 +374,7 @@ pg_code api_describe(pg_model *m, const char *path, bool strict, pg_error *e)
     if (!code) code = count_operators(m, &s, e);
     if (!code) code = count_macs(m, &s, &scratch, e);
     if (!code) code = copy_warnings(m, &s, e);
+    if (!code) code = copy_remarks(m, e);
     if (!code) code = name_it(m, path, e);
     if (!code && strict) code = strict_check(m, e);
     arena_free(&scratch);

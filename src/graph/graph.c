@@ -260,6 +260,23 @@ bool graph_warn(graph *g, const char *fmt, ...)
     return true;
 }
 
+bool graph_remark_add(graph *g, const char *key, const char *fmt, ...)
+{
+    char text[2048];
+    va_list args;
+    va_start(args, fmt);
+    size_t n = format_textv(text, sizeof text, fmt, args);
+    va_end(args);
+    if (n >= sizeof text) n = sizeof text - 1;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) text[i] = ' ';
+    if (!GROW(g, remarks, cap_remarks, g->n_remarks + 1)) return false;
+    str copy = str_copy(g->a, (str){text, n});
+    if (!copy.ptr) return false;
+    g->remarks[g->n_remarks++] = (graph_remark){key, copy};
+    return true;
+}
+
 static const char *const op_names[OP_KIND_COUNT] = {
 #define OP(name, min_in, max_in, max_out, shape, work, flops) [OP_##name] = #name,
 #include "graph/ops.def"

@@ -173,6 +173,12 @@ typedef struct region {
     uint32_t n_outputs;
 } region;
 
+/* What a file says of itself, as its author, in words: nothing is computed from it. */
+typedef struct graph_remark {
+    const char *key; /* "description", "author", "input", ...; lives for ever */
+    str text;
+} graph_remark;
+
 typedef struct graph {
     arena *a;
     str name, format, family, producer;
@@ -192,6 +198,8 @@ typedef struct graph {
     uint32_t n_symbols, cap_symbols;
     str *warnings;
     uint32_t n_warnings, cap_warnings;
+    graph_remark *remarks;
+    uint32_t n_remarks, cap_remarks;
     int32_t batch_symbol; /* index of the symbol that is the batch; -1: none */
     int64_t fixed_batch;  /* > 0: the file fixes the batch at this; batch_symbol was put in its place */
 } graph;
@@ -221,6 +229,8 @@ bool graph_attr_index(graph *g, attr_key key, attr_type type, uint32_t index);
 bool graph_add_output(graph *g, uint32_t region, uint32_t t);
 bool graph_add_input(graph *g, uint32_t region, uint32_t t);
 bool graph_warn(graph *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* `key` is not copied. Line breaks become spaces; text beyond 2 KiB is left off. */
+bool graph_remark_add(graph *g, const char *key, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Puts every region's operators into an order in which inputs come before their use. A cycle is an error that names an operator. */
 pg_code graph_sort(graph *g, arena *scratch, pg_error *e);

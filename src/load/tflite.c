@@ -233,6 +233,7 @@ static pg_code read_model(tflite_reader *r)
     if (!code) code = read_inputs(r, &s);
     if (!code) code = tflite_read_scope(r, &s);
     if (!code) code = read_outputs(r, &s);
+    if (!code) code = tflite_read_about(r, &model);
     return code;
 }
 

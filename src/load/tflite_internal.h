@@ -1,4 +1,4 @@
-/* Shared by tflite.c (the model), tflite_tensor.c (tensors and their layouts), tflite_node.c (operators) and the files that
+/* Shared by tflite.c (the model), tflite_tensor.c (tensors and their layouts), tflite_node.c (operators), tflite_about.c (what the file says of itself) and the files that
  * translate operators by topic.
  *
  * Layouts: the format's images are channels last, ops.def's channels first. A tensor can exist in several forms in the graph: as
@@ -94,6 +94,10 @@ pg_code tflite_read_scope(tflite_reader *r, tflite_scope *s);
 pg_code tflite_open_scope(tflite_reader *r, tflite_scope *s, int64_t index, uint32_t into, const tflite_scope *caller);
 /* The subgraph's tensors of its field "inputs" or "outputs". */
 flatbuffer_vector tflite_ends(const tflite_reader *r, const tflite_scope *s, bool outputs);
+
+/* ---- tflite_about.c ---- */
+/* The metadata, as remarks of the graph. */
+pg_code tflite_read_about(tflite_reader *r, const flatbuffer_table *model);
 
 /* ---- tflite_tensor.c ---- */
 bool tflite_describe(tflite_reader *r, const tflite_scope *s, int32_t which, tflite_info *out);

@@ -1,7 +1,7 @@
 /* load-model: what the model is, and how it runs on one GPU. */
 #include "render/render.h"
 
-enum { OPERATORS_SHOWN = 6, TENSORS_SHOWN = 8 };
+enum { OPERATORS_SHOWN = 6, TENSORS_SHOWN = 8, REMARKS_SHOWN = 16, REMARK_WIDTH = 240 };
 
 static void shape_json(json *j, const pg_tensor *t)
 {
@@ -45,6 +45,22 @@ static void counts_json(json *j, const char *key, const pg_count *counts, size_t
     json_end(j);
 }
 
+static void remarks_json(json *j, const pg_model_info *info)
+{
+    if (!info->remark_count) return;
+    json_key(j, "metadata");
+    json_open_array(j, JSON_LINES);
+    for (size_t i = 0; i < info->remark_count; i++) {
+        json_open_object(j, JSON_INLINE);
+        json_key(j, "key");
+        json_text(j, info->remarks[i].key);
+        json_key(j, "text");
+        json_text(j, info->remarks[i].text);
+        json_end(j);
+    }
+    json_end(j);
+}
+
 static void info_json(json *j, const pg_model_info *info)
 {
     json_key(j, "model");
@@ -82,6 +98,7 @@ static void info_json(json *j, const pg_model_info *info)
     tensors_json(j, "outputs", info->outputs, info->output_count);
     counts_json(j, "operator_counts", info->operator_counts, info->operator_count_count);
     counts_json(j, "unknown_operators", info->unknown_operators, info->unknown_operator_count);
+    remarks_json(j, info);
 }
 
 static void model_json(buffer *out, const render_model *m)
@@ -165,6 +182,21 @@ static void weights_pair(report *r, const pg_model_info *info)
     else report_pair(r, "Weights", TONE_PLAIN, "%s", all);
 }
 
+/* Whole licences stand in some files: --json has all of it. */
+static void remark_pairs(report *r, const pg_model_info *info)
+{
+    const char *more = r->style.unicode ? "\xe2\x80\xa6" : "...";
+    for (size_t i = 0; i < info->remark_count && i < REMARKS_SHOWN; i++) {
+        const pg_remark *m = &info->remarks[i];
+        size_t n = strlen(m->text);
+        bool cut = n > REMARK_WIDTH;
+        for (n = cut ? REMARK_WIDTH : n; cut && n && ((unsigned char)m->text[n] & 0xc0) == 0x80;) n--;
+        report_pair(r, i ? "" : "Metadata", TONE_PLAIN, "%s: %.*s%s", m->key, (int)n, m->text, cut ? more : "");
+    }
+    if (info->remark_count > REMARKS_SHOWN)
+        report_pair(r, "", TONE_DIM, "and %zu more", info->remark_count - REMARKS_SHOWN);
+}
+
 static void info_report(report *r, const pg_model_info *info)
 {
     char kind[128], number[NUMBER_SIZE], whole[NUMBER_SIZE], active[NUMBER_SIZE], counts[512] = "";
@@ -194,6 +226,7 @@ static void info_report(report *r, const pg_model_info *info)
     }
     tensor_pairs(r, info->input_count > 1 ? "Inputs" : "Input", info->inputs, info->input_count);
     tensor_pairs(r, info->output_count > 1 ? "Outputs" : "Output", info->outputs, info->output_count);
+    remark_pairs(r, info);
 }
 
 static const char *bound_text(const char *bound)

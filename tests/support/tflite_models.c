@@ -1,6 +1,7 @@
 #include "support/tflite_models.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 static int f32(tw_graph *g, const char *name, const int32_t *dims)
 {
@@ -520,6 +521,30 @@ static tw *stable_hlo(void)
     return w;
 }
 
+static fb *description(void)
+{
+    fb *b = calloc(1, sizeof *b);
+    if (!b) abort();
+    fb_begin(b, "M001");
+    size_t model = tw_texts(b, 0, 0, 8,
+                            (const char *const[]){"digits", "Tells digits apart", "v1", NULL, "A. Author",
+                                                  "Apache License. Version 2.0", NULL, "1.0.0"});
+    fb_root(b, model);
+    size_t graph = tw_texts(b, model, 3, 6, (const char *const[]){"main", NULL, NULL, NULL, NULL, NULL});
+    tw_texts(b, graph, 2, 2, (const char *const[]){"image", "16 x 16 pixels\nin 0 to 1"});
+    size_t out = tw_texts(b, graph, 3, 7, (const char *const[]){"probability", NULL, NULL, NULL, NULL, NULL, NULL});
+    tw_texts(b, out, 6, 2, (const char *const[]){"labels.txt", "names of the digits"});
+    return b;
+}
+
+tw *tflite_described(void)
+{
+    tw *w = tflite_image_network();
+    w->runtime = "1.14.0";
+    w->metadata = description();
+    return w;
+}
+
 const tflite_model tflite_models[] = {
     {"image", tflite_image_network, "y [batch, 10] float32", 466, 22608, 9, 0},
     {"image_int8", image_int8, "y [batch, 10] int8", 466, 22608, 7, 0},
@@ -547,5 +572,6 @@ const tflite_model tflite_models[] = {
     {"branches", branches, "z [batch, 8] float32", 64, 128, 5, 0},
     {"custom", custom, "a [batch, 10, 4] float32; y [batch, 10] float32", 80, 0, 2, 1},
     {"stable_hlo", stable_hlo, "y [1, 3] float32", 128, 6932, 7, 0},
+    {"described", tflite_described, "y [batch, 10] float32", 466, 22608, 9, 0},
 };
 const size_t tflite_model_count = sizeof tflite_models / sizeof tflite_models[0];

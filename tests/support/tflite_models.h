@@ -12,6 +12,9 @@ typedef struct tflite_model {
     uint64_t operators, unknown;
 } tflite_model;
 
+/* With a name, an author and the like; inputs and outputs have a name and a description. */
+tw *tflite_described(void);
+
 extern const tflite_model tflite_models[];
 extern const size_t tflite_model_count;
 

@@ -318,6 +318,44 @@ static void put_codes(fb *b, const tw *w, size_t codes)
         }
 }
 
+size_t tw_texts(fb *b, size_t parent, unsigned field, unsigned fields, const char *const *texts)
+{
+    size_t list = parent ? fb_vector(b, 1, 4) : 0, t = fb_table(b, fields);
+    if (parent) fb_child(b, parent, field, list);
+    if (parent) fb_element_child(b, list, 0, t);
+    for (unsigned i = 0; i < fields; i++)
+        if (texts[i]) fb_child(b, t, i, fb_string(b, texts[i]));
+    return t;
+}
+
+/* The model's list of metadata, each in a buffer of its own behind those of the tensors. */
+static void put_metadata(fb *b, const tw *w, size_t model, size_t buffers, size_t next)
+{
+    const uint8_t version[16] = {0};
+    const struct {
+        const char *name;
+        const void *bytes;
+        size_t len;
+    } all[] = {
+        {"min_runtime_version", w->runtime ? version : NULL, 16},
+        {"TFLITE_METADATA", w->metadata ? w->metadata->ptr : NULL, w->metadata ? w->metadata->len : 0},
+    };
+    size_t list = fb_vector(b, 2, 4);
+    fb_child(b, model, 6, list);
+    for (size_t i = 0; i < 2; i++) {
+        size_t entry = fb_table(b, 2);
+        fb_element_child(b, list, i, entry);
+        if (!all[i].bytes) continue;
+        fb_child(b, entry, 0, fb_string(b, all[i].name));
+        size_t table = fb_table(b, 3), data = fb_vector(b, all[i].len, 1);
+        memcpy(b->ptr + data + 4, all[i].bytes, all[i].len);
+        if (!i) memcpy(b->ptr + data + 4, w->runtime, strlen(w->runtime) < 16 ? strlen(w->runtime) : 16);
+        fb_child(b, table, 0, data);
+        fb_number(b, entry, 1, i && w->metadata_at ? (int64_t)w->metadata_at : (int64_t)next, 4);
+        fb_element_child(b, buffers, next++, table);
+    }
+}
+
 fb tw_finish(tw *w)
 {
     fb b;
@@ -338,9 +376,11 @@ fb tw_finish(tw *w)
     for (unsigned g = 0; g < w->n_graphs; g++)
         fb_element_child(&b, graphs, g, put_graph(&b, &w->graphs[g], &code, &buffer));
     fb_child(&b, model, 3, fb_string(&b, "made by a test"));
-    size_t buffers = fb_vector(&b, n_buffers, 4);
+    size_t n_metadata = (w->runtime != NULL) + (size_t)(w->metadata != NULL);
+    size_t buffers = fb_vector(&b, n_buffers + n_metadata, 4);
     fb_child(&b, model, 4, buffers);
     put_buffers(&b, w, buffers);
+    if (n_metadata) put_metadata(&b, w, model, buffers, n_buffers);
     if (w->signature) {
         size_t list = fb_vector(&b, 1, 4), one = fb_table(&b, 5);
         fb_child(&b, model, 7, list);
@@ -350,6 +390,8 @@ fb tw_finish(tw *w)
     }
     for (unsigned g = 0; g < w->n_graphs; g++)
         for (unsigned i = 0; i < w->graphs[g].n_tensors; i++) free(w->graphs[g].tensors[i].data);
+    if (w->metadata) fb_free(w->metadata);
+    free(w->metadata);
     free(w);
     return b;
 }

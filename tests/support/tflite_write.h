@@ -80,9 +80,14 @@ typedef struct tw {
     tw_graph graphs[TW_GRAPHS];
     unsigned n_graphs;
     const char *signature;
+    const char *runtime;  /* min_runtime_version */
+    struct fb *metadata;  /* TFLITE_METADATA; tw_finish frees it */
+    unsigned metadata_at; /* another buffer's number in its place; 0: its own */
 } tw;
 
 tw *tw_new(void);
+/* For metadata: a table of text fields (NULL: left out), in a list of one that is a field of its parent (0: it is the root). */
+size_t tw_texts(fb *b, size_t parent, unsigned field, unsigned fields, const char *const *texts);
 tw_graph *tw_add_graph(tw *w);
 /* The tensors return their index. Dims end with 0. */
 int tw_value(tw_graph *g, const char *name, int type, const int32_t *dims);

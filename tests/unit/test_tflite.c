@@ -75,6 +75,16 @@ static double latency(const pg_model *m, const char *runtime, int64_t batch)
     return p.latency_ms;
 }
 
+static void expect_remarks(const pg_model *m, const char *expected)
+{
+    char text[2048] = "";
+    size_t n = 0;
+    const pg_model_info *info = pg_model_describe(m);
+    for (size_t i = 0; i < info->remark_count; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s: %s; ", info->remarks[i].key, info->remarks[i].text);
+    assert_string_equal(text, expected);
+}
+
 /* ---- FlatBuffers ---- */
 
 static void test_flatbuffer(void **state)
@@ -576,6 +586,80 @@ static void test_overlapping_tables(void **state)
     fb_free(&b);
 }
 
+static void test_metadata(void **state)
+{
+    (void)state;
+    pg_model *m = open_good(tflite_described(), "described");
+    expect_remarks(
+        m, "runtime: TensorFlow Lite 1.14.0 or newer; name: digits; description: Tells digits apart; version: v1; "
+           "author: A. Author; license: Apache License. Version 2.0; input: image: 16 x 16 pixels in 0 to 1; "
+           "output: y (probability); file: labels.txt: names of the digits; ");
+    pg_model_free(m);
+    m = open_good(tflite_models[0].build(), "plain");
+    expect_remarks(m, "");
+    pg_model_free(m);
+}
+
+/* The model counts, not what its file says of itself. */
+static void expect_warning(tw *w, const char *remarks, const char *warning)
+{
+    pg_model *m = open_good(w, "metadata");
+    const pg_model_info *info = pg_model_describe(m);
+    expect_remarks(m, remarks);
+    assert_true(info->macs == 22608);
+    assert_int_equal(info->warning_count, 1);
+    if (!strstr(info->warnings[0], warning)) fail_msg("'%s' does not say '%s'", info->warnings[0], warning);
+    pg_model_free(m);
+}
+
+static void test_broken_metadata(void **state)
+{
+    (void)state;
+    const char *runtime = "runtime: TensorFlow Lite 1.14.0 or newer; ";
+    tw *w = tflite_described();
+    w->metadata_at = 1 << 30;
+    expect_warning(w, runtime, "names a buffer that there isn't");
+    w = tflite_described();
+    w->metadata->ptr[7] = '2';
+    expect_warning(w, runtime, "its identifier is not M001");
+    w = tflite_described();
+    w->metadata->len = 6;
+    expect_warning(w, runtime, "its identifier is not M001");
+    w = tflite_described();
+    w->metadata->len -= 40; /* within the last file's description */
+    w->runtime = "16 letters, no 0";
+    expect_warning(w,
+                   "runtime: TensorFlow Lite 16 letters, no 0 or newer; name: digits; description: Tells digits apart; "
+                   "version: v1; author: A. Author; license: Apache License. Version 2.0; "
+                   "input: image: 16 x 16 pixels in 0 to 1; output: y (probability); ",
+                   "lies outside of the file");
+    w = tflite_described();
+    fb_patch(w->metadata, 0, -1, 4);
+    expect_warning(w, runtime, "outside of the file");
+}
+
+/* One file's name a thousand times in a list, and each of a MiB: what is kept stays small. */
+static void test_repeated_metadata(void **state)
+{
+    enum { MANY = 1000, LONG = 1 << 20 };
+    (void)state;
+    tw *w = tflite_described();
+    fb *b = w->metadata;
+    fb_free(b);
+    fb_begin(b, "M001");
+    size_t model = fb_table(b, 8), files = fb_vector(b, MANY, 4), file = fb_table(b, 2), name = fb_vector(b, LONG, 1);
+    memset(b->ptr + name + 4, 'x', LONG);
+    fb_root(b, model);
+    fb_child(b, model, 6, files);
+    fb_child(b, file, 0, name);
+    for (size_t i = 0; i < MANY; i++) fb_element_child(b, files, i, file);
+    pg_model *m = open_good(w, "repeated");
+    const pg_model_info *info = pg_model_describe(m);
+    assert_int_equal(info->remark_count, 256);
+    for (size_t i = 1; i < 256; i++) assert_true(strlen(info->remarks[i].text) == 2047);
+    pg_model_free(m);
+}
+
 /* Cut off and changed anywhere: an error or a model. */
 static void test_damaged(void **state)
 {
@@ -651,6 +735,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_broken_bytes),
         cmocka_unit_test(test_calls_that_do_not_end),
         cmocka_unit_test(test_overlapping_tables),
+        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_broken_metadata),
+        cmocka_unit_test(test_repeated_metadata),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_no_memory),
     };

@@ -3,6 +3,8 @@ lite=$ROOT/tests/fuzz/corpora/tflite
 for model in image_int8 free_dims custom; do
     phantom-gpu load-model --model "$lite/$model.tflite" --gpu a100 | sed -n '1,/^On/p' | grep -v '^On'
 done
+phantom-gpu load-model "$lite/described.tflite" --gpu a100 | sed -n '/^  Metadata/,/^$/p'
+phantom-gpu load-model "$lite/described.tflite" --gpu a100 --json | grep -A 3 '"metadata"'
 phantom-gpu load-model "$lite/branches.tflite" --signature second --gpu a100 | grep Operators
 phantom-gpu load-model "$lite/branches.tflite" --signature third; echo "exit $?"
 phantom-gpu load-model "$lite/custom.tflite" --strict; echo "exit $?"
