@@ -276,6 +276,12 @@ pg_code cache_blob_end(cache_blob *b, pg_error *e)
     return code;
 }
 
+void cache_blob_drop(cache_blob *b)
+{
+    if (b->fd >= 0) unlink(b->partial);
+    cache_blob_stop(b);
+}
+
 void cache_blob_stop(cache_blob *b)
 {
     if (b->fd >= 0) {

@@ -48,6 +48,8 @@ pg_code cache_blob_begin(cache_blob *b, const hub_cache *c, const hub_config *co
 pg_code cache_blob_end(cache_blob *b, pg_error *e);
 /* Keeps what arrived for the next time. */
 void cache_blob_stop(cache_blob *b);
+/* The same, but nothing is kept: what arrived can't be right. */
+void cache_blob_drop(cache_blob *b);
 
 /* Each file of a snapshot, by name: for a repository of which only the cache is known. */
 typedef bool cache_visit(void *ud, str path, uint64_t size);

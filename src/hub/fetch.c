@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "hub/fetch.h"
 
+#include "base/sha256.h"
 #include "hub/extent.h"
 #include "hub/name.h"
 #include "hub/text.h"
@@ -129,8 +130,32 @@ static pg_code download(hub_session *s, cache_blob *b, const hub_file *f, pg_err
     const char *url = file_url(s, f->path);
     pg_code code = url ? fetch_get(s, url, &sink, &r, e) : error_nomem(e, s->a);
     if (!code) code = check_result(s, &r, f, e);
-    if (code == PG_E_FORMAT && ftruncate(b->fd, 0) != 0) return code; /* what can't be right is not kept */
     return code;
+}
+
+/* Files in Git LFS are called by their SHA-256. Others are called by Git's SHA-1 of them, which is not checked. */
+static pg_code check_sum(const cache_blob *b, const hub_file *f, pg_error *e)
+{
+    enum { CHUNK = 64 << 10 };
+    uint8_t chunk[CHUNK], hash[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+    sha256_sum sum;
+    ssize_t n;
+    if (f->etag.len != sizeof hex - 1) return PG_E_OK;
+    sha256_begin(&sum);
+    for (off_t at = 0; (n = pread(b->fd, chunk, CHUNK, at)) != 0; at += n > 0 ? n : 0) {
+        if (n < 0 && errno != EINTR) return hub_write_error(e, errno, b->partial);
+        if (n > 0) sha256_add(&sum, chunk, (size_t)n);
+    }
+    sha256_end(hash, &sum);
+    sha256_hex(hex, hash);
+    if (str_is(f->etag, hex)) return PG_E_OK;
+    char name[160];
+    hub_clean(name, sizeof name, f->path);
+    return error_set(e, PG_E_FORMAT,
+                     "what arrived of '%s' is not what the Hub lists (its SHA-256 begins with %.12s instead of %.12s); "
+                     "nothing of it is kept, try again",
+                     name, hex, f->etag.ptr);
 }
 
 static pg_code link_blob(const char **path, const hub_session *s, const hub_file *f, pg_error *e)
@@ -154,10 +179,10 @@ pg_code fetch_whole(const char **path, hub_session *s, const hub_file *file, pg_
     if (!code) code = cache_blob_begin(&b, &s->cache, s->config, f.etag, e);
     if (code) return code;
     if (b.fd >= 0) code = download(s, &b, &f, e);
-    if (code) {
-        cache_blob_stop(&b);
-        return code;
-    }
+    if (!code && b.fd >= 0) code = check_sum(&b, &f, e);
+    if (code == PG_E_FORMAT) cache_blob_drop(&b);
+    else if (code) cache_blob_stop(&b);
+    if (code) return code;
     s->fetched++;
     code = cache_blob_end(&b, e);
     return code ? code : link_blob(path, s, &f, e);

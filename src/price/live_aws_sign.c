@@ -2,7 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "price/live_aws.h"
 
-#include "price/sha256.h"
+#include "base/sha256.h"
 
 #include <stdio.h>
 #include <stdlib.h>

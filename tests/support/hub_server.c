@@ -15,7 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RULES = 32, LOG = 512, CONNECTIONS = 64, REQUEST = 16384, LISTING = 1 << 20 };
+#include "base/sha256.h"
+
+enum { RULES = 32, LOG = 512, CONNECTIONS = 64, REQUEST = 16384, LISTING = 1 << 20, SUMMED = 4 << 20 };
 
 typedef struct rule {
     char part[200], error[64], message[128], location[512], body[512], id[128], file[256];
@@ -73,6 +75,18 @@ void hub_server_commit(const char *repository, char out[41])
     hex(hash(repository, strlen(repository), 0xcbf29ce484222325u), out, 40);
 }
 
+static void sum_of(int fd, char out[65])
+{
+    char chunk[4096];
+    uint8_t hash[SHA256_SIZE];
+    sha256_sum sum;
+    off_t at = 0;
+    sha256_begin(&sum);
+    for (ssize_t n; (n = pread(fd, chunk, sizeof chunk, at)) > 0; at += n) sha256_add(&sum, chunk, (size_t)n);
+    sha256_end(hash, &sum);
+    sha256_hex(out, hash);
+}
+
 static bool is_large(const char *path)
 {
     static const char *const endings[] = {".safetensors", ".gguf", ".onnx", ".bin"};
@@ -83,7 +97,8 @@ static bool is_large(const char *path)
     return false;
 }
 
-/* By what the file begins with and its size: weights may be sparse and huge. */
+/* The SHA-256 of files in Git LFS; of what is too large for that, as of others, something that its beginning and its size give:
+ * weights may be sparse and huge. */
 static void etag_of(const char *file, const char *path, char out[65])
 {
     char head[4096];
@@ -93,8 +108,9 @@ static void etag_of(const char *file, const char *path, char out[65])
     ssize_t n = fd >= 0 ? read(fd, head, sizeof head) : -1;
     if (n > 0) h = hash(head, (size_t)n, h);
     if (fd >= 0 && fstat(fd, &st) == 0) h ^= (uint64_t)st.st_size * 0x9e3779b97f4a7c15u;
-    if (fd >= 0) close(fd);
     hex(h, out, is_large(path) ? 64 : 40);
+    if (is_large(path) && fd >= 0 && st.st_size <= SUMMED) sum_of(fd, out);
+    if (fd >= 0) close(fd);
 }
 
 static bool send_all(int fd, const char *bytes, size_t n)

@@ -620,6 +620,29 @@ static void test_resumed_later(void **state)
     assert_int_equal(requests_with("config.json bytes=5-"), 1);
 }
 
+/* As many bytes as the Hub lists, but others: nothing of them stays, and the next time asks for all of them. */
+static void test_wrong_contents(void **state)
+{
+    (void)state;
+    hub_config c = config_for(NULL);
+    c.retries = 0;
+    forget();
+    assert_true(hub_server_rule(server, "/cdn/ body=not_really_a_network:_but_nobody_looks x1"));
+    expect_error("acme/net", &c, PG_E_FORMAT, "is not what the Hub lists (its SHA-256 begins with");
+    char blobs[1024];
+    snprintf(blobs, sizeof blobs, "%s/models--acme--net/blobs", cache);
+    assert_int_equal(rmdir(blobs), 0); /* empty */
+    expect_works("acme/net", &c, NULL);
+    assert_int_equal(requests_with("/cdn/"), 2);
+    assert_int_equal(requests_with("bytes="), 0);
+
+    forget(); /* the first part came in an earlier run, and was another file's */
+    assert_true(hub_server_rule(server, "/cdn/ body=NOT_really_a_network:_but_nobody_looks,cut=5 x1"));
+    expect_error("acme/net", &c, PG_E_NETWORK, "broke off");
+    expect_error("acme/net", &c, PG_E_FORMAT, "nothing of it is kept, try again");
+    expect_works("acme/net", &c, NULL);
+}
+
 static void test_renamed(void **state)
 {
     (void)state;
@@ -812,6 +835,7 @@ int main(void)
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_ranges_refused),
         cmocka_unit_test(test_resumed_later),
+        cmocka_unit_test(test_wrong_contents),
         cmocka_unit_test(test_renamed),
         cmocka_unit_test(test_listing_without_sizes),
         cmocka_unit_test(test_processes_at_once),

@@ -15,10 +15,10 @@
 
 #include <sys/wait.h>
 
+#include "base/sha256.h"
 #include "price/cache.h"
 #include "price/live_aws.h"
 #include "price/market.h"
-#include "price/sha256.h"
 #include "support/heap.h"
 #ifndef PHANTOM_NO_HUB
 #include "hub/http.h"
@@ -529,6 +529,15 @@ static void test_sha256(void **state)
         sha256(hash, (str){text, cases[i].n});
         sha256_hex(hex, hash);
         assert_memory_equal(hex, cases[i].begin, 16);
+        for (size_t step = 1; step < 130; step += 21) { /* the same in pieces */
+            sha256_sum s;
+            sha256_begin(&s);
+            for (size_t at = 0; at < cases[i].n; at += step)
+                sha256_add(&s, text + at, cases[i].n - at < step ? cases[i].n - at : step);
+            sha256_end(hash, &s);
+            sha256_hex(hex, hash);
+            assert_memory_equal(hex, cases[i].begin, 16);
+        }
     }
     assert_false(sha256_hmac(hash, (str){text, 65}, STR("x")));
     assert_false(sha256_hmac(hash, STR("x"), (str){text, HMAC_TEXT_MOST}));

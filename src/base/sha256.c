@@ -1,4 +1,4 @@
-#include "price/sha256.h"
+#include "base/sha256.h"
 
 static const uint32_t k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -36,17 +36,46 @@ static void add_block(uint32_t h[8], const uint8_t *p)
     for (size_t i = 0; i < 8; i++) h[i] += v[i];
 }
 
+void sha256_begin(sha256_sum *s)
+{
+    *s = (sha256_sum){
+        .h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+}
+
+void sha256_add(sha256_sum *s, const void *bytes, size_t n)
+{
+    const uint8_t *p = bytes;
+    while (n) {
+        size_t have = s->len % 64, take = 64 - have < n ? 64 - have : n;
+        if (take == 64) {
+            add_block(s->h, p);
+        } else {
+            memcpy(s->rest + have, p, take);
+            if (have + take == 64) add_block(s->h, s->rest);
+        }
+        s->len += take;
+        p += take;
+        n -= take;
+    }
+}
+
+void sha256_end(uint8_t out[SHA256_SIZE], sha256_sum *s)
+{
+    uint8_t last[128] = {0};
+    size_t rest = s->len % 64, end = rest < 56 ? 64 : 128;
+    if (rest) memcpy(last, s->rest, rest);
+    last[rest] = 0x80;
+    for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(s->len * 8 >> 8 * i);
+    for (size_t i = 0; i < end; i += 64) add_block(s->h, last + i);
+    for (size_t i = 0; i < SHA256_SIZE; i++) out[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)));
+}
+
 void sha256(uint8_t out[SHA256_SIZE], str text)
 {
-    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    uint8_t last[128] = {0};
-    size_t whole = text.len / 64 * 64, rest = text.len - whole, end = rest < 56 ? 64 : 128;
-    for (size_t i = 0; i < whole; i += 64) add_block(h, (const uint8_t *)text.ptr + i);
-    if (rest) memcpy(last, text.ptr + whole, rest);
-    last[rest] = 0x80;
-    for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)((uint64_t)text.len * 8 >> 8 * i);
-    for (size_t i = 0; i < end; i += 64) add_block(h, last + i);
-    for (size_t i = 0; i < SHA256_SIZE; i++) out[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
+    sha256_sum s;
+    sha256_begin(&s);
+    sha256_add(&s, text.ptr, text.len);
+    sha256_end(out, &s);
 }
 
 bool sha256_hmac(uint8_t out[SHA256_SIZE], str key, str text)
