@@ -158,6 +158,48 @@ void mark_needed(infer *x, uint32_t r, unsigned depth)
     }
 }
 
+/* Operators whose result is as small as the sizes that go in. */
+static bool stays_small(uint16_t kind)
+{
+    switch (kind) {
+    case OP_Slice:
+    case OP_Gather:
+    case OP_Squeeze:
+    case OP_Unsqueeze:
+    case OP_Concat:
+    case OP_Identity:
+    case OP_Cast:
+    case OP_Sqrt:
+    case OP_Reciprocal:
+    case OP_Add:
+    case OP_Sub:
+    case OP_Mul:
+    case OP_Div:
+    case OP_Pow: return true;
+    default: return false;
+    }
+}
+
+void mark_sizes(infer *x)
+{
+    enum { FEW = 8, SIZE = 2 };
+    const graph *g = x->g;
+    for (uint32_t r = 0; r < g->n_regions; r++)
+        for (uint32_t i = 0; i < g->regions[r].n_ops; i++) {
+            const op *o = &g->ops[g->regions[r].ops[i]];
+            bool size = o->kind == OP_Shape || o->kind == OP_Size, others = true;
+            for (uint32_t k = 0; k < o->n_in && !size && others && stays_small(o->kind); k++) {
+                uint32_t t = op_in(g, o)[k];
+                if (t >= g->n_tensors || g->tensors[t].value_count > FEW) others = false;
+                else if (!(x->need[t] & SIZE)) others = g->tensors[t].value != NULL;
+            }
+            for (uint32_t k = 0; k < o->n_in && others && !size && stays_small(o->kind); k++)
+                size = x->need[op_in(g, o)[k]] & SIZE;
+            for (uint32_t k = 0; k < o->n_out && size && others; k++)
+                if (op_out(g, o)[k] < g->n_tensors) x->need[op_out(g, o)[k]] |= SIZE;
+        }
+}
+
 void fold_op(infer *x, const op *o)
 {
     fold_fn fn = folds[o->kind];

@@ -314,6 +314,7 @@ pg_code shapes_infer(shapes *out, const graph *g, const shape_options *opt, aren
     x.trips = num_int(1);
     pg_code code = start(&x, opt);
     if (!code) {
+        mark_sizes(&x);
         mark_needed(&x, 0, 0);
         code = infer_region(&x, 0);
     }

@@ -159,6 +159,9 @@ typedef void (*fold_fn)(infer *x, const op *o);
 
 /* Marks the tensors whose values can reach a shape. */
 void mark_needed(infer *x, uint32_t region, unsigned depth);
+/* Marks what is computed from sizes and constants alone, such as 1 / sqrt(head size), which exporters write down so: it is known before
+ * the model runs, and is no work for a GPU. To be called before mark_needed. */
+void mark_sizes(infer *x);
 /* Computes the values of an operator's outputs where they are needed and can be known. */
 void fold_op(infer *x, const op *o);
 /* Room for the value of output i, whose dims are known and small enough; NULL when not, or out of memory. */

@@ -90,7 +90,7 @@ static int batch_dim(const infer *x, const tensor_shape *t)
 }
 
 /* With the file's own batch, input and target split into runs of dims with equal products. The batch stays within
- * its run, where it goes to the first dim that holds it. Returns that dim, or -1. */
+ * its run, where it goes to the dim that is the batch, else to the first that holds it. Returns that dim, or -1. */
 static int batch_target(const infer *x, const tensor_shape *t, const int64_t *out, int rank, int batch)
 {
     int i = 0, k = 0;
@@ -105,6 +105,8 @@ static int batch_target(const infer *x, const tensor_shape *t, const int64_t *ou
         }
         if (p <= 0 || q <= 0) return -1;
         if (batch >= i) continue;
+        for (int j = first; j < k; j++)
+            if (out[j] == x->old_batch) return j;
         for (; first < k; first++)
             if (out[first] % x->old_batch == 0) return first;
         return -1;

@@ -60,7 +60,7 @@ typedef struct aten_hint {
     bool bound;       /* a number among the arguments: compared with dims[0], and so taken for it */
 } aten_hint;
 
-enum { ATEN_ARGS = 24, ATEN_INPUTS = 64, ATEN_OPS_MOST = 400000 };
+enum { ATEN_ARGS = 32, ATEN_INPUTS = 64, ATEN_OPS_MOST = 400000 };
 
 /* What the file declares of a result: for operators that nobody knows. */
 typedef struct aten_declared {

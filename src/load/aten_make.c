@@ -68,7 +68,9 @@ static aten_value arange(aten *x, const aten_row *row, const aten_value *arg, ui
     /* a type may follow the end by position: only in overloads with four options behind, so with five arguments */
     bool two = aten_is_number(A(1)) && (n == 2 || n == 3 || n == 6 || n == 7), three = two && (n == 3 || n == 7);
     if (A(1).kind == ATEN_UNKNOWN && n == 2) two = true;
-    if (two) from = A(0), to = A(1);
+    bool keyed = A(0).kind == ATEN_NONE && A(1).kind != ATEN_NONE; /* arange(end=8, ...) */
+    if (keyed) to = A(1), two = three = A(2).kind != ATEN_NONE;
+    else if (two) from = A(0), to = A(1);
     if (three && aten_is_number(A(2))) step = A(2);
     if (to.kind == ATEN_TENSOR || from.kind == ATEN_TENSOR) return aten_unknown();
     in[0] = aten_operand(x, from, NO_TENSOR);

@@ -314,6 +314,14 @@ static aten_value add_relu(aten *x, const aten_row *row, const aten_value *arg, 
     return y.kind == ATEN_TENSOR ? aten_tensor(aten_emit1(x, OP_Relu, y.v.tensor)) : y;
 }
 
+/* Each element of one vector by each of another. */
+static aten_value outer(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t a = aten_operand(x, A(0), NO_TENSOR), b = aten_operand(x, A(1), NO_TENSOR);
+    if (a == NO_TENSOR || b == NO_TENSOR) return aten_unknown();
+    return aten_tensor(aten_emit2(x, (op_kind)row->op, aten_unsqueeze(x, a, -1), aten_unsqueeze(x, b, 0)));
+}
+
 static aten_value matmul(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     (void)row;
@@ -618,6 +626,8 @@ const aten_row aten_math_rows[] = {
     {"bmm", "self mat2", matmul, OP_MatMul},
     {"mv", "self vec", matmul, OP_MatMul},
     {"dot", "self tensor", matmul, OP_MatMul},
+    {"outer", "self vec2", outer, OP_Mul},
+    {"ger", "self vec2", outer, OP_Mul},
     {"addmm", "self mat1 mat2", addmm, OP_Gemm},
     {"baddbmm", "self batch1 batch2", addmm, OP_MatMul},
     {"addbmm", "self batch1 batch2", addmm, OP_MatMul},

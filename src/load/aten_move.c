@@ -19,9 +19,43 @@ int64_t aten_axis(const aten *x, uint32_t t, aten_value v, int64_t fallback)
     return axis < 0 && rank >= 0 ? axis + rank : axis;
 }
 
+/* Two symbols in one size ("batch * sequence") hold for the sizes of now alone: such a size is left to be computed from the others.
+ * Where another one is already, as in view(b * t, -1), that one is what is left of the input behind the dims in front. */
+static void leave_open(const tensor_shape *s, num *dims, int rank)
+{
+    int opaque = -1, hole = -1;
+    for (int i = 0; i < rank; i++) {
+        if (num_is(dims[i], -1) || !num_known(dims[i])) {
+            if (hole >= 0) return;
+            hole = i;
+        } else if (dims[i].sym == SYM_OPAQUE) {
+            if (opaque >= 0) return;
+            opaque = i;
+        }
+    }
+    if (opaque < 0) return;
+    if (hole >= 0) {
+        num front = num_int(1), rest = num_int(1);
+        int i = 0;
+        if (opaque || hole != 1 || rank != 2) return;
+        while (i < s->rank && front.v.i < dims[0].v.i && num_known(front)) front = num_mul(front, s->dims[i++]);
+        if (!num_known(front) || front.v.i != dims[0].v.i) return;
+        while (i < s->rank) rest = num_mul(rest, s->dims[i++]);
+        if (!num_known(rest) || rest.sym == SYM_OPAQUE) return;
+        dims[hole] = rest;
+    }
+    dims[opaque] = num_int(-1);
+}
+
 uint32_t aten_reshape(aten *x, uint32_t t, const num *dims, int rank)
 {
+    num to[MAX_RANK];
     if (t == NO_TENSOR || x->code) return NO_TENSOR;
+    if (rank <= MAX_RANK) {
+        memcpy(to, dims, (size_t)rank * sizeof *dims);
+        leave_open(aten_shape(x, t), to, rank);
+        dims = to;
+    }
     return aten_emit2(x, OP_Reshape, t, aten_constant(x, 1, dims, (uint32_t)rank));
 }
 

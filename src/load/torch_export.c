@@ -398,7 +398,7 @@ static void add_input(program *p, scope *s, const char *name)
     for (int i = 0; given && d.rank == given->rank && i < d.rank; i++) {
         /* a free dim keeps its symbol, with the size that was asked for */
         if (d.dims[i].sym >= 0) g->symbols[d.dims[i].sym].fallback = given->dims[i];
-        else if (!(i == 0 && g->fixed_batch)) d.dims[i] = num_int(given->dims[i]);
+        else if (i || d.rank < 2) d.dims[i] = num_int(given->dims[i]); /* in front: the batch, which find_batch frees */
     }
     str copy = str_copy(g->a, str_c(name));
     uint32_t t = copy.ptr ? graph_add_tensor(g, copy, d.type) : NO_TENSOR;
@@ -473,6 +473,33 @@ static void add_outputs(program *p, const scope *s, const json_t *signature)
     if (!p->x.code && !g->regions[0].n_outputs) fail(p, "it has no outputs:", "output_specs");
 }
 
+/* "s0", "s77": what torch.export calls a size that nobody gave a name. */
+static bool is_generated(str name)
+{
+    for (size_t i = 1; i < name.len; i++)
+        if (name.ptr[i] < '0' || name.ptr[i] > '9') return false;
+    return name.len > 1 && name.ptr[0] == 's';
+}
+
+static void name_symbol(graph *g, int32_t symbol, str name)
+{
+    if (symbol >= 0 && is_generated(g->symbols[symbol].name) && graph_symbol_find(g, name) < 0)
+        g->symbols[symbol].name = name;
+}
+
+/* By their place in the inputs, as other formats are read: then --seq-len finds the sequence. */
+static void name_symbols(graph *g)
+{
+    name_symbol(g, g->batch_symbol, STR("batch"));
+    for (uint32_t i = 0; i < g->regions[0].n_inputs; i++) {
+        const tensor *t = &g->tensors[g->regions[0].inputs[i]];
+        if (t->rank == 2 || t->rank == 3) name_symbol(g, t->dims[1].sym, STR("sequence"));
+        if (t->rank != 4) continue;
+        name_symbol(g, t->dims[2].sym, STR("height"));
+        name_symbol(g, t->dims[3].sym, STR("width"));
+    }
+}
+
 static pg_code run_program(program *p, const json_t *root, arena *a)
 {
     scope s;
@@ -489,6 +516,7 @@ static pg_code run_program(program *p, const json_t *root, arena *a)
     run_nodes(p, &s);
     add_outputs(p, &s, signature);
     aten_finish(&p->x);
+    name_symbols(p->f->g);
     return p->x.code;
 }
 

@@ -220,7 +220,8 @@ static aten_value add_tensor(ts *t, const torch_tensor *v, str path)
         return aten_none();
     }
     *slot = w;
-    t->x.g->tensors[w].literal = constant;
+    t->x.g->tensors[w].literal = constant &&
+                                 (!v->rank || !dtype_get(v->type)->floating); /* frozen modules have weights there */
     read_small(t, w, v, constant ? "constants" : "data");
     return aten_tensor(w);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes archives as torch.export does, by hand: no version of PyTorch that has it is in Debian.
+"""Writes archives as torch.export does, by hand, in shapes that PyTorch 2.6 does not write (make_export.py has those that it does).
 
     make_pt2.py FOLDER
 

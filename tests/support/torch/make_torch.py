@@ -134,10 +134,11 @@ def pack(path, data):
             if name.endswith(".debug_pkl") or name.endswith("byteorder"):
                 continue
             bytes_ = source.read(name)
-            if "/data/" in name:
+            small = "/constants/" in name and len(bytes_) <= 64  # sizes and the like, which are read
+            if "/data/" in name or ("/constants/" in name and not small):
                 bytes_ = bytes(len(bytes_))
             entry = zipfile.ZipInfo(name)
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
             out.writestr(entry, bytes_)
 
 

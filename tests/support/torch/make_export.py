@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Makes the files of tests/cases/pytorch that need torch.export (PyTorch 2.6 or newer; Debian 13: python3-torch).
+
+    make_export.py FOLDER
+
+Each model is saved as traced, scripted and frozen TorchScript, as programs of torch.export with a fixed and with free sizes, and as ONNX.
+Weights are zeros, and what says where a node came from is left out, so that the files are a few kilobytes and name no machine.
+"""
+import io
+import json
+import os
+import sys
+import zipfile
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.export import Dim
+
+from make_torch import save
+
+
+class Block(nn.Module):
+    """Of a ResNet."""
+
+    def __init__(self, a, b, stride):
+        super().__init__()
+        self.c1 = nn.Conv2d(a, b, 3, stride, 1, bias=False)
+        self.n1 = nn.BatchNorm2d(b)
+        self.c2 = nn.Conv2d(b, b, 3, 1, 1, bias=False)
+        self.n2 = nn.BatchNorm2d(b)
+        self.down = nn.Sequential(nn.Conv2d(a, b, 1, stride, bias=False), nn.BatchNorm2d(b))
+
+    def forward(self, x):
+        y = F.relu(self.n1(self.c1(x)), inplace=True)
+        y = self.n2(self.c2(y))
+        y += self.down(x)
+        return F.relu(y, inplace=True)
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 7, 2, 3, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.block = Block(4, 8, 2)
+        self.mean = nn.AdaptiveAvgPool2d((1, 1))
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.block(self.pool(F.relu(self.norm(self.stem(x)))))
+        return self.head(torch.flatten(self.mean(x), 1))
+
+
+class Gpt(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.e = nn.Embedding(20, 8)
+        self.p = nn.Embedding(32, 8)
+        self.n1 = nn.LayerNorm(8)
+        self.qkv = nn.Linear(8, 24)
+        self.o = nn.Linear(8, 8)
+        self.n2 = nn.LayerNorm(8)
+        self.u = nn.Linear(8, 32)
+        self.w = nn.Linear(32, 8)
+        self.head = nn.Linear(8, 20, bias=False)
+        self.head.weight = self.e.weight
+
+    def forward(self, x):
+        b, t = x.shape
+        y = self.e(x) + self.p(torch.arange(t, device=x.device))
+        q, k, v = self.qkv(self.n1(y)).split(8, -1)
+        q, k, v = (z.reshape(b * t, 2, 4).view(b, t, 2, 4).transpose(1, 2) for z in (q, k, v))
+        a = F.scaled_dot_product_attention(q, k, v)
+        y = y + self.o(a.transpose(1, 2).reshape(b * t, -1)).view(b, t, -1)
+        y = y + self.w(F.gelu(self.u(self.n2(y))))
+        return self.head(y)
+
+
+class Rotary(nn.Module):
+    """Of a Llama: grouped heads, rotated by angles that come from an outer product."""
+
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(32, 32, bias=False)
+        self.k = nn.Linear(32, 16, bias=False)
+        self.v = nn.Linear(32, 16, bias=False)
+        self.o = nn.Linear(32, 32, bias=False)
+        self.register_buffer("f", torch.zeros(4))
+
+    def turn(self, x, c, s):
+        a, b = x.chunk(2, -1)
+        return x * c + torch.cat((-b, a), -1) * s
+
+    def forward(self, x):
+        b, t, d = x.shape
+        angle = torch.outer(torch.arange(t, device=x.device).float(), self.f)
+        angle = torch.cat((angle, angle), -1)
+        q = self.turn(self.q(x).view(b, t, 4, 8).transpose(1, 2), angle.cos(), angle.sin())
+        k = self.turn(self.k(x).view(b, t, 2, 8).transpose(1, 2), angle.cos(), angle.sin()).repeat_interleave(2, 1)
+        v = self.v(x).view(b, t, 2, 8).transpose(1, 2).repeat_interleave(2, 1)
+        a = F.scaled_dot_product_attention(q, k, v)
+        return x + self.o(a.transpose(1, 2).reshape(b, t, d))
+
+
+class Encoder(nn.Module):
+    """Reads the batch in its second dim, as nn.MultiheadAttention does within."""
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True)
+
+    def forward(self, x):
+        return self.l(x)
+
+
+def save_program(path, program):
+    data = io.BytesIO()
+    torch.export.save(program, data)
+    source = zipfile.ZipFile(data)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name in source.namelist():
+            if not name.endswith(".json") and not name.endswith("version"):
+                continue
+            text = source.read(name)
+            if name.endswith(".json"):
+                whole = json.loads(text)
+                graph = whole["graph_module"]
+                graph["module_call_graph"] = []
+                for node in graph["graph"]["nodes"]:
+                    node["metadata"] = {}
+                text = json.dumps(whole, separators=(",", ":"))
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            out.writestr(entry, text)
+
+
+def main(folder):
+    torch.manual_seed(0)
+    words = torch.zeros(2, 6, dtype=torch.long)
+    image = torch.zeros(2, 3, 32, 32)
+    models = {"residual": (Residual(), image, {0: "batch"}), "gpt": (Gpt(), words, {0: "batch", 1: "time"}),
+              "rotary": (Rotary(), torch.zeros(2, 6, 32), {0: "batch", 1: "time"}),
+              "encoder": (Encoder(), torch.zeros(2, 6, 16), {0: "batch"})}
+    for name, (model, x, free) in models.items():
+        model.eval()
+        path = os.path.join(folder, name)
+        script = torch.jit.script(model)
+        save(path + "_trace.pt", torch.jit.trace(model, x, check_trace=False))
+        save(path + "_script.pt", script)
+        save(path + "_frozen.pt", torch.jit.freeze(script))
+        shapes = ({axis: Dim(title, min=2, max=32) for axis, title in free.items()},)
+        free_sizes = torch.export.export(model, (x,), dynamic_shapes=shapes)
+        save_program(path + "_static.pt2", torch.export.export(model, (x,)))
+        save_program(path + "_dynamic.pt2", free_sizes)
+        save_program(path + "_decomposed.pt2", free_sizes.run_decompositions())
+        if name in ("residual", "gpt"):
+            torch.onnx.export(model, (x,), path + ".onnx", opset_version=17, input_names=["x"], dynamic_axes={"x": free})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
