@@ -110,7 +110,7 @@ typedef struct pg_model_options {
     const pg_input_shape *input_shapes;
     size_t input_shape_count;
     bool strict;         /* an unknown operator is an error */
-    uint64_t memory_limit; /* bytes the reader may take; 0: 256 MB */
+    uint64_t memory_limit; /* bytes the reader may take; 0: 256 MB and 16 times the file, of which 64 MB count */
     const pg_allocator *allocator; /* copied; NULL: malloc */
     pg_hub hub;
     /* Called, often, while something is fetched from the Hub; `total` 0: not known. NULL: not called. */

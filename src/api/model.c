@@ -57,11 +57,22 @@ static pg_code set_image_size(pg_model *m, int size, pg_error *e)
     return PG_E_OK;
 }
 
+#define MEMORY_BASE ((size_t)256 << 20)
+
+/* Beside MEMORY_BASE. A node of a graph has some sixty bytes in its file and takes some five hundred here, over all. Most of a large
+ * file is weights, which take nothing. */
+static size_t room_for(size_t file_bytes)
+{
+    enum { TIMES = 16, MOST = 64 << 20 };
+    return TIMES * (file_bytes < MOST ? file_bytes : (size_t)MOST);
+}
+
 static pg_code load_path(pg_model *m, const char *path, const pg_model_options *o, pg_error *e)
 {
     load_input in;
     pg_code code = load_files_open(&m->files, path, m->a.alloc, &in, e);
     if (code) return code;
+    if (!o->memory_limit) m->a.limit += room_for(in.bytes.len);
     const load_format *f = load_detect(&in, o->format, e);
     if (!f) return e ? e->code : PG_E_FORMAT;
     load_shape *given = ARENA_ARRAY(&m->a, load_shape, o->input_shape_count);
@@ -175,7 +186,7 @@ pg_code pg_model_open(pg_model **out, const char *model, const pg_model_options 
     *out = NULL;
     pg_model *m = api_new(alloc, sizeof *m, e);
     if (!m) return PG_E_NOMEM;
-    arena_init(&m->a, alloc, o.memory_limit ? (size_t)o.memory_limit : (size_t)256 << 20);
+    arena_init(&m->a, alloc, o.memory_limit ? (size_t)o.memory_limit : MEMORY_BASE);
     pg_code code = graph_init(&m->g, &m->a) ? PG_E_OK : error_nomem(e, &m->a);
     if (!code) code = load_any(m, model, &o, e);
     if (!code) code = api_describe(m, model, o.strict, e);

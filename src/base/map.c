@@ -21,10 +21,9 @@ uint32_t *map_find(const map *m, str key)
     return s->used ? &s->value : NULL;
 }
 
-static bool map_rehash(map *m)
+static bool map_rehash(map *m, uint32_t cap)
 {
-    map bigger = {m->a, NULL, m->count, m->cap ? m->cap * 2 : 16};
-    if (m->cap > UINT32_MAX / 4) return false;
+    map bigger = {m->a, NULL, m->count, cap};
     bigger.slots = ARENA_ARRAY(m->a, map_slot, bigger.cap);
     if (!bigger.slots) return false;
     for (uint32_t i = 0; i < m->cap; i++)
@@ -33,9 +32,22 @@ static bool map_rehash(map *m)
     return true;
 }
 
+static bool is_full(uint64_t count, uint32_t cap)
+{
+    return count * 3 > (uint64_t)cap * 2;
+}
+
+bool map_reserve(map *m, uint32_t n)
+{
+    uint32_t cap = m->cap ? m->cap : 16;
+    for (; is_full(n, cap); cap *= 2)
+        if (cap > UINT32_MAX / 4) return false;
+    return cap == m->cap || map_rehash(m, cap);
+}
+
 uint32_t *map_add(map *m, str key, uint32_t fallback, bool *added)
 {
-    if ((!m->cap || (m->count + 1) * 3 > m->cap * 2) && !map_rehash(m)) return NULL;
+    if ((!m->cap || is_full((uint64_t)m->count + 1, m->cap)) && !map_reserve(m, m->count + 1)) return NULL;
     uint64_t hash = str_hash(key);
     map_slot *s = probe(m, hash, key);
     *added = !s->used;

@@ -18,6 +18,8 @@ typedef struct map {
 } map;
 
 void map_init(map *m, arena *a);
+/* Room for n keys at once: a map that grows to that leaves its smaller tables behind in the arena. */
+bool map_reserve(map *m, uint32_t n);
 /* The value's place, or NULL when the key is not there. */
 uint32_t *map_find(const map *m, str key);
 /* Finds the key or adds it with value `fallback`; *added tells which. NULL only when out of memory. */

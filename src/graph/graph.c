@@ -49,6 +49,25 @@ bool graph_init(graph *g, arena *a)
     return graph_add_region(g) != NO_TENSOR;
 }
 
+static bool reserve(arena *a, void **array, uint32_t *cap, uint32_t need, size_t size)
+{
+    if (need <= *cap) return true;
+    void *p = arena_grow(a, *array, *cap, need, size);
+    if (!p) return false;
+    *array = p;
+    *cap = need;
+    return true;
+}
+
+#define RESERVE(g, array, cap, need) reserve((g)->a, (void **)&(g)->array, &(g)->cap, (need), sizeof *(g)->array)
+
+bool graph_reserve(graph *g, uint32_t ops, uint32_t tensors)
+{
+    if (ops > UINT32_MAX / 4) return false;
+    return RESERVE(g, ops, cap_ops, ops) && RESERVE(g, tensors, cap_tensors, tensors) &&
+           RESERVE(g, operands, cap_operands, 2 * ops) && RESERVE(g, regions[0].ops, regions[0].cap_ops, ops);
+}
+
 uint32_t graph_add_region(graph *g)
 {
     if (!GROW(g, regions, cap_regions, g->n_regions + 1)) return NO_TENSOR;

@@ -207,6 +207,8 @@ typedef struct graph {
 /* ---- building (loaders and the zoo); every function returns false or NO_TENSOR only when out of memory ---- */
 
 bool graph_init(graph *g, arena *a);
+/* Room for so many operators, with two operands each, and tensors: a graph that grows to that takes three times the memory. */
+bool graph_reserve(graph *g, uint32_t ops, uint32_t tensors);
 uint32_t graph_add_region(graph *g);
 int32_t graph_symbol_find(const graph *g, str name);            /* -1: none */
 int32_t graph_add_symbol(graph *g, str name, int64_t fallback); /* finds or adds; -1: out of memory */

@@ -24,7 +24,7 @@ double op_flops_per_element(op_kind k)
 static bool add_line(lines *ls, uint32_t o, double trips)
 {
     if (ls->n == ls->cap) {
-        uint32_t cap = ls->cap ? ls->cap * 2 : 64;
+        uint32_t cap = ls->cap ? ls->cap * 2 : ls->g->n_ops + 64;
         line *l = arena_grow(ls->a, ls->l, ls->cap, cap, sizeof *l);
         if (!l) return false;
         ls->l = l;

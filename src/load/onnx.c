@@ -345,6 +345,20 @@ static pg_code read_model(onnx_reader *r, span file, span *graph_proto)
     return code;
 }
 
+/* Nodes and weights are counted first; fewer bytes than a node can have are none. */
+static bool reserve(onnx_reader *r, span graph_proto, onnx_scope *scope)
+{
+    enum { NODE_LEAST = 8 };
+    protobuf_field f;
+    pg_error ignored = PG_ERROR_INIT;
+    uint32_t nodes = 0, weights = 0;
+    while (protobuf_next(&graph_proto, &f, &ignored) == 1) {
+        nodes += f.number == 1 && f.type == PROTOBUF_BYTES && f.bytes.len >= NODE_LEAST;
+        weights += f.number == 5 && f.type == PROTOBUF_BYTES && f.bytes.len >= NODE_LEAST;
+    }
+    return graph_reserve(r->g, nodes, nodes + weights + 16) && map_reserve(&scope->names, nodes + weights + 16);
+}
+
 static pg_code onnx_load(graph *g, const load_input *in, const load_options *options, pg_error *e)
 {
     pg_error local = PG_ERROR_INIT;
@@ -359,6 +373,7 @@ static pg_code onnx_load(graph *g, const load_input *in, const load_options *opt
     pg_code code = read_model(&r, in->bytes, &proto);
     onnx_scope scope = {.parent = NULL};
     map_init(&scope.names, g->a);
+    if (!code && !reserve(&r, proto, &scope)) code = onnx_nomem(&r);
     if (!code) code = onnx_read_graph(&r, proto, 0, &scope, NULL);
     if (!code) code = check_defined(&r);
     if (!code) code = find_batch(&r);

@@ -318,6 +318,17 @@ static pg_code emit_outputs(file *f)
     return PG_E_OK;
 }
 
+/* What is needed becomes about as many operators and weights. */
+static bool reserve(tf_reader *r)
+{
+    uint32_t constants = 0, n = 0;
+    for (uint32_t i = 0; i < r->n_nodes; i++) {
+        n += r->nodes[i].uses > 0;
+        constants += r->nodes[i].uses > 0 && !r->nodes[i].n_in;
+    }
+    return graph_reserve(r->g, n - constants, n + 16);
+}
+
 static pg_code read_all(file *f)
 {
     tf_reader *r = &f->r;
@@ -327,6 +338,7 @@ static pg_code read_all(file *f)
     if (!code) code = tf_count_uses(r, f->outputs.v, f->outputs.n);
     /* a value that is fed may be a variable's or a call's; whatever its node is, it is an input by now */
     if (!code) code = tf_find_dilations(r);
+    if (!code && !reserve(r)) code = tf_nomem(r);
     if (!code) code = tf_emit_inputs(r, f->producer);
     return code ? code : emit_outputs(f);
 }

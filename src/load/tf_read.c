@@ -371,6 +371,7 @@ pg_code tf_read_nodes(tf_reader *r, span proto, uint32_t field, tf_scope *scope)
         r->nodes = nodes;
         r->cap_nodes = r->n_nodes + count;
     }
+    if (!map_reserve(&scope->names, count)) return tf_nomem(r);
     while ((got = protobuf_next(&proto, &f, r->e)) == 1) {
         if (f.number != field || f.type != PROTOBUF_BYTES) continue;
         if (++r->work > TF_WORK)

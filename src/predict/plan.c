@@ -161,7 +161,7 @@ void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
                                traffic * 0.5); /* half of its own traffic passes before the average byte */
     uint32_t index = kernel_index(p, k);
     if (out->n_steps == p->cap_steps) {
-        uint32_t cap = p->cap_steps ? p->cap_steps * 2 : 256;
+        uint32_t cap = p->cap_steps ? p->cap_steps * 2 : p->us->n + 256;
         plan_step *steps = arena_grow(p->a, out->steps, p->cap_steps, cap, sizeof *steps);
         if (!steps) p->failed = true;
         else {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "phantom/phantom.h"
+#include "support/heap.h"
 #include "support/tf_models.h"
 
 #ifndef TEST_ROOT
@@ -720,6 +721,37 @@ static void test_functions_without_end(void **state)
 
 /* ---- real files ---- */
 
+/* 100,000 operators in a row: what they take stays in proportion. */
+static void test_large_graph(void **state)
+{
+    enum { MANY = 100000, EACH = 600 }; /* bytes */
+    (void)state;
+    proto g = NONE;
+    tf_placeholder(&g, "n0", 1, "-1 64");
+    for (int i = 1; i <= MANY; i++) {
+        char name[16], last[16];
+        snprintf(name, sizeof name, "n%d", i);
+        snprintf(last, sizeof last, "n%d", i - 1);
+        tf_node(&g, "Relu", name, last, NULL);
+    }
+    test_heap heap = {.fail_at = -1};
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    char path[64];
+    int fd = memfd_create("test", 0);
+    assert_int_equal(write(fd, g.ptr, g.len), (ssize_t)g.len);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    pg_model_options o = {.allocator = &(pg_allocator){heap_resize, &heap}};
+    if (pg_model_open(&m, path, &o, &e)) fail_msg("%s", e.text);
+    assert_int_equal(pg_model_describe(m)->operators, MANY);
+    if (heap.peak > (size_t)MANY * EACH) fail_msg("%zu bytes for each node", heap.peak / MANY);
+    pg_model_free(m);
+    o.memory_limit = 10u << 20;
+    assert_int_equal(pg_model_open(&m, path, &o, &e), PG_E_LIMIT);
+    close(fd);
+    proto_free(&g);
+}
+
 static void test_real_files(void **state)
 {
     (void)state;
@@ -799,6 +831,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_same_model_as_onnx),
         cmocka_unit_test(test_broken_graphs),
         cmocka_unit_test(test_functions_without_end),
+        cmocka_unit_test(test_large_graph),
         cmocka_unit_test(test_real_files),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
