@@ -57,6 +57,7 @@ typedef struct tf_node {
     uint8_t of_loop;  /* a Switch or Exit that became an alias */
     uint8_t weight;   /* a constant that was a variable */
     uint8_t seen;     /* by tf_count_uses */
+    uint8_t carried;  /* it makes what the loop that is looked at carries on */
     const struct tf_fusion *fusion;
 } tf_node;
 

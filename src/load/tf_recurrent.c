@@ -3,10 +3,12 @@
  * What a round multiplies by weights tells: x, the entry of a list that the round reads, and h, a value that is carried round.
  *   TensorFlow 1's cells join both first: [in + H, 4 H] for LSTM, [in + H, 2 H] and [in + H, H] for GRU, [in + H, H] for RNN.
  *   Keras has weights for each: [in, G H] and [H, G H], or G times [in, H] and [H, H]; G is 4, 3, 1.
- * LSTM carries a second value, the cell. A loop in which anything doesn't fit stays a loop. */
+ * LSTM carries a second value, the cell. Several layers in one loop (MultiRNNCell, StackedRNNCells) are told apart by the states that
+ * follow from one another without a product between them: what one of them leaves is another one's x.
+ * A loop in which anything doesn't fit stays a loop. */
 #include "load/tf_internal.h"
 
-enum { PRODUCTS = 16 };
+enum { PRODUCTS = 16, LAYERS = 16, VALUES = 256 };
 
 /* ---- which nodes are part of a round ---- */
 
@@ -72,11 +74,22 @@ typedef struct product {
     uint32_t joins;  /* concatenations on its left side */
 } product;
 
+/* The values that a loop carries, by layer. */
+typedef struct layering {
+    tf_loop l;
+    uint32_t *made;  /* the node that makes value i in a round; TF_NONE: nothing is carried there */
+    uint32_t *layer; /* of value i; those that the loop doesn't carry are in none: UINT32_MAX */
+    uint32_t n_layers;
+} layering;
+
 typedef struct cell {
     tf_loop l;
+    const layering *s;
+    uint32_t layer; /* in s */
     product p[PRODUCTS];
     uint32_t n;
-    tf_ref x;           /* the list of inputs */
+    tf_ref x;           /* the list of inputs; node TF_NONE: there is none */
+    uint32_t below;     /* the layer whose state is x; UINT32_MAX: the list is */
     uint32_t h, c;      /* which values are carried; UINT32_MAX: none */
     int64_t in, hidden; /* sizes */
     int gates;
@@ -89,6 +102,15 @@ static uint32_t carried_index(const tf_reader *r, const tf_loop *l, uint32_t nod
 {
     for (uint32_t i = 0; i < l->n; i++)
         if (r->args[l->first_arg + i] == node) return i;
+    return UINT32_MAX;
+}
+
+/* The value of another layer that this node makes; UINT32_MAX: it makes none. */
+static uint32_t made_elsewhere(const tf_reader *r, const cell *c, uint32_t node)
+{
+    if (!tf_at(r, node)->carried) return UINT32_MAX;
+    for (uint32_t i = 0; i < c->l.n; i++)
+        if (c->s->made[i] == node && c->s->layer[i] != c->layer) return i;
     return UINT32_MAX;
 }
 
@@ -123,6 +145,13 @@ static bool trace(tf_reader *r, cell *c, product *p, tf_ref from)
             if (c->h != UINT32_MAX && c->h != i) c->fits = false;
             c->h = i;
             p->h = true;
+            continue;
+        }
+        uint32_t other = made_elsewhere(r, c, at);
+        if (other != UINT32_MAX) {
+            if (c->below != UINT32_MAX && c->below != c->s->layer[other]) c->fits = false;
+            c->below = c->s->layer[other];
+            p->x = true;
             continue;
         }
         if (n.kind != TF_OP || n.state == TF_DONE || tf_is(&n, "MatMul") || tf_is(&n, "Const")) continue;
@@ -176,16 +205,21 @@ static bool take_product(tf_reader *r, cell *c, const tf_node *n)
     return true;
 }
 
-/* Walks over a round: its products, its biases, whether there is anything foreign. */
+/* Walks over a layer's part of a round: its products, its biases, whether there is anything foreign. A layer that is alone has all of
+ * the round. */
 static bool collect(tf_reader *r, cell *c, tf_ref *left)
 {
     walk w = {NULL, 0, 0};
     if (!fresh_marks(r)) return false;
-    for (uint32_t i = 0; i < c->l.n; i++)
-        if (tf_at(r, r->args[c->l.first_arg + i])->kind == TF_ARG && !push(r, &w, r->refs[c->l.first_ret + i]))
+    for (uint32_t i = 0; i < c->l.n; i++) {
+        bool mine = c->s->n_layers == 1 || c->s->layer[i] == c->layer;
+        if (mine && tf_at(r, r->args[c->l.first_arg + i])->kind == TF_ARG && !push(r, &w, r->refs[c->l.first_ret + i]))
             return false;
+    }
     while (w.n) {
-        tf_node n = *tf_at(r, w.stack[--w.n]);
+        uint32_t at = w.stack[--w.n];
+        tf_node n = *tf_at(r, at);
+        if (made_elsewhere(r, c, at) != UINT32_MAX) continue;
         if (r->visits++ > TF_VISITS || (n.state != TF_DONE && is_foreign(&n))) return false;
         if (n.kind != TF_OP || n.state == TF_DONE) continue;
         take_bias(r, c, &n);
@@ -256,14 +290,15 @@ static bool is_copy_of_h(tf_reader *r, const cell *c, uint32_t i)
 
 static bool recognise(tf_reader *r, cell *c)
 {
-    tf_ref left[PRODUCTS], ignored;
+    tf_ref left[PRODUCTS];
     uint32_t states = 0;
     if (!collect(r, c, left)) return false;
     for (uint32_t i = 0; i < c->n; i++)
         if (!trace(r, c, &c->p[i], left[i])) return false;
-    if (!c->fits || c->h == UINT32_MAX || c->x.node == TF_NONE || tf_at(r, c->x.node)->kind == TF_ARG) return false;
+    bool of_list = c->x.node != TF_NONE && tf_at(r, c->x.node)->kind != TF_ARG;
+    if (!c->fits || c->h == UINT32_MAX || of_list == (c->below != UINT32_MAX)) return false;
     for (uint32_t i = 0; i < c->l.n; i++) {
-        if (tf_carries(r, &c->l, i, &ignored) != TF_CARRIED) continue;
+        if (c->s->layer[i] != c->layer) continue;
         if (i != c->h && is_copy_of_h(r, c, i)) continue;
         if (i != c->h) c->c = i;
         states++;
@@ -312,15 +347,18 @@ static uint32_t squeezed(tf_reader *r, uint32_t t, int64_t axis)
     return tf_step(r, OP_Squeeze, (uint32_t[2]){t, tf_ints(r, &axis, 1)}, 2);
 }
 
-static pg_code emit_layer(tf_reader *r, const cell *c)
+/* What a layer leaves: of all steps, of the last one, and the cell of that. */
+typedef struct layer_out {
+    uint32_t all, last, cells;
+} layer_out;
+
+static pg_code emit_layer(tf_reader *r, const cell *c, uint32_t x, layer_out *made)
 {
     const op_kind kind = c->gates == 4 ? OP_LSTM : c->gates == 3 ? OP_GRU : OP_RNN;
     str name = tf_at(r, r->at)->name;
     int64_t wide = c->gates * c->hidden, w[3] = {1, wide, c->in}, h[3] = {1, wide, c->hidden};
     int64_t bias[2] = {1, (int64_t)c->bias};
-    pg_code code = tf_emit(r, c->x);
-    if (code) return code;
-    uint32_t out[3], x = tf_tensor(r, c->x), n_out = c->gates == 4 ? 3 : 2;
+    uint32_t out[3], n_out = c->gates == 4 ? 3 : 2;
     uint32_t in[7] = {x,
                       weight(r, c, weight_node(c, false), name, 3, w),
                       weight(r, c, weight_node(c, true), name, 3, h),
@@ -338,20 +376,170 @@ static pg_code emit_layer(tf_reader *r, const cell *c)
     if (o == NO_TENSOR || !graph_attr_int(r->g, ATTR_hidden_size, c->hidden) ||
         !graph_attr_int(r->g, ATTR_linear_before_reset, c->after))
         return tf_nomem(r);
-    uint32_t all = squeezed(r, out[0], 1), last = squeezed(r, out[1], 0), cells = NO_TENSOR;
-    if (c->gates == 4) cells = squeezed(r, out[2], 0);
-    for (uint32_t i = 0; i < c->l.n; i++) {
+    *made = (layer_out){squeezed(r, out[0], 1), squeezed(r, out[1], 0), NO_TENSOR};
+    if (c->gates == 4) made->cells = squeezed(r, out[2], 0);
+    return PG_E_OK;
+}
+
+/* ---- layers above one another ---- */
+
+/* Values that follow from one another without a product between them are of one layer: an LSTM's state follows from its cell. */
+static bool join_states(tf_reader *r, layering *s, uint32_t i)
+{
+    walk w = {NULL, 0, 0};
+    if (!fresh_marks(r) || !push(r, &w, r->refs[s->l.first_ret + i])) return false;
+    while (w.n) {
+        uint32_t at = w.stack[--w.n];
+        tf_node n = *tf_at(r, at);
+        if (r->visits++ > TF_VISITS) return false;
+        for (uint32_t k = 0; n.carried && k < s->l.n; k++)
+            for (uint32_t m = 0, from = s->layer[k]; s->made[k] == at && from != s->layer[i] && m < s->l.n; m++)
+                if (s->layer[m] == from) s->layer[m] = s->layer[i];
+        if (n.kind != TF_OP || n.state == TF_DONE || tf_is(&n, "MatMul") || is_read(&n)) continue;
+        for (uint32_t k = 0; k < n.n_in; k++)
+            if (!push(r, &w, tf_in(r, &n, k))) return false;
+    }
+    return true;
+}
+
+/* Which layer each carried value is of, counted from 0. */
+static bool find_layers(tf_reader *r, layering *s)
+{
+    tf_ref ignored;
+    s->made = ARENA_ARRAY(&r->a, uint32_t, s->l.n);
+    s->layer = ARENA_ARRAY(&r->a, uint32_t, s->l.n);
+    if (!s->made || !s->layer) return false;
+    for (uint32_t i = 0; i < s->l.n; i++) {
+        bool carried = tf_carries(r, &s->l, i, &ignored) == TF_CARRIED;
+        tf_ref ret = r->refs[s->l.first_ret + i];
+        pg_error saved = *r->e;
+        if (carried && tf_resolve(r, &ret)) {
+            *r->e = saved;
+            carried = false;
+        }
+        s->made[i] = carried ? ret.node : TF_NONE;
+        s->layer[i] = carried ? i : UINT32_MAX;
+        if (carried) tf_at(r, ret.node)->carried = 1;
+    }
+    for (uint32_t i = 0; i < s->l.n; i++)
+        if (s->layer[i] != UINT32_MAX && !join_states(r, s, i)) return false;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->l.n; i++) { /* the first of a layer has its own number, or that of an earlier one */
+        if (s->layer[i] == UINT32_MAX || s->layer[i] & 1u << 31) continue;
+        uint32_t old = s->layer[i];
+        for (uint32_t k = i; k < s->l.n; k++)
+            if (s->layer[k] == old) s->layer[k] = n | 1u << 31;
+        n++;
+    }
+    for (uint32_t i = 0; i < s->l.n; i++)
+        if (s->layer[i] != UINT32_MAX) s->layer[i] &= ~(1u << 31);
+    s->n_layers = n;
+    return n > 0 && n <= LAYERS;
+}
+
+/* The layer whose state a value is, or follows from without a product; UINT32_MAX: none, or several. */
+static uint32_t layer_of(tf_reader *r, const layering *s, tf_ref ref)
+{
+    walk w = {NULL, 0, 0};
+    uint32_t found = UINT32_MAX;
+    if (!fresh_marks(r) || !push(r, &w, ref)) return UINT32_MAX;
+    while (w.n && r->visits++ < TF_VISITS) {
+        uint32_t at = w.stack[--w.n], here = UINT32_MAX;
+        tf_node n = *tf_at(r, at);
+        for (uint32_t i = 0; n.carried && i < s->l.n; i++)
+            if (s->made[i] == at) here = s->layer[i];
+        if (here != UINT32_MAX && found != UINT32_MAX && here != found) return UINT32_MAX;
+        if (here != UINT32_MAX) found = here;
+        if (here != UINT32_MAX || n.kind != TF_OP || n.state == TF_DONE) continue;
+        if (tf_is(&n, "MatMul") || is_foreign(&n)) return UINT32_MAX; /* a projection */
+        for (uint32_t k = 0; k < n.n_in; k++)
+            if (!push(r, &w, tf_in(r, &n, k))) return UINT32_MAX;
+    }
+    return found;
+}
+
+/* The layers from the list upwards: each is the only one above another. */
+static bool order_layers(const cell *c, uint32_t n, uint32_t *order)
+{
+    uint32_t below = UINT32_MAX;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t found = UINT32_MAX;
+        for (uint32_t i = 0; i < n; i++)
+            if (c[i].below == below) {
+                if (found != UINT32_MAX) return false;
+                found = i;
+            }
+        if (found == UINT32_MAX) return false;
+        below = order[k] = found;
+    }
+    return true;
+}
+
+/* What each list that the loop writes holds. */
+static bool find_written(tf_reader *r, const layering *s, uint32_t *from)
+{
+    tf_ref written;
+    for (uint32_t i = 0; i < s->l.n; i++) {
+        if (tf_carries(r, &s->l, i, &written) != TF_WRITTEN) continue;
+        from[i] = s->n_layers == 1 ? 0 : layer_of(r, s, written);
+        if (from[i] == UINT32_MAX) return false;
+    }
+    return true;
+}
+
+static pg_code emit_layers(tf_reader *r, const layering *s, const cell *c, const uint32_t *order,
+                           const uint32_t *written)
+{
+    layer_out out[LAYERS];
+    uint32_t x = NO_TENSOR;
+    for (uint32_t k = 0; k < s->n_layers; k++) {
+        const cell *at = &c[order[k]];
+        pg_code code = k ? PG_E_OK : tf_emit(r, at->x);
+        if (!code && !k) x = tf_tensor(r, at->x);
+        if (!code) code = emit_layer(r, at, x, &out[order[k]]);
+        if (code) return code;
+        x = out[order[k]].all;
+    }
+    for (uint32_t i = 0; i < s->l.n; i++) {
         tf_ref ignored;
-        tf_carried how = tf_carries(r, &c->l, i, &ignored);
-        uint32_t t = how == TF_WRITTEN ? all : how != TF_CARRIED ? NO_TENSOR : i == c->c ? cells : last;
+        tf_carried how = tf_carries(r, &s->l, i, &ignored);
+        uint32_t t = NO_TENSOR;
+        if (how == TF_WRITTEN) t = out[written[i]].all;
+        else if (s->layer[i] != UINT32_MAX) t = i == c[s->layer[i]].c ? out[s->layer[i]].cells : out[s->layer[i]].last;
         if (t != NO_TENSOR && !tf_bind(r, r->at, i, t)) return tf_nomem(r);
     }
     return PG_E_OK;
 }
 
+/* Recognises every layer and how they stand; false: the loop is something else. */
+static bool fit_layers(tf_reader *r, layering *s, cell *c, uint32_t *order, uint32_t *written)
+{
+    for (uint32_t i = 0; i < s->n_layers; i++) {
+        c[i] = (cell){.l = s->l,
+                      .s = s,
+                      .layer = i,
+                      .x = {TF_NONE, 0},
+                      .below = UINT32_MAX,
+                      .h = UINT32_MAX,
+                      .c = UINT32_MAX,
+                      .fits = true};
+        if (!recognise(r, &c[i])) return false;
+        if (c[i].below == UINT32_MAX && tf_depends(r, c[i].x, s->l.body)) return false;
+    }
+    return order_layers(c, s->n_layers, order) && find_written(r, s, written);
+}
+
 pg_code tf_try_recurrent(tf_reader *r, uint32_t node, bool *done)
 {
-    cell c = {.l = r->loops[tf_at(r, node)->extra], .x = {TF_NONE, 0}, .h = UINT32_MAX, .c = UINT32_MAX, .fits = true};
-    *done = recognise(r, &c) && !tf_depends(r, c.x, c.l.body);
-    return *done ? emit_layer(r, &c) : PG_E_OK;
+    layering s = {.l = r->loops[tf_at(r, node)->extra]};
+    uint32_t order[LAYERS], written[VALUES];
+    *done = false;
+    if (s.l.n > VALUES) return PG_E_OK;
+    bool apart = find_layers(r, &s);
+    cell *c = apart ? ARENA_ARRAY(&r->a, cell, s.n_layers) : NULL;
+    *done = c && fit_layers(r, &s, c, order, written);
+    for (uint32_t i = 0; s.made && i < s.l.n; i++)
+        if (s.made[i] != TF_NONE) tf_at(r, s.made[i])->carried = 0;
+    if (r->a.failed) return tf_nomem(r);
+    return *done ? emit_layers(r, &s, c, order, written) : PG_E_OK;
 }

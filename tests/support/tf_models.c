@@ -1,5 +1,6 @@
 #include "support/tf_models.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #define NONE       \
@@ -431,6 +432,213 @@ static proto build_dynamic_gru(void)
     return g;
 }
 
+/* A layer of BasicLSTMCell within a loop of version 1: [x, h] by one kernel; leaves lN/h1 and lN/c1. */
+static void lstm_cell(proto *g, int layer, const char *x, int in, int hidden)
+{
+    static const char *const nodes[][3] = {{"ConcatV2", "xh", "@ h/id axis"},
+                                           {"MatMul", "z0", "xh w"},
+                                           {"BiasAdd", "z1", "z0 b"},
+                                           {"Split", "z", "axis z1"},
+                                           {"Sigmoid", "i", "z"},
+                                           {"Tanh", "j", "z:1"},
+                                           {"Sigmoid", "f", "z:2"},
+                                           {"Sigmoid", "o", "z:3"},
+                                           {"Mul", "fc", "c/id f"},
+                                           {"Mul", "ij", "i j"},
+                                           {"Add", "c1", "fc ij"},
+                                           {"Tanh", "tc", "c1"},
+                                           {"Mul", "h1", "tc o"},
+                                           {"Identity", "h/id", "h/switch:1"},
+                                           {"Identity", "c/id", "c/switch:1"}};
+    char name[32], text[64], dims[16];
+    snprintf(name, sizeof name, "l%d/kernel", layer);
+    snprintf(dims, sizeof dims, "%d %d", in + hidden, 4 * hidden);
+    tf_weight(g, name, dims);
+    snprintf(text, sizeof text, "l%d/w", layer);
+    enter(g, text, name, 1);
+    snprintf(name, sizeof name, "l%d/bias", layer);
+    snprintf(dims, sizeof dims, "%d", 4 * hidden);
+    tf_weight(g, name, dims);
+    snprintf(text, sizeof text, "l%d/b", layer);
+    enter(g, text, name, 1);
+    for (const char *p = "hc"; *p; p++) {
+        char start[16], value[16], after[16];
+        snprintf(start, sizeof start, "l%d/%c0", layer, *p);
+        snprintf(dims, sizeof dims, "l%d/size", layer);
+        if (*p == 'h') {
+            char size[8];
+            snprintf(size, sizeof size, "%d", hidden);
+            tf_ints(g, dims, "", size);
+            snprintf(text, sizeof text, "l%d/shape", layer);
+            snprintf(name, sizeof name, "batch %s", dims);
+            tf_node(g, "Pack", text, name, NULL);
+        }
+        snprintf(name, sizeof name, "l%d/shape zero", layer);
+        tf_node(g, "Fill", start, name, NULL);
+        snprintf(value, sizeof value, "l%d/%c", layer, *p);
+        snprintf(after, sizeof after, "l%d/%c1", layer, *p);
+        carry(g, value, start, after);
+    }
+    for (size_t k = 0; k < sizeof nodes / sizeof nodes[0]; k++) {
+        proto a = NONE;
+        char list[160], word[64];
+        const char *rest = nodes[k][2];
+        size_t n = 0;
+        while (proto_word(&rest, word, sizeof word)) {
+            bool other = !strcmp(word, "axis") || !strcmp(word, "@");
+            n += (size_t)(other ? snprintf(list + n, sizeof list - n, "%s ", *word == '@' ? x : word)
+                                : snprintf(list + n, sizeof list - n, "l%d/%s ", layer, word));
+        }
+        snprintf(name, sizeof name, "l%d/%s", layer, nodes[k][1]);
+        if (!strcmp(nodes[k][0], "Split")) tf_attr_int(&a, "num_split", 4);
+        tf_node(g, nodes[k][0], name, list, &a);
+    }
+}
+
+/* dynamic_rnn over MultiRNNCell. `between`: something stands between the layers that no recurrent layer has. */
+static proto multi_lstm(bool between)
+{
+    proto g = NONE, a = NONE;
+    tf_placeholder(&g, "x", TF_FLOAT, "12 ? 10");
+    tf_ints(&g, "steps", "", "12");
+    tf_ints(&g, "start", "", "0");
+    tf_ints(&g, "one", "", "1");
+    tf_ints(&g, "axis", "", "1");
+    tf_node(&g, "TensorArrayV3", "ta_in", "steps", NULL);
+    tf_node(&g, "TensorArrayV3", "ta_out", "steps", NULL);
+    tf_node(&g, "Range", "range", "start steps one", NULL);
+    tf_node(&g, "TensorArrayScatterV3", "scatter", "ta_in range x ta_in:1", NULL);
+    tf_node(&g, "Shape", "shape", "x", NULL);
+    tf_ints(&g, "one1", "1", "1");
+    tf_ints(&g, "two1", "1", "2");
+    tf_attr_int(&a, "shrink_axis_mask", 1);
+    tf_node(&g, "StridedSlice", "batch", "shape one1 two1 one1", &a);
+    tf_const_in(&g, 1, "zero", TF_FLOAT, "", "0");
+    enter(&g, "limit", "steps", 1);
+    enter(&g, "flow_in", "scatter", 1);
+    enter(&g, "handle_in", "ta_in", 1);
+    enter(&g, "handle_out", "ta_out", 1);
+    carry(&g, "time", "start", "time1");
+    carry(&g, "flow", "ta_out:1", "written");
+    tf_node(&g, "Less", "less", "time/merge limit", NULL);
+    tf_node(&g, "LoopCond", "go", "less", NULL);
+    tf_node(&g, "Identity", "time/id", "time/switch:1", NULL);
+    tf_node(&g, "Add", "time1", "time/id one", NULL);
+    tf_node(&g, "TensorArrayReadV3", "read", "handle_in time/id flow_in", NULL);
+    lstm_cell(&g, 0, "read", 10, 6);
+    if (between) tf_node(&g, "Softmax", "between", "l0/h1", NULL);
+    lstm_cell(&g, 1, between ? "between" : "l0/h1", 6, 8);
+    lstm_cell(&g, 2, "l1/h1", 8, 4);
+    tf_node(&g, "TensorArrayWriteV3", "written", "handle_out time/id l2/h1 flow/switch:1", NULL);
+    tf_node(&g, "TensorArrayGatherV3", "stacked", "ta_out range flow/exit", NULL);
+    tf_node(&g, "Identity", "first", "l0/c/exit", NULL);
+    tf_node(&g, "Identity", "last", "l2/h/exit", NULL);
+    return g;
+}
+
+static proto build_multi_lstm(void)
+{
+    return multi_lstm(false);
+}
+
+static proto build_multi_other(void)
+{
+    return multi_lstm(true);
+}
+
+/* A layer of Keras's GRUCell in a body of version 2, with weights of its own for x and h; leaves hN/1. */
+static void gru_cell(proto *b, int layer, const char *x)
+{
+    static const char *const nodes[][3] = {{"MatMul", "xk", "@ k#"},
+                                           {"BiasAdd", "gx", "xk:product:0 bx#"},
+                                           {"MatMul", "hr", "h# r#"},
+                                           {"BiasAdd", "gh", "hr:product:0 bh#"},
+                                           {"Split", "sx", "axis:output:0 gx:output:0"},
+                                           {"Split", "sh", "axis:output:0 gh:output:0"},
+                                           {"AddV2", "z0", "sx:output:0 sh:output:0"},
+                                           {"Sigmoid", "z", "z0:z:0"},
+                                           {"AddV2", "reset_sum", "sx:output:1 sh:output:1"},
+                                           {"Sigmoid", "reset", "reset_sum:z:0"},
+                                           {"Mul", "rh", "reset:y:0 sh:output:2"},
+                                           {"AddV2", "c0", "sx:output:2 rh:z:0"},
+                                           {"Tanh", "c", "c0:z:0"},
+                                           {"Mul", "zh", "z:y:0 h#"},
+                                           {"Sub", "rest", "one_f:output:0 z:y:0"},
+                                           {"Mul", "zc", "rest:z:0 c:y:0"},
+                                           {"AddV2", "new", "zh:z:0 zc:z:0"}};
+    for (size_t k = 0; k < sizeof nodes / sizeof nodes[0]; k++) {
+        proto a = NONE;
+        char list[160], word[64], name[32];
+        const char *rest = nodes[k][2];
+        size_t n = 0;
+        while (proto_word(&rest, word, sizeof word)) {
+            size_t end = strlen(word) - 1;
+            bool shared = !strncmp(word, "axis", 4) || !strncmp(word, "one_f", 5);
+            if (*word == '@') n += (size_t)snprintf(list + n, sizeof list - n, "%s ", x);
+            else if (word[end] == '#')
+                n += (size_t)snprintf(list + n, sizeof list - n, "%.*s%d ", (int)end, word, layer);
+            else if (shared) n += (size_t)snprintf(list + n, sizeof list - n, "%s ", word);
+            else { /* a node of this layer: "xk:..." is "xk1:..." */ size_t cut = strcspn(word, ":");
+                n += (size_t)snprintf(list + n, sizeof list - n, "%.*s%d%s ", (int)cut, word, layer, word + cut);
+            }
+        }
+        snprintf(name, sizeof name, "%s%d", nodes[k][1], layer);
+        if (!strcmp(nodes[k][0], "Split")) tf_attr_int(&a, "num_split", 3);
+        tf_node_in(b, 3, nodes[k][0], name, list, &a);
+    }
+}
+
+/* RNN over StackedRNNCells, two GRU cells, as Keras 2 writes it. */
+static proto build_stacked_gru(void)
+{
+    proto g = NONE, library = NONE, b = NONE, a = NONE, signatures = NONE, s = NONE;
+    const char *args = "time steps out h0 h1 xs k0 r0 bx0 bh0 k1 r1 bx1 bh1";
+    tf_node_in(&b, 3, "Less", "Less", "time steps", NULL);
+    tf_function(&library, "stack_cond", args, "go=Less:z:0", &b);
+    tf_const_in(&b, 3, "shape", TF_INT32, "2", "-1 10");
+    tf_const_in(&b, 3, "axis", TF_INT32, "", "1");
+    tf_const_in(&b, 3, "one", TF_INT32, "", "1");
+    tf_const_in(&b, 3, "one_f", TF_FLOAT, "", "1");
+    tf_node_in(&b, 3, "TensorListGetItem", "x", "xs time shape:output:0", NULL);
+    gru_cell(&b, 0, "x:item:0");
+    gru_cell(&b, 1, "new0:z:0");
+    tf_node_in(&b, 3, "TensorListSetItem", "out1", "out time new1:z:0", NULL);
+    tf_node_in(&b, 3, "AddV2", "time1", "time one:output:0", NULL);
+    tf_function(
+        &library, "stack_body", args,
+        "a=time1:z:0 b=steps c=out1:output_handle:0 d=new0:z:0 e=new1:z:0 f=xs g=k0 h=r0 i=bx0 j=bh0 k=k1 l=r1 m=bx1 "
+        "n=bh1",
+        &b);
+    tf_placeholder(&g, "x", TF_FLOAT, "7 ? 10");
+    tf_placeholder(&g, "start0", TF_FLOAT, "? 6");
+    tf_placeholder(&g, "start1", TF_FLOAT, "? 5");
+    tf_ints(&g, "steps", "", "7");
+    tf_ints(&g, "zero", "", "0");
+    tf_ints(&g, "element", "2", "-1 10");
+    tf_node(&g, "TensorListFromTensor", "xs", "x element", NULL);
+    tf_node(&g, "TensorListReserve", "out", "element steps", NULL);
+    const char *weights[][2] = {{"wk0", "10 18"}, {"wr0", "6 18"}, {"wbx0", "18"}, {"wbh0", "18"},
+                                {"wk1", "6 15"},  {"wr1", "5 15"}, {"wbx1", "15"}, {"wbh1", "15"}};
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
+        char handle[16];
+        snprintf(handle, sizeof handle, "stack/%s", weights[i][0]);
+        tf_variable(&g, "VarHandleOp", handle, weights[i][1]);
+        tf_node(&g, "ReadVariableOp", weights[i][0], handle, NULL);
+    }
+    tf_attr_function(&a, "cond", "stack_cond");
+    tf_attr_function(&a, "body", "stack_body");
+    tf_node(&g, "StatelessWhile", "stack", "zero steps out start0 start1 xs wk0 wr0 wbx0 wbh0 wk1 wr1 wbx1 wbh1", &a);
+    tf_node(&g, "TensorListStack", "all", "stack:2 element", NULL);
+    proto_message(&g, 2, &library);
+    tf_signature_entry(&s, 1, "x", "x:0", TF_FLOAT, "7 ? 10");
+    tf_signature_entry(&s, 1, "start0", "start0:0", TF_FLOAT, "? 6");
+    tf_signature_entry(&s, 1, "start1", "start1:0", TF_FLOAT, "? 5");
+    tf_signature_entry(&s, 2, "all", "all:0", TF_FLOAT, "7 ? 5");
+    tf_signature_entry(&s, 2, "below", "stack:3", TF_FLOAT, "? 6");
+    tf_signature(&signatures, "serving_default", &s);
+    return tf_saved_model(&g, &signatures);
+}
+
 /* A loop that is no recurrent layer: x = relu(x w), five times. */
 static proto build_while(void)
 {
@@ -610,6 +818,9 @@ const tf_model tf_models[] = {
     {"keras_lstm.pb", build_keras_lstm},
     {"keras_gru.pb", build_keras_gru},
     {"dynamic_gru.pb", build_dynamic_gru},
+    {"multi_lstm.pb", build_multi_lstm},
+    {"multi_other.pb", build_multi_other},
+    {"stacked_gru.pb", build_stacked_gru},
     {"while.pb", build_while},
     {"attention.pb", build_attention},
     {"trained.meta", build_trained},

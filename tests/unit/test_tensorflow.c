@@ -484,6 +484,41 @@ static void test_recurrent_layers(void **state)
     pg_model_free(m);
 }
 
+/* Cells above one another in one loop are as many layers. */
+static void test_stacked_cells(void **state)
+{
+    (void)state;
+    pg_model *m = open_model("multi_lstm.pb");
+    const pg_model_info *info = pg_model_describe(m);
+    double macs = 24 * (10 + 6) + 32 * (6 + 8) + 16 * (8 + 4);
+    expect_model(m, macs + 24 + 32 + 16, 12 * macs, 12);
+    assert_int_equal(operators(m, "LSTM"), 3);
+    assert_int_equal(operators(m, "Squeeze"), 9);
+    size_t known = 0;
+    for (size_t i = 0; i < info->output_count; i++) {
+        const pg_tensor *t = &info->outputs[i];
+        static const char *const shapes[][2] = {
+            {"stacked", "12xbatchx4"}, {"first", "batchx6"}, {"last", "batchx4"}, {"l1/c/exit", "batchx8"}};
+        for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+            if (!strcmp(t->name, shapes[k][0])) expect_shape(t, shapes[k][1]), known++;
+    }
+    assert_int_equal(known, 4);
+    pg_model_free(m);
+    m = open_model("stacked_gru.pb");
+    info = pg_model_describe(m);
+    macs = 18 * (10 + 6) + 15 * (6 + 5);
+    expect_model(m, macs + 2 * 18 + 2 * 15, 7 * macs, 7);
+    assert_int_equal(operators(m, "GRU"), 2);
+    expect_tensor(&info->outputs[0], "all", "7xbatchx5");
+    expect_tensor(&info->outputs[1], "below", "batchx6");
+    pg_model_free(m);
+    m = open_model("multi_other.pb"); /* a softmax between the layers: a loop, and none of its work is lost */
+    macs = 24 * (10 + 6) + 32 * (6 + 8) + 16 * (8 + 4);
+    assert_int_equal(operators(m, "LSTM"), 0);
+    assert_true(pg_model_describe(m)->macs == 12 * macs);
+    pg_model_free(m);
+}
+
 static void test_other_loops(void **state)
 {
     (void)state;
@@ -827,6 +862,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_trained_graph),
         cmocka_unit_test(test_recurrent_layers),
+        cmocka_unit_test(test_stacked_cells),
         cmocka_unit_test(test_other_loops),
         cmocka_unit_test(test_same_model_as_onnx),
         cmocka_unit_test(test_broken_graphs),
