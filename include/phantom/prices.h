@@ -132,6 +132,7 @@ typedef struct pg_live_options {
     void (*progress)(void *ud, const char *what, uint64_t done, uint64_t total);
     void *progress_ud;
     const pg_allocator *allocator; /* copied; NULL: malloc */
+    int max_age_s; /* a cloud whose prices came whole within so many seconds is not asked again; 0: it is */
 } pg_live_options;
 
 /* What came of one cloud. */
@@ -141,6 +142,7 @@ typedef struct pg_live_result {
     bool skipped;    /* it was not asked; error.text says why */
     pg_error error;  /* no code: its prices are new */
     char note[300];  /* what is missing all the same; empty: nothing */
+    bool fresh;      /* it was not asked, since its prices are younger than max_age_s */
 } pg_live_result;
 
 typedef struct pg_live_report {
@@ -149,9 +151,9 @@ typedef struct pg_live_report {
     bool rebuilt; /* what was kept of earlier updates was damaged, and is gone */
 } pg_live_report;
 
-/* Fetches today's prices and keeps them in $XDG_CACHE_HOME/phantom-gpu/prices.csv, where pg_market_open finds them. What fails
- * leaves the prices of its cloud as they were. PG_E_OK: the report says of each cloud what became of it; anything else: nothing
- * was changed. Environment: docs/prices.md. */
+/* Fetches today's prices and keeps them in $XDG_CACHE_HOME/phantom-gpu/prices.sqlite, where pg_market_open finds them: each cloud's
+ * in one transaction. What fails leaves the prices of its cloud as they were. PG_E_OK: the report says of each cloud what became of
+ * it; anything else: it stopped there. PG_E_UNSUPPORTED: libsqlite3 or libcurl is missing. Environment: docs/prices.md. */
 PG_API PG_MUST_USE pg_code pg_prices_update(pg_live_report *report, const pg_catalog *catalog,
                                             const pg_live_options *options, pg_error *error);
 

@@ -71,8 +71,9 @@ static int run(cli *c)
     if (!update && strcmp(what, "list") != 0)
         return cli_usage(c->command, "there is nothing like 'prices %s'; it is 'prices list' or 'prices update'", what);
     if (update && (c->args.gpus.count || c->args.spot || c->args.top || c->args.currency || c->args.prices))
-        return cli_usage(c->command, "'prices update' knows --cloud, --region, --api-key and --today only");
-    if (c->args.api_key && !update) return cli_usage(c->command, "--api-key goes with 'prices update'");
+        return cli_usage(c->command, "'prices update' knows --cloud, --region, --api-key, --refresh and --today only");
+    if ((c->args.api_key || c->args.refresh) && !update)
+        return cli_usage(c->command, "%s goes with 'prices update'", c->args.api_key ? "--api-key" : "--refresh");
     int status = cli_begin_output(c);
     if (status == EXIT_OK) status = cli_open_catalog(c);
     if (status == EXIT_OK) status = cli_open_market(c, true);
@@ -88,6 +89,8 @@ static const option options[] = {
     {"region", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
     {"api-key", 0, "FILE", OPTION_FILE, AT(api_key), 0, 0, NULL,
      "'prices update': the API key of GCP is the first line of this file; otherwise it is in GOOGLE_API_KEY."},
+    {"refresh", 0, NULL, OPTION_FLAG, AT(refresh), 0, 0, NULL,
+     "'prices update': asks also the clouds whose prices were fetched within the last 12 hours."},
     {"spot", 0, NULL, OPTION_FLAG, AT(spot), 0, 0, NULL, "Only those with a spot price, sorted by it."},
     {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL,
      "Shows the N cheapest; 30 by default, JSON and CSV show all."},
@@ -125,7 +128,8 @@ const command command_prices = {
         "Lists offers of cloud GPUs by price, on demand and spot, each with the day that it was seen on. Your own offers "
         "and hardware stand beside them (docs/prices.md).\n\n"
         "'prices update' fetches today's prices: those of Azure, of AWS on demand in the regions that --region names "
-        "(else us-east-1), with AWS's keys also for spot, and with an API key those of GCP. What can't be fetched stays as it was.",
+        "(else us-east-1), with AWS's keys also for spot, and with an API key those of GCP. They are kept for all commands; what can't be "
+        "fetched stays as it was, and what was fetched within the last 12 hours is not fetched again.",
     .groups = groups,
     .examples = examples,
     .run = run,

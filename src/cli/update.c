@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 
-enum { KEY_MOST = 512 };
+enum { KEY_MOST = 512, FRESH_HOURS = 12 };
 
 /* The first line of --api-key. */
 static int read_key(cli *c, const char **key)
@@ -52,6 +52,8 @@ static void results_json(cli *c, const pg_live_report *live)
         json_bool(&j, r->skipped);
         json_key(&j, "error");
         json_text(&j, r->error.code ? r->error.text : NULL);
+        json_key(&j, "fresh");
+        json_bool(&j, r->fresh);
         json_end(&j);
     }
     json_end(&j);
@@ -63,16 +65,19 @@ static void results_json(cli *c, const pg_live_report *live)
 static int show_results(cli *c, const pg_live_report *live)
 {
     int status = EXIT_OK;
-    size_t fetched = 0;
+    size_t good = 0; /* clouds whose prices are new */
     bool data = c->report.format == RENDER_JSON;
     for (size_t i = 0; i < live->count; i++) {
         const pg_live_result *r = &live->clouds[i];
-        fetched += r->offers;
+        good += r->offers || r->fresh;
         if (is_passed_over(c, r)) {
             cli_warn(c, r->cloud, r->error.text);
         } else if (r->error.code) {
             cli_error(&r->error, r->cloud);
             status = EXIT_FAILED;
+        } else if (r->fresh && !data) {
+            report_text(&c->report, TONE_PLAIN, "%s: fetched within the last %d hours; --refresh asks again", r->cloud,
+                        FRESH_HOURS);
         } else if (!data) {
             report_text(&c->report, TONE_PLAIN, "%s: %zu price%s of %s", r->cloud, r->offers, r->offers == 1 ? "" : "s",
                         cli_today(c));
@@ -80,7 +85,7 @@ static int show_results(cli *c, const pg_live_report *live)
         if (r->note[0]) cli_warn(c, r->cloud, r->note);
     }
     if (live->rebuilt) cli_warn(c, NULL, "the prices of earlier updates were damaged; only those of this one are kept");
-    if (!fetched && status == EXIT_OK) status = cli_fail("nothing was fetched");
+    if (!good && status == EXIT_OK) status = cli_fail("nothing was fetched");
     if (data) results_json(c, live);
     return status;
 }
@@ -103,6 +108,7 @@ int cli_update_prices(cli *c)
                                                        .region_count = c->args.regions.count,
                                                        .today = today,
                                                        .gcp_key = key,
+                                                       .max_age_s = c->args.refresh ? 0 : FRESH_HOURS * 3600,
                                                        .progress = cli_progress_show,
                                                        .progress_ud = &progress},
                                     &e);

@@ -1,22 +1,10 @@
-#define _DEFAULT_SOURCE /* flock */
+#define _POSIX_C_SOURCE 200809L
 #include "price/cache.h"
 
-#include "base/json.h"
 #include "price/market.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-enum { FILE_MOST = 8 << 20, LOCK_TRIES = 200, LOCK_WAIT_MS = 50 };
-
-static const char columns[] =
-    "cloud,region,instance,gpu,gpu_count,vcpus,memory_gb,on_demand,spot,as_of,source,spot_as_of";
 
 bool price_sane(double usd)
 {
@@ -65,241 +53,168 @@ bool price_cache_path(char out[PRICE_PATH])
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     size_t n = PRICE_PATH;
-    if (cache && cache[0] == '/') n = format_text(out, PRICE_PATH, "%s/phantom-gpu/prices.csv", cache);
-    else if (home && home[0]) n = format_text(out, PRICE_PATH, "%s/.cache/phantom-gpu/prices.csv", home);
-    return n + sizeof ".lock" + 16 < PRICE_PATH;
+    if (cache && cache[0] == '/') n = format_text(out, PRICE_PATH, "%s/phantom-gpu/prices.sqlite", cache);
+    else if (home && home[0]) n = format_text(out, PRICE_PATH, "%s/.cache/phantom-gpu/prices.sqlite", home);
+    return n + sizeof "-journal" < PRICE_PATH;
 }
 
-/* ---------------------------------------------------------------- reading ---- */
+#ifdef PHANTOM_NO_HUB
 
-/* ptr NULL and *damage NULL: there is no file. */
-static str read_text(arena *a, const char *path, const char **damage)
+const char *price_cache_read(price_rows *rows, arena *a, const char *path)
+{
+    (void)path;
+    *rows = (price_rows){.a = a};
+    return NULL;
+}
+
+#else
+
+#include "price/cache_db.h"
+
+#define ANEW "; 'phantom-gpu prices update' makes it anew"
+
+/* The columns of a row, as SELECT asks for them. */
+enum { CLOUD, REGION, INSTANCE, GPU, GPU_COUNT, VCPUS, MEMORY, ON_DEMAND, SPOT, AS_OF, SPOT_AS_OF, SOURCE };
+static const char all_rows[] =
+    "SELECT cloud, region, instance, gpu, gpu_count, vcpus, memory_gb, on_demand_usd, spot_usd, "
+    "as_of, spot_as_of, source FROM prices";
+
+/* A text of one line; ptr NULL: it is none. */
+static str text_at(const cache_db *db, sqlite3_stmt *q, int at)
 {
     str none = {NULL, 0};
+    if (db->s->column_type(q, at) != SQLITE_TEXT) return none;
+    const char *text = (const char *)db->s->column_text(q, at);
+    str out = {text, text ? (size_t)db->s->column_bytes(q, at) : 0};
+    for (size_t i = 0; i < out.len; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 127) return none;
+    return out.len <= 200 ? out : none;
+}
+
+static const char *name_at(const cache_db *db, sqlite3_stmt *q, int at, arena *a)
+{
+    str s = text_at(db, q, at);
+    return price_name_ok(s) ? str_copy(a, s).ptr : NULL;
+}
+
+static const char *date_at(const cache_db *db, sqlite3_stmt *q, int at, arena *a)
+{
+    str s = text_at(db, q, at);
+    return price_day(s) >= 0 ? str_copy(a, s).ptr : NULL;
+}
+
+/* Negative: no number of at least 0. */
+static double number_at(const cache_db *db, sqlite3_stmt *q, int at)
+{
+    double x = db->s->column_type(q, at) == SQLITE_FLOAT ? db->s->column_double(q, at) : -1;
+    return isfinite(x) && x >= 0 ? x : -1;
+}
+
+static bool take_row(const cache_db *db, sqlite3_stmt *q, arena *a, price_row *r)
+{
+    str source = text_at(db, q, SOURCE);
+    bool spot = db->s->column_type(q, SPOT) != SQLITE_NULL, dated = db->s->column_type(q, SPOT_AS_OF) != SQLITE_NULL;
+    sqlite3_int64 vcpus = db->s->column_type(q, VCPUS) == SQLITE_INTEGER ? db->s->column_int64(q, VCPUS) : -1;
+    *r = (price_row){.cloud = name_at(db, q, CLOUD, a),
+                     .region = name_at(db, q, REGION, a),
+                     .instance = name_at(db, q, INSTANCE, a),
+                     .gpu = name_at(db, q, GPU, a),
+                     .gpu_count = number_at(db, q, GPU_COUNT),
+                     .vcpus = vcpus >= 0 && vcpus < 100000 ? (int)vcpus : -1,
+                     .memory_gb = number_at(db, q, MEMORY),
+                     .on_demand_usd = number_at(db, q, ON_DEMAND),
+                     .spot_usd = spot ? number_at(db, q, SPOT) : -1,
+                     .as_of = date_at(db, q, AS_OF, a),
+                     .spot_as_of = dated ? date_at(db, q, SPOT_AS_OF, a) : NULL,
+                     .source = source.len ? str_copy(a, source).ptr : NULL};
+    return r->cloud && r->region && r->instance && r->gpu && r->as_of && r->source && (!dated || r->spot_as_of) &&
+           r->gpu_count > 0 && r->gpu_count <= 4096 && r->vcpus >= 0 && r->memory_gb >= 0 &&
+           price_sane(r->on_demand_usd) && (!spot || price_sane(r->spot_usd));
+}
+
+int cache_db_rows(const cache_db *db, price_rows *rows, arena *a)
+{
+    sqlite3_stmt *q;
+    price_row r;
+    int code = db->s->prepare_v2(db->h, all_rows, -1, &q, NULL) & 0xff;
+    if (code) return code;
+    while ((code = db->s->step(q) & 0xff) == SQLITE_ROW)
+        if (!take_row(db, q, a, &r) || price_rows_add(rows, &r, NULL)) break;
+    db->s->finalize(q);
+    if (a->failed) return SQLITE_NOMEM;
+    return code == SQLITE_DONE ? SQLITE_OK : code == SQLITE_ROW ? SQLITE_CORRUPT : code;
+}
+
+/* NULL and *there: it can be opened. */
+static const char *look_at(const char *path, bool *there)
+{
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *damage = NULL;
-    if (fd < 0) {
-        if (errno != ENOENT && errno != ENOTDIR) *damage = "can't be read";
-        return none;
-    }
-    char *text = NULL;
-    size_t have = 0;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) *damage = "is no file";
-    else if (st.st_size > FILE_MOST) *damage = "is too large";
-    else text = arena_alloc(a, (size_t)st.st_size + 1);
-    while (text && have < (size_t)st.st_size) {
-        ssize_t n = read(fd, text + have, (size_t)st.st_size - have);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        have += (size_t)n;
-    }
-    close(fd);
-    return text ? (str){text, have} : none;
-}
-
-static bool take_row(const price_table *t, arena *a, price_row *r)
-{
-    static const char *const names[] = {"region", "instance", "cloud", "gpu"};
-    const char *texts[4];
-    for (size_t i = 0; i < 4; i++) {
-        str cell = price_table_cell(t, names[i]);
-        texts[i] = price_name_ok(cell) ? str_copy(a, cell).ptr : NULL;
-        if (!texts[i]) return false;
-    }
-    str spot = price_table_cell(t, "spot"), as_of = price_table_cell(t, "as_of");
-    str spot_as_of = price_table_cell(t, "spot_as_of");
-    double vcpus = price_table_number(t, "vcpus"), memory = price_table_number(t, "memory_gb");
-    *r = (price_row){.region = texts[0],
-                     .instance = texts[1],
-                     .cloud = texts[2],
-                     .gpu = texts[3],
-                     .gpu_count = price_table_number(t, "gpu_count"),
-                     .vcpus = vcpus > 0 && vcpus < 1e5 ? (int)vcpus : 0,
-                     .memory_gb = memory > 0 ? memory : 0,
-                     .on_demand_usd = price_table_number(t, "on_demand"),
-                     .spot_usd = price_table_number(t, "spot"),
-                     .as_of = str_copy(a, as_of).ptr,
-                     .source = price_table_source(t),
-                     .spot_as_of = spot_as_of.len ? str_copy(a, spot_as_of).ptr : NULL};
-    return (!spot_as_of.len || (price_day(spot_as_of) >= 0 && r->spot_as_of)) && r->as_of && r->source &&
-           price_day(as_of) >= 0 && r->gpu_count > 0 && r->gpu_count <= 4096 && price_sane(r->on_demand_usd) &&
-           (spot.len ? price_sane(r->spot_usd) : r->spot_usd < 0);
-}
-
-/* Whether the text ends as a whole one does. */
-static bool is_whole(str text, size_t count)
-{
-    char end[32];
-    format_text(end, sizeof end, "\n#end %zu\n", count);
-    return str_ends(text, end);
+    *there = false;
+    if (lstat(path, &st) != 0) return errno == ENOENT || errno == ENOTDIR ? NULL : "can't be read";
+    if (!S_ISREG(st.st_mode)) return "is no file" ANEW;
+    if (st.st_size > CACHE_SIZE_MOST) return "is too large" ANEW;
+    if (!st.st_size) return NULL; /* the first update was broken off */
+    if (!sqlite_load()) return "can't be read without " CACHE_NO_LIBRARY;
+    *there = true;
+    return NULL;
 }
 
 const char *price_cache_read(price_rows *rows, arena *a, const char *path)
 {
-    const char *damage;
-    price_table t;
+    cache_db db;
+    bool there;
     *rows = (price_rows){.a = a};
-    str text = read_text(a, path, &damage);
-    if (!text.ptr || damage) return damage;
-    damage = "is damaged";
-    if (memchr(text.ptr, '\0', text.len) || price_table_open(&t, a, text, NULL)) return damage;
-    for (int more; (more = price_table_next(&t)) != 0;) {
-        price_row r;
-        if (more < 0 || !take_row(&t, a, &r) || price_rows_add(rows, &r, NULL)) {
-            rows->count = 0;
-            return damage;
-        }
-    }
-    if (is_whole(text, rows->count)) return NULL;
+    const char *damage = look_at(path, &there);
+    if (!there) return damage;
+    int code = cache_db_open(&db, sqlite_load(), path, false);
+    if (!code) code = cache_db_run(&db, "BEGIN");
+    if (!code) code = cache_db_check(&db);
+    if (!code && !db.empty) code = cache_db_rows(&db, rows, a);
+    cache_db_close(&db);
+    if (!code) return NULL;
     rows->count = 0;
-    return damage;
+    if (cache_db_damaged(code)) return "is damaged" ANEW;
+    return code == SQLITE_BUSY ? "is held by another program; try again" : "can't be read";
 }
 
-/* ---------------------------------------------------------------- writing ---- */
-
-static pg_code write_error(pg_error *e, int err, const char *path)
+/* -1: never. */
+static int64_t fetched_at(const cache_db *db, const char *cloud, const char *region, bool spot)
 {
-    if (err == ENOSPC || err == EDQUOT || err == EFBIG)
-        return error_set(
-            e, PG_E_IO,
-            "no space is left for '%.200s'; the prices are as they were (XDG_CACHE_HOME names another folder)", path);
-    return error_set(e, PG_E_IO,
-                     "'%.200s' can't be written: %s; the prices are as they were (XDG_CACHE_HOME names another folder)",
-                     path, strerror(err));
-}
-
-static pg_code make_folders(const char *path, pg_error *e)
-{
-    char part[PRICE_PATH];
-    for (size_t i = 1; path[i]; i++) {
-        if (path[i] != '/') continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0777) != 0 && errno != EEXIST) {
-            struct stat st;
-            int err = errno;
-            if (stat(part, &st) != 0 || !S_ISDIR(st.st_mode)) return write_error(e, err, part);
-        }
-    }
-    return PG_E_OK;
-}
-
-/* The lock ends with the descriptor, also where the process dies. -1: *e says why. */
-static int lock(const char *path, pg_error *e)
-{
-    char name[PRICE_PATH];
-    format_text(name, sizeof name, "%s.lock", path);
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        write_error(e, errno, name);
+    sqlite3_stmt *q;
+    int64_t at = -1;
+    if (db->s->prepare_v2(db->h, "SELECT at FROM fetched WHERE cloud = ?1 AND region = ?2 AND spot >= ?3", -1, &q,
+                          NULL))
         return -1;
-    }
-    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
-        struct timespec pause = {0, LOCK_WAIT_MS * 1000000};
-        if (errno == EINTR) continue;
-        if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
-            if (errno == EWOULDBLOCK)
-                error_set(e, PG_E_IO, "another update has held '%.200s' for %d s; try again when it is done", name,
-                          LOCK_TRIES * LOCK_WAIT_MS / 1000);
-            else write_error(e, errno, name);
-            close(fd);
-            return -1;
-        }
-        nanosleep(&pause, NULL);
-    }
-    return fd;
+    db->s->bind_text(q, 1, cloud, -1, SQLITE_STATIC);
+    db->s->bind_text(q, 2, region, -1, SQLITE_STATIC);
+    db->s->bind_int64(q, 3, spot);
+    if ((db->s->step(q) & 0xff) == SQLITE_ROW && db->s->column_type(q, 0) == SQLITE_INTEGER)
+        at = db->s->column_int64(q, 0);
+    db->s->finalize(q);
+    return at;
 }
 
-static pg_code write_text(const char *path, const buffer *text, pg_error *e)
+static bool is_fresh(const cache_db *db, const price_scope *scope, int64_t seconds)
 {
-    char name[PRICE_PATH];
-    int err = 0;
-    format_text(name, sizeof name, "%s.incomplete", path); /* one at a time: under the lock */
-    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd < 0) return write_error(e, errno, name);
-    for (size_t at = 0; !err && at < text->len;) {
-        ssize_t n = write(fd, text->ptr + at, text->len - at);
-        if (n >= 0) at += (size_t)n;
-        else if (errno != EINTR) err = errno;
+    int64_t all = fetched_at(db, scope->cloud, "", scope->spot), most = scope->at, least = most - seconds;
+    if (all > least && all <= most) return true; /* a stamp of the future is of a clock that was wrong */
+    for (size_t i = 0; i < scope->region_count; i++) {
+        int64_t at = fetched_at(db, scope->cloud, scope->regions[i], scope->spot);
+        if (at <= least || at > most) return false;
     }
-    if (!err && fsync(fd) != 0 && errno != EINVAL) err = errno;
-    if (close(fd) != 0 && !err) err = errno;
-    if (!err && rename(name, path) != 0) err = errno;
-    if (!err) return PG_E_OK;
-    unlink(name);
-    return write_error(e, err, path);
+    return scope->region_count > 0;
 }
 
-/* The number of a source, which is listed where it is new. */
-static size_t source_number(const char **sources, size_t *count, const char *source)
+bool price_cache_fresh(const char *path, const price_scope *scope, int64_t seconds)
 {
-    size_t i = 0;
-    while (i < *count && strcmp(sources[i], source) != 0) i++;
-    if (i == *count && i < PRICE_SOURCES - 1) sources[(*count)++] = source;
-    return i;
+    cache_db db;
+    bool there;
+    if (look_at(path, &there) || !there) return false;
+    bool fresh = cache_db_open(&db, sqlite_load(), path, false) == SQLITE_OK &&
+                 cache_db_run(&db, "BEGIN") == SQLITE_OK && cache_db_check(&db) == SQLITE_OK && !db.empty &&
+                 is_fresh(&db, scope, seconds);
+    cache_db_close(&db);
+    return fresh;
 }
 
-static void put_table(buffer *out, const price_rows *rows)
-{
-    const char *sources[PRICE_SOURCES];
-    size_t count = 0;
-    buffer_text(
-        out,
-        "# Prices that 'phantom-gpu prices update' fetched, USD an hour of a whole instance. Written anew by each update.\n");
-    for (size_t i = 0; i < rows->count; i++) source_number(sources, &count, rows->list[i].source);
-    for (size_t i = 0; i < count; i++) buffer_format(out, "#source %zu %s\n", i + 1, sources[i]);
-    buffer_format(out, "%s\n", columns);
-    for (size_t i = 0; i < rows->count; i++) {
-        const price_row *r = &rows->list[i];
-        buffer_format(out, "%s,%s,%s,%s,%.9g,%d,%.9g,%.9g,", r->cloud, r->region, r->instance, r->gpu, r->gpu_count,
-                      r->vcpus, r->memory_gb, r->on_demand_usd);
-        if (r->spot_usd > 0) buffer_format(out, "%.9g", r->spot_usd);
-        buffer_format(out, ",%s,%zu,%s\n", r->as_of, source_number(sources, &count, r->source) + 1,
-                      r->spot_usd > 0 && r->spot_as_of ? r->spot_as_of : "");
-    }
-    buffer_format(out, "#end %zu\n", rows->count);
-}
-
-/* The new row in the old one's place; a spot price that was not fetched stays, with its date. */
-static void replace(price_row *old, const price_row *row)
-{
-    price_row r = *row;
-    if (r.spot_usd <= 0 && old->spot_usd > 0) {
-        r.spot_usd = old->spot_usd;
-        r.spot_as_of = old->spot_as_of ? old->spot_as_of : old->as_of;
-    }
-    *old = r;
-}
-
-static pg_code merge(const char *path, const price_rows *rows, bool *rebuilt, pg_error *e)
-{
-    price_rows all;
-    *rebuilt = price_cache_read(&all, rows->a, path) != NULL;
-    pg_code code = rows->a->failed ? error_nomem(e, rows->a) : PG_E_OK;
-    for (size_t i = 0; i < rows->count && !code; i++) {
-        const price_row *r = &rows->list[i];
-        price_row *old = price_rows_find(&all, r->cloud, r->region, r->instance);
-        if (old) replace(old, r);
-        else code = price_rows_add(&all, r, e);
-    }
-    if (code) return code;
-    buffer text;
-    buffer_init(&text, rows->a->alloc);
-    put_table(&text, &all);
-    code = text.failed ? error_set(e, PG_E_NOMEM, "out of memory") : write_text(path, &text, e);
-    buffer_free(&text);
-    return code;
-}
-
-pg_code price_cache_merge(const char *path, const price_rows *rows, bool *rebuilt, pg_error *e)
-{
-    *rebuilt = false;
-    pg_code code = make_folders(path, e);
-    if (code) return code;
-    int fd = lock(path, e);
-    if (fd < 0) return PG_E_IO;
-    code = merge(path, rows, rebuilt, e);
-    close(fd);
-    return code;
-}
+#endif

@@ -152,7 +152,7 @@ static pg_code read_spot(live *l, const char *region, pg_error *e)
 
 pg_code live_aws(live *l, pg_error *e)
 {
-    static const char *const usual[] = {"us-east-1"};
+    static const char *const usual[] = {AWS_USUAL_REGION};
     pg_code code = PG_E_OK;
     const char *const *regions = l->region_count ? l->regions : usual;
     for (size_t i = 0; i < (l->region_count ? l->region_count : 1) && !code; i++) {

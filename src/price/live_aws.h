@@ -4,6 +4,9 @@
 
 #include "price/live.h"
 
+/* Where prices are fetched of when no region is named. */
+#define AWS_USUAL_REGION "us-east-1"
+
 typedef struct aws_keys {
     const char *id, *secret, *token; /* token NULL: none */
 } aws_keys;

@@ -118,9 +118,12 @@ static pg_code read_offers(pg_market *m, pg_error *e)
     return code;
 }
 
-static int rank(const pg_offer *o)
+/* The user's own first; of the fetched and the built-in one the newer, where they are of one day the fetched one. */
+static int by_rank(const pg_offer *a, const pg_offer *b)
 {
-    return o->user ? 2 : o->live ? 1 : 0;
+    if (a->user || b->user) return b->user - a->user;
+    int c = a->as_of && b->as_of ? strcmp(b->as_of, a->as_of) : 0;
+    return c ? c : b->live - a->live;
 }
 
 static int by_place(const void *x, const void *y)
@@ -129,19 +132,19 @@ static int by_place(const void *x, const void *y)
     int c = strcmp(a->cloud, b->cloud);
     if (!c) c = strcmp(a->region, b->region);
     if (!c) c = strcmp(a->instance, b->instance);
-    return c ? c : rank(b) - rank(a);
+    return c ? c : by_rank(a, b);
 }
 
-/* A fetched price without one for spot keeps the built-in one, which has a date of its own. */
+/* A newer price without one for spot keeps the older one, which has a date of its own. */
 static void keep_spot(pg_offer *o, const pg_offer *older)
 {
-    if (!o->live || o->spot_usd > 0) return;
+    if (o->user || o->spot_usd > 0) return;
     o->spot_usd = older->spot_usd;
     o->spot_as_of = older->spot_as_of;
     o->spot_age_days = older->spot_age_days;
 }
 
-/* Of the rows of an instance the first in this order counts: the user's own, the fetched one, the built-in one. */
+/* Of the rows of an instance the first in this order counts: the user's own, then the newer of the fetched and the built-in one. */
 static void sort_offers(pg_market *m)
 {
     size_t n = 0;
@@ -221,8 +224,7 @@ static pg_code read_live(pg_market *m, pg_error *e)
     const char *damage = price_cache_read(&rows, &m->a, path);
     if (m->a.failed) return error_nomem(e, &m->a);
     if (damage) {
-        format_text(text, sizeof text,
-                    "the fetched prices are not used: %s %s; 'phantom-gpu prices update' makes it anew", path, damage);
+        format_text(text, sizeof text, "the fetched prices are not used: %s %s", path, damage);
         return price_warn(m, text, e);
     }
     pg_code code = PG_E_OK;

@@ -19,6 +19,9 @@ pg_code pg_prices_update(pg_live_report *report, const pg_catalog *catalog, cons
 
 #include "hub/http.h"
 #include "hub/url.h"
+#include "price/live_aws.h"
+
+#include <time.h>
 
 enum { PAGES_MS = 120000, STREAM_MS = 1800000 };
 #define STREAM_MOST ((uint64_t)4 << 30)
@@ -41,7 +44,8 @@ typedef struct update {
     arena *a;
     const pg_live_options *o;
     const pg_market *known;
-    price_rows rows; /* of all clouds that worked */
+    const char *path; /* of the cache */
+    bool rebuilt;     /* it was damaged */
 } update;
 
 /* Where the bytes of one cloud come from. */
@@ -144,6 +148,24 @@ static pg_code fetch(const live *from, size_t cloud, const update *u, live *l, p
     return code;
 }
 
+static void keep(update *u, const live *got, price_scope *scope, pg_live_result *r)
+{
+    bool rebuilt;
+    scope->spot = !got->note[0];
+    if (price_cache_merge(u->path, &got->rows, scope, &rebuilt, &r->error) == PG_E_OK) r->offers = got->rows.count;
+    u->rebuilt = u->rebuilt || rebuilt;
+    format_text(r->note, sizeof r->note, "%s", got->note);
+}
+
+/* Whether what the cloud would answer came a short while ago. Spot prices of AWS don't come without keys. */
+static bool is_fresh(const update *u, const live *l, price_scope *scope)
+{
+    aws_keys keys;
+    if (u->o->max_age_s <= 0) return false;
+    scope->spot = strcmp(l->cloud, "aws") != 0 || (aws_keys_read(&keys, l->a, NULL) == PG_E_OK && keys.id);
+    return price_cache_fresh(u->path, scope, u->o->max_age_s);
+}
+
 static void update_cloud(update *u, size_t cloud, pg_live_result *r)
 {
     const char *base = getenv(clouds[cloud].variable), *key = u->o->gcp_key ? u->o->gcp_key : getenv("GOOGLE_API_KEY");
@@ -160,11 +182,13 @@ static void update_cloud(update *u, size_t cloud, pg_live_result *r)
         error_set(e, PG_E_NOT_FOUND, "none of the regions is one of its own");
     } else {
         live got = l;
+        static const char *const usual[] = {AWS_USUAL_REGION};
+        price_scope scope = {l.cloud, l.regions, l.region_count, false, (int64_t)time(NULL)};
+        if (!scope.region_count && !strcmp(l.cloud, "aws")) scope.regions = usual, scope.region_count = 1;
         l.key = key;
-        if (live_begin(&l, u->known, e) || fetch(&l, cloud, u, &got, e)) return;
-        for (size_t i = 0; i < got.rows.count && !e->code; i++) price_rows_add(&u->rows, &got.rows.list[i], e);
-        r->offers = e->code ? 0 : got.rows.count;
-        format_text(r->note, sizeof r->note, "%s", got.note);
+        r->fresh = is_fresh(u, &l, &scope);
+        if (r->fresh || live_begin(&l, u->known, e) || fetch(&l, cloud, u, &got, e)) return;
+        keep(u, &got, &scope, r);
     }
 }
 
@@ -194,14 +218,18 @@ static pg_code update_all(update *u, pg_live_report *report, pg_error *e)
     char path[PRICE_PATH];
     if (!price_cache_path(path))
         return error_set(e, PG_E_CONFIG, "there is no folder for prices: set HOME, or XDG_CACHE_HOME");
-    for (size_t i = 0; i < PG_LIVE_CLOUDS; i++) {
+    u->path = path;
+    /* Before megabytes are fetched that could not be kept. */
+    pg_code code = price_cache_merge(path, &(price_rows){.a = u->a}, NULL, &u->rebuilt, e);
+    for (size_t i = 0; i < PG_LIVE_CLOUDS && !code; i++) {
         if (!is_asked(u->o, clouds[i].name)) continue;
         pg_live_result *r = &report->clouds[report->count++];
         *r = (pg_live_result){.cloud = clouds[i].name, .error = PG_ERROR_INIT};
         update_cloud(u, i, r);
-        if (r->error.code == PG_E_NOMEM) return error_set(e, PG_E_NOMEM, "%s", r->error.text);
+        if (r->error.code == PG_E_NOMEM) code = error_set(e, PG_E_NOMEM, "%s", r->error.text);
     }
-    return u->rows.count ? price_cache_merge(path, &u->rows, &report->rebuilt, e) : PG_E_OK;
+    report->rebuilt = u->rebuilt;
+    return code;
 }
 
 pg_code pg_prices_update(pg_live_report *report, const pg_catalog *catalog, const pg_live_options *options,
@@ -217,7 +245,7 @@ pg_code pg_prices_update(pg_live_report *report, const pg_catalog *catalog, cons
     arena_init(&a, api_allocator(options->allocator), 128u << 20);
     code = pg_market_open(&known, catalog, &(pg_market_options){.no_user_files = true, .allocator = options->allocator},
                           e);
-    update u = {.a = &a, .o = options, .known = known, .rows = {.a = &a}};
+    update u = {.a = &a, .o = options, .known = known};
     if (!code) code = update_all(&u, report, e);
     pg_market_free(known);
     arena_free(&a);

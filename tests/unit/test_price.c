@@ -410,107 +410,9 @@ static void test_without_memory(void **state)
     }
 }
 
-/* ------------------------------------------------------ fetched prices ---- */
+/* -------------------------------------------------------- live prices ---- */
 
 static const allocator by_malloc = {heap_resize, &(test_heap){.fail_at = -1}};
-
-/* A folder of its own as XDG_CACHE_HOME. */
-static void make_cache(char folder[64], char path[PRICE_PATH])
-{
-    snprintf(folder, 64, "/tmp/phantom-cache-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    setenv("XDG_CACHE_HOME", folder, 1);
-    assert_true(price_cache_path(path));
-}
-
-static void drop_cache(const char *folder)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    assert_int_equal(system(command), 0);
-    unsetenv("XDG_CACHE_HOME");
-}
-
-static pg_code merge_one(const char *path, const char *region, const char *instance, double usd, bool *rebuilt)
-{
-    arena a;
-    arena_init(&a, by_malloc, 0);
-    price_rows rows = {.a = &a};
-    pg_error e = PG_ERROR_INIT;
-    price_row row = {"aws", region, instance, "t4", 1, 4, 16, usd, -1, "2026-11-21", "test", NULL};
-    pg_code code = price_rows_add(&rows, &row, &e);
-    if (!code) code = price_cache_merge(path, &rows, rebuilt, &e);
-    arena_free(&a);
-    return code;
-}
-
-static void test_updates_at_once_lose_nothing(void **state)
-{
-    (void)state;
-    enum { WRITERS = 8, EACH = 10 };
-    char folder[64], path[PRICE_PATH];
-    make_cache(folder, path);
-    for (int w = 0; w < WRITERS; w++) {
-        pid_t child = fork();
-        assert_true(child >= 0);
-        if (child) continue;
-        bool rebuilt = false, ok = true;
-        for (int i = 0; i < EACH && ok; i++) {
-            char instance[32];
-            snprintf(instance, sizeof instance, "g%d.%d", w, i);
-            ok = merge_one(path, "r", instance, 1, &rebuilt) == PG_E_OK && !rebuilt;
-        }
-        _exit(!ok);
-    }
-    for (int w = 0, status; w < WRITERS; w++) {
-        assert_true(wait(&status) > 0);
-        assert_int_equal(status, 0);
-    }
-    arena a;
-    price_rows rows;
-    arena_init(&a, by_malloc, 0);
-    assert_null(price_cache_read(&rows, &a, path));
-    assert_int_equal(rows.count, WRITERS * EACH);
-    arena_free(&a);
-    drop_cache(folder);
-}
-
-static const pg_offer *find_offer(const pg_market *m, const char *cloud, const char *region, const char *instance)
-{
-    const pg_offer *o;
-    for (size_t i = 0; (o = pg_market_at(m, i)) != NULL; i++)
-        if (!strcmp(o->cloud, cloud) && !strcmp(o->region, region) && !strcmp(o->instance, instance)) return o;
-    return NULL;
-}
-
-/* The fetched price stands in the built-in one's place, whose spot price stays with its own date. */
-static void test_fetched_go_before(void **state)
-{
-    (void)state;
-    char folder[64], path[PRICE_PATH];
-    bool rebuilt;
-    pg_market *m;
-    pg_error e = PG_ERROR_INIT;
-    const pg_offer *old = find_offer(market, "aws", "us-east-1", "g4dn.xlarge");
-    assert_true(old && old->spot_usd > 0 && !old->live);
-    make_cache(folder, path);
-    assert_int_equal(merge_one(path, "us-east-1", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
-    assert_int_equal(pg_market_open(&m, gpus, &(pg_market_options){.today = "2026-11-23"}, &e), PG_E_OK);
-    const pg_offer *o = find_offer(m, "aws", "us-east-1", "g4dn.xlarge");
-    assert_true(o && o->live);
-    near_to(o->on_demand_usd, 0.6);
-    near_to(o->spot_usd, old->spot_usd);
-    assert_int_equal(pg_offer_age(o, false), 2);
-    assert_int_equal(pg_offer_age(o, true), old->spot_age_days + 2);
-    assert_string_equal(pg_offer_as_of(o, true), old->spot_as_of);
-    assert_int_equal(pg_market_warning_count(m), 0);
-    pg_market_free(m);
-    m = NULL;
-    assert_int_equal(pg_market_open(&m, gpus, &at_today, &e), PG_E_OK); /* not wanted */
-    assert_false(find_offer(m, "aws", "us-east-1", "g4dn.xlarge")->live);
-    pg_market_free(m);
-    drop_cache(folder);
-}
 
 /* The values are those of Python's hashlib. */
 static void test_sha256(void **state)
@@ -569,94 +471,7 @@ static void test_signed_request(void **state)
     arena_free(&a);
 }
 
-/* Cut off anywhere, or with a bit of it changed, the file is damaged or gives sane prices. */
-static void test_damaged_cache(void **state)
-{
-    (void)state;
-    char folder[64], path[PRICE_PATH], text[2048];
-    bool rebuilt;
-    make_cache(folder, path);
-    assert_int_equal(merge_one(path, "us-east-1", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
-    assert_int_equal(merge_one(path, "us-west-2", "g4dn.xlarge", 0.7, &rebuilt), PG_E_OK);
-    FILE *f = fopen(path, "rb");
-    size_t n = fread(text, 1, sizeof text, f);
-    fclose(f);
-    assert_true(n > 100 && n < sizeof text);
-    for (size_t i = 0; i < 2 * n; i++) {
-        arena a;
-        price_rows rows;
-        bool cut = i < n;
-        if (!cut) text[i - n] ^= 4;
-        f = fopen(path, "wb");
-        fwrite(text, 1, cut ? i : n, f);
-        fclose(f);
-        if (!cut) text[i - n] ^= 4;
-        arena_init(&a, by_malloc, 0);
-        const char *damage = price_cache_read(&rows, &a, path);
-        assert_true(!cut || damage);
-        assert_true(!damage || rows.count == 0);
-        for (size_t k = 0; k < rows.count; k++) assert_true(price_sane(rows.list[k].on_demand_usd));
-        arena_free(&a);
-    }
-    assert_int_equal(merge_one(path, "us-east-1", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
-    drop_cache(folder);
-}
-
 #ifndef PHANTOM_NO_HUB
-
-/* Each allocation of an update, and of what reads it, fails once; the prices of before are there after each. */
-static void test_update_without_memory(void **state)
-{
-    (void)state;
-    char folder[64], path[PRICE_PATH];
-    pg_error e = PG_ERROR_INIT;
-    bool rebuilt;
-    static const char *const names[] = {"azure", "aws"};
-    pg_code code = PG_E_NOMEM;
-    hub_server *s = hub_server_start(TEST_ROOT "/tests/cli/cases/prices/live");
-    assert_non_null(s);
-    char url[128];
-    snprintf(url, sizeof url, "%s/azure", hub_server_url(s));
-    setenv("PHANTOM_GPU_AZURE_PRICES", url, 1);
-    setenv("PHANTOM_GPU_AWS_PRICES", hub_server_url(s), 1);
-    setenv("PHANTOM_GPU_AWS_SPOT", hub_server_url(s), 1);
-    setenv("AWS_ACCESS_KEY_ID", "id", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
-    assert_true(hub_server_rule(s, "NextToken= file=spot2.xml") && hub_server_rule(s, "Action= file=spot.xml"));
-    assert_true(hub_server_rule(s, "/azure file=second.json") && hub_server_rule(s, "/offers file=aws.csv"));
-    make_cache(folder, path);
-    assert_int_equal(merge_one(path, "us-west-2", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
-    for (long n = 0; code; n++) {
-        test_heap heap = {.fail_at = n};
-        pg_allocator a = {heap_resize, &heap};
-        pg_live_report report;
-        e = (pg_error)PG_ERROR_INIT;
-        code = pg_prices_update(
-            &report, gpus,
-            &(pg_live_options){.clouds = names, .cloud_count = 2, .today = "2026-11-21", .allocator = &a}, &e);
-        assert_true(!code || (code == PG_E_NOMEM && e.text[0]));
-        assert_int_equal(heap.live, 0);
-        arena memory;
-        price_rows rows;
-        arena_init(&memory, by_malloc, 0);
-        assert_null(price_cache_read(&rows, &memory, path));
-        assert_int_equal(rows.count, code ? 1 : 4);
-        arena_free(&memory);
-        assert_true(n < 1000);
-    }
-    for (long n = 0;; n++) {
-        test_heap heap = {.fail_at = n};
-        pg_allocator a = {heap_resize, &heap};
-        pg_market *m;
-        code = pg_market_open(&m, gpus, &(pg_market_options){.allocator = &a}, NULL);
-        assert_true(!code || !m);
-        pg_market_free(m);
-        assert_int_equal(heap.live, 0);
-        if (!code) break;
-    }
-    drop_cache(folder);
-    hub_server_stop(s);
-}
 
 static bool refuse_all(void *ud, const char *data, size_t n, pg_error *e)
 {
@@ -734,13 +549,9 @@ int main(void)
         cmocka_unit_test(test_recommend_divided),
         cmocka_unit_test(test_recommend_bad_wishes),
         cmocka_unit_test(test_without_memory),
-        cmocka_unit_test(test_updates_at_once_lose_nothing),
-        cmocka_unit_test(test_fetched_go_before),
-        cmocka_unit_test(test_damaged_cache),
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_signed_request),
 #ifndef PHANTOM_NO_HUB
-        cmocka_unit_test(test_update_without_memory),
         cmocka_unit_test(test_deadline),
 #endif
     };

@@ -1,14 +1,14 @@
 # Each way in which a cloud can fail, and what a person reads. What was there stays as it was.
 export PHANTOM_GPU_HUB_RETRIES=1 XDG_CACHE_HOME=$PWD/cache
 hub_server "$CASES/live" "/azure file=second.json" -- phantom-gpu prices update --cloud azure --today 2026-11-20
-cp cache/phantom-gpu/prices.csv before
+cp cache/phantom-gpu/prices.sqlite before
 try() { # RULE CLOUD [OPTION]...
     rule=$1 cloud=$2
     shift 2
     hub_server "$CASES/live" "$rule" "page=2 file=loop.json" "b2 file=gcp-loop.json" -- \
-        phantom-gpu prices update --cloud "$cloud" --today 2026-11-21 "$@"
+        phantom-gpu prices update --cloud "$cloud" --refresh --today 2026-11-21 "$@"
     echo "$rule: exit $?"
-    cmp before cache/phantom-gpu/prices.csv
+    cmp before cache/phantom-gpu/prices.sqlite
 }
 try "/azure status=429,retry=120" azure
 try "/azure status=503" azure
@@ -42,8 +42,10 @@ try "/aws file=aws.csv,cut=900" aws
 HF_HUB_OFFLINE=1 try "- close" aws
 PHANTOM_GPU_AWS_PRICES=aws phantom-gpu prices update --cloud aws
 phantom-gpu prices list --api-key empty
+phantom-gpu prices list --refresh
 phantom-gpu prices update --gpu h100
 # A cloud that fails takes no other along; one that passes at the second attempt has not failed.
-hub_server "$CASES/live" "/azure close" "/aws status=503 x1" "/aws file=aws.csv" -- phantom-gpu prices update --today 2026-11-22
+hub_server "$CASES/live" "/azure close" "/aws status=503 x1" "/aws file=aws.csv" -- \
+    phantom-gpu prices update --refresh --today 2026-11-22
 echo "exit $?"
-grep -c 2026-11-22 cache/phantom-gpu/prices.csv
+phantom-gpu prices list --output csv --today 2026-11-22 | grep -c '2026-11-22,0'

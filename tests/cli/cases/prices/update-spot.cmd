@@ -2,10 +2,10 @@
 export PHANTOM_GPU_HUB_RETRIES=0 XDG_CACHE_HOME=$PWD/cache
 try() { # RULE
     hub_server --log "$CASES/live" "NextToken=t%2F2%3D file=spot2.xml" "$1" "/aws file=aws.csv" -- \
-        phantom-gpu prices update --cloud aws --today 2026-11-21 2>err
+        phantom-gpu prices update --cloud aws --refresh --today 2026-11-21 2>err
     echo "exit $?"
     sed 's/InstanceType[^&]*&//g; s/\(StartTime\|X-Amz-[DS][a-z]*e\)=[^& ]*/\1=T/g; s/2F20[0-9]*%/2FDAY%/' err
-    grep g4dn cache/phantom-gpu/prices.csv
+    phantom-gpu prices list --cloud aws --region us-east-1 --gpu t4 --output csv --today 2026-11-21 | grep g4dn.xlarge
 }
 try "Action= close"
 export AWS_ACCESS_KEY_ID=AKIDEXAMPLE AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY
