@@ -32,6 +32,11 @@ SECTIONS = {
     'pytorch': ('deeplearningexamples.json', 0, [None, 'gpu'], 'by_gpu'),
     'encoders': ('fastertransformer.json', 0, [None, 'gpu'], 'by_gpu'),
     'engines': ('mlperf.json', 0, [None, 'gpu'], 'by_gpu'),
+    'power': ('tests/power/boards.json', 0, [None], 'by_gpu'),
+    'power-task': ('tests/power/boards.json', 0, [None], 'by_task'),
+    'power-system': ('tests/power/systems.json', 0, [None], 'by_gpu'),
+    'energy': ('tests/power/energy.json', 0, [None], 'by_task'),
+    'energy-speed': ('tests/power/tokens.json', 0, [None], 'by_gpu'),
 }
 
 
@@ -74,6 +79,7 @@ SPECIAL = {'measured': measured, 'measured-strange': measured_strange, 'calibrat
 
 def suite_file(suite, limit):
     """A benchmark file of a suite, made once."""
+    if '/' in suite: return HERE + '/' + suite
     if suite.endswith('.json'): return BUILTIN + suite
     out = f'{work.name}/{suite}-{limit}.json'
     if not os.path.exists(out):
@@ -127,9 +133,10 @@ def table(suite, limit, splits, group):
         s = summary(suite, limit, split)
         if not split: skipped = s['skipped']
         if not s['count']: return f"Not predicted yet: all {s['skipped']} rows are skipped."
-        lines.append(line(f'**{SPLITS[split]}**', s))
+        label = 'as shipped' if isinstance(suite, str) and '/' in suite else SPLITS[split]  # nothing is fitted on those
+        lines.append(line(f'**{label}**', s))
         names = sorted(s[group], key=lambda n: -s[group][n]['count'])[:16]
-        lines += [line(f'{os.path.basename(n).split("-0.json")[0]}, {SPLITS[split]}', s[group][n]) for n in names if len(s[group]) > 1]
+        lines += [line(f'{os.path.basename(n).split("-0.json")[0]}, {label}', s[group][n]) for n in names if len(s[group]) > 1]
     return '\n'.join(lines) + (f'\n\n{skipped} rows were skipped.' if skipped else '')
 
 

@@ -59,6 +59,7 @@ double bench_value(const bench_row *row, const pg_prediction *p, double *low, do
         return p->tokens_per_s;
     case METRIC_MEMORY_BYTES: return p->memory.total;
     case METRIC_POWER_W: return p->power_w;
+    case METRIC_ENERGY_J: return p->throughput > 0 && p->power_w > 0 ? p->power_w / p->throughput : -1;
     default: return -1;
     }
 }

@@ -14,7 +14,7 @@ enum { BYTES_MOST = 64 << 20, VALUES_MOST = 8 << 20, OBJECTS_MOST = 400000, TEXT
 
 static const char *const tasks[] = {"inference", "training", "prefill", "decode", "serving"};
 static const char *const metrics[] = {"latency_ms", "throughput",   "tokens_per_s", "ttft_ms",
-                                      "tpot_ms",    "memory_bytes", "power_w"};
+                                      "tpot_ms",    "memory_bytes", "power_w",      "energy_j"};
 static const char *const layouts[] = {"nchw", "nhwc"};
 
 _Static_assert(sizeof tasks / sizeof tasks[0] == TASK_COUNT, "a name for each task");

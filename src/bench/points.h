@@ -27,6 +27,7 @@ typedef enum bench_metric {
     METRIC_TPOT_MS,
     METRIC_MEMORY_BYTES,
     METRIC_POWER_W,
+    METRIC_ENERGY_J,
     METRIC_COUNT
 } bench_metric;
 

@@ -16,8 +16,8 @@ typedef struct series {
     double sum; /* of |error| */
 } series;
 
-/* What is drawn, in one unit: seconds of a step, bytes or watts. */
-typedef enum quantity { QUANTITY_TIME, QUANTITY_MEMORY, QUANTITY_POWER, QUANTITIES } quantity;
+/* What is drawn, in one unit: seconds of a step, bytes, watts or joules. */
+typedef enum quantity { QUANTITY_TIME, QUANTITY_MEMORY, QUANTITY_POWER, QUANTITY_ENERGY, QUANTITIES } quantity;
 
 typedef struct plot {
     buffer *out;
@@ -32,6 +32,7 @@ typedef struct plot {
 static quantity quantity_of(const bench_row *row)
 {
     if (row->metric == METRIC_MEMORY_BYTES) return QUANTITY_MEMORY;
+    if (row->metric == METRIC_ENERGY_J) return QUANTITY_ENERGY;
     return row->metric == METRIC_POWER_W ? QUANTITY_POWER : QUANTITY_TIME;
 }
 
@@ -140,14 +141,17 @@ static void tick_label(const plot *p, int power, char *out, size_t cap)
     int most = p->what == QUANTITY_TIME ? 3 : p->what == QUANTITY_MEMORY ? 4 : 0;
     if (unit > most) unit = most;
     int rest = base - 3 * unit;
-    const char *name = p->what == QUANTITY_TIME ? times[unit] : p->what == QUANTITY_MEMORY ? sizes[unit] : "W";
+    const char *name = p->what == QUANTITY_TIME   ? times[unit]
+                     : p->what == QUANTITY_MEMORY ? sizes[unit]
+                     : p->what == QUANTITY_POWER  ? "W"
+                                                  : "J";
     if (rest >= 0 && rest <= 2) format_text(out, cap, "%s %s", tens[rest], name);
     else format_text(out, cap, "10^%d %s", rest, name);
 }
 
 static void put_axes(const plot *p)
 {
-    static const char *const what[QUANTITIES] = {"time of a step", "memory", "power"};
+    static const char *const what[QUANTITIES] = {"time of a step", "memory", "power", "energy"};
     buffer *o = p->out;
     double step = (double)SIDE / (p->high - p->low);
     buffer_format(o, "<path class=\"minor\" d=\"");

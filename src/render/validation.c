@@ -302,7 +302,7 @@ static void value_text(char *out, size_t cap, const bench_row *row, double x, bo
     default: {
         char number[NUMBER_SIZE];
         number_plain(number, sizeof number, x);
-        format_text(out, cap, "%s/s", number);
+        format_text(out, cap, row->metric == METRIC_ENERGY_J ? "%s J" : "%s/s", number);
     }
     }
 }
