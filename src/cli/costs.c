@@ -2,7 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <time.h>
 
-#include "cli/cli.h"
+#include "cli/cost_options.h"
 
 #define AT(member) offsetof(cli_args, member)
 
@@ -11,19 +11,15 @@ static const option cost_options[] = {
      "Shows what an hour and a million samples or tokens cost, at the cheapest offer that has the GPU."},
     {"carbon", 0, NULL, OPTION_FLAG, AT(carbon), 0, 0, NULL,
      "Shows the grams of CO2e that a million samples or tokens emit, where the offer's region is known."},
-    {"cloud", 0, "C,...", OPTION_TEXTS, AT(clouds), 0, 0, NULL, "Only offers of these clouds: aws, azure, gcp, ..."},
-    {"region", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
-    {"spot", 0, NULL, OPTION_FLAG, AT(spot), 0, 0, NULL, "Spot prices instead of those on demand."},
+    COST_CLOUDS("cloud"),
+    COST_REGIONS("region"),
+    COST_SPOT,
     {"own", 0, NULL, OPTION_FLAG, AT(own), 0, 0, NULL,
      "GPUs that are bought: price, lifetime and electricity instead of rent (docs/prices.md)."},
-    {"prices", 0, "FILE", OPTION_FILE, AT(prices), 0, 0, NULL,
-     "Offers and purchase prices of your own: a TOML file that goes before all others."},
-    {"currency", 0, "CODE=RATE", OPTION_TEXT, AT(currency), 0, 0, NULL,
-     "Shows amounts in another currency: EUR=0.92 for 0.92 EUR to the dollar. JSON and CSV stay in USD."},
-    {"carbon-intensity", 0, "G", OPTION_REAL, AT(carbon_intensity), 0, 100000, NULL,
-     "Grams of CO2e that a kWh of your own electricity emits."},
-    {"today", 0, "DATE", OPTION_TEXT, AT(today), 0, 0, NULL,
-     "The day that ages of prices are counted from, as in 2026-11-21; the clock's by default."},
+    COST_PRICES,
+    COST_CURRENCY,
+    COST_INTENSITY,
+    COST_TODAY,
 };
 const option_group group_cost = GROUP("Cost", cost_options);
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "cli/cli.h"
+#include "cli/cost_options.h"
 
 enum { TOP = 30, TOP_MOST = 100000 };
 
@@ -85,8 +85,8 @@ static int run(cli *c)
 
 static const option options[] = {
     {"gpu", 'g', "G,...", OPTION_GPUS, AT(gpus), 0, 0, NULL, "Only offers of these GPUs."},
-    {"cloud", 0, "C,...", OPTION_TEXTS, AT(clouds), 0, 0, NULL, "Only offers of these clouds: aws, azure, gcp, ..."},
-    {"region", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
+    COST_CLOUDS("cloud"),
+    COST_REGIONS("region"),
     {"api-key", 0, "FILE", OPTION_FILE, AT(api_key), 0, 0, NULL,
      "'prices update': the API key of GCP is the first line of this file; otherwise it is in GOOGLE_API_KEY."},
     {"refresh", 0, NULL, OPTION_FLAG, AT(refresh), 0, 0, NULL,
@@ -94,12 +94,9 @@ static const option options[] = {
     {"spot", 0, NULL, OPTION_FLAG, AT(spot), 0, 0, NULL, "Only those with a spot price, sorted by it."},
     {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL,
      "Shows the N cheapest; 30 by default, JSON and CSV show all."},
-    {"prices", 0, "FILE", OPTION_FILE, AT(prices), 0, 0, NULL,
-     "Offers of your own: a TOML file that goes before all others (docs/prices.md)."},
-    {"currency", 0, "CODE=RATE", OPTION_TEXT, AT(currency), 0, 0, NULL,
-     "Shows amounts in another currency: EUR=0.92 for 0.92 EUR to the dollar. JSON and CSV stay in USD."},
-    {"today", 0, "DATE", OPTION_TEXT, AT(today), 0, 0, NULL,
-     "The day that ages of prices are counted from, as in 2026-11-21; the clock's by default."},
+    COST_PRICES,
+    COST_CURRENCY,
+    COST_TODAY,
 };
 static const option_group group_what = GROUP("Which offers", options);
 static const option hardware_options[] = {

@@ -1,5 +1,5 @@
 /* recommend-gpu: which GPUs to take for a model, and from whom. */
-#include "cli/cli.h"
+#include "cli/cost_options.h"
 
 enum { TOP = 12, TOP_MOST = 10000, NEAR_MISSES = 8, GPUS_MOST = 100000, BATCH_MOST = 1 << 20 };
 
@@ -193,11 +193,11 @@ static const option wish_options[] = {
 };
 static const option search_options[] = {
     {"gpus", 'g', "X,Y,...", OPTION_GPUS, AT(gpus), 0, 0, NULL, "Only these GPUs; by default all that have a price."},
-    {"clouds", 0, "C,...", OPTION_TEXTS, AT(clouds), 0, 0, NULL, "Only offers of these clouds: aws, azure, gcp, ..."},
-    {"regions", 0, "R,...", OPTION_TEXTS, AT(regions), 0, 0, NULL, "Only offers in these regions: us-east-1, ..."},
+    COST_CLOUDS("clouds"),
+    COST_REGIONS("regions"),
     {"by", 0, "PLACE", OPTION_CHOICE, AT(place), 0, 0, places,
      "One choice for each GPU and cloud (the default), for each gpu alone, or for each region."},
-    {"spot", 0, NULL, OPTION_FLAG, AT(spot), 0, 0, NULL, "Spot prices instead of those on demand."},
+    COST_SPOT,
     {"own", 0, NULL, OPTION_FLAG, AT(own), 0, 0, NULL, "Buys GPUs instead of renting them (docs/prices.md)."},
     {"precision", 'p', "P,...", OPTION_CHOICES, AT(precisions), 0, 0, cli_precisions,
      "What may be searched; fp16 by default. fp8, int8 and int4 change results: name them where the model stands it."},
@@ -206,15 +206,11 @@ static const option search_options[] = {
     {"batch-sizes", 'b', "N,...", OPTION_NUMBERS, AT(batches), 1, BATCH_MOST, NULL,
      "What may be searched; powers of two up to 256 by default."},
     {"top", 0, "N", OPTION_NUMBER, AT(top), 1, TOP_MOST, NULL, "Shows the N best; 12 by default."},
-    {"prices", 0, "FILE", OPTION_FILE, AT(prices), 0, 0, NULL,
-     "Offers and purchase prices of your own: a TOML file that goes before all others."},
-    {"currency", 0, "CODE=RATE", OPTION_TEXT, AT(currency), 0, 0, NULL,
-     "Shows amounts in another currency: EUR=0.92 for 0.92 EUR to the dollar. JSON and CSV stay in USD."},
+    COST_PRICES,
+    COST_CURRENCY,
     {"carbon", 0, NULL, OPTION_FLAG, AT(carbon), 0, 0, NULL, "Shows energy and CO2e."},
-    {"carbon-intensity", 0, "G", OPTION_REAL, AT(carbon_intensity), 0, 100000, NULL,
-     "Grams of CO2e that a kWh of your own electricity emits."},
-    {"today", 0, "DATE", OPTION_TEXT, AT(today), 0, 0, NULL,
-     "The day that ages of prices are counted from, as in 2026-11-21; the clock's by default."},
+    COST_INTENSITY,
+    COST_TODAY,
 };
 static const option_group group_wish = GROUP("What is wanted", wish_options);
 static const option_group group_search = GROUP("What is searched", search_options);
