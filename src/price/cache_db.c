@@ -157,10 +157,10 @@ int cache_db_make(cache_db *db)
     return code ? code : cache_db_run(db, sql);
 }
 
-/* The way that SQLite's documentation gives for a file that can't be read, too: it keeps the locks, as unlinking would not. */
+/* The way that SQLite's documentation gives for a file that can't be read, too: it keeps the locks, as unlinking would not. The header
+ * must not have been read: it may say that the file is read only. */
 int cache_db_empty(cache_db *db)
 {
-    cache_db_run(db, "SELECT count(*) FROM sqlite_schema"); /* whatever comes of it */
     int code = db->s->db_config(db->h, SQLITE_DBCONFIG_RESET_DATABASE, 1, (int *)NULL);
     if (!code) code = cache_db_run(db, "VACUUM");
     db->s->db_config(db->h, SQLITE_DBCONFIG_RESET_DATABASE, 0, (int *)NULL);

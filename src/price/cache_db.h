@@ -25,7 +25,7 @@ void cache_db_close(cache_db *db);
 int cache_db_check(cache_db *db);
 /* Makes the tables in an empty one. */
 int cache_db_make(cache_db *db);
-/* Empties it, whatever it holds. */
+/* Empties it, whatever it holds; to be called first of all. */
 int cache_db_empty(cache_db *db);
 /* cache.c: all prices. SQLITE_CORRUPT: one makes no sense. */
 int cache_db_rows(const cache_db *db, price_rows *rows, arena *a);

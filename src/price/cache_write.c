@@ -49,7 +49,7 @@ static pg_code prepare_place(const char *path, bool *too_large, pg_error *e)
 
 static pg_code database_error(const cache_db *db, int code, const char *path, pg_error *e)
 {
-    int err = db->h ? db->s->system_errno(db->h) : 0;
+    int err = db->h ? db->s->system_errno(db->h) : ENAMETOOLONG; /* without a handle its path was refused */
     if (code == SQLITE_NOMEM) return error_set(e, PG_E_NOMEM, "out of memory");
     if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
         return error_set(e, PG_E_IO, "another update has held '%.200s' for %d s; try again when it is done", path,
@@ -137,12 +137,20 @@ static int check_rows(const cache_db *db, const allocator *alloc)
     return code;
 }
 
+/* SQLite may begin to write to a file that can't be written; a header may claim that of one that can. */
+static int check_writable(const cache_db *db, const char *path)
+{
+    if (!db->s->db_readonly(db->h, "main")) return SQLITE_OK;
+    return access(path, W_OK) == 0 ? SQLITE_CORRUPT : SQLITE_READONLY;
+}
+
 /* Checked under the lock, so that nobody changes it between. */
-static int write_all(cache_db *db, const price_rows *rows, const price_scope *scope)
+static int write_all(cache_db *db, const char *path, const price_rows *rows, const price_scope *scope)
 {
     int code = cache_db_run(db, "BEGIN IMMEDIATE");
-    if (code) return code;
-    code = cache_db_check(db);
+    if (code && code != SQLITE_READONLY) return code;
+    code = check_writable(db, path);
+    if (!code) code = cache_db_check(db);
     if (!code) code = db->empty ? cache_db_make(db) : check_rows(db, &rows->a->alloc);
     if (!code) code = put_rows(db, rows);
     if (!code && scope) code = put_stamps(db, scope);
@@ -164,11 +172,13 @@ pg_code price_cache_merge(const char *path, const price_rows *rows, const price_
     pg_code failed = prepare_place(path, &too_large, e);
     if (failed) return failed;
     int code = cache_db_open(&db, s, path, true);
-    if (!code) code = too_large ? SQLITE_CORRUPT : write_all(&db, rows, scope);
+    if (!code) code = too_large ? SQLITE_CORRUPT : write_all(&db, path, rows, scope);
     if (cache_db_damaged(code)) {
         *rebuilt = true;
-        code = cache_db_empty(&db);
-        if (!code) code = write_all(&db, rows, scope);
+        cache_db_close(&db);
+        code = cache_db_open(&db, s, path, true);
+        if (!code) code = cache_db_empty(&db);
+        if (!code) code = write_all(&db, path, rows, scope);
     }
     failed = code ? database_error(&db, code, path, e) : PG_E_OK;
     cache_db_close(&db);

@@ -31,7 +31,7 @@ static void load(void)
         FUNCTION(finalize),          FUNCTION(bind_text),   FUNCTION(bind_double),
         FUNCTION(bind_int64),        FUNCTION(bind_null),   FUNCTION(column_type),
         FUNCTION(column_bytes),      FUNCTION(column_text), FUNCTION(column_double),
-        FUNCTION(column_int64),
+        FUNCTION(column_int64),      FUNCTION(db_readonly),
     };
 #undef FUNCTION
     void *library = NULL;

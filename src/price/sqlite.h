@@ -12,6 +12,7 @@ typedef struct sqlite_api {
     int (*limit)(sqlite3 *db, int what, int most);
     int (*busy_timeout)(sqlite3 *db, int ms);
     int (*system_errno)(sqlite3 *db);
+    int (*db_readonly)(sqlite3 *db, const char *name);
     const char *(*errstr)(int code);
     int (*exec)(sqlite3 *db, const char *sql, int (*row)(void *, int, char **, char **), void *ud, char **message);
     int (*prepare_v2)(sqlite3 *db, const char *sql, int size, sqlite3_stmt **out, const char **rest);

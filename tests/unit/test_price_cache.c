@@ -364,6 +364,25 @@ static void test_hostile(void **state)
     }
 }
 
+/* A header may claim that nobody may write: the next update empties the file all the same. */
+static void test_claims_to_be_read_only(void **state)
+{
+    (void)state;
+    static char text[1 << 16];
+    bool rebuilt;
+    assert_int_equal(merge_one("us-east-1", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
+    size_t n = read_all(text, sizeof text);
+    for (char version = 3; version < 8; version += 2) {
+        for (size_t cut = 100; cut <= n; cut += n - 100) {
+            text[18] = version;
+            write_bytes(text, cut);
+            assert_int_equal(merge_one("us-east-1", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
+            assert_true(rebuilt);
+            assert_int_equal(count_rows(NULL), 1);
+        }
+    }
+}
+
 /* A number that is none can't be put in by SQL. */
 static void test_nan(void **state)
 {
@@ -525,6 +544,7 @@ int main(void)
         CASE(test_time_to_live),
         CASE(test_damaged),
         CASE(test_hostile),
+        CASE(test_claims_to_be_read_only),
         CASE(test_nan),
         CASE(test_killed),
         CASE(test_strange_journal),
