@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sys/wait.h>
-
 #include "base/sha256.h"
 #include "price/cache.h"
 #include "price/live_aws.h"
