@@ -342,6 +342,89 @@ static void layer_rows(table *t, int gpu)
     }
 }
 
+/* Latent attention of DeepSeek-V2 and its successors: prompts with full heads, decode with the cache's rows as keys and values of
+ * all heads. TensorRT-LLM's tables hold that kernel alone. */
+static void latent_rows(table *t, int gpu, const char *origin)
+{
+    while (table_next(t)) {
+        double b = number(t, "batch"), s = number(t, "seq"), h = number(t, "heads"), past = number(t, "step");
+        bool decode = strstr(text(t, "op_name"), "generation") != NULL, fp8 = !strcmp(text(t, "kv_cache_dtype"), "fp8");
+        if (strcmp(origin, "trtllm")) continue;
+        char kind[24], name[160];
+        snprintf(kind, sizeof kind, "%s.%s", decode ? "latent" : "latent-prompt", fp8 ? "fp8" : "bf16");
+        wanted w = {kind, origin, fp8 ? "fp8" : "bf16", runtime_of(origin), fp8 ? 0.3 : 1, 0, true};
+        if (decode)
+            snprintf(
+                name, sizeof name,
+                "op:attention:batch=%.0f:q_len=1:kv_len=%.0f:heads=%.0f:kv_heads=1:head_dim=576:v_dim=512:latent=1:"
+                "causal=1",
+                b, 1 + past, h);
+        else
+            snprintf(name, sizeof name,
+                     "op:attention:batch=%.0f:q_len=%.0f:kv_len=%.0f:heads=%.0f:kv_heads=%.0f:head_dim=192:v_dim=128:"
+                     "causal=1",
+                     b, s, s + past, h, h);
+        row_new(gpu, &w, number(t, "latency_ms") * 1e3, name);
+    }
+}
+
+/* ---- mixtures of experts ---- */
+
+/* Models in the table whose experts have no gate: Nemotron's. */
+static bool is_gated(double width, double used)
+{
+    return used != 22 && width != 1856;
+}
+
+static const struct moe_type {
+    const char *name, *kind, *precision, *suffix;
+    double weight;
+} moe_types[] = {
+    {"bfloat16", "moe.bf16", "bf16", "", 1},
+    {"fp8", "moe.fp8", "fp8", "", 0.5},
+    {"fp8_block", "moe.fp8-block", "fp8", ":block=128", 0.5},
+    {"nvfp4", "moe.fp4", "nvfp4", "", 0.5},
+    {"int4_wo", "moe.packed", "bf16", ":weight_bits=4", 0.3},
+    {"w4a16_mxfp4", "moe.packed", "bf16", ":weight_bits=4", 0.3},
+};
+
+/* Kernels that who serves with today's defaults does not meet, or that were timed untuned: reported apart. */
+static bool is_odd(const char *source, const char *type, int gpu, const char *origin)
+{
+    bool blackwell = fit_specs[gpu]->compute_capability >= 10;
+    if (!strcmp(type, "nvfp4") && blackwell && !strcmp(origin, "trtllm")) return !strstr(source, "min_latency");
+    return !strcmp(type, "fp8") && strstr(source, "modeloptfp8moe_flashinfer_cutlass");
+}
+
+/* num_tokens are those of all GPUs, of which the fullest is timed. */
+static void moe_rows(table *t, int gpu, const char *origin)
+{
+    while (table_next(t)) {
+        const char *type = text(t, "moe_dtype"), *law = text(t, "distribution");
+        double power = 0;
+        sscanf(law, "power_law_%lf", &power);
+        for (size_t i = 0; i < sizeof moe_types / sizeof moe_types[0]; i++) {
+            if (strcmp(type, moe_types[i].name)) continue;
+            char name[200], how[24] = ":even=1";
+            bool odd = is_odd(text(t, "kernel_source"), type, gpu, origin);
+            if (power > 0) snprintf(how, sizeof how, ":skew=%.0f", power * 100);
+            wanted w = {odd ? "moe.other" : moe_types[i].kind,
+                        origin,
+                        moe_types[i].precision,
+                        runtime_of(origin),
+                        moe_types[i].weight,
+                        0,
+                        true};
+            snprintf(name, sizeof name,
+                     "op:moe:tokens=%s:hidden=%s:inter=%s:used=%s:experts=%s:tp=%s:ep=%s:gated=%d%s%s",
+                     text(t, "num_tokens"), text(t, "hidden_size"), text(t, "inter_size"), text(t, "topk"),
+                     text(t, "num_experts"), text(t, "moe_tp_size"), text(t, "moe_ep_size"),
+                     is_gated(number(t, "inter_size"), number(t, "topk")), how, moe_types[i].suffix);
+            row_new(gpu, &w, number(t, "latency_ms") * 1e3, name);
+        }
+    }
+}
+
 /* ---- between GPUs ---- */
 
 static void comm_row(int gpu, int gpus, const char *operator, double bytes, const wanted *w, double us)
@@ -451,6 +534,10 @@ static void each_file(const char *folder, const char *operator, const char * onl
             layer_rows(&t, gpu_of(gpu));
         } else if (!strcmp(operator, "nccl")) {
             nccl_rows(&t, gpu_of(gpu), origin);
+        } else if (strstr(operator, "_mla")) {
+            latent_rows(&t, gpu_of(gpu), origin);
+        } else if (!strcmp(operator, "moe")) {
+            moe_rows(&t, gpu_of(gpu), origin);
         } else if (!strcmp(operator, "custom_allreduce")) {
             own_rows(&t, gpu_of(gpu), origin);
         } else if (!strcmp(operator, "gemm")) {
@@ -464,8 +551,16 @@ static void each_file(const char *folder, const char *operator, const char * onl
 
 bool fit_rows_read(pg_catalog *c, const char *folder, const char *only, long thin)
 {
-    static const char *const ops[] = {
-        "gemm", "vidur", "context_attention", "generation_attention", "encoder_attention", "nccl", "custom_allreduce"};
+    static const char *const ops[] = {"gemm",
+                                      "vidur",
+                                      "context_attention",
+                                      "generation_attention",
+                                      "encoder_attention",
+                                      "context_mla",
+                                      "generation_mla",
+                                      "moe",
+                                      "nccl",
+                                      "custom_allreduce"};
     catalog = c;
     fit_rows = calloc(FIT_MAX_ROWS, sizeof *fit_rows);
     for (size_t o = 0; fit_rows && o < sizeof ops / sizeof ops[0]; o++) {

@@ -11,7 +11,7 @@ typedef struct fit_row {
     double us;
     int group, gpu;
     bool device_time, fit; /* fit: not thinned out */
-    char text[120];
+    char text[160];
 } fit_row;
 
 /* One GPU, kind and precision, table. */

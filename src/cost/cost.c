@@ -227,7 +227,10 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     cost_traffic t = cost_traffic_of(g, k);
     out.ideal_s = cost_max(k->flops * g->boost / g->peak[k->math], t.total / g->dram_peak);
     switch (k->kind) {
-    case KERNEL_GEMM: cost_gemm(g, k, t, &out); break;
+    case KERNEL_GEMM:
+        if (k->grouped) cost_grouped(g, k, t, &out);
+        else cost_gemm(g, k, t, &out);
+        break;
     case KERNEL_GEMV: cost_gemv(g, k, t, &out); break;
     case KERNEL_CONV: cost_conv(g, k, t, &out); break;
     case KERNEL_DEPTHWISE: cost_depthwise(g, k, t, &out); break;

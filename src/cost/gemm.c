@@ -233,3 +233,40 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
 }
+
+static int row_tiles_of(double rows)
+{
+    int i = 0;
+    while (i < GEMM_ROW_TILES - 1 && (GEMM_LEAST_ROWS << i) < rows) i++;
+    return i;
+}
+
+/* Each expert's rows fill tiles of their own; whoever made the kernels tried all tiles. */
+static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled)
+{
+    const gemm_shape *s = &k->shape.gemm;
+    const double *row_tiles = k->shape.grouped.row_tiles;
+    int row = scaled ? COST_SCALED : (int)k->math;
+    bool slow = g->async && (scaled || k->math == PREC_FP4);
+    double share = (k->grouped_share > 0 ? k->grouped_share : 1) * (slow ? g->c->gemm_grouped_scale : 1),
+           best = INFINITY, depth = g->c->gemm_depth / element_bytes[k->math],
+           setup = g->c->gemm_tile_clocks * g->tick + k->grouped_setup;
+    for (int i = 0; i < COST_TENSOR_TILES; i++) {
+        double n = gemm_ceil(s->n * tiles[i].inv_n), full = row_tiles[row_tiles_of(tiles[i].m)] * n / g->sms;
+        double time = gemm_waves(g->quantum, 0, full) *
+                      ((s->k * g->tile[row][i] + depth * g->edge[row][i]) / share + setup);
+        best = cost_min(best, time);
+    }
+    return best;
+}
+
+void cost_grouped(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    const gemm_shape *s = &k->shape.gemm;
+    double weights = s->n * s->k * s->batch, seconds = grouped_time(g, k, choice_of(g, k) == PRODUCT_BLOCK_SCALED);
+    if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[k->math])
+        seconds += g->c->gemm_unpack * s->n * s->k * k->shape.grouped.row_tiles[row_tiles_of(128)] / g->peak[PREC_FP32];
+    out->compute_s = cost_power_limited(g, k, seconds, k->flops);
+    out->memory_s = cost_memory_time(g, t, 1);
+    cost_finish(g, out, t);
+}

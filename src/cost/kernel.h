@@ -40,6 +40,13 @@ typedef struct gemm_shape {
     double m, n, k, batch;
 } gemm_shape;
 
+/* Products whose m differ, m being their mean: how many tiles of 16, 32, ... 256 rows hold them all. */
+enum { GEMM_ROW_TILES = 5, GEMM_LEAST_ROWS = 16 };
+typedef struct grouped_shape {
+    gemm_shape gemm;
+    double row_tiles[GEMM_ROW_TILES];
+} grouped_shape;
+
 /* Input [batch, in, h, w], weight [out, in / groups, kh, kw], output [batch, out, oh, ow]; 3-D: d folded into h. */
 typedef struct conv_shape {
     double batch, in, out, h, w, oh, ow, kh, kw, stride, dilation, groups;
@@ -123,14 +130,19 @@ typedef struct kernel {
     double pull;            /* KERNEL_GEMV: bytes that an SM takes in a clock at most */
     double pull_share;      /* ... and the share of the long-stream bandwidth that it reaches; 0: all of it */
     bool brief;             /* alone in a benchmark's loop of few turns, over before power management has settled */
-    bool grouped; /* products: `batch` of them with rows of their own each, by a kernel made for mixtures of experts */
-    bool whole_k; /* products: no kernel splits the sum over K */
+    double grouped_share;   /* grouped products: how fast their tiles are against those of plain ones; 0: as fast */
+    double grouped_setup;   /* ... and seconds that each round of them takes more */
+    double idle_bytes;      /* mixtures of experts: bytes for experts of other GPUs, where kernels don't skip them */
+    bool
+        grouped; /* mixtures of experts: products of each one's own rows (m: their mean), sorting, passes over sorted rows */
+    bool whole_k;        /* products: no kernel splits the sum over K */
     double serial_turns; /* turns of a loop that every thread makes one after the other, ... */
     double
         serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */
     uint8_t scan;       /* kernel_scan */
     union {
         gemm_shape gemm;
+        grouped_shape grouped;
         conv_shape conv;
         attention_shape attention;
         rows_shape rows;

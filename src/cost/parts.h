@@ -72,6 +72,7 @@ void cost_tile_sets(cost_gpu *g, double capability);
 void cost_finish(const cost_gpu *g, kernel_cost *out, cost_traffic t);
 
 void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_grouped(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_gemv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_conv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);

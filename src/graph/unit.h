@@ -45,6 +45,7 @@ typedef enum work_class {
     WORK_RECURRENT,
     WORK_QUANTIZE,
     WORK_COMM,
+    WORK_EXPERTS,
     WORK_CONTROL,
     WORK_OTHER,
     WORK_CLASS_COUNT

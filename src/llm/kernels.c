@@ -165,7 +165,6 @@ void build_experts(build *b, const char *label, double batch, double rows, doubl
                 .hot_distance = in * width,
                 .weight_distance = c->weights_each,
                 .write_distance = out * c->act,
-                .grouped = batch > 1,
                 .whole_k = narrow && !b->rt->split_fp8};
     g.shape.gemm = (gemm_shape){rows, n, k, batch};
     build_add(b, label, g, 1);

@@ -142,7 +142,7 @@ void cluster_halves(planner *p)
         const unit *u = &p->us->u[i];
         work_class w = work_of(u);
         bool product = w == WORK_CONV || w == WORK_GEMM || w == WORK_EINSUM || w == WORK_ATTENTION ||
-                       w == WORK_RECURRENT;
+                       w == WORK_RECURRENT || w == WORK_EXPERTS;
         bool view = (w == WORK_VIEW || w == WORK_TRANSPOSE || w == WORK_EXPAND) && u->n_out == 1;
         for (uint32_t k = 0; k < u->n_in; k++) {
             uint32_t t = unit_in(p->us, u)[k], out = u->n_out ? unit_out(p->us, u)[0] : NO_TENSOR;

@@ -503,12 +503,14 @@ void lower_attention(planner *p)
     k.shape.attention.apart = attention_is_apart(&k.shape.attention, p->rt->shared_heads_most);
     k.shape.attention.prompt = p->rt->prompt_kernel;
     const attention_shape *s = &k.shape.attention;
+    bool latent = op_attr_int(p->g, op_of(p), ATTR_latent, 0) != 0; /* values are the first part of the keys */
     double pairs = s->q_len * s->kv_len;
     if (s->causal) pairs -= s->q_len * (s->q_len - 1) / 2;
     k.flops = 2 * s->batch * s->heads * pairs * (s->head_dim + s->v_dim);
     if (h.projected > 0) plan_read_bytes(p, &k, s->batch * s->q_len * h.projected * half_width(p), p->clock);
     else
-        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+        for (uint32_t i = 0; i < p->u->n_in; i++)
+            if (i != 2 || !latent) plan_read(p, &k, plan_in(p, i));
     plan_result(p, &k, out, half_width(p));
     /* fused kernels write [batch, length, heads, dim]: the transpose back to it, and the reshape after, cost nothing */
     const tensor_shape *ts = plan_shape(p, out);

@@ -385,6 +385,7 @@ static void lower_unit(planner *p)
     case WORK_COPY:
     case WORK_FILL: lower_copy(p); break;
     case WORK_COMM: lower_collective(p); break;
+    case WORK_EXPERTS: lower_experts(p); break;
     case WORK_FREE:
     case WORK_CONTROL: break;
     default: lower_rows(p, KERNEL_OTHER); break;
@@ -405,7 +406,8 @@ static void count_unknown(planner *p)
         if (t != NO_TENSOR && p->us->uses[t] && shape_elements(plan_shape(p, t)) < 0) bad = true;
     }
     work_class w = op_work_class((op_kind)p->u->kind);
-    bool product = w == WORK_GEMM || w == WORK_CONV || w == WORK_EINSUM || w == WORK_ATTENTION || w == WORK_RECURRENT;
+    bool product = w == WORK_GEMM || w == WORK_CONV || w == WORK_EINSUM || w == WORK_ATTENTION || w == WORK_RECURRENT ||
+                   w == WORK_EXPERTS;
     p->unknown += bad;
     p->products += product;
     p->unknown_products += product && bad;
@@ -451,9 +453,13 @@ static void lone_distances(kernel *k, const runtime_profile *rt, double footprin
 {
     k->hot_bytes = k->read_bytes;
     k->hot_distance = k->write_distance = footprint;
+    k->brief = rt->lone_brief;
+    if (k->grouped) { /* benchmarks of experts have one set of weights */
+        k->weight_distance = footprint;
+        return;
+    }
     if (rt->lone_copies > 0) k->weight_distance = rt->lone_copies * k->weight_bytes;
     k->weight_rotated = rt->lone_fill;
-    k->brief = rt->lone_brief;
 }
 
 pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *runtime, const plan_options *opt, arena *a,

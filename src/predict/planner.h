@@ -198,6 +198,7 @@ void lower_conv(planner *p);
 bool convs_want_channels_last(planner *p);
 void lower_attention(planner *p);
 void lower_recurrent(planner *p);
+void lower_experts(planner *p);
 void lower_einsum(planner *p);
 void lower_pointwise(planner *p);
 void lower_norm(planner *p);

@@ -59,7 +59,7 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool training
     case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
         if (k->choice == PRODUCT_BLOCK_SCALED) return 1; /* all runtimes have the same kernels */
-        if (k->grouped && rt->moe_speed > 0) return rt->moe_speed;
+        if (k->grouped) return 1;                        /* in the kernel's own share */
         if (rt->fp8_speed > 0 && k->math == PREC_FP8 && s->tflops[PREC_FP8] > 0) return rt->fp8_speed;
         if (rt->fp4_speed > 0 && k->math == PREC_FP4 && s->tflops[PREC_FP4] > 0) return rt->fp4_speed;
         return rt->gemm_speed;
@@ -70,6 +70,21 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool training
     }
 }
 
+/* The runtime's own constants here too. */
+static kernel_cost experts_cost(const kernel *of, const runtime_profile *rt, const predict_gpu *g)
+{
+    kernel k = *of;
+    bool newer = g->cost.async && g->spec->compute_capability >= rt->moe_since,
+         fp4 = newer && k.math == PREC_FP4 && rt->moe_fp4_us > 0;
+    k.grouped_share = newer ? rt->moe_new_share : rt->moe_share;
+    k.grouped_setup = newer && !fp4 ? 1e-6 * rt->moe_tile_us : 0;
+    if (rt->moe_all_pairs && !newer) k.write_bytes += k.idle_bytes;
+    kernel_cost c = cost_kernel(&g->cost, &k);
+    double sort_us = fp4 ? rt->moe_fp4_us : newer ? rt->moe_new_us : rt->moe_us;
+    if (k.kind == KERNEL_SORT) c.seconds = 1e-6 * sort_us + c.memory_s;
+    return c;
+}
+
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt)
 {
     kernel_cost c;
@@ -78,6 +93,8 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         k.pull = p->runtime->gemv_bytes;
         k.pull_share = k.weight_bytes > 0 ? p->runtime->gemv_share : 1;
         c = cost_kernel(&g->cost, &k);
+    } else if (p->kernels[i].k.grouped) {
+        c = experts_cost(&p->kernels[i].k, p->runtime, g);
     } else {
         c = cost_kernel(&g->cost, &p->kernels[i].k);
     }

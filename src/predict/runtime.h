@@ -71,13 +71,20 @@ typedef struct runtime_profile {
     bool ggml;        /* llama.cpp's own graph: activations in fp32, products of packed weights, attention in parts */
     bool fuse_layers; /* sums over GPUs with the normalisation behind them, rotary positions with the cache */
     bool half_sums;   /* 16-bit products are added up in 16 bits, which GeForce boards do at twice the rate */
-    double chunk_tokens;   /* that one step takes of prompts; 0: all */
-    double gemv_rows;      /* products of so many rows and fewer read packed weights once ... */
-    double gemv_bytes;     /* ... at so many bytes a clock and SM at most ... */
-    double gemv_share;     /* ... and so much of the long-stream bandwidth */
-    double memory_share;   /* of the GPU's memory that it takes for itself; 0: all */
-    bool narrow_cache;     /* keys and values in 8 bits where the weights are in 8 or fewer */
-    double moe_speed;      /* of products of experts, relative to the cost model's; 0: as other products */
+    double chunk_tokens; /* that one step takes of prompts; 0: all */
+    double gemv_rows;    /* products of so many rows and fewer read packed weights once ... */
+    double gemv_bytes;   /* ... at so many bytes a clock and SM at most ... */
+    double gemv_share;   /* ... and so much of the long-stream bandwidth */
+    double memory_share; /* of the GPU's memory that it takes for itself; 0: all */
+    bool narrow_cache;   /* keys and values in 8 bits where the weights are in 8 or fewer */
+    /* mixtures of experts: products of each expert's own rows. Newer kernels, fed by asynchronous copies, from this compute
+     * capability on (data-centre chips); older ones go over other GPUs' experts as well where `moe_all_pairs` says so. */
+    double moe_since;
+    bool moe_all_pairs;
+    double moe_share, moe_new_share; /* how fast their tiles are against those of plain products; 0: as fast */
+    double moe_us, moe_new_us;       /* the small kernels that sort tokens by expert */
+    double moe_fp4_us;     /* ... of FP4, where that has kernels of its own among the newer ones; 0: it has not */
+    double moe_tile_us;    /* newer kernels: what a round of tiles takes more to find its experts */
     double stage_overlap;  /* how far chunks of a prompt overlap in the stages of a pipeline, 0 to 1 */
     double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
     double llm_request_us; /* more for each sequence of a step */

@@ -134,16 +134,56 @@ static void build_attention(request *r)
 {
     int64_t b = get(r, "batch", 1), q = get(r, "q_len", -1), l = get(r, "kv_len", q), h = get(r, "heads", -1),
             kv = get(r, "kv_heads", h);
-    int64_t d = get(r, "head_dim", -1), causal = get(r, "causal", 0);
+    int64_t d = get(r, "head_dim", -1), v = get(r, "v_dim", d), causal = get(r, "causal", 0),
+            latent = get(r, "latent", 0);
+    if (latent && v > d) {
+        error_set(r->e, PG_E_USAGE, "op:attention: v_dim=%lld is not part of head_dim=%lld, as it is with latent=1",
+                  (long long)v, (long long)d);
+        return;
+    }
     if (kv < 1 || h % kv) {
         error_set(r->e, PG_E_USAGE, "op:attention: kv_heads=%lld does not divide heads=%lld", (long long)kv,
                   (long long)h);
         return;
     }
     uint32_t in[3] = {input(r, "q", 4, (int64_t[]){b, h, q, d}), input(r, "k", 4, (int64_t[]){b, kv, l, d}),
-                      input(r, "v", 4, (int64_t[]){b, kv, l, d})};
+                      input(r, "v", 4, (int64_t[]){b, kv, l, v})};
     finish(r, OP_ScaledDotProductAttention, in, 3);
-    if (!graph_attr_int(r->g, ATTR_is_causal, causal != 0)) error_nomem(r->e, r->g->a);
+    bool ok = graph_attr_int(r->g, ATTR_is_causal, causal != 0) && graph_attr_int(r->g, ATTR_latent, latent != 0);
+    if (!ok && !error_is_set(r->e)) error_nomem(r->e, r->g->a);
+}
+
+/* Rows of all GPUs; width and experts are what this one of tp * ep has. Weights narrower than activations: weight_bits. */
+static void build_experts(request *r)
+{
+    int64_t tokens = get(r, "tokens", -1), hidden = get(r, "hidden", -1), width = get(r, "inter", -1),
+            experts = get(r, "experts", -1), used = get(r, "used", -1), tp = get(r, "tp", 1), ep = get(r, "ep", 1),
+            gated = get(r, "gated", 1), skew = get(r, "skew", 0), even = get(r, "even", 0), block = get(r, "block", 0),
+            bits = get(r, "weight_bits", 0);
+    if (used > experts || tp < 1 || ep < 1 || width % tp || experts % ep || skew > 1000 ||
+        (bits && bits != 4 && bits != 8) || (block && block != 128)) {
+        error_set(
+            r->e, PG_E_USAGE,
+            "op:moe: used=%lld must be at most experts=%lld, tp=%lld divide inter=%lld, ep=%lld divide the experts, "
+            "skew=%lld be at most 1000 (an exponent in hundredths), weight_bits=%lld be 4 or 8, block=%lld be 128",
+            (long long)used, (long long)experts, (long long)tp, (long long)width, (long long)ep, (long long)skew,
+            (long long)bits, (long long)block);
+        return;
+    }
+    width /= tp;
+    uint32_t in[3] = {input(r, "tokens", 2, (int64_t[]){tokens, hidden}),
+                      weight(r, "up", 3, (int64_t[]){experts / ep, hidden, (gated ? 2 : 1) * width}),
+                      weight(r, "down", 3, (int64_t[]){experts / ep, width, hidden})};
+    for (int i = 1; i < 3 && bits && !error_is_set(r->e); i++) {
+        tensor *t = &r->g->tensors[in[i]];
+        t->weight_bytes *= (bits == 4 ? 4.25 : 8.125) / 32; /* a scale for 32 to 128 weights */
+        t->dtype = bits == 4 ? DT_INT4 : DT_INT8;
+    }
+    finish(r, OP_MixtureOfExperts, in, 3);
+    bool ok = graph_attr_int(r->g, ATTR_N, experts) && graph_attr_int(r->g, ATTR_k, used) &&
+              graph_attr_int(r->g, ATTR_skew, even ? -1 : skew) && graph_attr_int(r->g, ATTR_block_size, block) &&
+              graph_attr_int(r->g, ATTR_num_groups, gated ? 2 : 1);
+    if (!ok && !error_is_set(r->e)) error_nomem(r->e, r->g->a);
 }
 
 /* A message of so many bytes between GPUs; how many, says the request. */
@@ -191,18 +231,23 @@ static pg_code build_rows(request *r)
     return bad(r, "unknown operator", r->kind);
 }
 
+static bool may_be_zero(str key)
+{
+    return str_is(key, "padding") || str_is(key, "causal") || str_is(key, "gated");
+}
+
 pg_code zoo_build_op(graph *g, str text, pg_error *e)
 {
     pg_error local = PG_ERROR_INIT;
     request r = {.g = g, .e = e ? e : &local};
     pg_code code = parse(&r, text);
     for (uint32_t i = 0; !code && i < r.n; i++)
-        if (r.f[i].value == 0 && !str_is(r.f[i].key, "padding") && !str_is(r.f[i].key, "causal"))
-            code = bad(&r, "zero is not a size in", r.f[i].key);
+        if (r.f[i].value == 0 && !may_be_zero(r.f[i].key)) code = bad(&r, "zero is not a size in", r.f[i].key);
     if (code) return code;
     if (str_is(r.kind, "gemm")) build_gemm(&r);
     else if (str_is(r.kind, "conv2d")) build_conv(&r);
     else if (str_is(r.kind, "attention")) build_attention(&r);
+    else if (str_is(r.kind, "moe")) build_experts(&r);
     else if (!build_collective(&r)) code = build_rows(&r);
     for (uint32_t i = 0; !code && !error_is_set(r.e) && i < r.n; i++)
         if (!(r.used >> i & 1)) code = bad(&r, "unknown field", r.f[i].key);

@@ -1,0 +1,141 @@
+/* Layers that serving runtimes run as kernels of their own: mixtures of experts, latent attention, recurrences. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "phantom/phantom.h"
+#include "predict/experts.h"
+
+static pg_catalog *gpus;
+
+/* Milliseconds of one operator on the GPU alone. */
+static double ms_of(const char *op, const char *gpu, const char *bits, const char *runtime)
+{
+    pg_model *m = NULL;
+    pg_plan *plan = NULL;
+    pg_prediction p = {0};
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = {.precision = bits, .runtime = runtime, .device_time = true};
+    if (pg_model_open(&m, op, NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e) ||
+        pg_plan_predict(plan, pg_catalog_find(gpus, gpu, &e), &p, &e))
+        fail_msg("%s: %s", op, e.text);
+    pg_plan_free(plan);
+    pg_model_free(m);
+    return p.latency_ms;
+}
+
+/* ---- mixtures of experts ---- */
+
+static experts_spread spread(double tokens, double used, double experts, double parts, double skew)
+{
+    experts_layer l = {.tokens = tokens, .used = used, .experts = experts, .parts = parts, .skew = skew};
+    experts_spread s;
+    experts_spread_of(&s, &l);
+    return s;
+}
+
+static void test_tokens_spread_over_experts(void **state)
+{
+    (void)state;
+    experts_spread even = spread(16, 8, 128, 1, -1);
+    assert_true(even.pairs == 128 && even.touched == 128 && even.tiles[0] == 128 && even.tiles[4] == 128);
+    even = spread(1024, 8, 128, 4, -1);
+    assert_true(even.pairs == 2048 && even.touched == 32 && even.tiles[0] == 128 && even.tiles[2] == 32);
+    experts_spread one = spread(1, 8, 128, 1, 0);
+    assert_true(fabs(one.touched - 8) < 1e-9 && fabs(one.pairs - 8) < 1e-9 && fabs(one.tiles[0] - 8) < 1e-9);
+    /* Few picks fall on the same expert; many reach all of them, and half a tile of each is left empty. */
+    experts_spread some = spread(64, 8, 128, 1, 0), many = spread(16384, 8, 128, 1, 0);
+    assert_true(some.touched > 120 && some.touched < 128 && some.tiles[4] > 120 && some.tiles[4] < 129);
+    assert_true(fabs(many.touched - 128) < 1e-6 && fabs(many.tiles[3] - 128 * 8.5) < 20);
+    /* A power law leaves most experts with little, and the fullest GPU with more than its share. */
+    experts_spread law = spread(1024, 8, 128, 8, 1.2), whole = spread(1024, 8, 128, 1, 1.2);
+    assert_true(law.pairs > 1.2 * 1024 && law.pairs < 8 * 1024 && fabs(whole.pairs - 8192) < 8);
+    assert_true(whole.touched <= 128 && whole.tiles[0] >= whole.pairs / 16 && whole.tiles[4] <= whole.tiles[0]);
+    experts_spread fullest = spread(1024, 8, 128, 8, 0);
+    assert_true(fullest.pairs > 1024 && fullest.pairs < 1.2 * 1024);
+}
+
+static double experts_ms(const char *gpu, const char *bits, const char *runtime, int tokens, const char *more)
+{
+    char model[160];
+    snprintf(model, sizeof model, "op:moe:tokens=%d:hidden=2048:inter=1024:used=8:experts=128%s", tokens, more);
+    return ms_of(model, gpu, bits, runtime);
+}
+
+static void test_mixtures_of_experts(void **state)
+{
+    (void)state;
+    static const char *const boards[] = {"a100", "l40s", "h100", "b200"};
+    for (size_t g = 0; g < 4; g++) {
+        double before = 0;
+        for (int tokens = 1; tokens <= 65536; tokens *= 2) {
+            double ms = experts_ms(boards[g], "bf16", "vllm", tokens, "");
+            assert_true(ms > 0.98 * before);
+            before = ms;
+        }
+        /* one token reads 8 experts of 128 */
+        assert_true(experts_ms(boards[g], "bf16", "vllm", 1, "") <
+                    0.3 * experts_ms(boards[g], "bf16", "vllm", 512, ""));
+        /* the fullest of eight GPUs waits for what fell on its own experts */
+        assert_true(experts_ms(boards[g], "bf16", "vllm", 16384, ":ep=8:skew=120") >
+                    1.2 * experts_ms(boards[g], "bf16", "vllm", 16384, ":ep=8:even=1"));
+        assert_true(experts_ms(boards[g], "bf16", "vllm", 64, ":weight_bits=4") <
+                    0.7 * experts_ms(boards[g], "bf16", "vllm", 64, ""));
+        assert_true(experts_ms(boards[g], "bf16", "vllm", 4096, ":gated=0") <
+                    experts_ms(boards[g], "bf16", "vllm", 4096, ""));
+    }
+    /* Triton's kernels pass over the tokens of other GPUs' experts too; NVIDIA's on Blackwell don't. */
+    assert_true(experts_ms("h100", "bf16", "vllm", 16384, ":ep=64:even=1") >
+                1.5 * experts_ms("h100", "bf16", "tensorrt-llm", 16384, ":ep=64:even=1"));
+    assert_true(experts_ms("b200", "nvfp4", "vllm", 64, "") < 0.7 * experts_ms("b200", "bf16", "vllm", 64, ""));
+}
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"op:moe:tokens=1:hidden=8:inter=8:used=2:experts=1", "used=2 must be at most experts=1"},
+        {"op:moe:tokens=1:hidden=8:inter=9:used=1:experts=2:tp=2", "tp=2 divide inter=9"},
+        {"op:moe:tokens=1:hidden=8:inter=8:used=1:experts=3:ep=2", "ep=2 divide the experts"},
+        {"op:moe:tokens=1:hidden=8:inter=8:used=1:experts=2:weight_bits=3", "weight_bits=3 be 4 or 8"},
+        {"op:moe:tokens=1:hidden=8:inter=8:used=1", "needs the field 'experts'"},
+        {"op:attention:q_len=1:kv_len=8:heads=2:kv_heads=1:head_dim=64:v_dim=128:latent=1",
+         "v_dim=128 is not part of head_dim=64"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        pg_model *m = NULL;
+        pg_error e = PG_ERROR_INIT;
+        assert_int_equal(pg_model_open(&m, bad[i][0], NULL, &e), PG_E_USAGE);
+        if (!strstr(e.text, bad[i][1])) fail_msg("%s: %s", bad[i][0], e.text);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pg_catalog_free(gpus);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tokens_spread_over_experts),
+        cmocka_unit_test(test_mixtures_of_experts),
+        cmocka_unit_test(test_mistakes),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
