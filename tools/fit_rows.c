@@ -352,18 +352,20 @@ static void latent_rows(table *t, int gpu, const char *origin)
         if (strcmp(origin, "trtllm")) continue;
         char kind[24], name[160];
         snprintf(kind, sizeof kind, "%s.%s", decode ? "latent" : "latent-prompt", fp8 ? "fp8" : "bf16");
-        wanted w = {kind, origin, fp8 ? "fp8" : "bf16", runtime_of(origin), fp8 ? 0.3 : 1, 0, true};
+        /* prompts are multiplied in 16 bits whatever the cache is in */
+        wanted w = {kind, origin, fp8 && decode ? "fp8" : "bf16", runtime_of(origin), fp8 ? 0.3 : 1, 0, true};
         if (decode)
             snprintf(
                 name, sizeof name,
-                "op:attention:batch=%.0f:q_len=1:kv_len=%.0f:heads=%.0f:kv_heads=1:head_dim=576:v_dim=512:latent=1:"
+                "op:attention:batch=%.0f:q_len=1:kv_len=%.0f:heads=%.0f:kv_heads=1:head_dim=576:v_dim=512:latent=576:"
                 "causal=1",
                 b, 1 + past, h);
         else
-            snprintf(name, sizeof name,
-                     "op:attention:batch=%.0f:q_len=%.0f:kv_len=%.0f:heads=%.0f:kv_heads=%.0f:head_dim=192:v_dim=128:"
-                     "causal=1",
-                     b, s, s + past, h, h);
+            snprintf(
+                name, sizeof name,
+                "op:attention:batch=%.0f:q_len=%.0f:kv_len=%.0f:heads=%.0f:kv_heads=%.0f:head_dim=192:v_dim=128:latent=576:"
+                "causal=1",
+                b, s, s + past, h, h);
         row_new(gpu, &w, number(t, "latency_ms") * 1e3, name);
     }
 }

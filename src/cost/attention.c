@@ -99,11 +99,45 @@ static double around(const cost_gpu *g, const attention_shape *s, const attentio
     return us * 1e-6 + c->attention_around_clocks * g->tick + packing_time(g, s, decode && shared);
 }
 
+/* Latent rows as keys and values of all heads. Kernels for asynchronous units share all rows of a step evenly among the SMs, and hide
+ * the shorter of products and stream in the longer; Hopper's widen 8 bits for the products. Others give a tile to an SM and
+ * have it walk over all rows. */
+static void attention_latent(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
+{
+    enum { ROWS = 64 };
+    const cost_constants *c = g->c;
+    const attention_shape *s = &k->shape.attention;
+    precision p = k->math == PREC_FP8 && !g->persistent ? PREC_FP16 : k->math;
+    attention_work w = {.tiles = s->batch * attention_ceil(s->q_len * s->heads / ROWS), .rows = ROWS};
+    double waves = w.tiles / g->sms, start = c->attention_latent_tile_us * 1e-6, row = key_time(g, p, s, ROWS, true),
+           busy;
+    if (g->async) {
+        double parts = cost_max(s->kv_len / c->attention_latent_split, 1);
+        double first = start * (g->persistent ? c->attention_persistent : 1);
+        busy = first + (cost_max(waves, 1) - 1) * start + waves * s->kv_len * row / cost_min(1, waves * parts);
+    } else {
+        busy = attention_ceil(waves) * (start + s->kv_len * cost_max(row, c->attention_latent_clocks * g->tick));
+    }
+    double flops = 2 * s->batch * s->heads * s->q_len * s->kv_len * (s->head_dim + s->v_dim);
+    kernel like = *k;
+    like.math = p;
+    out->compute_s = cost_power_limited(g, &like, busy, flops);
+    out->memory_s = cost_memory_time(g, t, 1);
+    cost_finish(g, out, t);
+    attention_shape plain = *s;
+    plain.single = false;
+    out->seconds = g->floor + cost_max(out->compute_s, out->memory_s) + around(g, &plain, &w, true, true);
+}
+
 void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
     const attention_shape *s = &k->shape.attention;
     precision p = k->math;
+    if (s->latent) {
+        attention_latent(g, k, t, out);
+        return;
+    }
     double kv_heads = s->kv_heads > 0 ? s->kv_heads : cost_max(s->heads, 1), dims = s->head_dim + s->v_dim;
     /* A prompt has its own kernel however short, but in libraries that take one position for a step of decode. */
     bool prompt = s->kv_len <= s->q_len && (s->q_len > 1 || s->prompt), shared = s->heads > kv_heads;

@@ -60,6 +60,7 @@ typedef struct attention_shape {
     bool flash;  /* the runtime's kernels are FlashAttention's: version 2 before Hopper */
     bool prompt; /* the runtime runs its kernel for prompts over a prompt of one position too */
     bool bias;   /* an additive mask or bias [.., q_len, kv_len] is read */
+    bool latent; /* decode: values are a part of the keys, one row for all heads (MLA) */
 } attention_shape;
 
 static inline bool attention_is_apart(const attention_shape *s, double most)

@@ -94,6 +94,7 @@ static void attend(build *b, const lm_layer *l, double heads, double kv_heads, d
                                  .head_dim = head_dim,
                                  .v_dim = v_dim,
                                  .causal = whole && g->q > 1,
+                                 .latent = shared > 0,
                                  .single = b->rt->single_head_kernel};
             if (!same) b->times *= 0.5;
             b->narrowed = false;

@@ -400,8 +400,10 @@ static void lower_projection(planner *p, double width)
 /* New keys and values (and with some runtimes the queries) of a prompt are copied to where the attention kernel reads them. */
 static void fill_cache(planner *p, const attention_shape *s, double born)
 {
-    double copied = (p->rt->paged_cache ? s->kv_heads * (s->head_dim + s->v_dim) : 0) +
-                    (p->rt->pack_queries ? s->heads * s->head_dim : 0);
+    double row = (double)op_attr_int(p->g, op_of(p), ATTR_latent, 0);
+    double copied = row > 0 ? row
+                            : (p->rt->paged_cache ? s->kv_heads * (s->head_dim + s->v_dim) : 0) +
+                                  (p->rt->pack_queries ? s->heads * s->head_dim : 0);
     double bytes = s->batch * s->q_len * copied * half_width(p);
     if (!s->causal || s->q_len <= 1 || !(bytes > 0)) return;
     kernel k = plan_kernel_rows(p, KERNEL_COPY, bytes / half_width(p), 1, 0);
@@ -503,7 +505,9 @@ void lower_attention(planner *p)
     k.shape.attention.apart = attention_is_apart(&k.shape.attention, p->rt->shared_heads_most);
     k.shape.attention.prompt = p->rt->prompt_kernel;
     const attention_shape *s = &k.shape.attention;
-    bool latent = op_attr_int(p->g, op_of(p), ATTR_latent, 0) != 0; /* values are the first part of the keys */
+    /* decode: values are the first part of the keys */
+    bool latent = s->kv_heads == 1 && (double)op_attr_int(p->g, op_of(p), ATTR_latent, 0) == s->head_dim;
+    k.shape.attention.latent = latent;
     double pairs = s->q_len * s->kv_len;
     if (s->causal) pairs -= s->q_len * (s->q_len - 1) / 2;
     k.flops = 2 * s->batch * s->heads * pairs * (s->head_dim + s->v_dim);

@@ -136,9 +136,12 @@ static void build_attention(request *r)
             kv = get(r, "kv_heads", h);
     int64_t d = get(r, "head_dim", -1), v = get(r, "v_dim", d), causal = get(r, "causal", 0),
             latent = get(r, "latent", 0);
-    if (latent && v > d) {
-        error_set(r->e, PG_E_USAGE, "op:attention: v_dim=%lld is not part of head_dim=%lld, as it is with latent=1",
-                  (long long)v, (long long)d);
+    if (latent == d && (v > d || kv != 1)) {
+        error_set(
+            r->e, PG_E_USAGE,
+            "op:attention: head_dim=latent=%lld means that one row is key and value of all heads: kv_heads=%lld must be 1 "
+            "and v_dim=%lld a part of it",
+            (long long)d, (long long)kv, (long long)v);
         return;
     }
     if (kv < 1 || h % kv) {
@@ -149,7 +152,7 @@ static void build_attention(request *r)
     uint32_t in[3] = {input(r, "q", 4, (int64_t[]){b, h, q, d}), input(r, "k", 4, (int64_t[]){b, kv, l, d}),
                       input(r, "v", 4, (int64_t[]){b, kv, l, v})};
     finish(r, OP_ScaledDotProductAttention, in, 3);
-    bool ok = graph_attr_int(r->g, ATTR_is_causal, causal != 0) && graph_attr_int(r->g, ATTR_latent, latent != 0);
+    bool ok = graph_attr_int(r->g, ATTR_is_causal, causal != 0) && graph_attr_int(r->g, ATTR_latent, latent);
     if (!ok && !error_is_set(r->e)) error_nomem(r->e, r->g->a);
 }
 

@@ -97,6 +97,35 @@ static void test_mixtures_of_experts(void **state)
     assert_true(experts_ms("b200", "nvfp4", "vllm", 64, "") < 0.7 * experts_ms("b200", "bf16", "vllm", 64, ""));
 }
 
+static void test_latent_attention(void **state)
+{
+    (void)state;
+    static const char *const boards[] = {"a100", "h100", "b200"};
+    for (size_t g = 0; g < 3; g++) {
+        char op[200];
+        double before = 0, plain;
+        for (int kv = 16; kv <= 131072; kv *= 2) {
+            snprintf(
+                op, sizeof op,
+                "op:attention:batch=32:q_len=1:kv_len=%d:heads=16:kv_heads=1:head_dim=576:v_dim=512:latent=576:causal=1",
+                kv);
+            double ms = ms_of(op, boards[g], "bf16", "tensorrt-llm");
+            assert_true(ms >= before);
+            before = ms;
+        }
+        /* keys and values in rows of their own are almost twice the bytes */
+        snprintf(op, sizeof op,
+                 "op:attention:batch=32:q_len=1:kv_len=131072:heads=16:kv_heads=1:head_dim=576:v_dim=512:causal=1");
+        plain = ms_of(op, boards[g], "bf16", "tensorrt-llm");
+        assert_true(g == 0 || plain > 1.4 * before);
+        /* a prompt fills the cache with latent rows, not with keys and values of all heads */
+        const char *prompt = "op:attention:batch=8:q_len=256:heads=128:head_dim=192:v_dim=128:causal=1";
+        snprintf(op, sizeof op, "%s:latent=576", prompt);
+        assert_true(ms_of(op, boards[g], "bf16", "tensorrt-llm") <
+                    0.9 * ms_of(prompt, boards[g], "bf16", "tensorrt-llm"));
+    }
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -106,8 +135,7 @@ static void test_mistakes(void **state)
         {"op:moe:tokens=1:hidden=8:inter=8:used=1:experts=3:ep=2", "ep=2 divide the experts"},
         {"op:moe:tokens=1:hidden=8:inter=8:used=1:experts=2:weight_bits=3", "weight_bits=3 be 4 or 8"},
         {"op:moe:tokens=1:hidden=8:inter=8:used=1", "needs the field 'experts'"},
-        {"op:attention:q_len=1:kv_len=8:heads=2:kv_heads=1:head_dim=64:v_dim=128:latent=1",
-         "v_dim=128 is not part of head_dim=64"},
+        {"op:attention:q_len=1:kv_len=8:heads=2:kv_heads=1:head_dim=64:v_dim=128:latent=64", "v_dim=128 a part of it"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         pg_model *m = NULL;
@@ -135,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens_spread_over_experts),
         cmocka_unit_test(test_mixtures_of_experts),
+        cmocka_unit_test(test_latent_attention),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
