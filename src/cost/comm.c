@@ -2,6 +2,7 @@
  *
  *   ring       steps * step + (whole chunks on the wire + partial) / gpus * bytes / (link * share); the library sends small messages
  *              as words with a flag in each (no synchronisation, a fraction of the bandwidth) and large ones in synchronised slices
+ *   tree       between nodes: up and down two trees, each of half of the data, in 2 log2(nodes) steps
  *   in-switch  the switch adds up and multicasts: every byte crosses a link once each way, whatever the number of GPUs
  *   one-shot   kernels of serving runtimes: each GPU reads all others' data and adds it up by itself
  *   two-shot   ... or adds up its part of the data, then reads the others' sums
@@ -125,21 +126,29 @@ static double in_node(const cost_gpu *g, const comm_shape *s)
     return t;
 }
 
+/* Between nodes, of which each sends `bytes` over every adapter: all-reduces by ring or by tree, whichever takes less. */
+static double between_nodes(const cost_gpu *g, comm_kind what, double nodes, double bytes)
+{
+    const cost_constants *c = g->c;
+    double step = c->comm_network_us * 1e-6, rate = g->links.network * c->comm_pcie_share;
+    work w = ring_work(c, what, nodes);
+    double ring = w.steps * step + w.wire * bytes / rate;
+    if (what != COMM_ALL_REDUCE) return ring;
+    return cost_min(ring, 2 * log(nodes) / log(2) * step + 2 * bytes / rate);
+}
+
 /* Among several nodes: within each first, then each GPU's n-th part of the data over its own adapter. */
 double cost_comm_seconds(const cost_gpu *g, const comm_shape *s)
 {
-    const cost_constants *c = g->c;
     if (s->gpus <= 1 || s->bytes <= 0) return 0;
     double per_node = g->links.nvlink > 0 && g->links.domain > NODE_GPUS ? g->links.domain : NODE_GPUS;
     if (s->gpus <= per_node) return in_node(g, s);
     comm_shape inside = *s;
     inside.gpus = per_node;
     double nodes = ceil(s->gpus / per_node);
-    work w = ring_work(c, s->what, nodes);
     double spread = s->what == COMM_SEND || s->what == COMM_BROADCAST ? 1 : per_node;
     double inner = in_node(g, &inside);
-    double between = w.steps * c->comm_network_us * 1e-6 +
-                     w.wire * s->bytes / spread / (g->links.network * c->comm_pcie_share);
+    double between = between_nodes(g, s->what, nodes, s->bytes / spread);
     return s->what == COMM_SEND ? cost_max(inner, between) : inner + between;
 }
 

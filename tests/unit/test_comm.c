@@ -111,6 +111,29 @@ static void ring_by_hand(void **state)
     assert_true(fabs(t / expected - 1) < 1e-3);
 }
 
+/* Small all-reduces go up and down a tree of the nodes: three levels of eight nodes take three times what one level of two does.
+ * All-gathers and long messages stay on the ring. */
+static void nodes_form_a_tree(void **state)
+{
+    (void)state;
+    set_constants(0.3);
+    gpu_spec s = board("SXM5", 9.0, 900, 5);
+    double one = seconds(&s, COMM_ALL_REDUCE, 8, 8, COMM_OWN_NONE),
+           two = seconds(&s, COMM_ALL_REDUCE, 8, 16, COMM_OWN_NONE) - one,
+           eight = seconds(&s, COMM_ALL_REDUCE, 8, 64, COMM_OWN_NONE) - one;
+    assert_true(two > 0 && fabs(eight / two - 3) < 1e-3);
+    one = seconds(&s, COMM_ALL_GATHER, 8, 8, COMM_OWN_NONE);
+    two = seconds(&s, COMM_ALL_GATHER, 8, 16, COMM_OWN_NONE) - one;
+    eight = seconds(&s, COMM_ALL_GATHER, 8, 64, COMM_OWN_NONE) - one;
+    assert_true(fabs(eight / two - 7) < 1e-3);
+    double bytes = 1e11, partial = constants.comm_partial;
+    one = seconds(&s, COMM_ALL_REDUCE, bytes, 8, COMM_OWN_NONE);
+    two = seconds(&s, COMM_ALL_REDUCE, bytes, 16, COMM_OWN_NONE) - one;
+    eight = seconds(&s, COMM_ALL_REDUCE, bytes, 64, COMM_OWN_NONE) - one;
+    double ring = (14 + partial) / 8 / ((2 + partial) / 2), tree = 2 / ((2 + partial) / 2);
+    assert_true(fabs(eight / two / (ring < tree ? ring : tree) - 1) < 1e-3);
+}
+
 static void one_gpu_has_nobody_to_talk_to(void **state)
 {
     (void)state;
@@ -126,6 +149,7 @@ int main(void)
         cmocka_unit_test(grows_with_bytes_and_gpus),
         cmocka_unit_test(faster_links_are_never_slower),
         cmocka_unit_test(ring_by_hand),
+        cmocka_unit_test(nodes_form_a_tree),
         cmocka_unit_test(one_gpu_has_nobody_to_talk_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
