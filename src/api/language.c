@@ -257,7 +257,7 @@ static llm_serving search(const pg_plan *p, const predict_gpu *g, const predict_
 {
     const api_language *l = p->language;
     const predict_constants *pc = &p->catalog->config.predict;
-    double low = 1, high = l->serving->requests[0];
+    double low = 1, high = l->serving->requests[l->serving->levels - 1];
     llm_serving s = llm_serving_predict(&l->c, l->serving, high, g, pc, o);
     if (!is_searched(&p->request) || holds(&p->request, &s)) return s;
     while (high - low > 1) {

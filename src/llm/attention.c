@@ -188,6 +188,15 @@ static void build_indexer(build *b, const lm_layer *l)
            bits = lm_bits(b->m, b->m->linear_bits);
     build_product(b, "index queries", t, heads * dim, l->q_rank ? (double)l->q_rank : (double)b->m->hidden, bits);
     build_product(b, "index keys", t, dim + heads, (double)b->m->hidden, bits);
+    /* kernels of their own: no runtime has fused them */
+    double queries = t * heads * dim, keys = t * dim, act = b->c->act;
+    build_norm(b, "index key norm", t, dim, false);
+    build_stream(b, "index rope", queries + keys, 6, (queries + keys) * act, (queries + keys) * act);
+    build_stream(b, "rotate index queries", queries, 8, queries * act, queries * act);
+    build_stream(b, "rotate index keys", keys, 8, keys * act, keys * act);
+    build_stream(b, "quantize index queries", queries, 4, queries * act, queries);
+    build_stream(b, "quantize and store index keys", keys, 4, keys * act, keys);
+    build_stream(b, "index weights", t * heads, 2, t * heads * act, t * heads * 4);
     for (int i = 0; i < b->pass->groups; i++) {
         const llm_group *g = &b->pass->group[i];
         double kv = 0.5 * (g->kv[0] + g->kv[1]), n = g->seqs * g->q * kv;
@@ -200,18 +209,45 @@ static void build_indexer(build *b, const lm_layer *l)
         k.shape.gemm = (gemm_shape){g->q * heads, kv, dim, g->seqs};
         build_add(b, "index scores", k, 1);
         build_stream(b, "index top", n, 4, 2 * n * 4, g->seqs * g->q * (double)l->index_top * 4);
+        build_stream(b, "index places", g->seqs * g->q * (double)l->index_top, 1,
+                     g->seqs * g->q * (double)l->index_top * 4, g->seqs * g->q * (double)l->index_top * 4);
     }
 }
 
 /* Decode works on latent rows: keys and values are never made from them (queries are taken to the latent space instead). Prompts make
- * them, as full heads. */
+ * them, as full heads. A step may hold both kinds. */
+static void latent_part(build *b, const lm_layer *l, bool decode)
+{
+    const llm_pass *all = b->pass;
+    llm_pass part = {.groups = 0};
+    double heads = (double)l->heads / b->c->tensor, rank = (double)l->kv_rank, nope = (double)l->nope_dim,
+           rope = (double)l->rope_dim, row = rank + rope, t = 0;
+    double v = (double)(l->v_head_dim ? l->v_head_dim : l->head_dim);
+    for (int i = 0; i < all->groups; i++) {
+        const llm_group *g = &all->group[i];
+        if ((g->q <= 1) != decode) continue;
+        part.group[part.groups++] = *g;
+        t += g->seqs * g->q;
+    }
+    if (!part.groups) return;
+    b->pass = &part;
+    if (decode) {
+        per_head(b, "query to latent", heads, t, rank, nope);
+        attend(b, l, heads, 1, row, rank, row);
+        per_head(b, "latent to value", heads, t, v, rank);
+    } else {
+        build_product(b, "latent up", t, heads * (nope + v), rank, lm_bits(b->m, b->m->linear_bits));
+        attend(b, l, heads, heads, nope + rope, v, 0);
+    }
+    b->pass = all;
+}
+
 void build_latent(build *b, const lm_layer *l)
 {
     double tp = b->c->tensor, h = (double)b->m->hidden, t = b->tokens, bits = lm_bits(b->m, b->m->linear_bits);
     double heads = (double)l->heads / tp, rank = (double)l->kv_rank, nope = (double)l->nope_dim,
            rope = (double)l->rope_dim;
     double v = (double)(l->v_head_dim ? l->v_head_dim : l->head_dim), row = rank + rope;
-    bool absorbed = b->pass->group[b->pass->groups - 1].q <= 1;
     if (l->q_rank) {
         build_product(b, "query and latent down", t, (double)l->q_rank + row, h, bits);
         build_norm(b, "latent norm", t, (double)l->q_rank + rank, false);
@@ -223,13 +259,7 @@ void build_latent(build *b, const lm_layer *l)
     }
     if (l->index_heads) build_indexer(b, l);
     rotate_and_store(b, heads, 1, rope, rank, true);
-    if (absorbed) {
-        per_head(b, "query to latent", heads, t, rank, nope);
-        attend(b, l, heads, 1, row, rank, row);
-        per_head(b, "latent to value", heads, t, v, rank);
-    } else {
-        build_product(b, "latent up", t, heads * (nope + v), rank, bits);
-        attend(b, l, heads, heads, nope + rope, v, 0);
-    }
+    latent_part(b, l, true);
+    latent_part(b, l, false);
     build_product(b, "attention output", t, h, heads * v, bits);
 }

@@ -1,22 +1,18 @@
 /* Continuous batching with chunked prefill: requests of one shape, a fixed number of them at a time, each replaced when it is done.
  *
- * Steady state, not a simulation. With t(n) the time of a step that decodes n requests and x(n) what a prompt adds to such steps, all n
- * requests are through after T = output * t(n) + n * x(n): each decodes `output` times and everybody's prompt is run once meanwhile. */
+ * A simulation of the runtime's steps (simulate.h), whose times lie on lines between those of a few plans. */
 #ifndef LLM_SERVING_H
 #define LLM_SERVING_H
 
 #include "llm/llm.h"
+#include "llm/simulate.h"
 
-enum { SERVING_LEVELS = 5 };
-
-/* Steps at a few numbers of requests, between which times are interpolated: made once, put on any number of GPUs. */
+/* Steps of a few numbers of requests and of prompts: made once, put on any number of GPUs. */
 typedef struct llm_serving_plan {
-    int levels;
-    double requests[SERVING_LEVELS]; /* descending, the first is what was asked for */
-    llm_plan decode[SERVING_LEVELS], mixed[SERVING_LEVELS];
-    llm_plan burst; /* prompts that fill a step */
-    double burst_prompts;
-    double chunks; /* steps that a prompt takes */
+    int levels, loads;
+    double requests[SIMULATE_LEVELS]; /* ascending, the last is what was asked for */
+    double tokens[SIMULATE_LOADS];    /* ascending, of prompts */
+    llm_plan decode[SIMULATE_LEVELS], alone[SIMULATE_LOADS], mixed[SIMULATE_LOADS];
 } llm_serving_plan;
 
 typedef struct llm_serving {

@@ -52,8 +52,9 @@ typedef struct predict_constants {
     /* one measurement of the model on a GPU that the user owns: the power of measured / predicted that carries over to other
      * GPUs, for GPU time and for the host's, and the share of the interval that is left then */
     double measured_gpu_carry, measured_host_carry, measured_interval, measured_interval_strange;
-    double
-        serving_waves; /* a benchmark of serving sends so many requests for each that runs at a time, the first ones together */
+    /* A benchmark of serving sends so many requests for each that runs at a time, the first ones together; their outputs are between
+     * 1 - spread and 1 + spread of the length. */
+    double serving_waves, serving_spread;
     double interval_again; /* what a measurement itself is worth: 80 % interval of the same step measured again */
 } predict_constants;
 

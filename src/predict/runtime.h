@@ -71,12 +71,14 @@ typedef struct runtime_profile {
     bool ggml;        /* llama.cpp's own graph: activations in fp32, products of packed weights, attention in parts */
     bool fuse_layers; /* sums over GPUs with the normalisation behind them, rotary positions with the cache */
     bool half_sums;   /* 16-bit products are added up in 16 bits, which GeForce boards do at twice the rate */
-    double chunk_tokens; /* that one step takes of prompts; 0: all */
-    double gemv_rows;    /* products of so many rows and fewer read packed weights once ... */
-    double gemv_bytes;   /* ... at so many bytes a clock and SM at most ... */
-    double gemv_share;   /* ... and so much of the long-stream bandwidth */
-    double memory_share; /* of the GPU's memory that it takes for itself; 0: all */
-    bool narrow_cache;   /* keys and values in 8 bits where the weights are in 8 or fewer */
+    double chunk_tokens;   /* that one step takes of prompts; 0: all */
+    double gemv_rows;      /* products of so many rows and fewer read packed weights once ... */
+    double gemv_bytes;     /* ... at so many bytes a clock and SM at most ... */
+    double gemv_share;     /* ... and so much of the long-stream bandwidth */
+    double memory_share;   /* of the GPU's memory that it takes for itself; 0: all */
+    bool share_of_rest;    /* ... of what the weights leave */
+    double reserve_share;  /* of a request's output, for which the cache must have room when the request is taken in */
+    bool narrow_cache;     /* keys and values in 8 bits where the weights are in 8 or fewer */
     /* mixtures of experts: products of each expert's own rows. Newer kernels, fed by asynchronous copies, from this compute
      * capability on (data-centre chips); older ones go over other GPUs' experts as well where `moe_all_pairs` says so. */
     double moe_since;
@@ -88,7 +90,10 @@ typedef struct runtime_profile {
     double stage_overlap;  /* how far chunks of a prompt overlap in the stages of a pipeline, 0 to 1 */
     double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
     double llm_request_us; /* more for each sequence of a step */
+    double llm_mixed_us;   /* more for a step with prompts, whose kernels are launched one by one */
     double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */
+    bool whole_prompts;    /* prompts that fit into a step are not divided */
+    bool prompts_apart;    /* steps with prompts decode nobody */
     double llm_stage_us;   /* from one stage of a pipeline to the next, beside the bytes */
     double cpu_gbs;        /* layers that stay on the CPU: its memory, 1e9 bytes/s ... */
     double cpu_prompt_gbs; /* ... and the way to the GPU that they take for long prompts */
