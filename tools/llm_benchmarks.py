@@ -7,7 +7,7 @@ DATA: a folder with data/bench, models/hf and tools/benchmarks.py.
 Left out: llama.cpp on several GPUs before 2024, which divided each matrix among them (the table calls it a layer split), and single runs
 of prompts, which hold what the first run of a process loads; serving whose requests waited for memory (a first token later than a
 fifth of all others took), on more than 8 GPUs, and DeepSeek-R1 under TensorRT-LLM, where some rows guess several tokens ahead and
-don't say so.
+don't say so. Of serving rows that say the same the middle one is taken.
 """
 import csv, gzip, importlib.util, json, sys
 
@@ -29,6 +29,13 @@ def llama(tables, data, task):
         if not single_run or (row['gpu_count'] == 1 and task == 'decode'): yield row, note
 
 
+def middle(rows):
+    """One row of each configuration."""
+    same = {}
+    for r in rows: same.setdefault(tuple((k, v) for k, v in r.items() if k != 'value'), []).append(r)
+    for rs in same.values(): yield sorted(rs, key=lambda r: r['value'])[(len(rs) - 1) // 2]
+
+
 def serving(tables, data, metric):
     configs = tables.hub_configs(data + '/models/hf')
     both = [list(tables.serving(data + '/data/bench/serving.csv.gz', m, configs)) for m in ('ttft_ms', 'tpot_ms')]
@@ -42,7 +49,7 @@ def main():
     data, what, out, *runtime = sys.argv[1:]
     tables = open_tables(data)
     one = what in ('decode', 'prefill')
-    made = [r for r, _ in llama(tables, data, what)] if one else list(serving(tables, data, what + '_ms'))
+    made = [r for r, _ in llama(tables, data, what)] if one else list(middle(serving(tables, data, what + '_ms')))
     made = [r for r in made if not runtime or r['runtime'] == runtime[0]]
     for r in made: r['source'] = 'XiongjieDai/GPU-Benchmarks-on-LLM-Inference' if one else 'ai-dynamo/aiconfigurator'
     with open(out, 'w') as f: json.dump({'version': 1, 'benchmarks': made}, f)

@@ -19,13 +19,11 @@ static llm_pass prompts_pass(const llm_case *c, double requests, double prompts,
     return p;
 }
 
-static double step_seconds(const llm_case *c, const llm_plan *p, double requests, bool prompts, const predict_gpu *g,
+static double step_seconds(const llm_case *c, const llm_plan *p, double requests, const predict_gpu *g,
                            const predict_constants *pc, const predict_options *opt)
 {
-    const runtime_profile *rt = c->r.runtime;
     double seconds = llm_predict_step(c, p, g, pc, opt).step_s;
-    if (opt->fast_mode || opt->device_time) return seconds;
-    return seconds + (requests * rt->llm_request_us + (prompts ? rt->llm_mixed_us : 0)) * 1e-6;
+    return opt->fast_mode || opt->device_time ? seconds : seconds + requests * c->r.runtime->llm_request_us * 1e-6;
 }
 
 /* One prompt in a step, as many as fit, and a number between; one part of a prompt that doesn't fit. */
@@ -90,13 +88,19 @@ static simulate_steps steps_of(const llm_case *c, const llm_serving_plan *p, con
     simulate_steps t = {.levels = p->levels, .loads = p->loads};
     for (int i = 0; i < p->levels; i++) {
         t.requests[i] = p->requests[i];
-        t.decode[i] = step_seconds(c, &p->decode[i], p->requests[i], false, g, pc, opt);
+        t.decode[i] = step_seconds(c, &p->decode[i], p->requests[i], g, pc, opt);
     }
-    double most = p->requests[p->levels - 1], decode = t.decode[p->levels - 1];
+    const runtime_profile *rt = c->r.runtime;
+    bool plain = opt->fast_mode || opt->device_time;
+    double most = p->requests[p->levels - 1], decode = t.decode[p->levels - 1], one = t.decode[0];
+    double slower = rt->prompt_speed > 0 && !plain ? 1 / rt->prompt_speed : 1,
+           mixed = plain ? 0 : rt->llm_mixed_us * 1e-6;
     for (int i = 0; i < p->loads; i++) {
+        double alone = step_seconds(c, &p->alone[i], 1, g, pc, opt),
+               added = step_seconds(c, &p->mixed[i], most + 1, g, pc, opt) - decode;
         t.tokens[i] = p->tokens[i];
-        t.alone[i] = step_seconds(c, &p->alone[i], 1, true, g, pc, opt);
-        t.added[i] = larger(step_seconds(c, &p->mixed[i], most + 1, true, g, pc, opt) - decode, 0);
+        t.alone[i] = one + larger(alone - one, 0) * slower + mixed;
+        t.added[i] = larger(added, 0) * slower + mixed;
         if (i) t.alone[i] = larger(t.alone[i], t.alone[i - 1]);
         if (i) t.added[i] = larger(t.added[i], t.added[i - 1]);
     }

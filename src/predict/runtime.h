@@ -90,6 +90,7 @@ typedef struct runtime_profile {
     double stage_overlap;  /* how far chunks of a prompt overlap in the stages of a pipeline, 0 to 1 */
     double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
     double llm_request_us; /* more for each sequence of a step */
+    double prompt_speed;   /* of what prompts add to a step in serving, relative to the kernels' own; 0: the same */
     double llm_mixed_us;   /* more for a step with prompts, whose kernels are launched one by one */
     double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */
     bool whole_prompts;    /* prompts that fit into a step are not divided */
