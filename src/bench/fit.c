@@ -32,6 +32,7 @@ static const struct {
     FIELD(lone_launch_us, 0, 30),
     FIELD(fp8_speed, 0.5, 2),
     FIELD(fp4_speed, 0.5, 2),
+    FIELD(fp4_us, 0, 20),
     FIELD(decode_speed, 0.5, 2),
     FIELD(lone_first, 0, 1),
     FIELD(train_pointwise_speed, 0.3, 1.3),
