@@ -238,6 +238,43 @@ static void test_serving(void **state)
     assert_true(more.ttft_ms > 3 * full.ttft_ms);
 }
 
+static double pass_flops(const llm_case *c, int groups, const llm_group *group, arena *a)
+{
+    llm_pass pass = {.groups = groups, .steps = 1};
+    for (int i = 0; i < groups; i++) pass.group[i] = group[i];
+    llm_plan plan;
+    pg_error e = PG_ERROR_INIT;
+    if (llm_plan_make(&plan, c, &pass, a, &e)) fail_msg("%s", e.text);
+    return plan.plan.flops;
+}
+
+/* In a step with both, requests that decode attend to latent rows and prompts to full heads: it does what the two do apart. */
+static void test_latent_attention_in_mixed_steps(void **state)
+{
+    (void)state;
+    lm_layer layer = {
+        .count = 4, .mixer = LM_MLA, .ffn = LM_GATED, .heads = 16, .kv_heads = 16, .head_dim = 192, .norms = 2};
+    layer.q_rank = 512, layer.kv_rank = 512, layer.nope_dim = 128, layer.rope_dim = 64, layer.v_head_dim = 128;
+    layer.ffn_dim = 4096, layer.gated = true;
+    language_model m = {.hidden = 2048, .vocab = 32000, .layers = &layer, .n_layers = 1, .rms_norm = true};
+    arena a;
+    arena_init(&a, api_allocator(NULL), 0);
+    const runtime_profile *rt = NULL;
+    for (uint32_t i = 0; i < gpus->config.n_runtimes; i++)
+        if (str_eq(gpus->config.runtimes[i].key, str_c("sglang"))) rt = &gpus->config.runtimes[i];
+    assert_non_null(rt);
+    lm_count(&m, &layer, NULL);
+    llm_request r = {.model = &m, .runtime = rt, .math = PREC_BF16, .cache = PREC_BF16, .batch = 64, .input = 4096};
+    r.output = 128, r.tensor = r.pipeline = r.data = r.expert = 1, r.gpu_layers = -1;
+    llm_case c;
+    pg_error e = PG_ERROR_INIT;
+    if (llm_case_make(&c, &r, &e)) fail_msg("%s", e.text);
+    const llm_group decode = {64, 1, {4100, 4200}}, prompt = {1, 4096, {4096, 4096}}, both[2] = {decode, prompt};
+    double apart = pass_flops(&c, 1, &decode, &a) + pass_flops(&c, 1, &prompt, &a);
+    near(pass_flops(&c, 2, both, &a), apart, 1e-3);
+    arena_free(&a);
+}
+
 /* As many at a time as the targets allow, and as many copies as the requests need. */
 static void test_how_many_gpus(void **state)
 {
@@ -323,12 +360,19 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_by_hand), cmocka_unit_test(test_quantised_weights_are_as_large_as_the_files),
-        cmocka_unit_test(test_directions),     cmocka_unit_test(test_decode_integrates_over_the_cache),
-        cmocka_unit_test(test_several_gpus),   cmocka_unit_test(test_what_would_fit),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_usual_lengths),
-        cmocka_unit_test(test_serving),        cmocka_unit_test(test_how_many_gpus),
-        cmocka_unit_test(test_adapters),       cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_memory_by_hand),
+        cmocka_unit_test(test_quantised_weights_are_as_large_as_the_files),
+        cmocka_unit_test(test_directions),
+        cmocka_unit_test(test_decode_integrates_over_the_cache),
+        cmocka_unit_test(test_several_gpus),
+        cmocka_unit_test(test_what_would_fit),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_usual_lengths),
+        cmocka_unit_test(test_latent_attention_in_mixed_steps),
+        cmocka_unit_test(test_serving),
+        cmocka_unit_test(test_how_many_gpus),
+        cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
