@@ -64,6 +64,8 @@ typedef struct api_language {
     llm_serving_plan *serving; /* NULL: another task */
     llm_tuning *tuning;        /* the same */
     const char *cache_name;
+    struct api_language
+        *wide; /* the same with a cache of 16 bits, for GPUs before the runtime's narrow_since; NULL: no */
 } api_language;
 
 struct pg_plan {
@@ -119,6 +121,8 @@ bool api_is_language_task(pg_task t);
 const char *api_task_name(pg_task t);
 /* Fills the figures of language models with what stands for "not known". */
 void api_language_none(pg_prediction *out);
+/* What the plan is on this GPU. */
+const api_language *api_language_on(const pg_plan *p, const gpu_spec *s);
 pg_code api_language_open(pg_plan *p, pg_error *e);
 void api_language_advice(const pg_plan *p, const predict_gpu *g, pg_prediction *out);
 pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out);

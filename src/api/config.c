@@ -95,6 +95,7 @@ static const schema_field runtime_fields[] = {
     FLAG(share_of_rest),
     REAL(runtime_profile, reserve_share, 0, 1),
     FLAG(narrow_cache),
+    REAL(runtime_profile, narrow_since, 0, 100),
     REAL(runtime_profile, fp4_us, 0, 1000),
     REAL(runtime_profile, moe_since, 0, 100),
     FLAG(moe_all_pairs),

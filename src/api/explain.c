@@ -127,7 +127,7 @@ static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gp
 /* All steps of the prompts, then all of the tokens after them. */
 static pg_code explain_language(pg_explanation *x, const pg_plan *plan, const gpu_spec *spec, pg_error *e)
 {
-    const api_language *l = plan->language;
+    const api_language *l = api_language_on(plan, spec);
     const llm_plan *parts[] = {l->tuning ? &l->tuning->plan : &l->prefill,
                                l->tuning || plan->request.task == PG_TASK_PREFILL ? NULL : &l->decode};
     const char *const names[] = {l->tuning ? "step" : "prefill", "decode"};

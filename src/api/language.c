@@ -36,8 +36,12 @@ static pg_code read_cache(pg_plan *p, llm_request *r, pg_error *e)
     bool wide = r->math == PREC_FP32 || r->math == PREC_TF32;
     r->cache = wide && !r->runtime->ggml ? PREC_FP32 : PREC_FP16;
     if (!name && r->own_weights && (m->kv_cache == DT_FP8E4M3 || m->kv_cache == DT_FP8E5M2)) r->cache = PREC_FP8;
-    bool narrow = r->quant && r->quant->kind == QUANT_NARROW && r->quant->bits <= 8;
-    if (!name && narrow && r->runtime->narrow_cache && p->request.task == PG_TASK_SERVING) r->cache = PREC_FP8;
+    bool narrow = r->quant && r->quant->kind == QUANT_NARROW && r->quant->bits <= 8, wider = r->cache != PREC_FP8;
+    if (!name && narrow && r->runtime->narrow_cache && p->request.task == PG_TASK_SERVING) {
+        r->cache = PREC_FP8;
+        if (wider && r->runtime->narrow_since > 0) p->language->wide = ARENA_NEW(&p->a, api_language);
+        if (wider && r->runtime->narrow_since > 0 && !p->language->wide) return error_nomem(e, &p->a);
+    }
     size_t n = sizeof cache_precisions / sizeof cache_precisions[0];
     for (size_t i = 0; i < n; i++) {
         if (name && !strcmp(name, cache_precisions[i].name)) r->cache = cache_precisions[i].p;
@@ -151,6 +155,25 @@ static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
     return PG_E_OK;
 }
 
+static pg_code open_steps(pg_plan *p, api_language *l, const llm_request *r, pg_error *e)
+{
+    const pg_request *q = &p->request;
+    pg_code code = llm_case_make(&l->c, r, e);
+    if (code) return code;
+    if (q->task == PG_TASK_TRAINING) {
+        l->tuning = ARENA_NEW(&p->a, llm_tuning);
+        if (!l->tuning) return error_nomem(e, &p->a);
+        return llm_tuning_make(l->tuning, &l->c, q->lora_rank, q->gradient_checkpointing, &p->a, e);
+    }
+    llm_pass prefill = llm_prefill_pass(&l->c, r->batch, r->input),
+             decode = llm_decode_pass(&l->c, r->batch, r->input, r->output);
+    code = llm_plan_make(&l->prefill, &l->c, &prefill, &p->a, e);
+    if (!code) code = llm_plan_make(&l->decode, &l->c, &decode, &p->a, e);
+    if (code || q->task != PG_TASK_SERVING) return code;
+    l->serving = ARENA_NEW(&p->a, llm_serving_plan);
+    return l->serving ? llm_serving_make(l->serving, &l->c, r->batch, &p->a, e) : error_nomem(e, &p->a);
+}
+
 pg_code api_language_open(pg_plan *p, pg_error *e)
 {
     const language_model *m = p->model->g.language;
@@ -181,20 +204,17 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     r.pipeline = p->split.pipeline;
     r.data = p->split.data;
     if (q->expert_parallel > 1) r.expert = q->expert_parallel;
-    if (!code) code = llm_case_make(&l->c, &r, e);
-    if (code) return code;
-    if (q->task == PG_TASK_TRAINING) {
-        l->tuning = ARENA_NEW(&p->a, llm_tuning);
-        if (!l->tuning) return error_nomem(e, &p->a);
-        return llm_tuning_make(l->tuning, &l->c, q->lora_rank, q->gradient_checkpointing, &p->a, e);
-    }
-    llm_pass prefill = llm_prefill_pass(&l->c, r.batch, r.input),
-             decode = llm_decode_pass(&l->c, r.batch, r.input, r.output);
-    code = llm_plan_make(&l->prefill, &l->c, &prefill, &p->a, e);
-    if (!code) code = llm_plan_make(&l->decode, &l->c, &decode, &p->a, e);
-    if (code || q->task != PG_TASK_SERVING) return code;
-    l->serving = ARENA_NEW(&p->a, llm_serving_plan);
-    return l->serving ? llm_serving_make(l->serving, &l->c, r.batch, &p->a, e) : error_nomem(e, &p->a);
+    if (!code) code = open_steps(p, l, &r, e);
+    if (code || !l->wide) return code;
+    r.cache = PREC_FP16;
+    l->wide->cache_name = "fp16";
+    return open_steps(p, l->wide, &r, e);
+}
+
+const api_language *api_language_on(const pg_plan *p, const gpu_spec *s)
+{
+    const api_language *l = p->language;
+    return l->wide && s->compute_capability < p->runtime->narrow_since ? l->wide : l;
 }
 
 static double width_of(const pg_plan *p, const predict_options *o, llm_figure f)
@@ -255,7 +275,7 @@ static void no_speed(pg_prediction *out)
 /* As many requests at a time as were asked for, or the most that hold the targets (1 where none do). Times grow with their number. */
 static llm_serving search(const pg_plan *p, const predict_gpu *g, const predict_options *o)
 {
-    const api_language *l = p->language;
+    const api_language *l = api_language_on(p, g->spec);
     const predict_constants *pc = &p->catalog->config.predict;
     double low = 1, high = l->serving->requests[l->serving->levels - 1];
     llm_serving s = llm_serving_predict(&l->c, l->serving, high, g, pc, o);
@@ -273,9 +293,9 @@ static llm_serving search(const pg_plan *p, const predict_gpu *g, const predict_
 static void put_request(const pg_plan *p, const pg_gpu *gpu, const predict_options *o, pg_prediction *out)
 {
     static const char *const bases[] = {"calibrated", "transferred", "specification"};
-    const api_language *l = p->language;
-    const llm_request *r = &l->c.r;
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
+    const api_language *l = api_language_on(p, ag->spec);
+    const llm_request *r = &l->c.r;
     out->gpu = gpu->key;
     out->gpu_name = gpu->name;
     out->gpu_count = p->split.gpus;
@@ -323,8 +343,8 @@ static pg_code predict_tuning(const pg_plan *p, const pg_gpu *gpu, const predict
 
 pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out)
 {
-    const api_language *l = p->language;
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
+    const api_language *l = api_language_on(p, ag->spec);
     const predict_constants *pc = &p->catalog->config.predict;
     predict_options o = api_predict_options(p, ag->spec);
     o.data = o.pipeline = o.micro = 1; /* spread in src/llm */

@@ -31,7 +31,7 @@ static void narrower_weights(const pg_plan *p, const predict_gpu *g, text *t)
 {
     static const char *const ggml[] = {"q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", NULL};
     static const char *const others[] = {"fp8", "int4", NULL};
-    const llm_case *c = &p->language->c;
+    const llm_case *c = &api_language_on(p, g->spec)->c;
     const char *const *names = c->r.runtime->ggml ? ggml : others;
     for (size_t i = 0; names[i]; i++) {
         llm_request r = c->r;
@@ -46,15 +46,15 @@ static void narrower_weights(const pg_plan *p, const predict_gpu *g, text *t)
 
 static void narrower_cache(const pg_plan *p, const predict_gpu *g, text *t)
 {
-    llm_request r = p->language->c.r;
-    if (p->language->c.cache_bytes <= 1) return;
+    llm_request r = api_language_on(p, g->spec)->c.r;
+    if (api_language_on(p, g->spec)->c.cache_bytes <= 1) return;
     r.cache = PREC_FP8;
     if (fits_with(p, &r, g->spec, g)) add(t, "--kv-cache-precision %s", "fp8", 0);
 }
 
 static void more_gpus(const pg_plan *p, const predict_gpu *g, text *t)
 {
-    const llm_request *asked = &p->language->c.r;
+    const llm_request *asked = &api_language_on(p, g->spec)->c.r;
     for (int n = asked->tensor * 2; n <= TENSOR_MOST; n *= 2) {
         llm_request r = *asked;
         r.tensor = n;
@@ -78,7 +78,7 @@ static void bigger_gpu(const pg_plan *p, const predict_gpu *g, text *t)
         if (best && a->spec->memory_bytes >= best->spec->memory_bytes) continue;
         if (a->spec->bandwidth_gbs < g->spec->bandwidth_gbs) continue;
         if (a->spec->memory_bytes > g->spec->memory_bytes && a->spec->compute_capability >= 7 &&
-            fits_with(p, &p->language->c.r, a->spec, g))
+            fits_with(p, &api_language_on(p, a->spec)->c.r, a->spec, g))
             best = a;
     }
     if (best) add(t, "a GPU like %s", best->pub.key, 0);

@@ -78,7 +78,8 @@ typedef struct runtime_profile {
     double memory_share;   /* of the GPU's memory that it takes for itself; 0: all */
     bool share_of_rest;    /* ... of what the weights leave */
     double reserve_share;  /* of a request's output, for which the cache must have room when the request is taken in */
-    bool narrow_cache;     /* keys and values in 8 bits where the weights are in 8 or fewer */
+    bool narrow_cache;     /* keys and values in 8 bits where the weights are in 8 or fewer ... */
+    double narrow_since;   /* ... on GPUs of this compute capability and later; 0: on all */
     double fp4_us;         /* more for each product in FP4 */
     /* mixtures of experts: products of each expert's own rows. Newer kernels, fed by asynchronous copies, from this compute
      * capability on (data-centre chips); older ones go over other GPUs' experts as well where `moe_all_pairs` says so. */

@@ -238,6 +238,23 @@ static void test_serving(void **state)
     assert_true(more.ttft_ms > 3 * full.ttft_ms);
 }
 
+/* One plan, and a cache by GPU: vLLM's is of 8 bits from Blackwell on, unless the user says what it is. */
+static void test_cache_by_gpu(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_SERVING, .precision = "fp8", .concurrency = 16, .input_len = 4096};
+    pg_prediction hopper = predict("llama-3.1-8b", "h100", r), blackwell = predict("llama-3.1-8b", "b200", r);
+    assert_string_equal(hopper.kv_cache_precision, "fp16");
+    assert_string_equal(blackwell.kv_cache_precision, "fp8");
+    near(hopper.memory.kv_cache, 2 * blackwell.memory.kv_cache, 1e-9);
+    r.kv_cache_precision = "fp8";
+    pg_prediction asked = predict("llama-3.1-8b", "h100", r);
+    near(asked.memory.kv_cache, blackwell.memory.kv_cache, 1e-9);
+    assert_true(asked.tpot_ms < hopper.tpot_ms);
+    r = (pg_request){.task = PG_TASK_SERVING, .precision = "bf16", .concurrency = 16};
+    assert_string_equal(predict("llama-3.1-8b", "b200", r).kv_cache_precision, "fp16");
+}
+
 static double pass_flops(const llm_case *c, int groups, const llm_group *group, arena *a)
 {
     llm_pass pass = {.groups = groups, .steps = 1};
@@ -335,6 +352,7 @@ static void test_out_of_memory(void **state)
     (void)state;
     static const pg_request requests[] = {{.task = PG_TASK_DECODE},
                                           {.task = PG_TASK_SERVING, .concurrency = 8},
+                                          {.task = PG_TASK_SERVING, .concurrency = 8, .precision = "fp8"},
                                           {.task = PG_TASK_TRAINING, .lora_rank = 8}};
     for (size_t k = 0; k < sizeof requests / sizeof requests[0]; k++) {
         pg_code code = PG_E_NOMEM;
@@ -369,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_usual_lengths),
         cmocka_unit_test(test_latent_attention_in_mixed_steps),
+        cmocka_unit_test(test_cache_by_gpu),
         cmocka_unit_test(test_serving),
         cmocka_unit_test(test_how_many_gpus),
         cmocka_unit_test(test_adapters),
