@@ -97,6 +97,7 @@ static const schema_field runtime_fields[] = {
     FLAG(narrow_cache),
     REAL(runtime_profile, narrow_since, 0, 100),
     REAL(runtime_profile, fp4_us, 0, 1000),
+    REAL(runtime_profile, fp4_k_clocks, 0, 100),
     REAL(runtime_profile, moe_since, 0, 100),
     FLAG(moe_all_pairs),
     REAL(runtime_profile, moe_share, 0, 10),

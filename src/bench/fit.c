@@ -33,6 +33,7 @@ static const struct {
     FIELD(fp8_speed, 0.5, 2),
     FIELD(fp4_speed, 0.5, 2),
     FIELD(fp4_us, 0, 20),
+    FIELD(fp4_k_clocks, 0, 10),
     FIELD(decode_speed, 0.5, 2),
     FIELD(lone_first, 0, 1),
     FIELD(train_pointwise_speed, 0.3, 1.3),

@@ -54,7 +54,7 @@ static inline double gemm_ceil(double x)
 static double scale_time(const cost_gpu *g, double area)
 {
     enum { SCALED = 128 };
-    double flop = g->async ? g->c->gemm_async_scale : g->c->gemm_scale;
+    double flop = g->persistent ? g->c->gemm_unit_scale : g->async ? g->c->gemm_async_scale : g->c->gemm_scale;
     return area * flop / SCALED / (g->peak[PREC_FP32] / g->sms);
 }
 

@@ -71,16 +71,17 @@ typedef struct runtime_profile {
     bool ggml;        /* llama.cpp's own graph: activations in fp32, products of packed weights, attention in parts */
     bool fuse_layers; /* sums over GPUs with the normalisation behind them, rotary positions with the cache */
     bool half_sums;   /* 16-bit products are added up in 16 bits, which GeForce boards do at twice the rate */
-    double chunk_tokens;   /* that one step takes of prompts; 0: all */
-    double gemv_rows;      /* products of so many rows and fewer read packed weights once ... */
-    double gemv_bytes;     /* ... at so many bytes a clock and SM at most ... */
-    double gemv_share;     /* ... and so much of the long-stream bandwidth */
-    double memory_share;   /* of the GPU's memory that it takes for itself; 0: all */
-    bool share_of_rest;    /* ... of what the weights leave */
-    double reserve_share;  /* of a request's output, for which the cache must have room when the request is taken in */
-    bool narrow_cache;     /* keys and values in 8 bits where the weights are in 8 or fewer ... */
-    double narrow_since;   /* ... on GPUs of this compute capability and later; 0: on all */
-    double fp4_us;         /* more for each product in FP4 */
+    double chunk_tokens;  /* that one step takes of prompts; 0: all */
+    double gemv_rows;     /* products of so many rows and fewer read packed weights once ... */
+    double gemv_bytes;    /* ... at so many bytes a clock and SM at most ... */
+    double gemv_share;    /* ... and so much of the long-stream bandwidth */
+    double memory_share;  /* of the GPU's memory that it takes for itself; 0: all */
+    bool share_of_rest;   /* ... of what the weights leave */
+    double reserve_share; /* of a request's output, for which the cache must have room when the request is taken in */
+    bool narrow_cache;    /* keys and values in 8 bits where the weights are in 8 or fewer ... */
+    double narrow_since;  /* ... on GPUs of this compute capability and later; 0: on all */
+    double fp4_us;        /* more for each product in FP4 */
+    double fp4_k_clocks;  /* ... at least for each element of K */
     /* mixtures of experts: products of each expert's own rows. Newer kernels, fed by asynchronous copies, from this compute
      * capability on (data-centre chips); older ones go over other GPUs' experts as well where `moe_all_pairs` says so. */
     double moe_since;
