@@ -44,18 +44,26 @@ static bool real_path(char out[PRICE_PATH], const char *path)
     return n <= PATH_MOST;
 }
 
-/* A journal of ours never names another one. One that does would have SQLite delete a file anywhere. */
-static void drop_strange_journal(const char *path)
+/* What SQLite would take for its own beside the file. A journal of ours is small and never names another one, which SQLite would
+ * delete wherever it is; a log of the other kind we never have. */
+static void drop_strange_files(const char *path)
 {
     static const unsigned char magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+    static const char *const logs[] = {"-wal", "-shm"};
     char name[PRICE_PATH];
     unsigned char end[8] = {0};
     struct stat st;
+    for (size_t i = 0; i < 2; i++) {
+        format_text(name, sizeof name, "%s%s", path, logs[i]);
+        unlink(name);
+    }
     format_text(name, sizeof name, "%s-journal", path);
     int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    bool read_it = fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 8 && pread(fd, end, 8, st.st_size - 8) == 8;
-    if (fd >= 0) close(fd);
-    if (read_it && !memcmp(end, magic, 8)) unlink(name);
+    if (fd < 0) return;
+    bool strange = fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > 2 * CACHE_SIZE_MOST ||
+                   (st.st_size > 8 && pread(fd, end, 8, st.st_size - 8) == 8 && !memcmp(end, magic, 8));
+    close(fd);
+    if (strange) unlink(name);
 }
 
 static void restrict_all(cache_db *db)
@@ -85,7 +93,7 @@ int cache_db_open(cache_db *db, const sqlite_api *s, const char *path, bool writ
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | (write ? SQLITE_OPEN_CREATE : 0);
     *db = (cache_db){.s = s};
     if (!real_path(real, path)) return SQLITE_CANTOPEN;
-    drop_strange_journal(real);
+    drop_strange_files(real);
     int code = s->open_v2(real, &db->h, flags, NULL) & 0xff;
     if (code) return code;
     restrict_all(db);

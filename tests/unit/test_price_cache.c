@@ -437,22 +437,28 @@ static void test_killed(void **state)
     assert_true(stat(journal, &st) != 0);
 }
 
-/* A journal that names another one would have SQLite delete a file. */
-static void test_strange_journal(void **state)
+/* A journal that names another one would have SQLite delete a file, a huge one would keep it busy; a log of the other kind is not ours. */
+static void test_strange_files(void **state)
 {
     (void)state;
+    static const struct {
+        const char *name;
+        off_t size;
+    } cases[] = {{"-journal", 520}, {"-journal", (off_t)1 << 32}, {"-wal", 100}, {"-shm", 40000}};
     static const char magic[] = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7";
-    char journal[PRICE_PATH + 16];
     bool rebuilt;
-    snprintf(journal, sizeof journal, "%s-journal", path);
     assert_int_equal(merge_one("us-east-1", "g4dn.xlarge", 0.6, &rebuilt), PG_E_OK);
-    FILE *f = fopen(journal, "wb");
-    assert_non_null(f);
-    fprintf(f, "%0512d", 0);
-    fwrite(magic, 1, 8, f);
-    fclose(f);
-    assert_int_equal(count_rows(NULL), 1);
-    assert_true(access(journal, F_OK) != 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[PRICE_PATH + 16];
+        snprintf(name, sizeof name, "%s%s", path, cases[i].name);
+        FILE *f = fopen(name, "wb");
+        assert_non_null(f);
+        assert_int_equal(ftruncate(fileno(f), cases[i].size), 0);
+        if (i == 0) assert_int_equal(pwrite(fileno(f), magic, 8, cases[i].size - 8), 8);
+        fclose(f);
+        assert_int_equal(count_rows(NULL), 1);
+        assert_true(access(name, F_OK) != 0);
+    }
 }
 
 /* While another program holds it, readers and writers wait for a time, and say so. */
@@ -547,7 +553,7 @@ int main(void)
         CASE(test_claims_to_be_read_only),
         CASE(test_nan),
         CASE(test_killed),
-        CASE(test_strange_journal),
+        CASE(test_strange_files),
         CASE(test_held),
         CASE(test_update_without_memory),
     };
