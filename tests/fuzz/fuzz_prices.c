@@ -189,14 +189,15 @@ static void remove_folder(void)
 static void fuzz_database(str text)
 {
     static char path[128];
+    static size_t every; /* of so many inputs one is updated */
     test_heap heap = {.fail_at = -1};
     arena a;
     price_rows rows;
     pg_error e = PG_ERROR_INIT;
     bool rebuilt;
     if (!path[0]) {
-        /* In memory where that can be had: a disk takes 10 ms for each update. */
-        snprintf(folder, sizeof folder, "%s/phantom-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+        every = access("/dev/shm", W_OK) == 0 ? 1 : 16; /* a disk takes 10 ms for each update */
+        snprintf(folder, sizeof folder, "%s/phantom-fuzz-XXXXXX", every == 1 ? "/dev/shm" : "/tmp");
         check(mkdtemp(folder) != NULL, "there is a folder");
         snprintf(path, sizeof path, "%s/prices.sqlite", folder);
         atexit(remove_folder);
@@ -209,10 +210,12 @@ static void fuzz_database(str text)
     price_rows more = {.a = &a};
     price_row row = {"aws", "r", "x", "t4", 1, 4, 16, 0.5, -1, "2026-11-21", "test", NULL};
     check_error(&e, price_rows_add(&more, &row, &e));
-    check_error(&e, price_cache_merge(path, &more, NULL, &rebuilt, &e));
-    if (e.code) fprintf(stderr, "%s\n", e.text);
-    check(!e.code && !price_cache_read(&rows, &a, path), "after an update it can be read");
-    check(price_rows_find(&rows, "aws", "r", "x") != NULL, "what was put in is there");
+    if (text.len % every == 0) {
+        check_error(&e, price_cache_merge(path, &more, NULL, &rebuilt, &e));
+        if (e.code) fprintf(stderr, "%s\n", e.text);
+        check(!e.code && !price_cache_read(&rows, &a, path), "after an update it can be read");
+        check(price_rows_find(&rows, "aws", "r", "x") != NULL, "what was put in is there");
+    }
     arena_free(&a);
     unlink(path);
     check(heap.live == 0 && heap.bytes == 0, "all memory is given back");
