@@ -158,7 +158,10 @@ static pg_code take_config(keras *k, const json_t *root, const load_options *opt
     const json_t *config = json_object_get(root, "config");
     if (!json_is_object(root) || !class[0])
         return error_set(k->e, PG_E_FORMAT, "the configuration names no class of model; save the model again");
-    if (!keras_is_model(class, config)) {
+    if (!keras_is_model(class, config) && keras_is_backbone(class, config)) {
+        root = keras_backbone(k, root);
+        if (!root) return k->e->code;
+    } else if (!keras_is_model(class, config)) {
         char text[256];
         size_t n = format_text(text, sizeof text,
                                "the model is of a class of its own, '%.80s', whose structure the file does not hold; "
@@ -287,6 +290,7 @@ static pg_code keras_load(graph *g, const load_input *in, const load_options *op
     span file = in->bytes;
     pg_code code = zip_is(file) ? load_archive(&k, file, options) : load_hdf5(&k, file, options);
     if (!code && k.failed) code = k.e->code;
+    json_decref(k.written);
     arena_free(&k.scratch);
     return code;
 }

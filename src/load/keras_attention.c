@@ -114,6 +114,35 @@ void keras_multi_head(keras *k, keras_call *c, int variant)
     if (scored) keras_give(k, &c->out, scores);
 }
 
+uint32_t keras_rotate(keras *k, keras_layer *l, uint32_t x, int64_t width)
+{
+    int64_t half[2] = {1, width / 2 > 0 ? width / 2 : 1};
+    uint32_t cosine = keras_buffer(k, l, "rotary/cosine", 2, half), sine = keras_buffer(k, l, "rotary/sine", 2, half);
+    return keras_op(k, l, OP_RotaryEmbedding, (uint32_t[]){x, cosine, sine}, 3);
+}
+
+uint32_t keras_attend(keras *k, keras_layer *l, uint32_t query, uint32_t source, const keras_heads *h, const char *name)
+{
+    static const char *const parts[] = {"query", "key", "value"};
+    uint32_t in[3];
+    char kernel[80], shift[80];
+    for (int i = 0; i < 3; i++) {
+        int64_t count = i ? h->shared : h->query, size = i == 2 ? h->value : h->size;
+        format_text(kernel, sizeof kernel, "%s/%s/kernel", name, parts[i]);
+        format_text(shift, sizeof shift, "%s/%s/bias", name, parts[i]);
+        in[i] = project(k, l, i ? source : query, kernel, count * size, h->bias ? shift : NULL);
+        in[i] = split(k, l, in[i], count, size);
+        if (h->rotary && i < 2) in[i] = keras_rotate(k, l, in[i], size);
+    }
+    uint32_t mixed = keras_op(k, l, OP_ScaledDotProductAttention, in, 3);
+    if (h->causal) keras_int(k, ATTR_is_causal, 1);
+    mixed = keras_transpose(k, l, mixed, (int64_t[]){0, 2, 1, 3}, 4);
+    mixed = keras_reshape(k, l, mixed, (int64_t[]){0, 0, h->query * h->value}, 3);
+    format_text(kernel, sizeof kernel, "%s/attention_output/kernel", name);
+    format_text(shift, sizeof shift, "%s/attention_output/bias", name);
+    return keras_linear(k, l, mixed, kernel, h->query * h->value, keras_dim(k, query, -1), h->out_bias ? shift : NULL);
+}
+
 /* Scores of positions to weights, and the values by them. */
 static void weigh(keras *k, keras_call *c, uint32_t scores, uint32_t value)
 {

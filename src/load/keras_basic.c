@@ -44,17 +44,29 @@ static uint32_t named_activation(keras *k, keras_layer *l, uint32_t x, const cha
     static const struct {
         const char *name;
         op_kind kind;
-    } plain[] = {{"relu", OP_Relu},           {"sigmoid", OP_Sigmoid},
-                 {"tanh", OP_Tanh},           {"softplus", OP_Softplus},
-                 {"softsign", OP_Softsign},   {"elu", OP_Elu},
-                 {"selu", OP_Selu},           {"gelu", OP_Gelu},
-                 {"swish", OP_Silu},          {"silu", OP_Silu},
-                 {"exponential", OP_Exp},     {"hardsigmoid", OP_HardSigmoid},
-                 {"hardsilu", OP_HardSwish},  {"hardswish", OP_HardSwish},
-                 {"leakyrelu", OP_LeakyRelu}, {"mish", OP_Mish},
-                 {"celu", OP_Celu},           {"hardshrink", OP_Shrink},
-                 {"softshrink", OP_Shrink},   {"threshold", OP_ThresholdedRelu},
-                 {"logsigmoid", OP_Softplus}, {"squareplus", OP_Softplus}};
+    } plain[] = {{"relu", OP_Relu},
+                 {"sigmoid", OP_Sigmoid},
+                 {"tanh", OP_Tanh},
+                 {"softplus", OP_Softplus},
+                 {"softsign", OP_Softsign},
+                 {"elu", OP_Elu},
+                 {"selu", OP_Selu},
+                 {"gelu", OP_Gelu},
+                 {"gelu_approximate", OP_Gelu},
+                 {"swish", OP_Silu},
+                 {"silu", OP_Silu},
+                 {"exponential", OP_Exp},
+                 {"hardsigmoid", OP_HardSigmoid},
+                 {"hardsilu", OP_HardSwish},
+                 {"hardswish", OP_HardSwish},
+                 {"leakyrelu", OP_LeakyRelu},
+                 {"mish", OP_Mish},
+                 {"celu", OP_Celu},
+                 {"hardshrink", OP_Shrink},
+                 {"softshrink", OP_Shrink},
+                 {"threshold", OP_ThresholdedRelu},
+                 {"logsigmoid", OP_Softplus},
+                 {"squareplus", OP_Softplus}};
     char low[64];
     str_fold(low, sizeof low, str_c(name));
     if (!strcmp(low, "linear")) return x;

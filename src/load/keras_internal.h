@@ -47,6 +47,7 @@ typedef struct keras {
     const load_weight *list;
     uint32_t n_list;
     uint32_t calls, depth, max_depth;
+    json_t *written; /* configurations that stand for others, until the model is loaded; NULL: none */
 } keras;
 
 /* One call of a layer. */
@@ -221,6 +222,28 @@ KERAS_RULE(keras_conv_lstm);
 KERAS_RULE(keras_multi_head);
 KERAS_RULE(keras_dot_attention);
 KERAS_RULE(keras_additive_attention);
+
+typedef struct keras_heads {
+    int64_t query, shared, size, value; /* how many; those of keys and values; their widths */
+    bool bias, out_bias, causal, rotary;
+} keras_heads;
+/* Attention of `query` to `source`, with all projections; its weights are called "NAME/query/kernel" and so on. */
+uint32_t keras_attend(keras *k, keras_layer *l, uint32_t query, uint32_t source, const keras_heads *h,
+                      const char *name);
+/* Turned by its position: heads, or whole rows. */
+uint32_t keras_rotate(keras *k, keras_layer *l, uint32_t x, int64_t width);
+/* keras_hub.c */
+KERAS_RULE(keras_position_embedding);
+KERAS_RULE(keras_token_and_position);
+KERAS_RULE(keras_reversible_embedding);
+KERAS_RULE(keras_rotary);
+KERAS_RULE(keras_first_token);
+KERAS_RULE(keras_transformer);
+KERAS_RULE(keras_gated_block);
+/* Whether a layer, or a file's model, is one of KerasHub's whose structure its fields tell; and that structure as a Functional model. */
+bool keras_is_backbone(const char *class, const json_t *config);
+const json_t *keras_backbone(keras *k, const json_t *entry);
+uint32_t keras_backbone_inputs(keras *k, const keras_call *c, uint32_t *out); /* at most 2 */
 /* keras_merge.c */
 KERAS_RULE(keras_merge);
 KERAS_RULE(keras_concatenate);

@@ -9,7 +9,22 @@ static const keras_rule rules[] = {
     {"EinsumDense", keras_einsum_dense, 0},
     {"TimeDistributedDense", keras_dense, 0},
     {"Embedding", keras_embedding, 0},
-    {"ReversibleEmbedding", keras_embedding, 0},
+    {"ReversibleEmbedding", keras_reversible_embedding, 0},
+    /* of KerasHub */
+    {"PositionEmbedding", keras_position_embedding, 0},
+    {"TokenAndPositionEmbedding", keras_token_and_position, 0},
+    {"RotaryEmbedding", keras_rotary, 0},
+    {"TransformerEncoder", keras_transformer, 0},
+    {"TransformerDecoder", keras_transformer, 1},
+    {"CachedMultiHeadAttention", keras_multi_head, 0},
+    {"LlamaTransformerDecoder", keras_gated_block, 0},
+    {"MistralTransformerDecoder", keras_gated_block, 0},
+    {"QwenTransformerDecoder", keras_gated_block, 1},
+    {"GemmaDecoderBlock", keras_gated_block, 2},
+    {"LlamaLayerNorm", keras_layer_norm, OP_RMSNormalization},
+    {"MistralLayerNormalization", keras_layer_norm, OP_RMSNormalization},
+    {"QwenLayerNorm", keras_layer_norm, OP_RMSNormalization},
+    {"_FirstToken", keras_first_token, 0},
     /* convolutions; the variant is the number of spatial dims */
     {"Conv1D", keras_conv, 1},
     {"Conv2D", keras_conv, 2},
@@ -206,13 +221,19 @@ static void index_rules(keras *k)
 static void run_model(keras *k, keras_call *c)
 {
     keras_layer *l = c->l;
-    if (!l->model) {
+    uint32_t chosen[2];
+    const json_t *entry = l->entry;
+    bool backbone = keras_is_backbone(l->class, l->config);
+    if (backbone && !l->model) entry = keras_backbone(k, l->entry);
+    if (!l->model && !k->failed) {
         char text[512];
         size_t n = format_text(text, sizeof text, "%.*s%s/", STR_ARG(l->prefix), l->name);
         str prefix = str_copy(&k->scratch, (str){text, n < sizeof text ? n : sizeof text - 1});
-        if (keras_must(k, prefix.ptr != NULL)) l->model = keras_model_read(k, l->entry, prefix);
+        if (keras_must(k, prefix.ptr != NULL)) l->model = keras_model_read(k, entry, prefix);
     }
-    if (!k->failed) keras_model_run(k, l->model, c->in, c->n_in, &c->out);
+    if (k->failed) return;
+    if (backbone) keras_model_run(k, l->model, chosen, keras_backbone_inputs(k, c, chosen), &c->out);
+    else keras_model_run(k, l->model, c->in, c->n_in, &c->out);
 }
 
 /* Operations of Keras 3 stand among the layers; some have the name of one (Add). */
@@ -239,7 +260,7 @@ void keras_run(keras *k, keras_call *c)
         if (!keras_operation(k, c)) keras_unknown(k, c, NO_TENSOR);
         return;
     }
-    if (keras_is_model(l->class, l->config)) {
+    if (keras_is_model(l->class, l->config) || (keras_is_backbone(l->class, l->config) && c->n_in)) {
         run_model(k, c);
         return;
     }

@@ -278,6 +278,26 @@ static void test_attention(void **state)
     EXPECT(cases);
 }
 
+static void test_keras_hub_layers(void **state)
+{
+    (void)state;
+    /* four projections 16 * 16 + 16, two norms, 16 * 32 + 32 and back; attention 2 * 4 * 7 * 7 * 4 */
+    static const layer_case cases[] = {
+        {"7,16", "TransformerEncoder|'num_heads':4,'intermediate_dim':32,'activation':'gelu'", 2224, 15904,
+         "batch,7,16"},
+        {"7,16", "TransformerEncoder|'num_heads':4,'intermediate_dim':32,'normalize_first':true", 2224, 15904,
+         "batch,7,16"},
+        {"8,16", "TransformerDecoder|'num_heads':4,'intermediate_dim':32", 2224, 17536, "batch,8,16"},
+        {"7,16", "CachedMultiHeadAttention|'num_heads':4,'key_dim':8", 2160, 17472, "batch,7,16"},
+        {"7,16", "PositionEmbedding|'sequence_length':20", 320, 0, "batch,7,16"},
+        {"7", "TokenAndPositionEmbedding|'vocabulary_size':50,'sequence_length':20,'embedding_dim':8", 560, 0,
+         "batch,7,8"},
+        {"7", "ReversibleEmbedding|'input_dim':50,'output_dim':8", 400, 0, "batch,7,8"},
+        {"7,16", "RotaryEmbedding|'max_wavelength':10000", 0, 0, "batch,7,16"},
+    };
+    EXPECT(cases);
+}
+
 static void test_moving_and_activations(void **state)
 {
     (void)state;
@@ -325,6 +345,84 @@ static void expect_model(const char *config, double parameters, double macs, con
 #define MODEL(layers, in, out) \
     "{'class_name':'Functional','config':{'layers':[" layers "],'input_layers':[" in "],'output_layers':[" out "]}}"
 #define REF(name) "['" name "',0,0]"
+
+#define BACKBONE(class, fields) "{'class_name':'" class "','config':{'name':'b','dtype':'float32'," fields "}}"
+#define LAYERS(n) "'num_layers':" n ",'vocabulary_size':"
+
+/* The published numbers of parameters of models that KerasHub has. MACs: those of the projections and of attention, with 128 tokens. */
+static void test_keras_hub_backbones(void **state)
+{
+    (void)state;
+    static const char *const roles = "'num_heads':12,'hidden_dim':768,'intermediate_dim':3072";
+    const double block = 4 * 768 * 768 + 2 * 768 * 3072, scores = 2.0 * 128 * 128 * 768;
+    const double causal = 128 * 129; /* two products, of each token with those up to it */
+    char config[2048];
+    snprintf(config, sizeof config,
+             BACKBONE("BertBackbone", LAYERS("12") "30522,'max_sequence_length':512,'num_segments':2,%s"), roles);
+    expect_model(config, 109482240, 12 * (128 * block + scores) + 768 * 768, "batch,768; batch,sequence,768");
+    snprintf(config, sizeof config, BACKBONE("DistilBertBackbone", LAYERS("6") "30522,'max_sequence_length':512,%s"),
+             roles);
+    expect_model(config, 66362880, 6 * (128 * block + scores), "batch,sequence,768");
+    snprintf(config, sizeof config,
+             "{'class_name':'GPT2CausalLM','config':{'preprocessor':null,'backbone':" BACKBONE(
+                 "GPT2Backbone", LAYERS("12") "50257,'max_sequence_length':1024,%s") "}}",
+             roles);
+    expect_model(config, 124439808, 12 * (128 * block + causal * 768) + 128.0 * 768 * 50257, "batch,sequence,50257");
+    /* TinyLlama */
+    const double gated = 2048.0 * (2 * 2048 + 2 * 256 + 3 * 5632);
+    expect_model("{'class_name':'LlamaCausalLM','config':{'backbone':" BACKBONE(
+                     "LlamaBackbone",
+                     LAYERS("22") "32000,'num_query_heads':32,'num_key_value_heads':4,'hidden_dim':2048,"
+                                  "'intermediate_dim':5632") "}}",
+                 1100048384, 22 * (128 * gated + causal * 2048) + 128.0 * 2048 * 32000, "batch,sequence,32000");
+    /* Gemma 2B: heads of 256, whose one key is shared, and half of 32768 in each part of the network */
+    const double gemma = 2048.0 * (2 * 2048 + 2 * 256 + 3 * 16384);
+    expect_model(BACKBONE("GemmaBackbone",
+                          LAYERS("18") "256000,'num_query_heads':8,'num_key_value_heads':1,'head_dim':256,"
+                                       "'hidden_dim':2048,'intermediate_dim':32768"),
+                 2506172416, 18 * (128 * gemma + causal * 2048), "batch,sequence,2048");
+}
+
+/* A backbone is a layer like any other: its inputs are told by their names, its outputs by the order of theirs. */
+static void test_backbone_as_a_layer(void **state)
+{
+    (void)state;
+#define IDS(name) INPUT(name, "[null,null]")
+    expect_model(MODEL(IDS("padding_mask") "," IDS("segment_ids") "," IDS("token_ids")
+                           LAYER("b", "BertBackbone",
+                                 "'name':'b','num_layers':1,'num_heads':2,'hidden_dim':8,'intermediate_dim':16,"
+                                 "'vocabulary_size':10,'max_sequence_length':128,'num_segments':3",
+                                 "[['padding_mask',0,0,{}],['segment_ids',0,0,{}],['token_ids',0,0,{}]]")
+                               LAYER("d", "Dense", "'units':2", "[['b',0,0,{}]]"),
+                       REF("padding_mask") "," REF("segment_ids") "," REF("token_ids"), REF("d") ",['b',0,1]"),
+                 8 * (10 + 128 + 3) + 16 + 4 * 72 + 2 * 16 + 8 * 16 + 16 + 16 * 8 + 8 + 72 + 18,
+                 128 * (4 * 64 + 2 * 128) + 2 * 128 * 128 * 8 + 64 + 16, "batch,2; batch,sequence,8");
+}
+
+static void test_broken_backbones(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *words;
+    } cases[] = {
+        {BACKBONE("GPT2Backbone", "'num_heads':2"), "should have num_layers from 1 to 1024"},
+        {BACKBONE("GPT2Backbone", "'num_layers':1000000000"), "should have num_layers from 1 to 1024"},
+        {BACKBONE("GPT2Backbone", "'num_layers':1,'num_heads':2"), "input_dim"},
+        {BACKBONE("GPT2Backbone", LAYERS("1") "9,'max_sequence_length':99,'hidden_dim':8,'num_heads':9,"
+                                              "'intermediate_dim':4"),
+         "8 features can't be split into 9 heads"},
+        {BACKBONE("LlamaBackbone", LAYERS("1") "9,'hidden_dim':8,'num_query_heads':3,'num_key_value_heads':2,"
+                                               "'intermediate_dim':4"),
+         "don't fit together"},
+        {"{'class_name':'GPT2CausalLM','config':{'backbone':{'class_name':'GPT2Backbone','config':7}}}", "num_layers"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pg_model *m;
+        pg_error e = PG_ERROR_INIT;
+        assert_int_not_equal(open_config(&m, cases[i].config, &e), PG_E_OK);
+        if (!strstr(e.text, cases[i].words)) fail_msg("'%s' does not say '%s'", e.text, cases[i].words);
+    }
+}
 
 /* A layer that is called twice has its weights once and its work twice. */
 static void test_shared_layer(void **state)
@@ -811,7 +909,11 @@ int main(void)
         cmocka_unit_test(test_normalisation),
         cmocka_unit_test(test_recurrent),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_keras_hub_layers),
         cmocka_unit_test(test_moving_and_activations),
+        cmocka_unit_test(test_keras_hub_backbones),
+        cmocka_unit_test(test_backbone_as_a_layer),
+        cmocka_unit_test(test_broken_backbones),
         cmocka_unit_test(test_shared_layer),
         cmocka_unit_test(test_nested_model),
         cmocka_unit_test(test_laid_out_models_are_bounded),
