@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "load/explain.h"
 #include "load/folder.h"
 #include "load/load.h"
 
@@ -157,12 +158,20 @@ pg_code load_beside(const load_input *in, const char *name, span *out, pg_error 
     }
     f->names[f->count] = kept.ptr;
     *out = f->list[f->count++].bytes;
-    return PG_E_OK;
+    if (!load_is_pointer(*out)) return PG_E_OK;
+    error_set(e, PG_E_UNSUPPORTED, "a Git LFS pointer stands there instead: run `git lfs pull`");
+    error_path(e, "%.150s", name);
+    return PG_E_UNSUPPORTED;
 }
 
 str load_name_at(const load_input *in, const char *ending, size_t i, arena *a)
 {
     return in->beside ? folder_name_at(in->beside->folder, ending, i, a) : (str){NULL, 0};
+}
+
+allocator load_allocator(const load_input *in)
+{
+    return in->beside->alloc;
 }
 
 bool load_has_ending(const load_input *in, const char *ending)

@@ -242,6 +242,12 @@ static pg_code load_hdf5(keras *k, span file, const load_options *options)
     if (text.ptr) k->g->producer = str_copy(k->g->a, (str){producer, n < sizeof producer ? n : sizeof producer - 1});
     read_weights(&w, weights ? weights->object : w.h.root);
     if (k->failed) return k->e->code;
+    if (w.h.end > file.len && w.h.end != UINT64_MAX &&
+        !graph_warn(
+            k->g,
+            "the file is cut off: it has %llu bytes of %llu; what it says of the model is whole, but fetch it again",
+            (unsigned long long)file.len, (unsigned long long)w.h.end))
+        return error_nomem(k->e, k->g->a);
     if (config.ptr) return take_text(k, config, "the attribute model_config", options);
     if (!w.n) return error_set(k->e, PG_E_FORMAT, "the HDF5 file holds no Keras model: no model_config and no weights");
     return load_weights_alone(k->g, w.list, w.n, options, k->e);

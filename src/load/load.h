@@ -45,6 +45,7 @@ pg_code load_beside(const load_input *in, const char *name, span *out, pg_error 
 bool load_has_ending(const load_input *in, const char *ending);
 /* Names in the folder, or beside the file, that end so, in alphabetical order; name i is copied into the arena. ptr NULL: no more. */
 str load_name_at(const load_input *in, const char *ending, size_t i, arena *a);
+allocator load_allocator(const load_input *in); /* `beside` must be there */
 
 /* A format. `probe` looks at the bytes and never fails: 0 = no, 100 = certain (magic number); structure scores between.
  * `load` fills an initialised graph whose strings may point into the input. Where the input holds no graph it sets graph.missing. */

@@ -83,7 +83,8 @@ bool hdf5_is(span file)
 pg_code hdf5_open(hdf5 *h, span file, arena *a, pg_error *e)
 {
     size_t at = find_signature(file);
-    if (at == file.len) return error_set(e, PG_E_FORMAT, "is not an HDF5 file: its signature is missing");
+    if (at == file.len)
+        return error_set(e, PG_E_FORMAT, "is not an HDF5 file, as its signature is missing: save the model again");
     *h = (hdf5){.file = {file.ptr + at, file.len - at, file.base + at}, .a = a, .budget = STEPS};
     hdf5_cursor c = hdf5_at(h, 8, UINT64_MAX);
     uint64_t version = hdf5_take(&c, 1);
@@ -97,9 +98,12 @@ pg_code hdf5_open(hdf5 *h, span file, arena *a, pg_error *e)
     if (c.bad || !sane) return hdf5_damaged(h, 8, "superblock", e);
     if (version < 2) {
         hdf5_skip(&c, version == 0 ? 9 : 13);
-        hdf5_skip(&c, 5u * h->o); /* base, free space, end, driver; the name of the root */
+        hdf5_skip(&c, 2u * h->o); /* base, free space */
+        h->end = hdf5_offset(&c);
+        hdf5_skip(&c, 2u * h->o); /* driver; the name of the root */
     } else {
-        hdf5_skip(&c, 1 + 3u * h->o);
+        hdf5_skip(&c, 1 + 2u * h->o);
+        h->end = hdf5_offset(&c);
     }
     h->root = hdf5_offset(&c);
     return c.bad ? hdf5_damaged(h, 8, "superblock", e) : PG_E_OK;

@@ -65,6 +65,7 @@ typedef struct hdf5 {
     span file; /* from the signature on */
     arena *a;
     uint64_t root;   /* object header */
+    uint64_t end;    /* how long the file should be */
     uint64_t budget; /* steps of walks that are left */
     uint8_t o, l;    /* sizes of offsets and lengths */
 } hdf5;

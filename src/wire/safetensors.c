@@ -25,7 +25,8 @@ static pg_code find_header(span file, span *header, pg_error *e)
     uint64_t n = 0;
     for (int i = 7; i >= 0; i--) n = n << 8 | file.ptr[i];
     if (n > SAFETENSORS_HEADER_MOST)
-        return error_set(e, PG_E_LIMIT, "the header should have %llu bytes; more than %d MB is no safetensors file",
+        return error_set(e, PG_E_LIMIT,
+                         "the header should have %llu bytes; more than %d MB is no safetensors file: fetch it again",
                          (unsigned long long)n, SAFETENSORS_HEADER_MOST >> 20);
     if (n > file.len - 8)
         return error_set(e, PG_E_TRUNCATED,

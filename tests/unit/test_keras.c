@@ -900,6 +900,36 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Weights that a download lacks are nothing that is read: the model is, with a warning. The superblock says how long the file is. */
+static void test_cut_off_weights(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t end; /* of file: where its offset stands */
+    } files[] = {{"mlp_old_groups.h5", 40}, {"mlp_new_groups.h5", 28}};
+    for (size_t i = 0; i < 2; i++)
+        for (int cut = 0; cut < 2; cut++) {
+            uint8_t bytes[16384];
+            char path[256];
+            pg_model *m;
+            pg_error e = PG_ERROR_INIT;
+            snprintf(path, sizeof path, TEST_ROOT "/tests/fuzz/corpora/keras/%s", files[i].name);
+            FILE *f = fopen(path, "rb");
+            assert_non_null(f);
+            size_t n = fread(bytes, 1, sizeof bytes, f);
+            fclose(f);
+            assert_int_equal(bytes[files[i].end] | bytes[files[i].end + 1] << 8, n);
+            bytes[files[i].end + 3] = (uint8_t)cut; /* 16 MB more */
+            if (open_bytes(&m, bytes, n, NULL, &e)) fail_msg("%s", e.text);
+            const pg_model_info *info = pg_model_describe(m);
+            bool warned = info->warning_count && strstr(info->warnings[0], "the file is cut off: it has ");
+            assert_int_equal(warned, cut);
+            assert_true(info->macs > 0);
+            pg_model_free(m);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -914,6 +944,7 @@ int main(void)
         cmocka_unit_test(test_keras_hub_backbones),
         cmocka_unit_test(test_backbone_as_a_layer),
         cmocka_unit_test(test_broken_backbones),
+        cmocka_unit_test(test_cut_off_weights),
         cmocka_unit_test(test_shared_layer),
         cmocka_unit_test(test_nested_model),
         cmocka_unit_test(test_laid_out_models_are_bounded),

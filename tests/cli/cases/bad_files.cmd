@@ -22,6 +22,22 @@ printf 'GGUF\003...' >model.onnx
 try model.onnx
 printf 'version https://git-lfs.github.com/spec/v1\n' >pointer.onnx
 try pointer.onnx
+mkdir checkout
+cp pointer.onnx checkout/saved_model.pb
+try ./checkout
+cp good.onnx folder/one.onnx
+try ./folder
+for n in two three four; do cp good.onnx folder/$n.onnx; done
+try ./folder
+printf 'PK\003\004...' >model.zip
+try model.zip
+dd if=/dev/zero bs=257 count=1 2>/dev/null >model.tar
+printf 'ustar' >>model.tar
+try model.tar
+printf 'ftrt' >model.engine
+try model.engine
+printf '{"hidden_size": 8}' >config.json
+try config.json
 printf '<html>' >page.onnx
 try page.onnx
 printf 'hello' >hello
