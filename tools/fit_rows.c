@@ -370,6 +370,35 @@ static void latent_rows(table *t, int gpu, const char *origin)
     }
 }
 
+/* ---- recurrences with a matrix as state ---- */
+
+/* Of the tables by TensorRT-LLM and SGLang only the recurrence over prompts is what the columns say: the others move fewer bytes than
+ * heads and channels of these numbers have. Mamba's hold its convolution alone. */
+static void delta_rows(table *t, int gpu, const char *origin)
+{
+    while (table_next(t)) {
+        const char *source = text(t, "kernel_source");
+        bool mamba = !strcmp(text(t, "op_name"), "mamba2"), conv = strstr(source, "conv1d") != NULL,
+             prompt = !strcmp(text(t, "phase"), "context");
+        if (!mamba && strcmp(origin, "vllm") && (conv || !prompt)) continue;
+        char name[160];
+        double b = number(t, "batch"), s = prompt ? number(t, "seq_len") : 1;
+        double channels = mamba ? number(t, "nheads") * number(t, "head_dim") +
+                                      2 * number(t, "n_groups") * number(t, "d_state")
+                                : 2 * number(t, "num_k_heads") * number(t, "head_k_dim") +
+                                      number(t, "num_v_heads") * number(t, "head_v_dim");
+        if (conv)
+            snprintf(name, sizeof name, "op:short_conv:batch=%.0f:seq_len=%.0f:channels=%.0f:taps=%s", b, s, channels,
+                     text(t, "d_conv"));
+        else
+            snprintf(name, sizeof name, "op:delta_rule:batch=%.0f:seq_len=%.0f:heads=%s:dim=%s:width=%s", b, s,
+                     text(t, "num_v_heads"), text(t, "head_k_dim"), text(t, "head_v_dim"));
+        const char *kind = !conv ? prompt ? "scan" : "scan.step" : mamba ? "short-conv.mamba" : "short-conv";
+        wanted w = {kind, origin, "bf16", runtime_of(origin), 1, 0, true};
+        row_new(gpu, &w, number(t, "latency_ms") * 1e3, name);
+    }
+}
+
 /* ---- mixtures of experts ---- */
 
 /* Models in the table whose experts have no gate: Nemotron's. */
@@ -538,6 +567,8 @@ static void each_file(const char *folder, const char *operator, const char * onl
             nccl_rows(&t, gpu_of(gpu), origin);
         } else if (strstr(operator, "_mla")) {
             latent_rows(&t, gpu_of(gpu), origin);
+        } else if (!strcmp(operator, "gdn") || !strcmp(operator, "mamba2")) {
+            delta_rows(&t, gpu_of(gpu), origin);
         } else if (!strcmp(operator, "moe")) {
             moe_rows(&t, gpu_of(gpu), origin);
         } else if (!strcmp(operator, "custom_allreduce")) {
@@ -561,6 +592,8 @@ bool fit_rows_read(pg_catalog *c, const char *folder, const char *only, long thi
                                       "context_mla",
                                       "generation_mla",
                                       "moe",
+                                      "gdn",
+                                      "mamba2",
                                       "nccl",
                                       "custom_allreduce"};
     catalog = c;

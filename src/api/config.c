@@ -106,6 +106,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, moe_new_us, 0, 1000),
     REAL(runtime_profile, moe_fp4_us, 0, 1000),
     REAL(runtime_profile, moe_tile_us, 0, 100),
+    REAL(runtime_profile, fused_scan_since, 0, 100),
     REAL(runtime_profile, stage_overlap, 0, 1),
     REAL(runtime_profile, llm_step_us, 0, 1e5),
     REAL(runtime_profile, llm_request_us, 0, 1000),

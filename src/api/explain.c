@@ -20,6 +20,7 @@ static const char *const kernel_names[KERNEL_KIND_COUNT] = {
     [KERNEL_GATHER] = "gather",
     [KERNEL_COPY] = "copy",
     [KERNEL_RECURRENT] = "recurrent",
+    [KERNEL_SCAN] = "scan",
     [KERNEL_SORT] = "sort",
     [KERNEL_GEMV] = "gemv",
     [KERNEL_COMM] = "communication",
@@ -54,6 +55,11 @@ static void shape_text(char *out, size_t cap, const kernel *k)
     case KERNEL_RECURRENT: {
         const recurrent_shape *s = &k->shape.recurrent;
         format_text(out, cap, "%g steps x %g, %g -> %g", s->steps, s->batch, s->input, s->hidden);
+        break;
+    }
+    case KERNEL_SCAN: {
+        const scan_shape *s = &k->shape.scan;
+        format_text(out, cap, "%g x %g heads, %g steps, state %g x %g", s->seqs, s->heads, s->steps, s->dim, s->width);
         break;
     }
     case KERNEL_COMM: {

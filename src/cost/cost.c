@@ -238,6 +238,7 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     case KERNEL_NORM:
     case KERNEL_SOFTMAX:
     case KERNEL_REDUCE: cost_rows(g, k, t, &out); break;
+    case KERNEL_SCAN: cost_scan(g, k, t, &out); break;
     case KERNEL_RECURRENT: cost_recurrent(g, k, t, &out); break;
     case KERNEL_COMM: cost_comm(g, k, &out); break;
     default: cost_elementwise(g, k, t, &out); break;

@@ -31,7 +31,8 @@ void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel
     double waves = cost_max(k->serial_threads / (g->sms * RESIDENT), 1);
     out->compute_s = cost_max(out->compute_s, k->serial_turns * waves * c->vector_serial_clocks * g->tick);
     if (k->scan == SCAN_ROWS) out->compute_s = cost_max(out->compute_s, scan_time(g, &k->shape.rows));
-    if (k->grouped) out->compute_s = cost_max(out->compute_s, t.total / (c->vector_experts_bytes * g->clock * g->sms));
+    if (k->scattered)
+        out->compute_s = cost_max(out->compute_s, t.total / (c->vector_scattered_bytes * g->clock * g->sms));
     if (k->kind == KERNEL_POOL) t.total += k->read_bytes * cost_max(k->shape.rows.cols - 1, 0) * g->l1_miss;
     out->memory_s = cost_memory_time(g, t, share);
     if (k->pass == PASS_STATISTICS) out->memory_s = cost_max(out->memory_s, cost_channels_time(g, k, t));

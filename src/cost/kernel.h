@@ -18,6 +18,7 @@ typedef enum kernel_kind {
     KERNEL_GATHER,      /* shape.rows: rows gathered of cols elements: embeddings, gathers, scatters */
     KERNEL_COPY,        /* transposes, concatenations, casts, layout changes: only bytes */
     KERNEL_RECURRENT,   /* shape.recurrent: a whole LSTM, GRU or RNN layer */
+    KERNEL_SCAN,        /* shape.scan: a recurrence with a matrix as state */
     KERNEL_SORT,        /* top-k, sort, non-maximum suppression: several passes over the bytes */
     KERNEL_GEMV,        /* shape.gemm with a few rows, by vector units: bytes, and `pull` */
     KERNEL_COMM,        /* shape.comm: between GPUs */
@@ -75,6 +76,10 @@ typedef struct rows_shape {
 typedef struct recurrent_shape {
     double steps, batch, input, hidden, gates, directions; /* gates: 4 LSTM, 3 GRU, 1 RNN */
 } recurrent_shape;
+
+typedef struct scan_shape {
+    double seqs, steps, heads, dim, width; /* a state of dim x width for each head of each sequence */
+} scan_shape;
 
 typedef enum comm_kind {
     COMM_ALL_REDUCE,
@@ -136,6 +141,8 @@ typedef struct kernel {
     double idle_bytes;      /* mixtures of experts: bytes for experts of other GPUs, where kernels don't skip them */
     bool
         grouped; /* mixtures of experts: products of each one's own rows (m: their mean), sorting, passes over sorted rows */
+    bool fused;          /* KERNEL_SCAN: one kernel for all of a prompt */
+    bool scattered;      /* a pass over rows in the order of others, or along time */
     bool whole_k;        /* products: no kernel splits the sum over K */
     double serial_turns; /* turns of a loop that every thread makes one after the other, ... */
     double
@@ -149,6 +156,7 @@ typedef struct kernel {
         rows_shape rows;
         recurrent_shape recurrent;
         comm_shape comm;
+        scan_shape scan;
     } shape;
 } kernel;
 

@@ -80,6 +80,7 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
 void cost_attention_apart(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_rows(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+void cost_scan(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_comm_init(cost_gpu *g, const gpu_spec *spec);
 void cost_comm(const cost_gpu *g, const kernel *k, kernel_cost *out);
 void cost_recurrent(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);

@@ -46,6 +46,7 @@ typedef enum work_class {
     WORK_QUANTIZE,
     WORK_COMM,
     WORK_EXPERTS,
+    WORK_STATE,
     WORK_CONTROL,
     WORK_OTHER,
     WORK_CLASS_COUNT

@@ -1,38 +1,23 @@
 /* State spaces, linear attention, and the choice among a layer's mixers. */
 #include "llm/build.h"
+#include "predict/scan.h"
 
-/* A recurrence over a state of `state` numbers a sequence: a step reads and writes it once; a prompt is worked off in chunks whose inner
- * part is products. `heads` of `dim` x `width` each. */
+/* A recurrence over a state of dim x width numbers for each head and sequence. */
 static void build_scan(build *b, double heads, double dim, double width)
 {
-    enum { CHUNK = 128 };
     for (int i = 0; i < b->pass->groups; i++) {
         const llm_group *g = &b->pass->group[i];
-        double t = g->seqs * g->q, state = g->seqs * heads * dim * width * 4;
-        if (g->q <= 1) {
-            kernel k = {.kind = KERNEL_ELEMENTWISE,
-                        .flops = 5 * state / 4,
-                        .read_bytes = state + t * heads * (dim + width) * 2,
-                        .write_bytes = state};
-            k.shape.rows = (rows_shape){state / 4, 1};
-            build_add(b, "state update", k, 1);
-            continue;
-        }
-        double parts = build_max(g->q / CHUNK, 1), rows = build_min(g->q, CHUNK);
-        kernel k = {.kind = KERNEL_GEMM,
-                    .math = PREC_BF16,
-                    .flops = 2 * g->seqs * parts * heads * rows * (2 * dim * width + rows * (dim + width)),
-                    .read_bytes = t * heads * (dim + 2 * width) * 2 + parts * state,
-                    .write_bytes = t * heads * dim * 2 + parts * state};
-        k.shape.gemm = (gemm_shape){rows, dim + width, 2 * width + rows, g->seqs * parts * heads};
-        build_add(b, "chunk scan", k, 1);
+        kernel k = scan_kernel(g->seqs, g->q, heads, dim, width, build_min(b->c->act, 2));
+        build_add(b, g->q <= 1 ? "state update" : "chunk scan", k, 1);
     }
 }
 
 static void build_conv(build *b, double channels, double kernel_size)
 {
-    double n = b->tokens * channels, act = b->c->act;
-    build_stream(b, "short convolution", n, 2 * kernel_size + 6, n * act * 2, n * act);
+    for (int i = 0; i < b->pass->groups; i++) {
+        const llm_group *g = &b->pass->group[i];
+        build_add(b, "short convolution", scan_convolution(g->seqs, g->q, channels, kernel_size, b->c->act), 1);
+    }
 }
 
 static void build_state_space(build *b, const lm_layer *l)

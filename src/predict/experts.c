@@ -157,7 +157,7 @@ static kernel *pass(kernel_list *l, const char *label, kernel_kind kind, double 
     k->hot_distance = k->write_distance = read + written;
     k->shape.rows.rows = rows;
     k->shape.rows.cols = cols;
-    k->grouped = true;
+    k->grouped = k->scattered = true;
     return k;
 }
 

@@ -1,6 +1,7 @@
 /* Layers that serving runtimes run as a few kernels of their own. */
 #include "predict/experts.h"
 #include "predict/planner.h"
+#include "predict/scan.h"
 
 static double dim(const planner *p, uint32_t t, int i)
 {
@@ -44,4 +45,19 @@ void lower_experts(planner *p)
         }
         plan_emit(p, &list[i].k, STEP_MAIN, OP_KIND_COUNT);
     }
+}
+
+void lower_state(planner *p)
+{
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
+    if (x == NO_TENSOR || out == NO_TENSOR) return;
+    const op *o = &p->g->ops[p->u->op];
+    double seqs = dim(p, x, 0), steps = dim(p, x, 1), channels = dim(p, x, 2), act = activation(p),
+           size = (double)op_attr_int(p->g, o, ATTR_k, 1), heads = (double)op_attr_int(p->g, o, ATTR_num_heads, 1);
+    kernel k = p->u->kind == OP_ShortConvolution ? scan_convolution(seqs, steps, channels, size, act)
+                                                 : scan_kernel(seqs, steps, heads, size, channels / heads, act);
+    double written = k.write_bytes;
+    plan_write(p, &k, out, act);
+    k.write_bytes = written;
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
 }

@@ -386,6 +386,7 @@ static void lower_unit(planner *p)
     case WORK_FILL: lower_copy(p); break;
     case WORK_COMM: lower_collective(p); break;
     case WORK_EXPERTS: lower_experts(p); break;
+    case WORK_STATE: lower_state(p); break;
     case WORK_FREE:
     case WORK_CONTROL: break;
     default: lower_rows(p, KERNEL_OTHER); break;

@@ -199,6 +199,7 @@ bool convs_want_channels_last(planner *p);
 void lower_attention(planner *p);
 void lower_recurrent(planner *p);
 void lower_experts(planner *p);
+void lower_state(planner *p);
 void lower_einsum(planner *p);
 void lower_pointwise(planner *p);
 void lower_norm(planner *p);

@@ -69,6 +69,7 @@ static double fp4_seconds(const kernel_cost *c, const kernel *k, const predict_g
 static double speed_of(const runtime_profile *rt, const kernel *k, bool training, bool lone, const gpu_spec *s)
 {
     if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
+    if (k->scattered) return 1;                 /* fitted by itself */
     switch (k->kind) {
     case KERNEL_CONV: return rt->conv_speed;
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
@@ -81,6 +82,7 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool training
         return rt->gemm_speed;
     case KERNEL_RECURRENT: return rt->gemm_speed;
     case KERNEL_GEMV:
+    case KERNEL_SCAN:
     case KERNEL_COMM: return 1;
     default: return training ? rt->train_pointwise_speed : rt->pointwise_speed;
     }
@@ -108,6 +110,11 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         kernel k = p->kernels[i].k;
         k.pull = p->runtime->gemv_bytes;
         k.pull_share = k.weight_bytes > 0 ? p->runtime->gemv_share : 1;
+        c = cost_kernel(&g->cost, &k);
+    } else if (p->kernels[i].k.kind == KERNEL_SCAN) {
+        kernel k = p->kernels[i].k;
+        double since = p->runtime->fused_scan_since;
+        k.fused = since > 0 && g->cost.async && g->spec->compute_capability >= since;
         c = cost_kernel(&g->cost, &k);
     } else if (p->kernels[i].k.grouped) {
         c = experts_cost(&p->kernels[i].k, p->runtime, g);

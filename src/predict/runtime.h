@@ -88,8 +88,10 @@ typedef struct runtime_profile {
     bool moe_all_pairs;
     double moe_share, moe_new_share; /* how fast their tiles are against those of plain products; 0: as fast */
     double moe_us, moe_new_us;       /* the small kernels that sort tokens by expert */
-    double moe_fp4_us;     /* ... of FP4, where that has kernels of its own among the newer ones; 0: it has not */
-    double moe_tile_us;    /* newer kernels: what a round of tiles takes more to find its experts */
+    double moe_fp4_us;  /* ... of FP4, where that has kernels of its own among the newer ones; 0: it has not */
+    double moe_tile_us; /* newer kernels: what a round of tiles takes more to find its experts */
+    double
+        fused_scan_since; /* recurrences over a prompt in one kernel from this compute capability on (data-centre chips); 0: never */
     double stage_overlap;  /* how far chunks of a prompt overlap in the stages of a pipeline, 0 to 1 */
     double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
     double llm_request_us; /* more for each sequence of a step */

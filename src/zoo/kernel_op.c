@@ -1,4 +1,5 @@
 /* "op:gemm:m=4096:n=4096:k=4096": one operator as a model, the smallest way to ask about a GPU. */
+#include "graph/num.h"
 #include "zoo/zoo.h"
 
 typedef struct field {
@@ -189,6 +190,23 @@ static void build_experts(request *r)
     if (!ok && !error_is_set(r->e)) error_nomem(r->e, r->g->a);
 }
 
+/* A recurrence with a state of dim x width for each head, or a convolution along time in front of one. */
+static void build_state(request *r, bool conv)
+{
+    int64_t b = get(r, "batch", 1), s = get(r, "seq_len", 1), heads = conv ? 1 : get(r, "heads", -1),
+            width = conv ? get(r, "channels", -1) : get(r, "width", 128),
+            size = conv ? get(r, "taps", 4) : get(r, "dim", 128), row = 0;
+    if (!int_mul(heads, width, &row)) {
+        error_set(r->e, PG_E_USAGE, "op:%.*s: heads=%lld of width=%lld are too many", STR_ARG(r->kind),
+                  (long long)heads, (long long)width);
+        return;
+    }
+    uint32_t in = input(r, "x", 3, (int64_t[]){b, s, row});
+    finish(r, conv ? OP_ShortConvolution : OP_GatedDeltaRule, &in, 1);
+    bool ok = graph_attr_int(r->g, ATTR_k, size) && graph_attr_int(r->g, ATTR_num_heads, heads);
+    if (!ok && !error_is_set(r->e)) error_nomem(r->e, r->g->a);
+}
+
 /* A message of so many bytes between GPUs; how many, says the request. */
 static bool build_collective(request *r)
 {
@@ -251,6 +269,8 @@ pg_code zoo_build_op(graph *g, str text, pg_error *e)
     else if (str_is(r.kind, "conv2d")) build_conv(&r);
     else if (str_is(r.kind, "attention")) build_attention(&r);
     else if (str_is(r.kind, "moe")) build_experts(&r);
+    else if (str_is(r.kind, "delta_rule")) build_state(&r, false);
+    else if (str_is(r.kind, "short_conv")) build_state(&r, true);
     else if (!build_collective(&r)) code = build_rows(&r);
     for (uint32_t i = 0; !code && !error_is_set(r.e) && i < r.n; i++)
         if (!(r.used >> i & 1)) code = bad(&r, "unknown field", r.f[i].key);

@@ -126,6 +126,37 @@ static void test_latent_attention(void **state)
     }
 }
 
+/* ---- recurrences ---- */
+
+static void test_recurrences(void **state)
+{
+    (void)state;
+    static const char *const boards[] = {"a100", "l40s", "h100", "b200"};
+    static const char *const runtimes[] = {"vllm", "tensorrt-llm"};
+    for (size_t g = 0; g < 4; g++)
+        for (size_t r = 0; r < 2; r++) {
+            char op[120];
+            double before = 0;
+            for (int n = 2; n <= 32768; n *= 2) {
+                snprintf(op, sizeof op, "op:delta_rule:batch=4:seq_len=%d:heads=32", n);
+                double ms = ms_of(op, boards[g], "bf16", runtimes[r]);
+                assert_true(ms >= before);
+                before = ms;
+            }
+            /* a step reads and writes 512 states of 64 KB */
+            double step = ms_of("op:delta_rule:batch=256:heads=64", boards[g], "bf16", runtimes[r]);
+            double least = 2.0 * 256 * 64 * 65536 / (pg_catalog_find(gpus, boards[g], NULL)->bandwidth_gbs * 1e6);
+            assert_true(step > least && step < 2 * least);
+            assert_true(ms_of("op:short_conv:batch=8:seq_len=4096:channels=8192", boards[g], "bf16", runtimes[r]) <
+                        2.2 *
+                            ms_of("op:short_conv:batch=8:seq_len=2048:channels=8192", boards[g], "bf16", runtimes[r]));
+        }
+    /* one kernel that keeps the states on chip does not wait for memory between chunks */
+    const char *prompt = "op:delta_rule:batch=8:seq_len=8192:heads=32";
+    assert_true(ms_of(prompt, "h100", "bf16", "vllm") < 0.5 * ms_of(prompt, "h100", "bf16", "tensorrt-llm"));
+    assert_true(ms_of(prompt, "l40s", "bf16", "vllm") == ms_of(prompt, "l40s", "bf16", "tensorrt-llm"));
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -164,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_tokens_spread_over_experts),
         cmocka_unit_test(test_mixtures_of_experts),
         cmocka_unit_test(test_latent_attention),
+        cmocka_unit_test(test_recurrences),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
