@@ -527,6 +527,15 @@ static void view_backward(planner *p)
     else pass_on(p, out, x);
 }
 
+/* Tables of recommenders: a gradient of all their rows would take more than the step, so they are trained with sparse ones, rows and
+ * their indices. Vocabularies are shorter. */
+static bool is_long_table(const planner *p, uint32_t x)
+{
+    enum { LONG = 1 << 20 };
+    const tensor_shape *s = plan_shape(p, x);
+    return is_weight(p, x) && s->rank == 2 && num_known(s->dims[0]) && s->dims[0].v.i > LONG;
+}
+
 static void gather_backward(planner *p)
 {
     uint32_t x = plan_in(p, 0);
@@ -536,6 +545,16 @@ static void gather_backward(planner *p)
         return;
     }
     double rows = elements(p, plan_in(p, 1));
+    if (is_long_table(p, x)) {
+        p->train->touched[x] += elements(p, plan_out(p, 0));
+        kernel k = plan_kernel_rows(p, KERNEL_GATHER, elements(p, plan_out(p, 0)), 1, 0);
+        read_gradient(p, &k, plan_out(p, 0));
+        plan_read_bytes(p, &k, rows * 8, -1);
+        k.write_bytes = elements(p, plan_out(p, 0)) * backward_width(p, x);
+        plan_emit(p, &k, STEP_WGRAD, OP_KIND_COUNT);
+        backward_give(p, x);
+        return;
+    }
     kernel sort = plan_kernel_rows(p, KERNEL_SORT, rows > 0 ? rows : 1, 1, 4 * rows); /* equal indices come together */
     plan_read_bytes(p, &sort, rows * 8, -1);
     sort.write_bytes = rows * 8;

@@ -23,7 +23,7 @@ static void passes(planner *p, double elements, double width, int count, int ker
     for (int i = 0; i < kernels; i++) plan_again(p, &k, &step, STEP_OPTIMIZER);
 }
 
-void optimizer_lower(planner *p, double elements, double parameters)
+void optimizer_lower(planner *p, double elements, double state, double parameters)
 {
     double width = p->opt.autocast ? 4 : p->opt.math == PREC_FP16 || p->opt.math == PREC_BF16 ? 2 : 4;
     if (elements <= 0 || parameters <= 0) return;
@@ -34,10 +34,10 @@ void optimizer_lower(planner *p, double elements, double parameters)
         plan_again(p, &k, &step, STEP_OPTIMIZER);
     }
     if (p->opt.optimizer == OPTIMIZER_SGD) {
-        p->out->memory.optimizer = elements * width;
+        p->out->memory.optimizer = state * width;
         passes(p, elements, width, SGD_PASSES, SGD_KERNELS, parameters);
     } else if (p->opt.optimizer == OPTIMIZER_ADAMW) {
-        p->out->memory.optimizer = 2 * elements * width;
+        p->out->memory.optimizer = 2 * state * width;
         passes(p, elements, width, ADAMW_PASSES, ADAMW_KERNELS, parameters);
     }
 }

@@ -162,9 +162,11 @@ typedef struct train {
     double *born;      /* per tensor: planner.clock when its gradient was last written */
     uint16_t *parts;   /* per tensor: gradients that reached it so far */
     uint8_t *needs;    /* per tensor: a gradient is wanted */
-    uint32_t *keeper;  /* per tensor: the first unit that keeps it for the backward pass, + 1 */
-    bool backward;     /* the walk back has begun */
-    bool silent;       /* the next kernel is launched by the same call as the last */
+    double
+        *touched; /* per tensor: elements of a table that have a gradient, where only rows that were read do; 0: all */
+    uint32_t *keeper; /* per tensor: the first unit that keeps it for the backward pass, + 1 */
+    bool backward;    /* the walk back has begun */
+    bool silent;      /* the next kernel is launched by the same call as the last */
 } train;
 
 bool train_begin(planner *p);
@@ -175,7 +177,8 @@ pg_code train_finish(planner *p, pg_error *e);             /* loss, backward pas
 void attention_plain(planner *p, const attention_shape *s, precision math, double width);
 void attention_plain_backward(planner *p, const kernel *second);
 /* The optimizer's kernels over all parameters. */
-void optimizer_lower(planner *p, double elements, double parameters);
+/* `elements` have a gradient, `state` numbers the optimizer remembers something of (SGD: momentum of dense ones). */
+void optimizer_lower(planner *p, double elements, double state, double parameters);
 /* backward.c: the kernels that compute the gradients of p->u's inputs, given that of its output. */
 void backward_unit(planner *p);
 /* Which inputs and outputs of a unit its backward pass reads: bit i for input i, KEEPS_OUTPUT for the output. */

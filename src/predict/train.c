@@ -11,8 +11,9 @@ bool train_begin(planner *p)
     t->born = ARENA_ARRAY(p->a, double, us->g->n_tensors);
     t->parts = ARENA_ARRAY(p->a, uint16_t, us->g->n_tensors);
     t->needs = ARENA_ARRAY(p->a, uint8_t, us->g->n_tensors);
+    t->touched = ARENA_ARRAY(p->a, double, us->g->n_tensors);
     t->keeper = ARENA_ARRAY(p->a, uint32_t, us->g->n_tensors);
-    if (!t->trace || !t->born || !t->parts || !t->needs || !t->keeper) return false;
+    if (!t->trace || !t->born || !t->parts || !t->needs || !t->touched || !t->keeper) return false;
     for (uint32_t i = 0; i < us->g->n_tensors; i++) {
         const tensor *x = &us->g->tensors[i];
         t->needs[i] = x->role == ROLE_WEIGHT && !x->literal && plan_is_float(p, i) && p->v[i].elements > 1;
@@ -251,10 +252,13 @@ static void walk_back(planner *p, const lifetimes *l)
 
 static void optimize(planner *p)
 {
-    double elements = 0, count = 0, width = p->opt.autocast ? 4 : 0;
+    double elements = 0, state = 0, count = 0, width = p->opt.autocast ? 4 : 0;
     for (uint32_t t = 0; t < p->g->n_tensors; t++) {
         if (!p->train->needs[t] || !p->train->parts[t] || p->g->tensors[t].role != ROLE_WEIGHT) continue;
-        double own = p->v[t].elements / p->v[t].shards;
+        double own = p->v[t].elements / p->v[t].shards, touched = p->train->touched[t] / p->v[t].shards;
+        /* SGD keeps no momentum of rows that come and go, Adam its moments of all. */
+        if (!(touched > 0) || p->opt.optimizer == OPTIMIZER_ADAMW) state += own;
+        if (touched > 0 && touched < own) own = touched;
         elements += own;
         count++;
         p->out->gradient_bytes += own * (width > 0 ? width : plan_width(p, t));
@@ -263,7 +267,7 @@ static void optimize(planner *p)
     if (!p->us->n) return;
     p->ui = p->us->n - 1;
     p->u = &p->us->u[p->ui];
-    optimizer_lower(p, elements, count);
+    optimizer_lower(p, elements, state, count);
 }
 
 pg_code train_finish(planner *p, pg_error *e)

@@ -243,6 +243,34 @@ static void test_activation_memory(void **state)
     assert_string_equal(p.task, "training");
 }
 
+/* DLRM's tables have 4.2 billion numbers, of which a step reads 26 rows of 128 a sample: only they have gradients. */
+static void test_long_tables_have_sparse_gradients(void **state)
+{
+    (void)state;
+    static const pg_optimizer optimizers[] = {PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m;
+    pg_prediction p[2][2];
+    assert_int_equal(pg_model_open(&m, "dlrm", NULL, &e), PG_E_OK);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+            pg_plan *plan;
+            pg_request r = training(j ? 131072 : 65536, "fp32");
+            r.optimizer = optimizers[i];
+            assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+            assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "a100_sxm_80gb", &e), &p[i][j], &e), PG_E_OK);
+            pg_plan_free(plan);
+        }
+    double all = 4.0 * 4189139585.0, rows = (p[0][1].memory.gradients - p[0][0].memory.gradients) / 65536 / (128 * 4);
+    assert_true(p[0][0].memory.gradients < 0.1 * all);
+    assert_true(rows >= 4 && rows <= 26 &&
+                fabs(rows - round(rows)) < 1e-6);      /* a row of each long table for a sample more */
+    assert_true(p[0][0].memory.optimizer < 0.1 * all); /* no momentum of rows that come and go */
+    assert_true(p[1][0].memory.optimizer > 1.9 * all);
+    assert_true(p[0][1].latency_ms > 1.5 * p[0][0].latency_ms && p[1][0].latency_ms > p[0][0].latency_ms);
+    pg_model_free(m);
+}
+
 static void test_engines_do_not_train(void **state)
 {
     (void)state;
@@ -287,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_older_versions_run),
         cmocka_unit_test(test_checkpointing),
         cmocka_unit_test(test_activation_memory),
+        cmocka_unit_test(test_long_tables_have_sparse_gradients),
         cmocka_unit_test(test_engines_do_not_train),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
