@@ -4,7 +4,7 @@
 
 #include "api/api.h"
 
-enum { FIT_MAX_ROWS = 500000, FIT_MAX_GROUPS = 400, FIT_MAX_GPUS = 64 };
+enum { FIT_MAX_ROWS = 1000000, FIT_MAX_GROUPS = 400, FIT_MAX_GPUS = 64 };
 
 typedef struct fit_row {
     kernel_plan plan; /* of one operator: kernels, runtime and counts alone */
