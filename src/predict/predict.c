@@ -56,12 +56,13 @@ static bool is_fp4(const kernel *k, const gpu_spec *s)
 }
 
 /* Kernels for FP4 compute at a speed of their own, stream as others do, and take longer to start: scales lie in an order of their own.
- * A tile walks over all of K, never split, and each element of it takes its clocks however little there is to do. */
+ * Alone, a tile walks over all of K, never split, and each element of it takes its clocks however little there is to do; engines choose
+ * among kernels shape by shape, and the time per token of whole models shows nothing of it. */
 static double fp4_seconds(const kernel_cost *c, const kernel *k, const predict_gpu *g, const runtime_profile *rt,
-                          double speed)
+                          double speed, bool lone)
 {
     double compute = speed > 0 ? c->compute_s / speed : c->compute_s,
-           walk = k->shape.gemm.k * rt->fp4_k_clocks * g->cost.tick;
+           walk = lone ? k->shape.gemm.k * rt->fp4_k_clocks * g->cost.tick : 0;
     if (compute < walk) compute = walk;
     return (compute > c->seconds ? compute : c->seconds) + rt->fp4_us * 1e-6;
 }
@@ -129,7 +130,8 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
     } else {
         double before = c.seconds / g->family_speed,
                speed = speed_of(p->runtime, &p->kernels[i].k, p->opt.training, p->lone, g->spec) * g->family_speed;
-        if (is_fp4(&p->kernels[i].k, g->spec)) c.seconds = fp4_seconds(&c, &p->kernels[i].k, g, p->runtime, speed);
+        if (is_fp4(&p->kernels[i].k, g->spec))
+            c.seconds = fp4_seconds(&c, &p->kernels[i].k, g, p->runtime, speed, p->lone);
         else if (speed > 0) c.seconds /= speed;
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);

@@ -255,6 +255,34 @@ static void test_cache_by_gpu(void **state)
     assert_string_equal(predict("llama-3.1-8b", "b200", r).kv_cache_precision, "fp16");
 }
 
+/* FP4 kernels that are measured alone walk over all of K; those of a model don't. */
+static void test_walk_over_k_is_of_lone_products(void **state)
+{
+    (void)state;
+    pg_request r = {.runtime = "tensorrt-llm", .precision = "nvfp4"}, alone = r;
+    alone.task = PG_TASK_INFERENCE;
+    pg_model *model;
+    pg_plan *plan;
+    pg_prediction p[2], lone[2];
+    pg_error e = PG_ERROR_INIT;
+    runtime_profile *rt = NULL;
+    for (uint32_t i = 0; i < gpus->config.n_runtimes; i++)
+        if (str_is(gpus->config.runtimes[i].key, "tensorrt-llm")) rt = &gpus->config.runtimes[i];
+    assert_non_null(rt);
+    double before = rt->fp4_k_clocks;
+    if (pg_model_open(&model, "op:gemm:m=8:n=1024:k=65536", NULL, &e)) fail_msg("%s", e.text);
+    if (pg_plan_open(&plan, model, gpus, &alone, &e)) fail_msg("%s", e.text);
+    for (int i = 0; i < 2; i++) {
+        rt->fp4_k_clocks = i ? 4 : 0;
+        p[i] = predict("llama-3.1-8b", "b200", r);
+        assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "b200", &e), &lone[i], &e), PG_E_OK);
+    }
+    rt->fp4_k_clocks = before;
+    pg_plan_free(plan);
+    pg_model_free(model);
+    assert_true(p[0].tpot_ms == p[1].tpot_ms && lone[1].latency_ms > 1.5 * lone[0].latency_ms);
+}
+
 static double pass_flops(const llm_case *c, int groups, const llm_group *group, arena *a)
 {
     llm_pass pass = {.groups = groups, .steps = 1};
@@ -388,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_usual_lengths),
         cmocka_unit_test(test_latent_attention_in_mixed_steps),
         cmocka_unit_test(test_cache_by_gpu),
+        cmocka_unit_test(test_walk_over_k_is_of_lone_products),
         cmocka_unit_test(test_serving),
         cmocka_unit_test(test_how_many_gpus),
         cmocka_unit_test(test_adapters),
