@@ -111,6 +111,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, llm_step_us, 0, 1e5),
     REAL(runtime_profile, llm_request_us, 0, 1000),
     REAL(runtime_profile, prompt_speed, 0, 10),
+    REAL(runtime_profile, llm_experts_us, 0, 1e5),
     REAL(runtime_profile, llm_mixed_us, 0, 1e6),
     REAL(runtime_profile, llm_prompt_us, 0, 1e6),
     FLAG(whole_prompts),

@@ -49,6 +49,7 @@ static const struct {
     FIELD(llm_step_us, 0, 10000),
     FIELD(llm_request_us, 0, 200),
     FIELD(prompt_speed, 0.3, 2),
+    FIELD(llm_experts_us, 0, 5000),
     FIELD(llm_mixed_us, 0, 100000),
     FIELD(llm_prompt_us, 0, 500000),
     FIELD(llm_stage_us, 0, 5000),

@@ -107,6 +107,15 @@ static simulate_steps steps_of(const llm_case *c, const llm_serving_plan *p, con
     return t;
 }
 
+/* Seconds between a request's being sent and its being there; those that only come before its first answer are among them. */
+static double delay(const llm_case *c)
+{
+    double experts = 0;
+    for (uint32_t i = 0; i < c->model.n_layers; i++)
+        if (c->model.layers[i].ffn == LM_MOE) experts += c->model.layers[i].count;
+    return (c->r.runtime->llm_prompt_us + experts * c->r.runtime->llm_experts_us) * 1e-6;
+}
+
 llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
                            const predict_constants *pc, const predict_options *opt)
 {
@@ -123,7 +132,7 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .budget = larger(llm_chunk(c), c->r.input / PARTS_MOST),
                         .whole = rt->whole_prompts,
                         .apart = rt->prompts_apart,
-                        .delay = plain ? 0 : rt->llm_prompt_us * 1e-6};
+                        .delay = plain ? 0 : delay(c)};
     simulate_result r = simulate_run(&u, &steps);
     llm_serving s = {.asked = requests, .running = requests < most ? requests : most, .ttft_s = r.ttft_s};
     s.tpot_s = output > 1 ? larger(r.tpot_s, steps.decode[0]) : steps.decode[0];

@@ -98,6 +98,7 @@ typedef struct runtime_profile {
     double prompt_speed;   /* of what prompts add to a step in serving, relative to the kernels' own; 0: the same */
     double llm_mixed_us;   /* more for a step with prompts, whose kernels are launched one by one */
     double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */
+    double llm_experts_us; /* ... and for each layer of experts */
     bool whole_prompts;    /* prompts that fit into a step are not divided */
     bool prompts_apart;    /* steps with prompts decode nobody */
     double llm_stage_us;   /* from one stage of a pipeline to the next, beside the bytes */

@@ -44,6 +44,14 @@ static pg_prediction predict(const char *name, const char *gpu, pg_request r)
     return p;
 }
 
+static runtime_profile *runtime_of(const char *name)
+{
+    for (uint32_t i = 0; i < gpus->config.n_runtimes; i++)
+        if (str_is(gpus->config.runtimes[i].key, name)) return &gpus->config.runtimes[i];
+    fail_msg("no runtime %s", name);
+    return NULL;
+}
+
 static void refused(const char *name, pg_request r, const char *text)
 {
     pg_model *model;
@@ -265,10 +273,7 @@ static void test_walk_over_k_is_of_lone_products(void **state)
     pg_plan *plan;
     pg_prediction p[2], lone[2];
     pg_error e = PG_ERROR_INIT;
-    runtime_profile *rt = NULL;
-    for (uint32_t i = 0; i < gpus->config.n_runtimes; i++)
-        if (str_is(gpus->config.runtimes[i].key, "tensorrt-llm")) rt = &gpus->config.runtimes[i];
-    assert_non_null(rt);
+    runtime_profile *rt = runtime_of("tensorrt-llm");
     double before = rt->fp4_k_clocks;
     if (pg_model_open(&model, "op:gemm:m=8:n=1024:k=65536", NULL, &e)) fail_msg("%s", e.text);
     if (pg_plan_open(&plan, model, gpus, &alone, &e)) fail_msg("%s", e.text);
@@ -281,6 +286,46 @@ static void test_walk_over_k_is_of_lone_products(void **state)
     pg_plan_free(plan);
     pg_model_free(model);
     assert_true(p[0].tpot_ms == p[1].tpot_ms && lone[1].latency_ms > 1.5 * lone[0].latency_ms);
+}
+
+static double first_token(const language_model *m, const runtime_profile *rt, arena *a)
+{
+    llm_request r = {.model = m, .runtime = rt, .math = PREC_BF16, .cache = PREC_BF16, .batch = 1, .input = 1024};
+    r.output = 64, r.tensor = r.pipeline = r.data = r.expert = 1, r.gpu_layers = -1;
+    llm_case c;
+    llm_serving_plan plan;
+    pg_error e = PG_ERROR_INIT;
+    if (llm_case_make(&c, &r, &e) || llm_serving_make(&plan, &c, 1, a, &e)) fail_msg("%s", e.text);
+    const pg_gpu *gpu = pg_catalog_find(gpus, "h100", &e);
+    const gpu_spec *spec = ((const api_gpu *)(const void *)gpu)->spec;
+    predict_options o = {.basis = BASIS_CALIBRATED};
+    predict_gpu g;
+    llm_gpu_init(&g, spec, &gpus->config.cost, rt, &o);
+    return llm_serving_at(&c, &plan, 1, &g, &gpus->config.predict, &o).ttft_s;
+}
+
+/* TensorRT-LLM answers later for each layer of experts; dense models have none. */
+static void test_first_token_of_experts(void **state)
+{
+    (void)state;
+    runtime_profile *rt = runtime_of("tensorrt-llm");
+    lm_layer layer = {
+        .count = 4, .mixer = LM_ATTENTION, .ffn = LM_GATED, .heads = 16, .kv_heads = 16, .head_dim = 128, .norms = 2};
+    layer.ffn_dim = 1024, layer.gated = true;
+    language_model m = {.hidden = 2048, .vocab = 32000, .layers = &layer, .n_layers = 1, .rms_norm = true};
+    arena a;
+    arena_init(&a, api_allocator(NULL), 0);
+    double before = rt->llm_experts_us;
+    for (int experts = 0; experts < 2; experts++) {
+        if (experts) layer.ffn = LM_MOE, layer.experts = 8, layer.experts_used = 2;
+        lm_count(&m, &layer, NULL);
+        rt->llm_experts_us = 0;
+        double without = first_token(&m, rt, &a);
+        rt->llm_experts_us = 1000;
+        near(first_token(&m, rt, &a), without + (experts ? 0.004 : 0), 1e-9);
+    }
+    rt->llm_experts_us = before;
+    arena_free(&a);
 }
 
 static double pass_flops(const llm_case *c, int groups, const llm_group *group, arena *a)
@@ -304,10 +349,7 @@ static void test_latent_attention_in_mixed_steps(void **state)
     language_model m = {.hidden = 2048, .vocab = 32000, .layers = &layer, .n_layers = 1, .rms_norm = true};
     arena a;
     arena_init(&a, api_allocator(NULL), 0);
-    const runtime_profile *rt = NULL;
-    for (uint32_t i = 0; i < gpus->config.n_runtimes; i++)
-        if (str_eq(gpus->config.runtimes[i].key, str_c("sglang"))) rt = &gpus->config.runtimes[i];
-    assert_non_null(rt);
+    const runtime_profile *rt = runtime_of("sglang");
     lm_count(&m, &layer, NULL);
     llm_request r = {.model = &m, .runtime = rt, .math = PREC_BF16, .cache = PREC_BF16, .batch = 64, .input = 4096};
     r.output = 128, r.tensor = r.pipeline = r.data = r.expert = 1, r.gpu_layers = -1;
@@ -416,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_usual_lengths),
         cmocka_unit_test(test_latent_attention_in_mixed_steps),
         cmocka_unit_test(test_cache_by_gpu),
+        cmocka_unit_test(test_first_token_of_experts),
         cmocka_unit_test(test_walk_over_k_is_of_lone_products),
         cmocka_unit_test(test_serving),
         cmocka_unit_test(test_how_many_gpus),
