@@ -1,6 +1,7 @@
 /* Stable Diffusion XL (Podell 2023) as a whole and in parts: two CLIP text encoders (Radford 2021), the U-Net in a
  * loop over the steps, with classifier-free guidance, and the decoder of the autoencoder. */
 #include "zoo/nn_diffusion.h"
+#include "zoo/nn_seq.h"
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 
@@ -164,9 +165,11 @@ static void build_pipeline(nn *n, const void *dims)
     in.whole_text = e.whole;
     nn_val sizes = nn_input(n, "time_ids", n->weights, 2, (num[]){nn_symbol(n->batch), num_int(6)}, 6);
     in.sizes = nn_concat(n, (nn_val[]){sizes, sizes}, 2, 0, "sizes");
-    nn_loop loop = nn_loop_begin(n, "steps", STEPS, latents);
-    nn_loop_end(n, &loop, step(n, loop.state, loop.index, in));
-    latents = nn_op2(n, OP_Div, "unscale", loop.state, nn_floats(n, "unscale.by", (double[]){0.13025}, 1));
+    nn_scan loop;
+    nn_scan_begin(n, &loop, (nn_val){nn_scalar(n, "steps", ".times", STEPS), 1}, 1, &latents);
+    latents = step(n, latents, nn_scan_step(&loop), in);
+    nn_scan_end(n, &loop, "steps", &latents, NN_ABSENT);
+    latents = nn_op2(n, OP_Div, "unscale", latents, nn_floats(n, "unscale.by", (double[]){0.13025}, 1));
     mark = nn_push(n, "vae");
     nn_val picture = decode(n, latents);
     nn_pop(n, mark);

@@ -388,42 +388,6 @@ nn_val nn_pick(nn *n, nn_val x, const char *layer, int64_t axis, int64_t index)
     return y;
 }
 
-/* ---- loops ---- */
-
-static uint32_t body_input(nn *n, const nn_loop *l, const char *suffix, dtype d, int rank)
-{
-    if (n->failed) return NO_TENSOR;
-    uint32_t t = graph_add_tensor(n->g, name_of(n, l->layer, suffix), d);
-    if (!must(n,
-              t != NO_TENSOR && (rank < 0 || graph_set_dims(n->g, t, rank, NULL)) && graph_add_input(n->g, l->body, t)))
-        return NO_TENSOR;
-    return t;
-}
-
-nn_loop nn_loop_begin(nn *n, const char *layer, int64_t times, nn_val state)
-{
-    nn_loop l = {.layer = layer, .outer = n->region, .times = times, .first = state.t};
-    if (n->failed) return l;
-    l.body = graph_add_region(n->g);
-    must(n, l.body != NO_TENSOR);
-    l.index = (nn_val){body_input(n, &l, ".index", DT_INT64, 0), 1};
-    l.going = body_input(n, &l, ".going", DT_BOOL, 0);
-    l.state = (nn_val){body_input(n, &l, ".state", n->weights, -1), state.c};
-    n->region = l.body;
-    return l;
-}
-
-void nn_loop_end(nn *n, nn_loop *l, nn_val state)
-{
-    nn_val on = nn_op1(n, OP_Identity, "loop.going", (nn_val){l->going, 1});
-    n->region = l->outer;
-    if (n->failed) return;
-    must(n, graph_add_output(n->g, l->body, on.t) && graph_add_output(n->g, l->body, state.t));
-    uint32_t in[3] = {nn_scalar(n, l->layer, ".times", l->times), NO_TENSOR, l->first}, out;
-    if (nn_emit(n, OP_Loop, l->layer, in, 3, &out, 1)) must(n, graph_attr_index(n->g, ATTR_body, ATTR_REGION, l->body));
-    l->state.t = out;
-}
-
 /* ---- text ---- */
 
 nn_val nn_embedding(nn *n, nn_val ids, const char *layer, int64_t rows, int64_t width, uint32_t *table)

@@ -111,20 +111,6 @@ nn_val nn_transpose(nn *n, nn_val x, const char *layer, int rank, const int64_t 
 nn_val nn_unsqueeze(nn *n, nn_val x, const char *layer, uint32_t count, const int64_t *axes);
 nn_val nn_pick(nn *n, nn_val x, const char *layer, int64_t axis, int64_t index); /* drops the axis */
 
-/* ---- loops ---- */
-
-/* What is emitted between the two runs `times` times; `state` goes in and comes out. */
-typedef struct nn_loop {
-    const char *layer;
-    uint32_t outer, body; /* regions */
-    int64_t times;
-    nn_val index, state; /* in the body: the round (int64 scalar), and the state; after the end: the last state */
-    uint32_t first, going;
-} nn_loop;
-
-nn_loop nn_loop_begin(nn *n, const char *layer, int64_t times, nn_val state);
-void nn_loop_end(nn *n, nn_loop *l, nn_val state);
-
 /* ---- text ---- */
 
 nn_val nn_embedding(nn *n, nn_val ids, const char *layer, int64_t rows, int64_t width, uint32_t *table);

@@ -227,7 +227,12 @@ void nn_scan_begin(nn *n, nn_scan *l, nn_val trips, uint32_t count, nn_val *carr
     for (uint32_t i = 0; i < count; i++) carried[i].t = l->body_in[2 + i];
 }
 
-nn_val nn_scan_end(nn *n, nn_scan *l, const char *layer, const nn_val *next, nn_val each)
+nn_val nn_scan_step(const nn_scan *l)
+{
+    return (nn_val){l->body_in[0], 1};
+}
+
+nn_val nn_scan_end(nn *n, nn_scan *l, const char *layer, nn_val *next, nn_val each)
 {
     uint32_t out[12] = {NO_TENSOR};
     bool scan = each.t != NO_TENSOR, ok = !n->failed;
@@ -238,5 +243,6 @@ nn_val nn_scan_end(nn *n, nn_scan *l, const char *layer, const nn_val *next, nn_
     n->region = l->outer;
     nn_emit(n, OP_Loop, layer, l->in, 2 + l->carried, out, l->carried + scan);
     if (!n->failed && !graph_attr_index(n->g, ATTR_body, ATTR_REGION, l->region)) n->failed = true;
+    for (uint32_t i = 0; i < l->carried; i++) next[i].t = out[i];
     return scan && !n->failed ? (nn_val){out[l->carried], each.c} : NN_ABSENT;
 }

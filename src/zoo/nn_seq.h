@@ -66,7 +66,10 @@ typedef struct nn_scan {
 /* `count` tensors are carried from step to step; carried[i] then names the body's own. What is built until nn_scan_end
  * is the body. The number of steps is the value `trips`. */
 void nn_scan_begin(nn *n, nn_scan *l, nn_val trips, uint32_t count, nn_val *carried);
-/* next: what the carried tensors become; each: a result of every step (NN_ABSENT: none), stacked along a new first axis. */
-nn_val nn_scan_end(nn *n, nn_scan *l, const char *layer, const nn_val *next, nn_val each);
+/* In the body: the number of the step, from 0. */
+nn_val nn_scan_step(const nn_scan *l);
+/* next: what the carried tensors become, and then what they are after the last step; each: a result of every step (NN_ABSENT: none),
+ * stacked along a new first axis. */
+nn_val nn_scan_end(nn *n, nn_scan *l, const char *layer, nn_val *next, nn_val each);
 
 #endif
