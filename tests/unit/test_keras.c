@@ -13,28 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fuzz/proto.h"
 #include "phantom/phantom.h"
+#include "support/expect.h"
 #include "support/keras_write.h"
 
 static pg_catalog *gpus;
-
-static pg_code open_bytes(pg_model **m, const void *bytes, size_t size, const pg_model_options *o, pg_error *e)
-{
-    char path[64];
-    int fd = memfd_create("test.keras", 0);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, bytes, size), (ssize_t)size);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    pg_code code = pg_model_open(m, path, o, e);
-    close(fd);
-    assert_int_equal(code, e->code);
-    return code;
-}
 
 static pg_code open_config(pg_model **m, const char *config, pg_error *e)
 {
@@ -44,7 +31,7 @@ static pg_code open_config(pg_model **m, const char *config, pg_error *e)
     for (size_t i = 0; i <= n; i++) text[i] = config[i] == '\'' ? '"' : config[i];
     uint8_t *archive = keras_archive(text, n, &size);
     assert_non_null(archive);
-    pg_code code = open_bytes(m, archive, size, NULL, e);
+    pg_code code = open_memory(m, archive, size, NULL, e);
     free(archive);
     free(text);
     return code;
@@ -652,7 +639,7 @@ static void test_containers(void **state)
 
 /* ---- what is refused ---- */
 
-static void expect_refused(const char *config, pg_code code, const char *words)
+static void expect_error(const char *config, pg_code code, const char *words)
 {
     pg_model *m;
     pg_error e = PG_ERROR_INIT;
@@ -672,37 +659,37 @@ static void test_refused(void **state)
                  "{'class_name':'Sequential','config':[{'class_name':'Dense','config':{'units':%s,"
                  "'batch_input_shape':[null,8]}}]}",
                  units[i]);
-        expect_refused(config, PG_E_GRAPH, "units");
+        expect_error(config, PG_E_GRAPH, "units");
     }
-    expect_refused(MODEL(INPUT("i", "[null,4]") LAYER("a", "Add", "", "[['i',0,0,{}],['b',0,0,{}]]")
+    expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Add", "", "[['i',0,0,{}],['b',0,0,{}]]")
                              LAYER("b", "Dense", "'units':4", "[['a',0,0,{}]]"),
                          REF("i"), REF("b")),
                    PG_E_GRAPH, "feeds itself");
-    expect_refused(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['a',0,0,{}]]"), REF("i"), REF("a")),
+    expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['a',0,0,{}]]"), REF("i"), REF("a")),
                    PG_E_GRAPH, "feeds itself");
-    expect_refused(
+    expect_error(
         MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['ghost',0,0,{}]]"), REF("i"), REF("a")),
         PG_E_GRAPH, "'ghost', which is not there");
-    expect_refused(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',7,0,{}]]"), REF("i"), REF("a")),
+    expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',7,0,{}]]"), REF("i"), REF("a")),
                    PG_E_GRAPH, "no such call");
-    expect_refused(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',0,3,{}]]"), REF("i"), REF("a")),
+    expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',0,3,{}]]"), REF("i"), REF("a")),
                    PG_E_GRAPH, "output 3");
-    expect_refused(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',0,0,{}]]")
+    expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',0,0,{}]]")
                              LAYER("a", "Dense", "'units':4", "[['i',0,0,{}]]"),
                          REF("i"), REF("a")),
                    PG_E_GRAPH, "two layers");
-    expect_refused(MODEL(INPUT("i", "[null,4]"), REF("i"), REF("nowhere")), PG_E_GRAPH, "nowhere");
-    expect_refused("{'class_name':'Sequential','config':{'layers':[]}}", PG_E_GRAPH, "no layers");
-    expect_refused("{'class_name':'Sequential','config':[{'class_name':'Dense','config':{'units':4}}]}",
+    expect_error(MODEL(INPUT("i", "[null,4]"), REF("i"), REF("nowhere")), PG_E_GRAPH, "nowhere");
+    expect_error("{'class_name':'Sequential','config':{'layers':[]}}", PG_E_GRAPH, "no layers");
+    expect_error("{'class_name':'Sequential','config':[{'class_name':'Dense','config':{'units':4}}]}",
                    PG_E_UNSUPPORTED, "input is not given");
-    expect_refused("{'class_name':'Sequential','config':[{'config':{}}]}", PG_E_FORMAT, "class_name");
-    expect_refused("[]", PG_E_FORMAT, "class");
-    expect_refused("{'class_name':", PG_E_FORMAT, "not valid JSON");
-    expect_refused(
+    expect_error("{'class_name':'Sequential','config':[{'config':{}}]}", PG_E_FORMAT, "class_name");
+    expect_error("[]", PG_E_FORMAT, "class");
+    expect_error("{'class_name':", PG_E_FORMAT, "not valid JSON");
+    expect_error(
         "{'class_name':'Sequential','config':[{'class_name':'Conv2D','config':{'batch_input_shape':[null,8,8,3],"
         "'filters':4,'kernel_size':[3,3],'groups':2}}]}",
         PG_E_GRAPH, "groups");
-    expect_refused(
+    expect_error(
         "{'class_name':'Sequential','config':[{'class_name':'Conv2D','config':{'batch_input_shape':[null,2,2,3],"
         "'filters':4,'kernel_size':[3,3]}}]}",
         PG_E_GRAPH, "larger than the padded input");
@@ -718,7 +705,7 @@ static void test_nested_a_thousand_deep(void **state)
     for (int i = 0; i < DEPTH; i++)
         n += (size_t)snprintf(text + n, cap - n, "{'class_name':'Sequential','config':{'layers':[");
     for (int i = 0; i < DEPTH; i++) n += (size_t)snprintf(text + n, cap - n, "]}}");
-    expect_refused(text, PG_E_LIMIT, "nested");
+    expect_error(text, PG_E_LIMIT, "nested");
     free(text);
 }
 
@@ -747,7 +734,7 @@ static void expect_same(proto *onnx, const char *keras)
     static const char *const runtimes[] = {"pytorch", "pytorch-compile", "onnxruntime", "tensorrt", "tensorflow"};
     pg_model *a, *b = open_good(keras);
     pg_error e = PG_ERROR_INIT;
-    if (open_bytes(&a, onnx->ptr, onnx->len, &(pg_model_options){.format = "onnx"}, &e)) fail_msg("%s", e.text);
+    if (open_memory(&a, onnx->ptr, onnx->len, &(pg_model_options){.format = "onnx"}, &e)) fail_msg("%s", e.text);
     proto_free(onnx);
     assert_true(pg_model_describe(a)->macs == pg_model_describe(b)->macs);
     assert_true(pg_model_describe(a)->parameters == pg_model_describe(b)->parameters);
@@ -921,7 +908,7 @@ static void test_cut_off_weights(void **state)
             fclose(f);
             assert_int_equal(bytes[files[i].end] | bytes[files[i].end + 1] << 8, n);
             bytes[files[i].end + 3] = (uint8_t)cut; /* 16 MB more */
-            if (open_bytes(&m, bytes, n, NULL, &e)) fail_msg("%s", e.text);
+            if (open_memory(&m, bytes, n, NULL, &e)) fail_msg("%s", e.text);
             const pg_model_info *info = pg_model_describe(m);
             bool warned = info->warning_count && strstr(info->warnings[0], "the file is cut off: it has ");
             assert_int_equal(warned, cut);

@@ -9,11 +9,11 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "phantom/phantom.h"
+#include "support/expect.h"
 #include "support/heap.h"
 #include "support/tf_models.h"
 
@@ -32,15 +32,8 @@ static pg_catalog *gpus;
 
 static pg_code open_file(pg_model **m, proto *file, const char *signature, pg_error *e)
 {
-    char path[64];
-    int fd = memfd_create("test", 0);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, file->ptr, file->len), (ssize_t)file->len);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    pg_code code = pg_model_open(m, path, &(pg_model_options){.signature = signature}, e);
-    close(fd);
+    pg_code code = open_memory(m, file->ptr, file->len, &(pg_model_options){.signature = signature}, e);
     proto_free(file);
-    assert_int_equal(code, e->code);
     return code;
 }
 
@@ -68,37 +61,14 @@ static void expect_error(proto *file, const char *signature, pg_code code, const
 {
     pg_model *m;
     pg_error e = PG_ERROR_INIT;
-    if (!open_file(&m, file, signature, &e)) {
-        pg_model_free(m);
-        fail_msg("accepted, but expected: %s", words);
-    }
-    if (e.code != code || (!strstr(e.text, words) && !strstr(e.path, words)))
-        fail_msg("%d: %s: %s", (int)e.code, e.path, e.text);
-}
-
-/* "batchx3x4" */
-static void expect_shape(const pg_tensor *t, const char *expected)
-{
-    char text[256] = "";
-    size_t n = 0;
-    for (int i = 0; i < t->rank; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "x" : "", t->dims[i].text ? t->dims[i].text : "?");
-    if (t->rank < 0) snprintf(text, sizeof text, "unknown");
-    assert_string_equal(text, expected);
+    open_file(&m, file, signature, &e);
+    expect_refused(m, &e, code, words);
 }
 
 static void expect_tensor(const pg_tensor *t, const char *name, const char *shape)
 {
     assert_string_equal(t->name, name);
     expect_shape(t, shape);
-}
-
-static uint64_t operators(const pg_model *m, const char *name)
-{
-    const pg_model_info *info = pg_model_describe(m);
-    for (size_t i = 0; i < info->operator_count_count; i++)
-        if (!strcmp(info->operator_counts[i].name, name)) return info->operator_counts[i].count;
-    return 0;
 }
 
 static void expect_model(const pg_model *m, double parameters, double macs, uint64_t operator_count)
@@ -108,14 +78,6 @@ static void expect_model(const pg_model *m, double parameters, double macs, uint
     assert_true(info->parameters == parameters);
     assert_true(info->macs == macs);
     assert_int_equal(info->operators, operator_count);
-}
-
-static bool warns(const pg_model *m, const char *words)
-{
-    const pg_model_info *info = pg_model_describe(m);
-    for (size_t i = 0; i < info->warning_count; i++)
-        if (strstr(info->warnings[i], words)) return true;
-    return false;
 }
 
 /* ---- frozen graphs ---- */
@@ -772,18 +734,13 @@ static void test_large_graph(void **state)
     test_heap heap = {.fail_at = -1};
     pg_model *m;
     pg_error e = PG_ERROR_INIT;
-    char path[64];
-    int fd = memfd_create("test", 0);
-    assert_int_equal(write(fd, g.ptr, g.len), (ssize_t)g.len);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     pg_model_options o = {.allocator = &(pg_allocator){heap_resize, &heap}};
-    if (pg_model_open(&m, path, &o, &e)) fail_msg("%s", e.text);
+    if (open_memory(&m, g.ptr, g.len, &o, &e)) fail_msg("%s", e.text);
     assert_int_equal(pg_model_describe(m)->operators, MANY);
     if (heap.peak > (size_t)MANY * EACH) fail_msg("%zu bytes for each node", heap.peak / MANY);
     pg_model_free(m);
     o.memory_limit = 10u << 20;
-    assert_int_equal(pg_model_open(&m, path, &o, &e), PG_E_LIMIT);
-    close(fd);
+    assert_int_equal(open_memory(&m, g.ptr, g.len, &o, &e), PG_E_LIMIT);
     proto_free(&g);
 }
 

@@ -12,11 +12,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "phantom/phantom.h"
+#include "support/expect.h"
 #include "support/heap.h"
 #include "support/onnx_write.h"
 #include "support/tflite_models.h"
@@ -31,14 +31,7 @@ static pg_catalog *gpus;
 
 static pg_code open_bytes(pg_model **m, const fb *file, const pg_model_options *options, pg_error *e)
 {
-    char path[64];
-    int fd = memfd_create("test.tflite", 0);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, file->ptr, file->len), (ssize_t)file->len);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    pg_code code = pg_model_open(m, path, options, e);
-    close(fd);
-    return code;
+    return open_memory(m, file->ptr, file->len, options, e);
 }
 
 static pg_model *open_good(tw *w, const char *name)

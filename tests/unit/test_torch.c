@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "phantom/phantom.h"
+#include "support/expect.h"
 #include "support/heap.h"
 #include "support/torch_archive.h"
 
@@ -161,15 +162,6 @@ static void test_batch(void **state)
     }
 }
 
-/* ---- what is said of each kind ---- */
-
-static bool warns(const pg_model_info *i, const char *text)
-{
-    for (size_t k = 0; k < i->warning_count; k++)
-        if (strstr(i->warnings[k], text)) return true;
-    return false;
-}
-
 static void expect_weights(const char *name, double parameters, const char *warning)
 {
     char path[256];
@@ -179,7 +171,7 @@ static void expect_weights(const char *name, double parameters, const char *warn
     assert_string_equal(i->format, "pytorch");
     if (i->parameters != parameters) fail_msg("%s: %.0f parameters", name, i->parameters);
     assert_non_null(i->no_graph);
-    if (warning && !warns(i, warning)) fail_msg("%s does not warn of '%s'", name, warning);
+    if (warning && !warns(m, warning)) fail_msg("%s does not warn of '%s'", name, warning);
     pg_model_free(m);
 }
 
@@ -200,7 +192,7 @@ static void test_guards(void **state)
     const pg_model_info *i = pg_model_describe(m);
     assert_int_equal(i->inputs[0].rank, 2);
     assert_int_equal(i->inputs[0].dims[1].value, 24);
-    assert_true(warns(i, "'rate' is taken for 16000"));
+    assert_true(warns(m, "'rate' is taken for 16000"));
     assert_true(i->macs == 24 * 4); /* the branch of that rate */
     pg_model_free(m);
 }
@@ -247,7 +239,7 @@ static void test_unknown_operator(void **state)
     const pg_model_info *i = pg_model_describe(m);
     assert_int_equal(i->unknown_operator_count, 1);
     assert_string_equal(i->unknown_operators[0].name, "odd");
-    assert_true(warns(i, "first branch"));
+    assert_true(warns(m, "first branch"));
     assert_int_equal(i->outputs[0].rank, 1); /* of the size that the file declares */
     pg_model_free(m);
 }
@@ -280,13 +272,13 @@ static void expect_warning(const char *source, const char *warning)
         if (!strstr(e.text, warning)) fail_msg("'%s' instead of '%s'", e.text, warning);
         return;
     }
-    if (!warns(pg_model_describe(m), warning))
+    if (!warns(m, warning))
         fail_msg("no warning of '%s', but '%s'", warning,
                  pg_model_describe(m)->warning_count ? pg_model_describe(m)->warnings[0] : "none");
     pg_model_free(m);
 }
 
-static uint64_t operators(const char *source)
+static uint64_t operators_of(const char *source)
 {
     pg_model *m;
     pg_error e;
@@ -299,34 +291,34 @@ static uint64_t operators(const char *source)
 static void test_statements(void **state)
 {
     (void)state;
-    assert_int_equal(operators(FORWARD "    return torch.relu(x)\n"), 1);
-    assert_int_equal(operators(FORWARD "    for i in range(5):\n      x = torch.add(x, i)\n    return x\n"), 5);
+    assert_int_equal(operators_of(FORWARD "    return torch.relu(x)\n"), 1);
+    assert_int_equal(operators_of(FORWARD "    for i in range(5):\n      x = torch.add(x, i)\n    return x\n"), 5);
     assert_int_equal(
-        operators(
+        operators_of(
             FORWARD
             "    i = 0\n    while torch.lt(i, 3):\n      x = torch.sin(x)\n      i = torch.add(i, 1)\n    return x\n"),
         3);
     assert_int_equal(
-        operators(
+        operators_of(
             FORWARD
             "    if torch.eq(torch.dim(x), 4):\n      y = torch.relu(x)\n    else:\n      y = torch.sin(torch.sin(x))\n    return y\n"),
         1);
     assert_int_equal(
-        operators(
+        operators_of(
             FORWARD
             "    l = annotate(List[Tensor], [])\n    for i in range(3):\n      _0 = torch.append(l, torch.cos(x))\n    return torch.cat(l, 1)\n"),
         4);
-    assert_int_equal(operators(FORWARD "    a, b, = torch.chunk(x, 2, 2)\n    return torch.mul(a, b)\n"), 2);
+    assert_int_equal(operators_of(FORWARD "    a, b, = torch.chunk(x, 2, 2)\n    return torch.mul(a, b)\n"), 2);
     assert_int_equal(
-        operators(FORWARD "    y = torch.relu(x) if torch.gt(torch.size(x, 1), 2) else x\n    return -y\n"), 2);
+        operators_of(FORWARD "    y = torch.relu(x) if torch.gt(torch.size(x, 1), 2) else x\n    return -y\n"), 2);
     assert_int_equal(
-        operators(
+        operators_of(
             FORWARD
             "    f = __torch__.g\n    return f(x, n=3, )\n"
             "def g(x: Tensor,\n    n: int=1) -> Tensor:\n  for i in range(n):\n    if torch.eq(i, 1):\n      break\n    else:\n      pass\n    x = torch.tan(x)\n  return x\n"),
         1);
     assert_int_equal(
-        operators(FORWARD "    with torch.no_grad():\n      d = {\"a\": torch.exp(x)}\n    return d[\"a\"]\n"), 1);
+        operators_of(FORWARD "    with torch.no_grad():\n      d = {\"a\": torch.exp(x)}\n    return d[\"a\"]\n"), 1);
 }
 
 static void test_harmful_sources(void **state)
