@@ -309,6 +309,22 @@ static pg_code read_constant(onnx_reader *r, const node_proto *n, const onnx_cal
     return onnx_read_tensor(r, a.tensor, t);
 }
 
+/* Exporters write equal weights once and let Identity nodes stand for the others: no operator runs there either. The copy is no
+ * further parameter and takes no room. */
+static bool copy_weight(onnx_reader *r, const node_proto *n)
+{
+    if (n->n_in != 1 || n->n_out != 1 || n->domain.len) return false;
+    uint32_t from = inputs_of(r, n)[0], to = outputs_of(r, n)[0];
+    if (from == NO_TENSOR || to == NO_TENSOR || r->g->tensors[from].role != ROLE_WEIGHT) return false;
+    tensor *t = &r->g->tensors[to];
+    str name = t->name;
+    *t = r->g->tensors[from];
+    t->name = name;
+    t->weight_bytes = 0;
+    t->buffer = t->defined = true;
+    return true;
+}
+
 /* All but the bodies and the outputs, which only get their names. */
 static pg_code parse_node(onnx_reader *r, span node, node_proto *n, onnx_scope *scope)
 {
@@ -372,6 +388,7 @@ static pg_code read_node(onnx_reader *r, span node, node_proto *n, uint32_t regi
     if (!code) code = name_node(r, n, call);
     bool done = false;
     if (!code && str_is(n->type, "Constant")) code = read_constant(r, n, call, &done);
+    if (!code && !region_index && str_is(n->type, "Identity")) done = copy_weight(r, n);
     return code || done ? code : add_op(r, n, region_index, call);
 }
 

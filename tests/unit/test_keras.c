@@ -662,26 +662,26 @@ static void test_refused(void **state)
         expect_error(config, PG_E_GRAPH, "units");
     }
     expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Add", "", "[['i',0,0,{}],['b',0,0,{}]]")
-                             LAYER("b", "Dense", "'units':4", "[['a',0,0,{}]]"),
-                         REF("i"), REF("b")),
-                   PG_E_GRAPH, "feeds itself");
+                           LAYER("b", "Dense", "'units':4", "[['a',0,0,{}]]"),
+                       REF("i"), REF("b")),
+                 PG_E_GRAPH, "feeds itself");
     expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['a',0,0,{}]]"), REF("i"), REF("a")),
-                   PG_E_GRAPH, "feeds itself");
+                 PG_E_GRAPH, "feeds itself");
     expect_error(
         MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['ghost',0,0,{}]]"), REF("i"), REF("a")),
         PG_E_GRAPH, "'ghost', which is not there");
     expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',7,0,{}]]"), REF("i"), REF("a")),
-                   PG_E_GRAPH, "no such call");
+                 PG_E_GRAPH, "no such call");
     expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',0,3,{}]]"), REF("i"), REF("a")),
-                   PG_E_GRAPH, "output 3");
+                 PG_E_GRAPH, "output 3");
     expect_error(MODEL(INPUT("i", "[null,4]") LAYER("a", "Dense", "'units':4", "[['i',0,0,{}]]")
-                             LAYER("a", "Dense", "'units':4", "[['i',0,0,{}]]"),
-                         REF("i"), REF("a")),
-                   PG_E_GRAPH, "two layers");
+                           LAYER("a", "Dense", "'units':4", "[['i',0,0,{}]]"),
+                       REF("i"), REF("a")),
+                 PG_E_GRAPH, "two layers");
     expect_error(MODEL(INPUT("i", "[null,4]"), REF("i"), REF("nowhere")), PG_E_GRAPH, "nowhere");
     expect_error("{'class_name':'Sequential','config':{'layers':[]}}", PG_E_GRAPH, "no layers");
-    expect_error("{'class_name':'Sequential','config':[{'class_name':'Dense','config':{'units':4}}]}",
-                   PG_E_UNSUPPORTED, "input is not given");
+    expect_error("{'class_name':'Sequential','config':[{'class_name':'Dense','config':{'units':4}}]}", PG_E_UNSUPPORTED,
+                 "input is not given");
     expect_error("{'class_name':'Sequential','config':[{'config':{}}]}", PG_E_FORMAT, "class_name");
     expect_error("[]", PG_E_FORMAT, "class");
     expect_error("{'class_name':", PG_E_FORMAT, "not valid JSON");

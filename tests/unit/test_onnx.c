@@ -73,6 +73,27 @@ static pg_prediction predict(const pg_model *m, int64_t batch)
 
 /* ---- weights ---- */
 
+/* Equal weights that the exporter wrote once: no operator, and no further parameters. */
+static void test_shared_weights(void **state)
+{
+    (void)state;
+    proto g = NONE;
+    onnx_input(&g, "x", "batch 8");
+    onnx_weight(&g, "a", ONNX_FLOAT, "8 8");
+    onnx_node(&g, "Identity", "a", "b", NULL);
+    onnx_node(&g, "Identity", "b", "c", NULL);
+    onnx_node(&g, "MatMul", "x a", "y", NULL);
+    onnx_node(&g, "MatMul", "y c", "z", NULL);
+    onnx_node(&g, "Identity", "z", "out", NULL); /* of a value: stays */
+    onnx_output(&g, "out");
+    pg_model *m = open_graph(&g, 17);
+    const pg_model_info *info = pg_model_describe(m);
+    assert_true(info->parameters == 64 && info->weights_bytes == 256 && info->macs == 128);
+    assert_int_equal(operators(m, "Identity"), 1);
+    expect_output(m, "batchx8");
+    pg_model_free(m);
+}
+
 /* Files before IR version 4 list initializers as inputs too: they are weights all the same. */
 static void test_initializers_as_inputs(void **state)
 {
@@ -680,6 +701,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shared_weights),
         cmocka_unit_test(test_initializers_as_inputs),
         cmocka_unit_test(test_typed_and_raw_data),
         cmocka_unit_test(test_external_data_is_not_needed),
