@@ -584,6 +584,9 @@ const aten_row aten_math_rows[] = {
     BINARY("fmod", Mod),
     {"pow", "self exponent", binary, OP_Pow},
     BINARY("atan2", Atan2),
+    BINARY("polar", Mul), /* as pairs of numbers */
+    BINARY("complex", Add),
+    BINARY("_weight_norm", Mul), /* of a direction and a length */
     BINARY("maximum", Max),
     BINARY("minimum", Min),
     BINARY("eq", Equal),

@@ -393,12 +393,13 @@ static aten_value index(aten *x, const aten_row *row, const aten_value *arg, uin
 {
     (void)row;
     uint32_t t = tensor_arg(x, A(0)), in[MAX_RANK], count = 0;
-    int64_t axis = 0;
+    int64_t axis = 0, last = 0;
     if (t == NO_TENSOR || A(1).kind != ATEN_LIST) return aten_unknown();
     for (uint32_t i = 0; i < A(1).v.list->n && count < MAX_RANK; i++) {
         aten_value v = A(1).v.list->v[i];
         if (v.kind != ATEN_TENSOR) continue;
         if (!count) axis = i;
+        last = i;
         in[count++] = aten_operand(x, v, NO_TENSOR);
     }
     if (!count) return aten_tensor(t);
@@ -414,10 +415,39 @@ static aten_value index(aten *x, const aten_row *row, const aten_value *arg, uin
     }
     for (uint32_t i = 1; i < count; i++) in[0] = aten_emit2(x, OP_Add, in[0], in[i]); /* their common shape */
     const tensor_shape *s = aten_shape(x, t);
-    if (s->rank < (int)count) return aten_unknown();
-    num dims[MAX_RANK] = {num_int(-1)};
-    for (int i = (int)count; i < s->rank; i++) dims[1 + i - (int)count] = s->dims[i];
-    return aten_tensor(aten_emit2(x, OP_Gather, aten_reshape(x, t, dims, 1 + s->rank - (int)count), in[0]));
+    if (s->rank < (int)count || last >= s->rank) return aten_unknown();
+    if (last - axis + 1 != count) axis = 0; /* apart: what they pick stands in front */
+    num dims[MAX_RANK];
+    int rank = 0;
+    for (int i = 0; i < s->rank; i++)
+        if (i <= axis || i >= axis + (int)count) dims[rank++] = s->dims[i];
+        else dims[rank - 1] = num_mul(dims[rank - 1], s->dims[i]); /* the axes that are picked from, as one */
+    aten_begin(x, OP_Gather, (uint32_t[]){aten_reshape(x, t, dims, rank), in[0]}, 2, 1);
+    aten_attr(x, ATTR_axis, axis);
+    return aten_end(x);
+}
+
+/* Pairs of numbers [..., n, 2] as complex ones [..., n], and back: nothing moves. */
+static aten_value as_complex(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    (void)row;
+    uint32_t t = tensor_arg(x, A(0));
+    int rank = t == NO_TENSOR ? -1 : aten_rank(x, t);
+    if (rank < 1) return aten_unknown();
+    return aten_tensor(aten_squeeze(x, aten_slice(x, t, rank - 1, num_int(0), num_int(1), num_int(1)), rank - 1));
+}
+
+static aten_value as_real(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    num dims[MAX_RANK];
+    (void)row;
+    uint32_t t = tensor_arg(x, A(0));
+    int rank = t == NO_TENSOR ? -1 : aten_rank(x, t);
+    if (rank < 0 || rank >= MAX_RANK) return aten_unknown();
+    for (int i = 0; i < rank; i++) dims[i] = aten_shape(x, t)->dims[i];
+    dims[rank] = num_int(2);
+    t = aten_unsqueeze(x, t, rank);
+    return aten_tensor(aten_emit2(x, OP_Expand, t, aten_constant(x, 1, dims, (uint32_t)rank + 1)));
 }
 
 /* scatter(x, dim, index, src), index_put(x, indices, values): the size of x */
@@ -612,6 +642,7 @@ const aten_row aten_move_rows[] = {
     {"gather", "self dim index", gather, OP_GatherElements},
     {"take_along_dim", "self indices dim", take_along, OP_GatherElements},
     {"index", "self indices", index, OP_Gather},
+    {"_unsafe_index", "self indices", index, OP_Gather},
     {"scatter", "self dim index src", scatter, OP_ScatterElements},
     {"scatter_add", "self dim index src", scatter, OP_ScatterElements},
     {"scatter_reduce", "self dim index src", scatter, OP_ScatterElements},
@@ -650,8 +681,8 @@ const aten_row aten_move_rows[] = {
     SAME("cuda"),
     SAME("data"),
     SAME("real"),
-    SAME("view_as_real"),
-    SAME("view_as_complex"),
+    {"view_as_real", "self", as_real, 0},
+    {"view_as_complex", "self", as_complex, 0},
     SAME("resolve_conj"),
     SAME("resolve_neg"),
     SAME("pin_memory"),

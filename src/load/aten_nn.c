@@ -410,6 +410,21 @@ static aten_value embedding(aten *x, const aten_row *row, const aten_value *arg,
     return aten_tensor(aten_emit2(x, OP_Gather, w, t));
 }
 
+/* Rows of a table, summed bag by bag; bags are taken to be of one size. */
+static aten_value embedding_bag(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    (void)row;
+    uint32_t w = tensor_arg(x, A(0)), t = tensor_arg(x, A(1)), bags = tensor_arg(x, A(2));
+    if (w == NO_TENSOR || t == NO_TENSOR || bags == NO_TENSOR) return aten_unknown();
+    if (aten_rank(x, w) != 2 || aten_rank(x, bags) != 1) return aten_unknown();
+    num dims[3] = {aten_shape(x, bags)->dims[0], num_int(-1), aten_shape(x, w)->dims[1]};
+    t = aten_reshape(x, aten_emit2(x, OP_Gather, w, t), dims, 3);
+    aten_begin(x, OP_ReduceSum, (uint32_t[]){t, aten_constant(x, 1, (num[]){num_int(1)}, 1)}, 2, 1);
+    aten_attr(x, ATTR_keepdims, 0);
+    aten_value sum = aten_end(x);
+    return aten_new_list(x, ATEN_TUPLE, (aten_value[]){sum, aten_unknown(), aten_unknown(), aten_unknown()}, 4);
+}
+
 static aten_value attend(aten *x, uint32_t q, uint32_t k, uint32_t v, uint32_t mask, bool causal)
 {
     uint32_t in[4] = {q, k, v, mask};
@@ -709,6 +724,9 @@ const aten_row aten_nn_rows[] = {
     {"rnn_tanh_cell", CELL, recurrent_cell, OP_RNN},
     {"rnn_relu_cell", CELL, recurrent_cell, OP_RNN},
     {"embedding", "weight indices padding_idx", embedding, OP_Gather},
+    {"embedding_bag", "weight indices offsets", embedding_bag, OP_Gather},
+    {"_embedding_bag", "weight indices offsets", embedding_bag, OP_Gather},
+    {"_embedding_bag_forward_only", "weight indices offsets", embedding_bag, OP_Gather},
     {"scaled_dot_product_attention", "query key value attn_mask dropout_p is_causal scale", attention,
      OP_ScaledDotProductAttention},
     {"_scaled_dot_product_flash_attention", "query key value dropout_p is_causal", attention, OP_Attention},

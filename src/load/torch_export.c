@@ -267,8 +267,8 @@ static uint32_t result_names(const json_t *node, const char **names)
     return n;
 }
 
-/* Operators that take graphs: the graph is laid out where it is called; of a condition, its first branch. */
-static bool run_inner(program *p, const scope *s, const json_t *inputs, aten_value *out)
+/* Operators that take graphs: the graph is laid out where it is called; of a condition, its first branch; of a loop, one round. */
+static bool run_inner(program *p, const scope *s, bool loop, const json_t *inputs, aten_value *out)
 {
     enum { OPERANDS = 64 };
     aten_value in[OPERANDS];
@@ -276,8 +276,10 @@ static bool run_inner(program *p, const scope *s, const json_t *inputs, aten_val
     const json_t *inner = NULL;
     for (size_t i = 0; i < json_array_size(inputs); i++) {
         const json_t *arg = json_object_get(json_array_get(inputs, i), "arg"), *g = json_object_get(arg, "as_graph");
-        if (g && !inner) inner = json_object_get(g, "graph");
-        else if (g && !graph_warn(p->x.g, "a condition depends on the data: its first branch is costed"))
+        bool later = g && inner;
+        if (g && (!inner || loop)) inner = json_object_get(g, "graph"); /* a loop's first graph says whether to go on */
+        if (later && !graph_warn(p->x.g, loop ? "how often a loop runs depends on the data: one round is costed"
+                                              : "a condition depends on the data: its first branch is costed"))
             aten_nomem(&p->x);
         if (g || !inner) continue;
         aten_value v = argument(p, s, arg);
@@ -301,7 +303,7 @@ static void run_node(program *p, scope *s, const json_t *node)
         return;
     }
     uint32_t n = result_names(node, names);
-    if (!run_inner(p, s, inputs, &out)) {
+    if (!run_inner(p, s, strstr(target, "while_loop") != NULL, inputs, &out)) {
         for (size_t i = 0; i < json_array_size(inputs) && args.n < ATEN_ARGS && !p->x.code; i++) {
             const json_t *in = json_array_get(inputs, i);
             if (json_get_int(in, "kind", 0) != 1) args.keys[args.n] = str_c(json_get_text(in, "name", ""));

@@ -7,12 +7,14 @@
 enum {
     FRAMES = 16,
     VIDEO = 112,
-    ATTEMPTS = 4,
+    ATTEMPTS = 5,
     SCRATCH_PART = 4
 }; /* of the memory limit, for what a run needs beside the graph */
 
-/* What free dims are taken for; where the code refuses it (a table of 64 positions), the next. */
-static const int64_t image_sizes[ATTEMPTS] = {224, 256, 64, 32}, sequence_lengths[ATTEMPTS] = {128, 64, 32, 16};
+/* What free dims are taken for; where the code refuses it (a table of 64 positions), the next. The second attempt differs from the
+ * first in dims alone. */
+static const int64_t image_sizes[ATTEMPTS] = {224, 224, 256, 64, 32},
+                     sequence_lengths[ATTEMPTS] = {128, 128, 64, 32, 16};
 
 static str type_name(const script_node *type)
 {
@@ -42,16 +44,18 @@ static const load_shape *given_shape(const ts *t, str name)
 static int assume_dims(const ts *t, graph *g, const aten_hint *h, num *dims)
 {
     int64_t image = t->f->options && t->f->options->image_size ? t->f->options->image_size : image_sizes[t->attempt];
-    int rank = h->tokens ? 2 : h->rank ? h->rank : h->last ? 2 : 4;
+    /* rows of features, or sequences of them where the code refuses rows */
+    int64_t last = h->last ? h->last : h->rank == 2 && t->attempt ? h->dims[1] : 0;
+    int rank = h->tokens ? 2 : h->rank > 2 ? h->rank : last && t->attempt ? 3 : h->rank ? h->rank : last ? 2 : 4;
     dims[0] = symbol(g, STR("batch"), 1);
     for (int i = 1; i < rank; i++) {
-        bool time = (rank == 3 && (h->dims[2] ? i == 1 : i == 2)) || h->tokens;
+        bool time = (rank == 3 && (h->dims[2] || last ? i == 1 : i == 2)) || h->tokens;
         int64_t open = rank == 5 && i == 2 ? FRAMES : rank == 5 && i > 2 ? VIDEO : i == 1 ? 3 : image;
-        dims[i] = h->dims[i] ? num_int(h->dims[i])
-                : time       ? symbol(g, STR("sequence"), sequence_lengths[t->attempt])
-                             : num_int(open);
+        dims[i] = h->dims[i] && !(time && rank > h->rank) ? num_int(h->dims[i])
+                : time                                    ? symbol(g, STR("sequence"), sequence_lengths[t->attempt])
+                                                          : num_int(open);
     }
-    if (h->last) dims[rank - 1] = num_int(h->last);
+    if (last) dims[rank - 1] = num_int(last);
     if (rank == 3 && h->steps_first && h->dims[2]) {
         num batch = dims[0];
         dims[0] = dims[1];

@@ -321,6 +321,54 @@ static void test_statements(void **state)
         operators_of(FORWARD "    with torch.no_grad():\n      d = {\"a\": torch.exp(x)}\n    return d[\"a\"]\n"), 1);
 }
 
+static void expect_result(const char *source, const char *shape)
+{
+    pg_model *m;
+    pg_error e;
+    if (open_source(source, &m, &e)) fail_msg("%s", e.text);
+    assert_int_equal(pg_model_describe(m)->unknown_operator_count, 0);
+    expect_shape(&pg_model_describe(m)->outputs[0], shape);
+    pg_model_free(m);
+}
+
+/* The input is [batch, 3, 224, 224]. */
+static void test_results(void **state)
+{
+    (void)state;
+    /* rotation by complex numbers, as Llama's authors wrote it */
+    expect_result(
+        FORWARD
+        "    b = torch.size(x, 0)\n    p = torch.reshape(x, [b, 3, 224, 112, 2])\n"
+        "    z = torch.view_as_complex(p)\n    f = torch.polar(torch.ones([224, 112]), torch.ones([224, 112]))\n"
+        "    return torch.flatten(torch.view_as_real(torch.mul(z, f)), -2)\n",
+        "batchx3x224x224");
+    expect_result(FORWARD "    return torch.view_as_complex(torch.reshape(x, [-1, 7, 2]))\n", "10752*batchx7");
+    /* picked from two axes: next to each other they give way where they stand, else in front */
+    expect_result(FORWARD "    i = torch.arange(5)\n    j = torch.unsqueeze(i, 1)\n"
+                          "    return torch.index(x, [None, None, j, i])\n",
+                  "batchx3x5x5");
+    expect_result(FORWARD "    i = torch.arange(5)\n    return torch._unsafe_index(x, [None, i, i])\n", "batchx5x224");
+    expect_result(FORWARD "    return torch.outer(torch.arange(5), torch.arange(6))\n", "5x6");
+    expect_result(FORWARD "    w = torch.ones([50, 8])\n    y, _0, _1, _2, = torch.embedding_bag(w, torch.arange(12), "
+                          "torch.arange(4))\n    return y\n",
+                  "4x8");
+}
+
+/* Code that refuses rows of features takes sequences of them. */
+static void test_sequences_of_features(void **state)
+{
+    (void)state;
+    pg_model *m = open_model(CASES "grouped_trace.pt", "", 0, NULL);
+    const pg_model_info *i = pg_model_describe(m);
+    expect_shape(&i->inputs[0], "batchxsequencex32");
+    expect_shape(&i->outputs[0], "batchxsequencex32");
+    assert_true(i->macs == 128 * (32 * 32 + 16 * 32) + 2 * 32 * 128 * 128);
+    pg_model_free(m);
+    m = open_model(CASES "repeated_static.pt2", "", 0, NULL);
+    assert_true(pg_model_describe(m)->macs == 64 && warns(m, "how often a loop runs depends on the data"));
+    pg_model_free(m);
+}
+
 static void test_harmful_sources(void **state)
 {
     (void)state;
@@ -423,6 +471,8 @@ int main(void)
         cmocka_unit_test(test_unknown_operator),
         cmocka_unit_test(test_quantised),
         cmocka_unit_test(test_statements),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_sequences_of_features),
         cmocka_unit_test(test_harmful_sources),
         cmocka_unit_test(test_parser_positions),
         cmocka_unit_test(test_shared),

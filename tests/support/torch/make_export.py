@@ -15,6 +15,7 @@ import zipfile
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch._higher_order_ops.while_loop import while_loop
 from torch.export import Dim
 
 from make_torch import save
@@ -104,6 +105,30 @@ class Rotary(nn.Module):
         return x + self.o(a.transpose(1, 2).reshape(b, t, d))
 
 
+class Grouped(nn.Module):
+    """Takes three dims, but only its sizes say so."""
+
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(32, 32, bias=False)
+        self.k = nn.Linear(32, 16, bias=False)
+
+    def forward(self, x):
+        b, t, _ = x.shape
+        q = self.q(x).view(b, t, 4, 8).transpose(1, 2)
+        k = self.k(x).view(b, t, 2, 8).transpose(1, 2)
+        return F.scaled_dot_product_attention(q, k, k, enable_gqa=True).transpose(1, 2).flatten(2)
+
+
+class Repeated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return while_loop(lambda i, y: i < 4, lambda i, y: (i + 1, self.l(y)), (torch.tensor(0), x))[1]
+
+
 class Encoder(nn.Module):
     """Reads the batch in its second dim, as nn.MultiheadAttention does within."""
 
@@ -113,6 +138,14 @@ class Encoder(nn.Module):
 
     def forward(self, x):
         return self.l(x)
+
+
+def forget(value):
+    """Takes away where nodes came from, in graphs within graphs too."""
+    if isinstance(value, dict) and "target" in value:
+        value["metadata"] = {}
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        forget(inner)
 
 
 def save_program(path, program):
@@ -126,10 +159,8 @@ def save_program(path, program):
             text = source.read(name)
             if name.endswith(".json"):
                 whole = json.loads(text)
-                graph = whole["graph_module"]
-                graph["module_call_graph"] = []
-                for node in graph["graph"]["nodes"]:
-                    node["metadata"] = {}
+                whole["graph_module"]["module_call_graph"] = []
+                forget(whole)
                 text = json.dumps(whole, separators=(",", ":"))
             entry = zipfile.ZipInfo(name)
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -140,6 +171,8 @@ def main(folder):
     torch.manual_seed(0)
     words = torch.zeros(2, 6, dtype=torch.long)
     image = torch.zeros(2, 3, 32, 32)
+    save(os.path.join(folder, "grouped_trace.pt"), torch.jit.trace(Grouped().eval(), torch.zeros(1, 6, 32)))
+    save_program(os.path.join(folder, "repeated_static.pt2"), torch.export.export(Repeated(), (torch.zeros(2, 8),)))
     models = {"residual": (Residual(), image, {0: "batch"}), "gpt": (Gpt(), words, {0: "batch", 1: "time"}),
               "rotary": (Rotary(), torch.zeros(2, 6, 32), {0: "batch", 1: "time"}),
               "encoder": (Encoder(), torch.zeros(2, 6, 16), {0: "batch"})}
