@@ -438,12 +438,14 @@ static void moe_rows(table *t, int gpu, const char *origin)
             if (strcmp(type, moe_types[i].name)) continue;
             char name[200], how[24] = ":even=1";
             bool odd = is_odd(text(t, "kernel_source"), type, gpu, origin);
+            /* the tables of A100 are of versions from a year before the others */
+            double weight = moe_types[i].weight * (fit_specs[gpu]->compute_capability < 8.5 ? 0.3 : 1);
             if (power > 0) snprintf(how, sizeof how, ":skew=%.0f", power * 100);
             wanted w = {odd ? "moe.other" : moe_types[i].kind,
                         origin,
                         moe_types[i].precision,
                         runtime_of(origin),
-                        moe_types[i].weight,
+                        weight,
                         0,
                         true};
             snprintf(name, sizeof name,

@@ -247,7 +247,7 @@ static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled)
     const gemm_shape *s = &k->shape.gemm;
     const double *row_tiles = k->shape.grouped.row_tiles;
     int row = scaled ? COST_SCALED : (int)k->math;
-    bool slow = g->async && (scaled || k->math == PREC_FP4);
+    bool slow = g->async && scaled;
     double share = (k->grouped_share > 0 ? k->grouped_share : 1) * (slow ? g->c->gemm_grouped_scale : 1),
            best = INFINITY, depth = g->c->gemm_depth / element_bytes[k->math],
            setup = g->c->gemm_tile_clocks * g->tick + k->grouped_setup;

@@ -170,7 +170,6 @@ static void product(kernel_list *list, const char *label, const experts_layer *l
     g->idle_bytes = (l->tokens * l->used - s->pairs) * n * l->act;
     g->grouped = true;
     g->whole_k = true;
-    g->choice = l->scaled ? PRODUCT_BLOCK_SCALED : PRODUCT_BEST;
     g->flops = 2 * s->pairs * n * k;
     g->read_bytes = g->hot_bytes = g->hot_distance = in;
     g->weight_bytes = s->touched * n * k * l->weight;
@@ -193,7 +192,8 @@ int experts_kernels(const experts_layer *l, experts_kernel out[EXPERTS_KERNELS])
     double idle = most(t * l->used - pairs, 0);
     pass(&list, "choice of experts", KERNEL_SORT, t, l->experts, t * l->experts * act, t * l->used * 16)->math =
         l->math;
-    pass(&list, "gather tokens", KERNEL_GATHER, pairs, h, pairs * h * act, pairs * h * in)->hot_bytes = t * h * act;
+    if (l->narrow) pass(&list, "quantize tokens", KERNEL_ELEMENTWISE, t, h, t * h * act, t * h * in);
+    pass(&list, "gather tokens", KERNEL_GATHER, pairs, h, pairs * h * in, pairs * h * in)->hot_bytes = t * h * in;
     product(&list, l->gated ? "experts' gate and up" : "experts' up", l, &s, up * w, h);
     kernel *k = pass(&list, "experts' activation", KERNEL_ELEMENTWISE, pairs, w, up * pairs * w * act, pairs * w * in);
     k->flops = 8 * pairs * w;
@@ -202,5 +202,6 @@ int experts_kernels(const experts_layer *l, experts_kernel out[EXPERTS_KERNELS])
     k = pass(&list, "sum over experts", KERNEL_GATHER, t, h, pairs * h * act, t * h * act);
     k->flops = 2 * pairs * h;
     k->idle_bytes = idle * h * act;
+    for (int i = 0; i < list.n; i++) out[i].k.choice = l->scaled ? PRODUCT_BLOCK_SCALED : PRODUCT_BEST;
     return list.n;
 }

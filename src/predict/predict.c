@@ -97,7 +97,9 @@ static kernel_cost experts_cost(const kernel *of, const runtime_profile *rt, con
          fp4 = newer && k.math == PREC_FP4 && rt->moe_fp4_us > 0;
     k.grouped_share = newer ? rt->moe_new_share : rt->moe_share;
     k.grouped_setup = newer && !fp4 ? 1e-6 * rt->moe_tile_us : 0;
-    if (rt->moe_all_pairs && !newer) k.write_bytes += k.idle_bytes;
+    /* of the older ones Hopper's for block scales are CUTLASS's, which skip what is not theirs */
+    bool skips = newer || (g->cost.async && k.choice == PRODUCT_BLOCK_SCALED);
+    if (rt->moe_all_pairs && !skips) k.write_bytes += k.idle_bytes;
     kernel_cost c = cost_kernel(&g->cost, &k);
     double sort_us = fp4 ? rt->moe_fp4_us : newer ? rt->moe_new_us : rt->moe_us;
     if (k.kind == KERNEL_SORT) c.seconds = 1e-6 * sort_us + c.memory_s;

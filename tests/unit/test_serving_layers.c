@@ -84,8 +84,8 @@ static void test_mixtures_of_experts(void **state)
         assert_true(experts_ms(boards[g], "bf16", "vllm", 1, "") <
                     0.3 * experts_ms(boards[g], "bf16", "vllm", 512, ""));
         /* the fullest of eight GPUs waits for what fell on its own experts */
-        assert_true(experts_ms(boards[g], "bf16", "vllm", 16384, ":ep=8:skew=120") >
-                    1.2 * experts_ms(boards[g], "bf16", "vllm", 16384, ":ep=8:even=1"));
+        assert_true(experts_ms(boards[g], "bf16", "tensorrt-llm", 16384, ":ep=8:skew=120") >
+                    1.2 * experts_ms(boards[g], "bf16", "tensorrt-llm", 16384, ":ep=8:even=1"));
         assert_true(experts_ms(boards[g], "bf16", "vllm", 64, ":weight_bits=4") <
                     0.7 * experts_ms(boards[g], "bf16", "vllm", 64, ""));
         assert_true(experts_ms(boards[g], "bf16", "vllm", 4096, ":gated=0") <
