@@ -23,6 +23,10 @@ SECTIONS = {
     'gemm-precision': ('gemm', 2000, [None], 'by_precision'),
     'attention': ('attention', 2000, [None, 'gpu'], 'by_gpu'),
     'attention-kind': ('attention', 2000, [None], 'by_family'),
+    'experts': ('layers-experts', 1500, [None, 'gpu'], 'by_gpu'),
+    'experts-precision': ('layers-experts', 0, [None], 'by_family'),
+    'latent': ('layers-latent', 0, [None], 'by_gpu'),
+    'recurrent': ('layers-recurrent', 1500, [None, 'gpu'], 'by_gpu'),
     'fp32': (['fp32-gemm', 'fp32-conv', 'fp32-vector'], 1000, [None, 'gpu'], 'by_gpu'),
     'fp32-kind': (['fp32-gemm', 'fp32-conv', 'fp32-vector'], 1000, [None], 'by_family'),
     'vendor': ('vendor', 0, [None], 'by_gpu'),
@@ -82,6 +86,8 @@ def suite_file(suite, limit):
     if '/' in suite: return HERE + '/' + suite
     if suite.endswith('.json'): return BUILTIN + suite
     out = f'{work.name}/{suite}-{limit}.json'
+    if not os.path.exists(out) and suite.startswith('layers-'):
+        subprocess.run([sys.executable, HERE + '/tools/layer_benchmarks.py', DATA, suite[7:], out, str(limit)], check=True, stdout=subprocess.DEVNULL)
     if not os.path.exists(out):
         subprocess.run([sys.executable, DATA + '/tools/benchmarks.py', suite, out, '--models', models(), '--limit', str(limit)],
                        check=True, stdout=subprocess.DEVNULL)

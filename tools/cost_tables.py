@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KINDS = {'gemm.bf16': 'product BF16', 'gemm.fp16': 'product FP16', 'gemm.fp8': 'product FP8', 'gemm.fp8-block': 'product FP8, block scales',
     'gemm.fp4': 'product NVFP4', 'gemm.int8': 'product INT8 (SmoothQuant)', 'gemm.w8': 'product INT8 weights', 'gemm.w4': 'product INT4 weights',
     'prefill.bf16': 'prefill BF16', 'prefill.fp8': 'prefill FP8', 'short.bf16': 'prompts up to 16 tokens BF16', 'short.fp8': 'prompts up to 16 tokens FP8',
-    'decode.bf16': 'decode BF16', 'encoder.bf16': 'encoder attention BF16', 'fallback.bf16': 'fallback kernels BF16', 'fallback.fp8': 'fallback kernels FP8',
+    'decode.bf16': 'decode BF16', 'encoder.bf16': 'encoder attention BF16', 'apart.bf16': 'decode, heads apart BF16', 'fallback.bf16': 'fallback kernels BF16', 'fallback.fp8': 'fallback kernels FP8',
     'latent-prompt.bf16': 'latent attention, prompts', 'latent-prompt.fp8': 'latent attention, prompts, cache FP8', 'latent.bf16': 'latent attention, decode BF16',
     'latent.fp8': 'latent attention, decode FP8', 'moe.bf16': 'experts BF16', 'moe.fp8': 'experts FP8', 'moe.fp8-block': 'experts FP8, block scales',
     'moe.fp4': 'experts NVFP4', 'moe.packed': 'experts, weights of 4 bits', 'moe.other': 'experts, kernels apart', 'scan': 'gated delta rule, prompts',

@@ -207,6 +207,17 @@ def aiconfigurator():
     yield from sample(out, lambda r: (r['source'], r['gpu'], r['precision'], r['family']), lambda r: r['value'])
 
 
+def layers():
+    """Mixtures of experts and recurrences of serving runtimes, GPU time."""
+    out = []
+    for what in ('experts', 'recurrent'):
+        for r in layer_benchmarks.rows(DATA, what):
+            if not knows_gpu(r['gpu']): continue
+            out.append(dict(r, family=':'.join(r['model'].split(':')[:2]) + ' ' + r['family'], date=KERNEL_DATE,
+                            url='https://github.com/ai-dynamo/aiconfigurator/tree/095f58a51c4c'))
+    yield from sample(out, lambda r: (r['source'], r['gpu'], r['runtime'], r['precision'], r['family']), lambda r: r['value'])
+
+
 def neusight():
     """Eager PyTorch in fp32."""
     out = []
@@ -274,7 +285,8 @@ def write(name, made):
 
 
 sys.path.insert(0, HERE + '/tools')
+import layer_benchmarks
 import llm_benchmarks as language
 
-for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'neusight', 'llama_cpp', 'serving'):
+for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'layers', 'neusight', 'llama_cpp', 'serving'):
     if not sys.argv[3:] or name in sys.argv[3:]: write(name, globals()[name]())
