@@ -1,7 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "api/api.h"
 #include "graph/language.h"
-#include "zoo/zoo.h"
+#include "load/builtin.h"
 
 #include <sys/stat.h>
 
@@ -67,6 +67,12 @@ static size_t room_for(size_t file_bytes)
     return TIMES * (file_bytes < MOST ? file_bytes : (size_t)MOST);
 }
 
+/* Positions that a language model was made for; 0: none known. */
+static int32_t positions(const graph *g)
+{
+    return g->language && g->language->max_position < INT32_MAX ? (int32_t)g->language->max_position : 0;
+}
+
 static pg_code load_path(pg_model *m, const char *path, const pg_model_options *o, pg_error *e)
 {
     load_input in;
@@ -88,8 +94,7 @@ static pg_code load_path(pg_model *m, const char *path, const pg_model_options *
                        .mapped = true,
                        .memory_limit = o->memory_limit};
     code = f->load(&m->g, &in, &lo, e);
-    if (!code && m->g.language && m->g.language->max_position < INT32_MAX)
-        m->max_sequence = (int32_t)m->g.language->max_position;
+    if (!code) m->max_sequence = positions(&m->g);
     if (!code) code = set_image_size(m, o->image_size, e);
     if (!code) code = override_inputs(m, o, e);
     return code;
@@ -144,14 +149,14 @@ static pg_code load_hub(pg_model *m, const char *name, const api_hub_name *h, co
     return code ? code : load_named_path(m, path, name, o, e);
 }
 
-static pg_code load_builtin(pg_model *m, const char *name, const zoo_entry *z, const pg_model_options *o, pg_error *e)
+static pg_code open_builtin(pg_model *m, const char *name, const zoo_entry *z, const pg_model_options *o, pg_error *e)
 {
     if (o->format) return error_set(e, PG_E_USAGE, "'%s' is a built-in model; --format is for files", name);
-    pg_code code = zoo_build(&m->g, z, &(zoo_options){o->image_size}, e);
+    pg_code code = load_builtin(&m->g, z, &(zoo_options){o->image_size}, e);
     m->g.name = str_c(z->name);
     m->g.format = STR("built-in");
     m->g.family = str_c(z->family);
-    m->max_sequence = z->max_sequence;
+    m->max_sequence = z->config && !code ? positions(&m->g) : z->max_sequence;
     return code ? code : override_inputs(m, o, e);
 }
 
@@ -171,7 +176,7 @@ static pg_code load_any(pg_model *m, const char *name, const pg_model_options *o
     bool path = looks_like_path(
         name); /* so do names of the Hub, of which some are built in: "google/vit-base-patch16-224" */
     const zoo_entry *z = zoo_find(str_c(name), path ? NULL : e);
-    if (z) return load_builtin(m, name, z, o, e);
+    if (z) return open_builtin(m, name, z, o, e);
     if (!path) return PG_E_NOT_FOUND;
     if (is_of_hub(&hub, name, o, e)) return load_hub(m, name, &hub, o, e);
     return load_named_path(m, name, name, o, e);

@@ -6,6 +6,7 @@
 
 #include "base/format.h"
 #include "base/map.h"
+#include "load/builtin.h"
 
 enum { DIMS = 8, FUSED_MOST = 4, EXCHANGED_MOST = 3 };
 
@@ -232,7 +233,7 @@ static pg_code begin(attempt *x, const zoo_entry *z, const load_weight *w, size_
     arena_init(&x->a, g->a->alloc, g->a->limit);
     x->t = (table){.a = &x->a};
     map_init(&x->t.index, &x->a);
-    pg_code code = graph_init(&x->g, &x->a) ? zoo_build(&x->g, z, NULL, e) : error_nomem(e, &x->a);
+    pg_code code = graph_init(&x->g, &x->a) ? load_builtin(&x->g, z, NULL, e) : error_nomem(e, &x->a);
     if (!code && !(add_file(&x->t, w, count) && add_zoo(&x->t, &x->g))) code = error_nomem(e, &x->a);
     return code;
 }

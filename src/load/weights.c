@@ -1,6 +1,8 @@
 #include "load/weights.h"
 
 #include "base/number.h"
+#include "graph/language.h"
+#include "load/builtin.h"
 #include "load/recognise.h"
 
 static bool add_weights(graph *g, const load_weight *weights, size_t count)
@@ -61,13 +63,14 @@ static bool say_found(graph *g, const recognised *r)
 static pg_code build(graph *g, const recognised *r, const load_weight *weights, size_t count, pg_error *e)
 {
     const zoo_entry *z = r->entry;
-    str format = g->format, producer = g->producer; /* zoo_build has its own */
-    pg_code code = zoo_build(g, z, NULL, e);
+    str format = g->format, producer = g->producer; /* load_builtin has its own */
+    pg_code code = load_builtin(g, z, NULL, e);
     g->format = format;
     g->producer = producer;
     if (code) return code;
     recognise_adapt(g, r);
-    store_as(g, z->weights ? z->weights : DT_FP32, main_type(weights, count));
+    dtype stored = z->config && g->language ? g->language->weights : z->weights;
+    store_as(g, stored ? stored : DT_FP32, main_type(weights, count));
     return PG_E_OK;
 }
 

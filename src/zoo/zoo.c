@@ -5,7 +5,8 @@ static const zoo_table *const tables[] = {
     &zoo_resnet, &zoo_mobile, &zoo_shufflenet, &zoo_efficientnet, &zoo_efficientnet_v2, &zoo_convnext, &zoo_regnet,
     &zoo_classic, &zoo_inception, &zoo_gpunet, &zoo_vit, &zoo_swin,
     /* text */
-    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_decoders, &zoo_seq2seq, &zoo_deberta, &zoo_relative, &zoo_rnn, &zoo_gnmt,
+    &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_decoders, &zoo_configs, &zoo_seq2seq, &zoo_deberta, &zoo_relative, &zoo_rnn,
+    &zoo_gnmt,
     /* speech, recommendation, forecasting */
     &zoo_speech, &zoo_tts, &zoo_recommender, &zoo_tft,
     /* detection, segmentation, pictures from text */
@@ -59,10 +60,18 @@ static bool same_name(str a, str b)
     return true;
 }
 
+/* What stands behind the owner in a name of the Hub. */
+static str without_owner(str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] == '/') return (str){name.ptr + i + 1, name.len - i - 1};
+    return name;
+}
+
 const zoo_entry *zoo_find(str name, pg_error *e)
 {
     char wanted[NAME_MAX_FOLDED], known[NAME_MAX_FOLDED];
-    const zoo_entry *m, *near = NULL, *folded = NULL;
+    const zoo_entry *m, *near = NULL, *folded = NULL, *owned = NULL;
     str w = {wanted, str_fold(wanted, sizeof wanted, name)};
     unsigned best = w.len / 3 < 3 ? (unsigned)(w.len / 3) : 3; /* how far off a name may be to be suggested */
     bool cut = w.len + 1 == sizeof wanted;
@@ -73,6 +82,7 @@ const zoo_entry *zoo_find(str name, pg_error *e)
             if (same_name(name, full)) return m;
             str k = {known, str_fold(known, sizeof known, full)};
             if (!folded && str_eq(w, k)) folded = m;
+            if (!owned && same_name(name, without_owner(full))) owned = m;
             unsigned d = best ? str_distance(w, k, best) : 1;
             if (d < best || (d == best && best && !near)) {
                 best = d;
@@ -80,7 +90,7 @@ const zoo_entry *zoo_find(str name, pg_error *e)
             }
         }
     }
-    if (folded) return folded;
+    if (folded || owned) return folded ? folded : owned;
     if (near)
         error_set(e, PG_E_NOT_FOUND, "there is no built-in model '%.*s' (did you mean '%s'?)", STR_ARG(name),
                   near->name);

@@ -27,6 +27,8 @@ typedef struct zoo_entry {
     dtype weights;        /* how the published checkpoint stores them; 0: float32 */
     void (*build)(struct nn *n, const void *dims);
     const void *dims; /* what `build` takes */
+    const char *
+        config; /* NULL, or instead of the two above the text of a config.json, of which load/builtin.h makes the graph */
 } zoo_entry;
 
 typedef struct zoo_options {
@@ -39,7 +41,7 @@ size_t zoo_count(void);
 const zoo_entry *zoo_at(size_t i); /* NULL past the end */
 /* NULL with PG_E_NOT_FOUND, saying which name is near. */
 const zoo_entry *zoo_find(str name, pg_error *e);
-/* Builds into a graph fresh from graph_init. opt may be NULL. Fails with PG_E_NOMEM, or PG_E_USAGE for an image size
+/* Builds an entry without `config` into a graph fresh from graph_init. opt may be NULL. Fails with PG_E_NOMEM, or PG_E_USAGE for an image size
  * that the model can't take; the graph then is of no use. */
 pg_code zoo_build(graph *g, const zoo_entry *m, const zoo_options *opt, pg_error *e);
 

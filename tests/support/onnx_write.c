@@ -1,6 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "support/onnx_write.h"
-#include "zoo/zoo.h"
+#include "load/builtin.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -342,7 +342,7 @@ pg_code onnx_write_builtin(const char *name, const char *path, const onnx_write_
     const zoo_entry *entry = zoo_find(str_c(name), e);
     pg_code code = entry ? PG_E_OK : PG_E_NOT_FOUND;
     if (!code && !graph_init(&g, &a)) code = error_nomem(e, &a);
-    if (!code) code = zoo_build(&g, entry, NULL, e);
+    if (!code) code = load_builtin(&g, entry, NULL, e);
     if (!code) code = onnx_write(&g, path, options, e);
     arena_free(&a);
     return code;

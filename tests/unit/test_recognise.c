@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "graph/shape.h"
+#include "load/builtin.h"
 #include "support/heap.h"
 
 typedef struct weights {
@@ -30,7 +31,7 @@ static weights weights_of(const char *name)
     const zoo_entry *z = zoo_find(str_c(name), &e);
     assert_non_null(z);
     assert_true(graph_init(&g, &w.a));
-    assert_int_equal(zoo_build(&g, z, NULL, &e), PG_E_OK);
+    assert_int_equal(load_builtin(&g, z, NULL, &e), PG_E_OK);
     w.list = ARENA_ARRAY(&w.a, load_weight, g.n_tensors);
     for (uint32_t i = 0; i < g.n_tensors; i++) {
         const tensor *t = &g.tensors[i];
@@ -58,7 +59,7 @@ static void expect_same_size(const graph *g, const char *name)
     pg_error e = PG_ERROR_INIT;
     arena_init(&a, (allocator){heap_resize, &heap}, 0);
     assert_true(graph_init(&own, &a));
-    assert_int_equal(zoo_build(&own, zoo_find(str_c(name), &e), NULL, &e), PG_E_OK);
+    assert_int_equal(load_builtin(&own, zoo_find(str_c(name), &e), NULL, &e), PG_E_OK);
     assert_int_equal(g->n_ops, own.n_ops);
     arena_free(&a);
 }
