@@ -24,6 +24,7 @@ static double attention(const language_model *m, const lm_layer *l)
     if (!l->k_is_v) n += projection(h, v, l->qkv_bias);
     n += projection(out, h, l->out_bias);
     if (l->gated_output) n += h * out;
+    if (l->blocks) n += projection(h, q, l->qkv_bias) + projection(h, k, l->qkv_bias) + projection(h, v, l->qkv_bias);
     if (l->qk_norm) n += l->qk_norm_wide ? q + k : 2 * (double)l->head_dim;
     return n + (l->sinks ? (double)l->heads : 0);
 }

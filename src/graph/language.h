@@ -33,7 +33,8 @@ typedef struct lm_layer {
     int64_t heads, kv_heads, head_dim;
     int64_t v_head_dim; /* 0: head_dim */
     int64_t window;     /* tokens that a sliding window sees; 0: all */
-    int64_t chunk;      /* attention within chunks of so many tokens (Llama 4); 0: no */
+    bool blocks; /* Longformer: a window to both sides, in blocks; tokens that see all have projections of their own */
+    int64_t chunk; /* attention within chunks of so many tokens (Llama 4); 0: no */
     bool qkv_bias, out_bias, qk_norm, gated_output;
     bool no_key_bias; /* qkv_bias is of queries and values alone (Whisper) */
     /* latent attention */

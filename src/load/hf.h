@@ -147,6 +147,7 @@ void hf_t5(hf *c);
 void hf_bart(hf *c);
 void hf_whisper(hf *c);
 void hf_bert(hf *c);
+void hf_longformer(hf *c);
 void hf_distilbert(hf *c);
 void hf_deberta(hf *c);
 void hf_modernbert(hf *c);

@@ -48,6 +48,32 @@ void hf_bert(hf *c)
     for (int i = 0; i < c->depth && !c->failed; i++) hf_add(c, &l);
 }
 
+/* One number for all layers, or a list. */
+static int64_t sliding_window(hf *c, int layer)
+{
+    const json_t *v = hf_get(c, "attention_window"), *own = json_is_array(v) ? json_array_get(v, (size_t)layer) : v;
+    int64_t window = !v ? 512 : json_is_integer(own) ? json_integer_value(own) : 0;
+    if (window >= 2 && window <= 1 << 20 && window % 2 == 0) return window;
+    hf_fail(c, PG_E_FORMAT,
+            "'attention_window' must be an even whole number of at least 2, or one for each of the %d layers",
+            c->depth);
+    return 2;
+}
+
+void hf_longformer(hf *c)
+{
+    hf_base(c);
+    frame(c);
+    c->m.token_types = hf_want(c, "type_vocab_size", 2, 0, 1 << 20);
+    c->m.pooler = true;
+    lm_layer l = encoder_layer(c, "num_attention_heads", "intermediate_size", "hidden_act");
+    l.blocks = true;
+    for (int i = 0; i < c->depth && !c->failed; i++) {
+        l.window = sliding_window(c, i);
+        hf_add(c, &l);
+    }
+}
+
 void hf_distilbert(hf *c)
 {
     hf_base(c);

@@ -152,6 +152,7 @@ static const hf_family families[] = {
     {"electra", hf_bert, BERT, {0}},
     {"albert", hf_bert, BERT, {0}},
     {"mpnet", hf_bert, BERT, {0}},
+    {"longformer", hf_longformer, BERT, {0}},
     {"distilbert", hf_distilbert, BERT, {0}},
     {"deberta-v2", hf_deberta, BERT, {0}},
     {"clip_text_model", hf_clip_text, BERT, {512, 2048, 12, 8, 0, 0, 49408, 77}},

@@ -16,6 +16,7 @@ typedef struct lm_build {
     nn_val bias;    /* added to all scores: learned biases of distances, ALiBi; NN_ABSENT: none */
     nn_val later;   /* what hides later tokens, where `bias` is there */
     nn_val rows;    /* of every token for every layer; NN_ABSENT: none */
+    nn_val more;    /* how many tokens a text is padded with; NN_ABSENT: it isn't */
     bool causal;
     struct {
         int64_t features;
@@ -32,5 +33,14 @@ nn_val lm_norm(lm_build *b, nn_val x, const char *layer);
 nn_val lm_mix(lm_build *b, const lm_layer *l, nn_val x);
 nn_val lm_cross(lm_build *b, const lm_layer *l, nn_val x);
 nn_val lm_feed(lm_build *b, const lm_layer *l, nn_val x);
+
+/* ---- language_sliding.c: layers with `blocks` ---- */
+
+/* Pads the tokens and their mask to whole windows, if a layer needs that; so what else has a token in the last of its `rank` axes; and
+ * cuts what came of it to the length of `ids` again. */
+void lm_pad_to_windows(lm_build *b);
+nn_val lm_pad(lm_build *b, nn_val x, const char *layer, int rank);
+nn_val lm_cut_to_length(lm_build *b, nn_val x, nn_val ids);
+nn_val lm_sliding(lm_build *b, const lm_layer *l, nn_val x);
 
 #endif

@@ -155,6 +155,7 @@ static nn_val embedded(lm_build *b, nn_val ids, uint32_t table, int64_t position
     lm_stored(b, m->embedding_bits);
     if (types && m->token_types) {
         nn_val t = m->token_types > 1 ? nn_token_input(n, "token_type_ids") : NN_ABSENT;
+        t = lm_pad(b, t, "pad_types", 2);
         if (m->token_types == 1) { /* not an input: all zero */
             nn_val zero = {nn_scalar(n, "zero", "", 0), 0};
             t = nn_op2(n, OP_Expand, "token_type_ids", zero, nn_op1(n, OP_Shape, "shape", ids).t);
@@ -248,22 +249,25 @@ static void build(lm_build *b)
     int64_t width = m->embedding_width ? m->embedding_width : m->hidden;
     uint32_t table = nn_weight(n, "embed_tokens.weight", "", 2, (int64_t[]){m->vocab, width});
     if (m->n_encoder) b->encoded = encoder(b, table);
-    b->ids = nn_token_input(n, m->n_encoder ? "decoder_input_ids" : "input_ids");
+    nn_val ids = b->ids = nn_token_input(n, m->n_encoder ? "decoder_input_ids" : "input_ids");
     if (m->encoder_only) b->mask = nn_padding_mask(n);
+    lm_pad_to_windows(b);
     nn_val x = embedded(b, b->ids, table, m->position_table, true);
     set_biases(b, m->layers, !m->encoder_only);
     if (m->layer_embedding) b->rows = layer_rows(b, x);
     size_t mark = nn_push(n, m->n_encoder ? "decoder" : "model");
     x = stack(b, m->layers, m->n_layers, m->order, "layers", x);
     nn_pop(n, mark);
+    if (b->ids.t != ids.t) x = lm_cut_to_length(b, x, ids);
     output(b, x, table);
 }
 
 pg_code zoo_build_language(graph *g, const language_model *m, pg_error *e)
 {
-    int64_t usual = m->mels ? 64 : m->n_encoder || m->encoder_only ? 128 : 512;
-    int64_t length = m->max_position && m->max_position < usual ? m->max_position : usual;
     if (!m->n_layers || !m->layers) return error_set(e, PG_E_GRAPH, "the language model has no layers");
+    int64_t usual = m->mels ? 64 : m->n_encoder || m->encoder_only ? 128 : 512;
+    if (m->layers->blocks) usual = 2 * m->layers->window;
+    int64_t length = m->max_position && m->max_position < usual ? m->max_position : usual;
     lm_build b = {.n = {.g = g, .zero = NO_TENSOR, .six = NO_TENSOR, .sequence = -1},
                   .m = m,
                   .ids = NN_ABSENT,
@@ -271,7 +275,8 @@ pg_code zoo_build_language(graph *g, const language_model *m, pg_error *e)
                   .encoded = NN_ABSENT,
                   .bias = NN_ABSENT,
                   .later = NN_ABSENT,
-                  .rows = NN_ABSENT};
+                  .rows = NN_ABSENT,
+                  .more = NN_ABSENT};
     b.n.weights = m->weights ? m->weights : DT_FP16;
     b.n.batch = graph_add_symbol(g, STR("batch"), 1);
     b.n.sequence = graph_add_symbol(g, STR("sequence"), length);

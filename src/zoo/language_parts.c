@@ -323,7 +323,7 @@ nn_val lm_mix(lm_build *b, const lm_layer *l, nn_val x)
     case LM_GATED_DELTA: x = gated_delta(b, l, x); break;
     case LM_SHORT_CONV: x = short_conv(b, l, x); break;
     case LM_LIGHTNING: x = lightning(b, l, x); break;
-    default: x = attention(b, l, x, x); break;
+    default: x = l->blocks ? lm_sliding(b, l, x) : attention(b, l, x, x); break;
     }
     lm_stored(b, b->m->linear_bits);
     nn_pop(n, mark);

@@ -161,6 +161,8 @@ static const struct published {
     {"jamba-v0.1", 51570323328, 12.1},
     {"nemotron-3-nano-30b-a3b", 31.6e9, 3.6},
     /* Encoders */
+    {"longformer-base-4096", 148659456, 0},
+    {"longformer-large-4096", 434600960, 0},
     {"xlm-roberta-base", 278043648, 0},
     {"xlm-roberta-large", 559890432, 0},
     {"bge-m3", 567754752, 0},

@@ -200,6 +200,11 @@ static void test_experts_alone(void **state)
 
 /* ---- what must be refused, by name and value ---- */
 
+#define LONGFORMER(window)                                                                                               \
+    "{\"model_type\": \"longformer\", \"hidden_size\": 256, \"intermediate_size\": 512, \"num_hidden_layers\": 2, "      \
+    "\"num_attention_heads\": 4, \"vocab_size\": 1000, \"max_position_embeddings\": 4098, \"attention_window\": " window \
+    "}"
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -233,6 +238,9 @@ static void test_refused(void **state)
          "'text_config.hidden_size' is 7.5"},
         {"{\"model_type\": \"siglip\", \"text_config\": {\"model_type\": \"siglip_text_model\"}}",
          "'text_config.model_type' is 'siglip_text_model'"},
+        {LONGFORMER("511"), "'attention_window' must be an even whole number"},
+        {LONGFORMER("[512]"), "or one for each of the 2 layers"},
+        {LONGFORMER("[512, 1e9]"), "'attention_window' must be an even whole number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         model m;
@@ -240,6 +248,35 @@ static void test_refused(void **state)
         if (!strstr(m.e.text, cases[i].words)) fail_msg("case %zu: '%s' is not in: %s", i, cases[i].words, m.e.text);
         arena_free(&m.a);
     }
+}
+
+/* Windows that differ by layer: texts are padded to the largest, and come out as long as they went in. */
+static void test_sliding(void **state)
+{
+    (void)state;
+    model m;
+    open_text(&m, "longformer", LONGFORMER("[64, 256]"));
+    const language_model *l = m.g.language;
+    assert_true(l->n_layers == 2 && l->layers[0].window == 64 && l->layers[1].window == 256);
+    static const int64_t lengths[] = {1, 255, 256, 257, 4000};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        shapes s;
+        int64_t binding[2] = {3, lengths[i]};
+        assert_int_equal(shapes_infer(&s, &m.g, &(shape_options){.binding = binding}, &m.a, &m.e), PG_E_OK);
+        const tensor_shape *out = &s.t[m.g.regions[0].outputs[0]];
+        assert_true(out->rank == 3 && out->dims[0].v.i == 3 && out->dims[1].v.i == lengths[i] &&
+                    out->dims[2].v.i == 256);
+        int64_t whole = (lengths[i] + 255) / 256 * 256, wide[2] = {0, 0};
+        for (uint32_t k = 0; k < m.g.n_ops;
+             k++) /* every token has a row of scores: one global token, the window and itself */
+            if (m.g.ops[k].kind == OP_Softmax && wide[1] == 0) {
+                const tensor_shape *rows = &s.t[op_out(&m.g, &m.g.ops[k])[0]];
+                if (rows->dims[2].v.i != whole) continue;
+                wide[wide[0] != 0] = rows->dims[3].v.i;
+            }
+        assert_true(wide[0] == 1 + 65 && wide[1] == 1 + 257);
+    }
+    arena_free(&m.a);
 }
 
 /* The text part is sized, the rest said, and so is what was left out and assumed. */
@@ -317,9 +354,9 @@ static void test_conformance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),     cmocka_unit_test(test_graphs),      cmocka_unit_test(test_quantization),
-        cmocka_unit_test(test_experts_alone), cmocka_unit_test(test_refused),     cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_vit),           cmocka_unit_test(test_conformance),
+        cmocka_unit_test(test_published),     cmocka_unit_test(test_graphs),  cmocka_unit_test(test_quantization),
+        cmocka_unit_test(test_experts_alone), cmocka_unit_test(test_refused), cmocka_unit_test(test_sliding),
+        cmocka_unit_test(test_nested),        cmocka_unit_test(test_vit),     cmocka_unit_test(test_conformance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
