@@ -8,7 +8,7 @@ static const zoo_table *const tables[] = {
     &zoo_bert, &zoo_gpt2, &zoo_llama, &zoo_decoders, &zoo_configs, &zoo_seq2seq, &zoo_deberta, &zoo_relative, &zoo_rnn,
     &zoo_gnmt,
     /* speech, recommendation, forecasting */
-    &zoo_speech, &zoo_tts, &zoo_recommender, &zoo_tft,
+    &zoo_speech, &zoo_tts, &zoo_recommender, &zoo_recommender_sim, &zoo_tft,
     /* detection, segmentation, pictures from text */
     &zoo_vision_tasks, &zoo_detect_ssd, &zoo_detect_fpn, &zoo_detect_efficientdet, &zoo_detect_yolo, &zoo_segment_unet,
     &zoo_segment_dilated, &zoo_diffusion, &zoo_diffusion_xl, &zoo_moflow};

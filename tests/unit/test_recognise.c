@@ -36,6 +36,7 @@ static weights weights_of(const char *name)
     for (uint32_t i = 0; i < g.n_tensors; i++) {
         const tensor *t = &g.tensors[i];
         if (t->role != ROLE_WEIGHT || t->value || t->rank > 8) continue;
+        if (!dtype_get((dtype)t->dtype)->floating) continue; /* masks and the like, which nobody trained */
         load_weight *x = &w.list[w.n++];
         *x = (load_weight){.name = t->name, .type = (dtype)t->dtype, .rank = t->rank};
         x->buffer = str_ends(t->name, "running_mean") || str_ends(t->name, "running_var");

@@ -305,6 +305,7 @@ static const struct published {
     {"switch-base-8", 619e6, 0},
     {"wide_and_deep", 91777245, 0},
     {"vae-cf", 24511308, 0},
+    {"sim", 21282635, 0}, /* and 18001 of the auxiliary loss, in training */
     {"tft", 1617449, 0},
     {"tft-traffic", 1693481, 0},
     {"stable-diffusion-v1-5-unet", 859520964, 0},
@@ -632,6 +633,7 @@ static void test_outputs(void **state)
     expect_output("dlrm", 0, 0, 2, (int64_t[]){4, 1});
     expect_output("ncf", 0, 0, 2, (int64_t[]){4, 1});
     expect_output("vae-cf", 0, 0, 2, (int64_t[]){4, 20108});
+    expect_output("sim", 0, 0, 2, (int64_t[]){4, 1});
     expect_output("tft", 0, 0, 3, (int64_t[]){4, 24, 3});
     expect_output("lstm", 0, 0, 3, (int64_t[]){4, 35, 10000});
     expect_output("ssd_mobilenet_v1", 0, 0, 3, (int64_t[]){4, 1917, 4});
