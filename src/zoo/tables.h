@@ -14,7 +14,7 @@ extern const zoo_table zoo_resnet, zoo_mobile, zoo_shufflenet, zoo_convnext, zoo
     zoo_rnn, zoo_vision_tasks, zoo_detect_ssd, zoo_detect_fpn, zoo_detect_efficientdet, zoo_segment_unet,
     zoo_detect_yolo, zoo_segment_dilated, zoo_diffusion, zoo_diffusion_xl, zoo_moflow, zoo_decoders, zoo_seq2seq,
     zoo_recommender, zoo_speech, zoo_tts, zoo_tft, zoo_gnmt, zoo_relative, zoo_deberta, zoo_configs,
-    zoo_recommender_sim;
+    zoo_recommender_sim, zoo_se3;
 
 #define ZOO_TABLE(rows)                       \
     {                                         \

@@ -11,7 +11,7 @@ static const zoo_table *const tables[] = {
     &zoo_speech, &zoo_tts, &zoo_recommender, &zoo_recommender_sim, &zoo_tft,
     /* detection, segmentation, pictures from text */
     &zoo_vision_tasks, &zoo_detect_ssd, &zoo_detect_fpn, &zoo_detect_efficientdet, &zoo_detect_yolo, &zoo_segment_unet,
-    &zoo_segment_dilated, &zoo_diffusion, &zoo_diffusion_xl, &zoo_moflow};
+    &zoo_segment_dilated, &zoo_diffusion, &zoo_diffusion_xl, &zoo_moflow, &zoo_se3};
 enum { TABLES = sizeof tables / sizeof *tables, NAME_MAX_FOLDED = 64 };
 
 size_t zoo_count(void)

@@ -15,7 +15,7 @@ typedef struct zoo_entry {
     const char *name;
     const char *aliases; /* separated by spaces; case, '-' and '_' don't count */
     const char *
-        family; /* "cnn", "transformer", "rnn", "speech", "recommender", "forecasting", "diffusion", "detection", "segmentation" */
+        family; /* "cnn", "transformer", "rnn", "speech", "recommender", "forecasting", "diffusion", "detection", "segmentation", "graph" */
     const char *description;
     int64_t parameters; /* as published by `source` */
     const char *source;

@@ -420,6 +420,8 @@ static const struct published {
     {"efficientnet_widese_b4", 34.93e6, 4.4},
     /* From the widths: 134.2 M in ten bond flows, 6.9 M in 38 atom flows */
     {"moflow", 141.1e6, 0},
+    /* From the widths: six layers of 1443168 in the networks that make kernels, and one such of 525664 */
+    {"se3_transformer", 9279553, 0},
 };
 enum { PUBLISHED = sizeof published / sizeof *published };
 
@@ -475,7 +477,8 @@ static void test_table(void **state)
         double n = parameters(&m.g), told = (double)z->parameters;
         if (!(n >= told * 0.98 && n <= told * 1.02))
             fail_msg("%s: %.0f parameters, the table has %.0f", z->name, n, told);
-        bool rows = !strcmp(z->family, "recommender") || !strcmp(z->family, "forecasting");
+        bool rows = !strcmp(z->family, "recommender") || !strcmp(z->family, "forecasting") ||
+                    !strcmp(z->family, "graph");
         if (strcmp(z->name, "moflow") != 0) assert_true(z->image_size || z->sequence || rows); /* it takes noise */
         assert_true(z->description && z->source && z->family);
         assert_true(m.g.regions[0].n_inputs > 0 && m.g.regions[0].n_outputs > 0);
@@ -660,6 +663,7 @@ static void test_outputs(void **state)
     expect_output("vnet", 0, 0, 5, (int64_t[]){4, 3, 32, 32, 32});
     expect_output("moflow", 0, 0, 4, (int64_t[]){4, 4, 40, 40});
     expect_output("moflow", 0, 1, 3, (int64_t[]){4, 40, 10});
+    expect_output("se3_transformer", 0, 0, 2, (int64_t[]){4, 1});
     expect_output("sdxl", 0, 0, 4, (int64_t[]){4, 3, 1024, 1024});
     expect_output("sdxl", 512, 0, 4, (int64_t[]){4, 3, 512, 512});
     expect_output("sdxl-unet", 0, 0, 4, (int64_t[]){4, 4, 128, 128});
