@@ -114,6 +114,7 @@ static pg_code check_image(const zoo_entry *m, int64_t size, pg_error *e)
 
 pg_code zoo_build(graph *g, const zoo_entry *m, const zoo_options *opt, pg_error *e)
 {
+    if (m->config) return error_set(e, PG_E_GRAPH, "%s is a configuration, which the zoo has no builder for", m->name);
     nn n = {.g = g, .entry = m, .zero = NO_TENSOR, .six = NO_TENSOR, .sequence = -1};
     n.weights = m->weights ? m->weights : DT_FP32;
     n.image = opt && opt->image_size ? opt->image_size : m->image_size;

@@ -218,6 +218,7 @@ static void test_table(void **state)
         model m;
         open_model(&m, z->name);
         assert_string_equal(m.g.name.ptr, z->name);
+        assert_int_equal(zoo_build(&m.g, z, NULL, NULL), PG_E_GRAPH);
         assert_true(str_is(m.g.format, "built-in") && str_is(m.g.family, "transformer"));
         if (m.g.n_warnings) fail_msg("%s: %.*s", z->name, STR_ARG(m.g.warnings[0]));
         assert_true(m.g.language->weights != DT_UNKNOWN);
