@@ -88,15 +88,21 @@ static const struct published {
     {"qwen3-0.6b", 596049920, 0},
     {"qwen3-1.7b", 1720574976, 0},
     {"qwen3-4b", 4022468096, 0},
+    {"qwen3-4b-2507", 4022468096, 0},
     {"qwen3-8b", 8190735360, 0},
+    {"deepseek-r1-0528-qwen3-8b", 8190735360, 0},
     {"qwen3-14b", 14768307200, 0},
     {"qwen3-32b", 32762123264, 0},
     {"qwen3-32b-fp8", 32762123264, 0},
     {"qwen3-32b-nvfp4", 32762123264, 0},
     {"qwen3-30b-a3b", 30532122624, 3.35},
+    {"qwen3-30b-a3b-2507", 30532122624, 3.35},
     {"qwen3-30b-a3b-fp8", 30532122624, 3.35},
+    {"qwen3-30b-a3b-2507-fp8", 30532122624, 3.35},
     {"qwen3-235b-a22b", 235093634560, 22.1},
+    {"qwen3-235b-a22b-2507", 235093634560, 22.1},
     {"qwen3-235b-a22b-fp8", 235093634560, 22.1},
+    {"qwen3-235b-a22b-2507-fp8", 235093634560, 22.1},
     {"qwen3-coder-480b-a35b", 480154875392, 35.0},
     {"qwen3-next-80b-a3b", 79674391296, 3.9},
     {"qwen3.5-397b-a17b", 397e9, 17.0},
@@ -127,7 +133,9 @@ static const struct published {
     {"gemma-3-12b", 11766034176, 0},
     {"gemma-3-27b", 27009346304, 0},
     {"phi-3-mini", 3821079552, 0},
+    {"phi-3-mini-128k", 3821079552, 0},
     {"phi-3-medium", 13960238080, 0},
+    {"phi-3-medium-128k", 13960238080, 0},
     {"phi-3.5-moe", 41873153344, 6.6},
     {"phi-4", 14659507200, 0},
     {"phi-4-mini", 3836021760, 0},
@@ -309,7 +317,7 @@ static void test_names(void **state)
     expect_found("Qwen/Qwen3.5-397B-A17B", "qwen3.5-397b-a17b");
     expect_found("meta-llama/Meta-Llama-3.1-70B", "llama-3.1-70b");
     /* without the owner, which counts less than any name as it stands */
-    expect_found("Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b");
+    expect_found("Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b-2507");
     expect_found("Llama-3.2-1B-Instruct", "llama-3.2-1b");
     expect_found("Mixtral-8x7B-Instruct-v0.1", "mixtral-8x7b");
     expect_found("gemma-3-27b-it", "gemma-3-27b");

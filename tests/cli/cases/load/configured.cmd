@@ -1,5 +1,5 @@
 # Published configurations are built in: by their names on the Hub, with and without the owner, and no network.
-for m in mistralai/Mixtral-8x7B-Instruct-v0.1 Qwen3-30B-A3B-Instruct-2507 openai/gpt-oss-20b; do
+for m in mistralai/Mixtral-8x7B-Instruct-v0.1 Qwen3-30B-A3B openai/gpt-oss-20b; do
     phantom-gpu load-model "$m" --gpu h100 --offline | head -4
 done
 phantom-gpu load-model allenai/longformer-large-4096 --gpu a100 --seq-len 4096 --offline | sed -n '1,5p'
