@@ -97,19 +97,19 @@ uint32_t utf8_next(const char *p, size_t len, size_t *used)
     return code;
 }
 
-void json_init(json *j, buffer *out)
+void jsonw_init(jsonw *j, buffer *out)
 {
-    *j = (json){.out = out, .inline_from = JSON_DEPTH};
+    *j = (jsonw){.out = out, .inline_from = JSONW_DEPTH};
 }
 
-static void line(json *j)
+static void line(jsonw *j)
 {
     buffer_char(j->out, '\n');
     buffer_fill(j->out, ' ', 2 * (size_t)j->depth);
 }
 
 /* What goes before a value: nothing after a key, else a comma and the place of a new member. */
-static void before(json *j)
+static void before(jsonw *j)
 {
     if (j->after_key) {
         j->after_key = false;
@@ -123,36 +123,36 @@ static void before(json *j)
     *member = true;
 }
 
-static void begin(json *j, char open, char close, json_layout layout)
+static void begin(jsonw *j, char open, char close, jsonw_layout layout)
 {
     before(j);
     buffer_char(j->out, open);
-    if (j->depth + 1 >= JSON_DEPTH) {
+    if (j->depth + 1 >= JSONW_DEPTH) {
         j->out->failed = true; /* a mistake of the program: nothing of ours is that deep */
         return;
     }
-    if (layout == JSON_INLINE && j->inline_from > j->depth) j->inline_from = j->depth;
+    if (layout == JSONW_INLINE && j->inline_from > j->depth) j->inline_from = j->depth;
     j->depth++;
     j->member[j->depth] = false;
     j->close[j->depth] = close;
 }
 
-void json_open_object(json *j, json_layout layout)
+void jsonw_object(jsonw *j, jsonw_layout layout)
 {
     begin(j, '{', '}', layout);
 }
 
-void json_open_array(json *j, json_layout layout)
+void jsonw_array(jsonw *j, jsonw_layout layout)
 {
     begin(j, '[', ']', layout);
 }
 
-void json_end(json *j)
+void jsonw_end(jsonw *j)
 {
     if (!j->depth) return;
     int depth = j->depth--;
     if (j->member[depth] && depth <= j->inline_from) line(j);
-    if (j->inline_from == j->depth) j->inline_from = JSON_DEPTH;
+    if (j->inline_from == j->depth) j->inline_from = JSONW_DEPTH;
     buffer_char(j->out, j->close[depth]);
 }
 
@@ -176,7 +176,7 @@ static void put_escaped(buffer *out, str text)
     buffer_char(out, '"');
 }
 
-void json_key(json *j, const char *key)
+void jsonw_key(jsonw *j, const char *key)
 {
     before(j);
     put_escaped(j->out, str_c(key));
@@ -184,22 +184,22 @@ void json_key(json *j, const char *key)
     j->after_key = true;
 }
 
-void json_str(json *j, str text)
+void jsonw_str(jsonw *j, str text)
 {
     if (!text.ptr) {
-        json_put_null(j);
+        jsonw_null(j);
         return;
     }
     before(j);
     put_escaped(j->out, text);
 }
 
-void json_text(json *j, const char *text)
+void jsonw_text(jsonw *j, const char *text)
 {
-    json_str(j, str_c(text));
+    jsonw_str(j, str_c(text));
 }
 
-void json_number(json *j, double x)
+void jsonw_number(jsonw *j, double x)
 {
     char text[40];
     size_t len = format_double(text, sizeof text, x);
@@ -207,32 +207,32 @@ void json_number(json *j, double x)
     buffer_put(j->out, text, len);
 }
 
-void json_known(json *j, double x)
+void jsonw_known(jsonw *j, double x)
 {
-    if (x < 0) json_put_null(j);
-    else json_number(j, x);
+    if (x < 0) jsonw_null(j);
+    else jsonw_number(j, x);
 }
 
-void json_put_integer(json *j, int64_t x)
+void jsonw_integer(jsonw *j, int64_t x)
 {
     before(j);
     buffer_format(j->out, "%lld", (long long)x);
 }
 
-void json_bool(json *j, bool x)
+void jsonw_bool(jsonw *j, bool x)
 {
     before(j);
     buffer_text(j->out, x ? "true" : "false");
 }
 
-void json_put_null(json *j)
+void jsonw_null(jsonw *j)
 {
     before(j);
     buffer_text(j->out, "null");
 }
 
-void json_finish(json *j)
+void jsonw_finish(jsonw *j)
 {
-    while (j->depth) json_end(j);
+    while (j->depth) jsonw_end(j);
     buffer_char(j->out, '\n');
 }

@@ -1,7 +1,8 @@
 /* A growing text buffer, and a JSON writer (RFC 8259) on top of it.
  *
  * Both are sticky: after a failed allocation every call does nothing and `failed` says so, so that only the end has to
- * be checked. A buffer is always terminated once something was written to it. */
+ * be checked. A buffer is always terminated once something was written to it. Names begin with jsonw_, since those with json_ are
+ * libjansson's, which reads. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -29,34 +30,34 @@ uint32_t utf8_next(const char *p, size_t len, size_t *used);
 
 /* The members of an object or array stand on lines of their own, indented by two spaces, unless it or one around it was
  * begun inline. The writer puts commas and colons; balancing begin and end is the caller's. */
-enum { JSON_DEPTH = 32 };
+enum { JSONW_DEPTH = 32 };
 
-typedef struct json {
+typedef struct jsonw {
     buffer *out;
-    int depth, inline_from;  /* containers deeper than inline_from stay on one line */
-    bool member[JSON_DEPTH]; /* the container of this depth holds something */
-    char close[JSON_DEPTH];
+    int depth, inline_from;   /* containers deeper than inline_from stay on one line */
+    bool member[JSONW_DEPTH]; /* the container of this depth holds something */
+    char close[JSONW_DEPTH];
     bool after_key;
-} json;
+} jsonw;
 
-typedef enum json_layout { JSON_LINES, JSON_INLINE } json_layout;
+typedef enum jsonw_layout { JSONW_LINES, JSONW_INLINE } jsonw_layout;
 
-void json_init(json *j, buffer *out);
-void json_open_object(json *j, json_layout layout);
-void json_open_array(json *j, json_layout layout);
-void json_end(json *j);
-void json_key(json *j, const char *key);
+void jsonw_init(jsonw *j, buffer *out);
+void jsonw_object(jsonw *j, jsonw_layout layout);
+void jsonw_array(jsonw *j, jsonw_layout layout);
+void jsonw_end(jsonw *j);
+void jsonw_key(jsonw *j, const char *key);
 /* Invalid UTF-8 becomes U+FFFD; control characters, DEL and C1 are escaped. NULL: null. */
-void json_text(json *j, const char *text);
-void json_str(json *j, str text);
+void jsonw_text(jsonw *j, const char *text);
+void jsonw_str(jsonw *j, str text);
 /* Infinite and not a number: null. */
-void json_number(json *j, double x);
+void jsonw_number(jsonw *j, double x);
 /* The same, and a negative number is null too: how the library says "not known". */
-void json_known(json *j, double x);
-void json_put_integer(json *j, int64_t x);
-void json_bool(json *j, bool x);
-void json_put_null(json *j);
+void jsonw_known(jsonw *j, double x);
+void jsonw_integer(jsonw *j, int64_t x);
+void jsonw_bool(jsonw *j, bool x);
+void jsonw_null(jsonw *j);
 /* The end of a document: the closing line break. */
-void json_finish(json *j);
+void jsonw_finish(jsonw *j);
 
 #endif

@@ -34,31 +34,31 @@ static bool is_passed_over(const cli *c, const pg_live_result *r)
 
 static void results_json(cli *c, const pg_live_report *live)
 {
-    json j;
-    json_init(&j, &c->out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "clouds");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, &c->out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "clouds");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t i = 0; i < live->count; i++) {
         const pg_live_result *r = &live->clouds[i];
-        json_open_object(&j, JSON_INLINE);
-        json_key(&j, "cloud");
-        json_text(&j, r->cloud);
-        json_key(&j, "prices");
-        json_put_integer(&j, (int64_t)r->offers);
-        json_key(&j, "as_of");
-        json_text(&j, r->offers ? cli_today(c) : NULL);
-        json_key(&j, "skipped");
-        json_bool(&j, r->skipped);
-        json_key(&j, "error");
-        json_text(&j, r->error.code ? r->error.text : NULL);
-        json_key(&j, "fresh");
-        json_bool(&j, r->fresh);
-        json_end(&j);
+        jsonw_object(&j, JSONW_INLINE);
+        jsonw_key(&j, "cloud");
+        jsonw_text(&j, r->cloud);
+        jsonw_key(&j, "prices");
+        jsonw_integer(&j, (int64_t)r->offers);
+        jsonw_key(&j, "as_of");
+        jsonw_text(&j, r->offers ? cli_today(c) : NULL);
+        jsonw_key(&j, "skipped");
+        jsonw_bool(&j, r->skipped);
+        jsonw_key(&j, "error");
+        jsonw_text(&j, r->error.code ? r->error.text : NULL);
+        jsonw_key(&j, "fresh");
+        jsonw_bool(&j, r->fresh);
+        jsonw_end(&j);
     }
-    json_end(&j);
+    jsonw_end(&j);
     render_warnings_json(&j, cli_warnings(c));
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 /* EXIT_FAILED where prices that were asked for are the old ones. */

@@ -48,52 +48,52 @@ static const struct {
 } failures[] = {{PG_FAILS_MEMORY, "memory"}, {PG_FAILS_LATENCY, "latency"}, {PG_FAILS_GPUS, "gpus"},
                 {PG_FAILS_BUDGET, "budget"}, {PG_FAILS_CARBON, "carbon"},   {PG_FAILS_OFFER, "offer"}};
 
-static void place_json(json *j, const pg_choice *c)
+static void place_json(jsonw *j, const pg_choice *c)
 {
     const pg_offer *o = c->cost.price.offer;
     const char *const names[] = {"cloud", "region", "instance", "interruption"};
     const char *const values[] = {o ? o->cloud : NULL, o ? o->region : NULL, o ? o->instance : NULL,
                                   o ? o->interruption : NULL};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        json_key(j, names[i]);
-        if (values[i]) json_text(j, values[i]);
-        else json_put_null(j);
+        jsonw_key(j, names[i]);
+        if (values[i]) jsonw_text(j, values[i]);
+        else jsonw_null(j);
     }
-    json_key(j, "price_kind");
-    if (c->cost.price.own) json_text(j, "own");
-    else if (o) json_text(j, c->cost.price.spot ? "spot" : "on demand");
-    else json_put_null(j);
+    jsonw_key(j, "price_kind");
+    if (c->cost.price.own) jsonw_text(j, "own");
+    else if (o) jsonw_text(j, c->cost.price.spot ? "spot" : "on demand");
+    else jsonw_null(j);
 }
 
-static void choices_json(json *j, const char *name, const pg_choice *const *list, size_t count)
+static void choices_json(jsonw *j, const char *name, const pg_choice *const *list, size_t count)
 {
-    json_key(j, name);
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, name);
+    jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < count; i++) {
-        json_open_object(j, JSON_LINES);
+        jsonw_object(j, JSONW_LINES);
         fields_json(j, choice_fields, COUNT_OF(choice_fields), list[i], !list[i]->p.fits);
         place_json(j, list[i]);
-        json_key(j, "fails");
-        json_open_array(j, JSON_INLINE);
+        jsonw_key(j, "fails");
+        jsonw_array(j, JSONW_INLINE);
         for (size_t k = 0; k < COUNT_OF(failures); k++)
-            if (list[i]->fails & failures[k].bit) json_text(j, failures[k].name);
-        json_end(j);
-        json_end(j);
+            if (list[i]->fails & failures[k].bit) jsonw_text(j, failures[k].name);
+        jsonw_end(j);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
 static void advice_json(buffer *out, const render_advice *a)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "model");
-    json_text(&j, a->info->name);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "model");
+    jsonw_text(&j, a->info->name);
     choices_json(&j, "recommendations", a->held, a->held_count);
     choices_json(&j, "near_misses", a->missed, a->missed_count);
     render_warnings_json(&j, a->warnings);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 static void advice_csv(buffer *out, const render_advice *a)

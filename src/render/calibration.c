@@ -6,131 +6,131 @@ enum { GROUPS_SHOWN = 20, ROWS_SHOWN = 12 };
 
 /* ---- JSON ---- */
 
-static void stats_json(json *j, const char *name, const bench_stats *s)
+static void stats_json(jsonw *j, const char *name, const bench_stats *s)
 {
-    json_key(j, name);
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "mape");
-    json_known(j, s->mape);
-    json_key(j, "median");
-    json_known(j, s->median);
-    json_key(j, "p90");
-    json_known(j, s->p90);
-    json_key(j, "bias");
-    json_number(j, s->bias);
-    json_key(j, "within_10");
-    json_known(j, s->within_10);
-    json_key(j, "within_25");
-    json_known(j, s->within_25);
-    json_end(j);
+    jsonw_key(j, name);
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "mape");
+    jsonw_known(j, s->mape);
+    jsonw_key(j, "median");
+    jsonw_known(j, s->median);
+    jsonw_key(j, "p90");
+    jsonw_known(j, s->p90);
+    jsonw_key(j, "bias");
+    jsonw_number(j, s->bias);
+    jsonw_key(j, "within_10");
+    jsonw_known(j, s->within_10);
+    jsonw_key(j, "within_25");
+    jsonw_known(j, s->within_25);
+    jsonw_end(j);
 }
 
-static void rows_json(json *j, const calibration *c)
+static void rows_json(jsonw *j, const calibration *c)
 {
-    json_key(j, "rows");
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "used");
-    json_put_integer(j, (int64_t)c->used);
-    json_key(j, "left_out");
-    json_put_integer(j, (int64_t)(c->count - c->used));
-    json_key(j, "other_gpus");
-    json_put_integer(j, (int64_t)c->other_gpus);
-    json_key(j, "other_metrics");
-    json_put_integer(j, (int64_t)c->other_metrics);
-    json_key(j, "not_predicted");
-    json_put_integer(j, (int64_t)c->skipped);
-    json_end(j);
-    json_key(j, "left_out");
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, "rows");
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "used");
+    jsonw_integer(j, (int64_t)c->used);
+    jsonw_key(j, "left_out");
+    jsonw_integer(j, (int64_t)(c->count - c->used));
+    jsonw_key(j, "other_gpus");
+    jsonw_integer(j, (int64_t)c->other_gpus);
+    jsonw_key(j, "other_metrics");
+    jsonw_integer(j, (int64_t)c->other_metrics);
+    jsonw_key(j, "not_predicted");
+    jsonw_integer(j, (int64_t)c->skipped);
+    jsonw_end(j);
+    jsonw_key(j, "left_out");
+    jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < c->count; i++) {
         const calibration_row *r = &c->rows[i];
         if (!r->left_out) continue;
-        json_open_object(j, JSON_INLINE);
-        json_key(j, "file");
-        json_text(j, r->point->row->file);
-        json_key(j, "row");
-        json_put_integer(j, r->point->row->number);
-        json_key(j, "model");
-        json_text(j, r->point->row->model);
-        json_key(j, "why");
-        json_text(j, r->left_out);
-        json_end(j);
+        jsonw_object(j, JSONW_INLINE);
+        jsonw_key(j, "file");
+        jsonw_text(j, r->point->row->file);
+        jsonw_key(j, "row");
+        jsonw_integer(j, r->point->row->number);
+        jsonw_key(j, "model");
+        jsonw_text(j, r->point->row->model);
+        jsonw_key(j, "why");
+        jsonw_text(j, r->left_out);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void groups_json(json *j, const calibration *c)
+static void groups_json(jsonw *j, const calibration *c)
 {
-    json_key(j, "held_out");
-    json_text(j, c->split);
+    jsonw_key(j, "held_out");
+    jsonw_text(j, c->split);
     stats_json(j, "before", &c->before);
     stats_json(j, "after", &c->after);
-    json_key(j, "interval_coverage");
-    json_known(j, c->coverage);
-    json_key(j, "groups");
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, "interval_coverage");
+    jsonw_known(j, c->coverage);
+    jsonw_key(j, "groups");
+    jsonw_array(j, JSONW_LINES);
     for (size_t g = 0; g < c->group_count; g++) {
-        json_open_object(j, JSON_INLINE);
-        json_key(j, "name");
-        json_text(j, c->groups[g].name);
-        json_key(j, "rows");
-        json_put_integer(j, (int64_t)c->groups[g].rows);
-        json_key(j, "before");
-        json_known(j, c->groups[g].before);
-        json_key(j, "after");
-        json_known(j, c->groups[g].after);
-        json_end(j);
+        jsonw_object(j, JSONW_INLINE);
+        jsonw_key(j, "name");
+        jsonw_text(j, c->groups[g].name);
+        jsonw_key(j, "rows");
+        jsonw_integer(j, (int64_t)c->groups[g].rows);
+        jsonw_key(j, "before");
+        jsonw_known(j, c->groups[g].before);
+        jsonw_key(j, "after");
+        jsonw_known(j, c->groups[g].after);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void positive_json(json *j, const char *name, double x)
+static void positive_json(jsonw *j, const char *name, double x)
 {
-    json_key(j, name);
-    if (x > 0) json_number(j, x);
-    else json_put_null(j);
+    jsonw_key(j, name);
+    if (x > 0) jsonw_number(j, x);
+    else jsonw_null(j);
 }
 
-static void profile_json(json *j, const calibration *c)
+static void profile_json(jsonw *j, const calibration *c)
 {
-    json_key(j, "profile");
-    json_open_object(j, JSON_LINES);
-    json_key(j, "runtimes");
-    json_text(j, c->runtimes);
+    jsonw_key(j, "profile");
+    jsonw_object(j, JSONW_LINES);
+    jsonw_key(j, "runtimes");
+    jsonw_text(j, c->runtimes);
     positive_json(j, "host_factor", c->host_factor);
     for (size_t f = 0; f < CALIBRATE_FAMILIES; f++) {
         const calibration_fields *x = &c->families[f];
         if (!x->rows) continue;
-        json_key(j, calibrate_families[f]);
-        json_open_object(j, JSON_INLINE);
-        json_key(j, "rows");
-        json_put_integer(j, (int64_t)x->rows);
+        jsonw_key(j, calibrate_families[f]);
+        jsonw_object(j, JSONW_INLINE);
+        jsonw_key(j, "rows");
+        jsonw_integer(j, (int64_t)x->rows);
         positive_json(j, "memory_efficiency", x->memory_efficiency);
         positive_json(j, "tensor_core_utilization", x->tensor_core_utilization);
         positive_json(j, "architecture_multiplier", x->architecture_multiplier);
         positive_json(j, "interval", x->interval);
-        json_end(j);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
 static void calibration_json(buffer *out, const render_calibration *v)
 {
     const calibration *c = v->c;
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "gpu");
-    json_text(&j, c->gpu->key);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "gpu");
+    jsonw_text(&j, c->gpu->key);
     rows_json(&j, c);
     groups_json(&j, c);
-    json_key(&j, "better");
-    json_bool(&j, c->better);
+    jsonw_key(&j, "better");
+    jsonw_bool(&j, c->better);
     profile_json(&j, c);
-    json_key(&j, "written");
-    json_text(&j, v->written);
+    jsonw_key(&j, "written");
+    jsonw_text(&j, v->written);
     render_warnings_json(&j, v->warnings);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 /* ---- CSV ---- */

@@ -5,33 +5,33 @@ enum { LISTED = 12 };
 
 static void comparison_json(buffer *out, const render_comparison *c)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "predictions");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "predictions");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t g = 0; g < c->count; g++) {
         for (size_t i = 0; i < c->groups[g].row_count; i++) {
-            json_open_object(&j, JSON_LINES);
+            jsonw_object(&j, JSONW_LINES);
             render_row_json(&j, &c->groups[g].rows[i]);
-            json_end(&j);
+            jsonw_end(&j);
         }
     }
-    json_end(&j);
-    json_key(&j, "best");
-    json_open_array(&j, JSON_LINES);
+    jsonw_end(&j);
+    jsonw_key(&j, "best");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t g = 0; g < c->count; g++) {
         for (size_t i = 0; i < c->groups[g].best_count; i++) {
-            json_open_object(&j, JSON_LINES);
-            json_key(&j, "by");
-            json_text(&j, c->groups[g].best[i].by);
+            jsonw_object(&j, JSONW_LINES);
+            jsonw_key(&j, "by");
+            jsonw_text(&j, c->groups[g].best[i].by);
             render_row_json(&j, c->groups[g].best[i].row);
-            json_end(&j);
+            jsonw_end(&j);
         }
     }
-    json_end(&j);
+    jsonw_end(&j);
     render_warnings_json(&j, c->warnings);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 static void comparison_csv(buffer *out, const render_comparison *c)

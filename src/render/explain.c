@@ -129,51 +129,51 @@ static const field kernel_fields[] = {
 
 enum { KERNEL_FIELDS = sizeof kernel_fields / sizeof kernel_fields[0] };
 
-void render_explanation_json(json *j, const render_explanation *e)
+void render_explanation_json(jsonw *j, const render_explanation *e)
 {
     static const char *const members[] = {"kernels", "other_kernels", "kernel_kinds"};
     for (size_t i = 0; !e && i < sizeof members / sizeof members[0]; i++) {
-        json_key(j, members[i]);
-        json_put_null(j);
+        jsonw_key(j, members[i]);
+        jsonw_null(j);
     }
     if (!e) return;
-    json_key(j, "kernels");
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, "kernels");
+    jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < e->count; i++) {
-        json_open_object(j, JSON_INLINE);
+        jsonw_object(j, JSONW_INLINE);
         fields_json(j, kernel_fields, KERNEL_FIELDS, e->rows[i], false);
-        json_end(j);
+        jsonw_end(j);
     }
-    json_end(j);
-    json_key(j, "other_kernels");
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "count");
+    jsonw_end(j);
+    jsonw_key(j, "other_kernels");
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "count");
     render_whole_json(j, (double)e->other_count);
-    json_key(j, "time_ms");
-    json_known(j, e->other_ms);
-    json_key(j, "ideal_ms");
-    json_known(j, e->other_ideal_ms);
-    json_key(j, "share");
-    json_known(j, e->other_share);
-    json_end(j);
-    json_key(j, "kernel_kinds");
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, "time_ms");
+    jsonw_known(j, e->other_ms);
+    jsonw_key(j, "ideal_ms");
+    jsonw_known(j, e->other_ideal_ms);
+    jsonw_key(j, "share");
+    jsonw_known(j, e->other_share);
+    jsonw_end(j);
+    jsonw_key(j, "kernel_kinds");
+    jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < e->kind_count; i++) {
         const render_kind *k = &e->kinds[i];
-        json_open_object(j, JSON_INLINE);
-        json_key(j, "kernel");
-        json_text(j, k->name);
-        json_key(j, "count");
+        jsonw_object(j, JSONW_INLINE);
+        jsonw_key(j, "kernel");
+        jsonw_text(j, k->name);
+        jsonw_key(j, "count");
         render_whole_json(j, (double)k->kernels);
-        json_key(j, "time_ms");
-        json_known(j, k->time_ms);
-        json_key(j, "ideal_ms");
-        json_known(j, k->ideal_ms);
-        json_key(j, "share");
-        json_known(j, k->share);
-        json_end(j);
+        jsonw_key(j, "time_ms");
+        jsonw_known(j, k->time_ms);
+        jsonw_key(j, "ideal_ms");
+        jsonw_known(j, k->ideal_ms);
+        jsonw_key(j, "share");
+        jsonw_known(j, k->share);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
 void render_explanation_csv(buffer *out, const render_explanation *e)

@@ -27,7 +27,7 @@ typedef struct field {
 } field;
 
 /* Members of the object that is open. `mute`: fields with `speed` are null. */
-void fields_json(json *j, const field *fields, size_t count, const void *object, bool mute);
+void fields_json(jsonw *j, const field *fields, size_t count, const void *object, bool mute);
 /* csv.c: the names, with `prefix` before each; `first`: no comma before the first one. */
 void fields_csv_names(buffer *out, const char *prefix, const field *fields, size_t count, bool first);
 void fields_csv(buffer *out, const field *fields, size_t count, const void *object, bool mute, bool first);

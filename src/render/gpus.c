@@ -56,23 +56,23 @@ enum { GPU_FIELDS = sizeof gpu_fields / sizeof gpu_fields[0], GPU_BASIC_FIELDS =
 
 static void gpus_json(buffer *out, const pg_gpu *const *gpus, size_t count, size_t fields, render_warnings warnings)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "gpus");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "gpus");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t i = 0; i < count; i++) {
-        json_open_object(&j, fields == GPU_FIELDS ? JSON_LINES : JSON_INLINE);
+        jsonw_object(&j, fields == GPU_FIELDS ? JSONW_LINES : JSONW_INLINE);
         fields_json(&j, gpu_fields, fields, gpus[i], false);
-        json_key(&j, "aliases");
-        json_open_array(&j, JSON_INLINE);
-        for (size_t k = 0; k < gpus[i]->alias_count; k++) json_text(&j, gpus[i]->aliases[k]);
-        json_end(&j);
-        json_end(&j);
+        jsonw_key(&j, "aliases");
+        jsonw_array(&j, JSONW_INLINE);
+        for (size_t k = 0; k < gpus[i]->alias_count; k++) jsonw_text(&j, gpus[i]->aliases[k]);
+        jsonw_end(&j);
+        jsonw_end(&j);
     }
-    json_end(&j);
+    jsonw_end(&j);
     render_warnings_json(&j, warnings);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 static void gpus_csv(buffer *out, const pg_gpu *const *gpus, size_t count, size_t fields)
@@ -226,17 +226,17 @@ enum { BUILTIN_FIELDS = sizeof builtin_fields / sizeof builtin_fields[0] };
 
 static void builtins_json(buffer *out, const pg_builtin *models, size_t count)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "models");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "models");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t i = 0; i < count; i++) {
-        json_open_object(&j, JSON_INLINE);
+        jsonw_object(&j, JSONW_INLINE);
         fields_json(&j, builtin_fields, BUILTIN_FIELDS, &models[i], false);
-        json_end(&j);
+        jsonw_end(&j);
     }
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 static void builtins_table(report *r, const pg_builtin *models, size_t count)

@@ -2,10 +2,10 @@
 #include "render/fields.h"
 #include "render/render.h"
 
-void render_whole_json(json *j, double x)
+void render_whole_json(jsonw *j, double x)
 {
-    if (x >= 0 && x < WHOLE_MOST) json_put_integer(j, (int64_t)floor(x + 0.5));
-    else json_known(j, x);
+    if (x >= 0 && x < WHOLE_MOST) jsonw_integer(j, (int64_t)floor(x + 0.5));
+    else jsonw_known(j, x);
 }
 
 double field_number(const field *f, const void *object, bool mute)
@@ -58,15 +58,15 @@ const char *field_text(const field *f, const void *object, bool mute)
     return text && text[0] ? text : NULL;
 }
 
-void fields_json(json *j, const field *fields, size_t count, const void *object, bool mute)
+void fields_json(jsonw *j, const field *fields, size_t count, const void *object, bool mute)
 {
     for (size_t i = 0; i < count; i++) {
         const field *f = &fields[i];
-        json_key(j, f->name);
+        jsonw_key(j, f->name);
         double x = field_number(f, object, mute);
-        if (f->kind == FIELD_TEXT || f->kind == FIELD_CHARS) json_text(j, field_text(f, object, mute));
-        else if (f->kind == FIELD_BOOL) json_bool(j, x != 0);
-        else if (field_is_whole(f) && fabs(x) < WHOLE_MOST) json_put_integer(j, (int64_t)x);
-        else json_number(j, x);
+        if (f->kind == FIELD_TEXT || f->kind == FIELD_CHARS) jsonw_text(j, field_text(f, object, mute));
+        else if (f->kind == FIELD_BOOL) jsonw_bool(j, x != 0);
+        else if (field_is_whole(f) && fabs(x) < WHOLE_MOST) jsonw_integer(j, (int64_t)x);
+        else jsonw_number(j, x);
     }
 }

@@ -3,96 +3,96 @@
 
 enum { OPERATORS_SHOWN = 6, TENSORS_SHOWN = 8, REMARKS_SHOWN = 16, REMARK_WIDTH = 240 };
 
-static void shape_json(json *j, const pg_tensor *t)
+static void shape_json(jsonw *j, const pg_tensor *t)
 {
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "name");
-    json_text(j, t->name);
-    json_key(j, "dtype");
-    json_text(j, t->dtype);
-    json_key(j, "shape");
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "name");
+    jsonw_text(j, t->name);
+    jsonw_key(j, "dtype");
+    jsonw_text(j, t->dtype);
+    jsonw_key(j, "shape");
     if (t->rank < 0) {
-        json_put_null(j);
+        jsonw_null(j);
     } else {
-        json_open_array(j, JSON_INLINE);
+        jsonw_array(j, JSONW_INLINE);
         for (int i = 0; i < t->rank; i++) {
             const pg_dim *d = &t->dims[i];
-            if (d->symbolic && d->text) json_text(j, d->text);
-            else if (d->value >= 0) json_put_integer(j, d->value);
-            else json_put_null(j);
+            if (d->symbolic && d->text) jsonw_text(j, d->text);
+            else if (d->value >= 0) jsonw_integer(j, d->value);
+            else jsonw_null(j);
         }
-        json_end(j);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void tensors_json(json *j, const char *key, const pg_tensor *tensors, size_t count)
+static void tensors_json(jsonw *j, const char *key, const pg_tensor *tensors, size_t count)
 {
-    json_key(j, key);
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, key);
+    jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < count; i++) shape_json(j, &tensors[i]);
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void counts_json(json *j, const char *key, const pg_count *counts, size_t count)
+static void counts_json(jsonw *j, const char *key, const pg_count *counts, size_t count)
 {
-    json_key(j, key);
-    json_open_object(j, JSON_INLINE);
+    jsonw_key(j, key);
+    jsonw_object(j, JSONW_INLINE);
     for (size_t i = 0; i < count; i++) {
-        json_key(j, counts[i].name ? counts[i].name : "?");
+        jsonw_key(j, counts[i].name ? counts[i].name : "?");
         render_whole_json(j, (double)counts[i].count);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void remarks_json(json *j, const pg_model_info *info)
+static void remarks_json(jsonw *j, const pg_model_info *info)
 {
     if (!info->remark_count) return;
-    json_key(j, "metadata");
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, "metadata");
+    jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < info->remark_count; i++) {
-        json_open_object(j, JSON_INLINE);
-        json_key(j, "key");
-        json_text(j, info->remarks[i].key);
-        json_key(j, "text");
-        json_text(j, info->remarks[i].text);
-        json_end(j);
+        jsonw_object(j, JSONW_INLINE);
+        jsonw_key(j, "key");
+        jsonw_text(j, info->remarks[i].key);
+        jsonw_key(j, "text");
+        jsonw_text(j, info->remarks[i].text);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void info_json(json *j, const pg_model_info *info)
+static void info_json(jsonw *j, const pg_model_info *info)
 {
-    json_key(j, "model");
-    json_text(j, info->name);
-    json_key(j, "path");
-    json_text(j, info->path);
-    json_key(j, "format");
-    json_text(j, info->format);
-    json_key(j, "family");
-    json_text(j, info->family);
-    json_key(j, "producer");
-    json_text(j, info->producer);
-    json_key(j, "parameters");
+    jsonw_key(j, "model");
+    jsonw_text(j, info->name);
+    jsonw_key(j, "path");
+    jsonw_text(j, info->path);
+    jsonw_key(j, "format");
+    jsonw_text(j, info->format);
+    jsonw_key(j, "family");
+    jsonw_text(j, info->family);
+    jsonw_key(j, "producer");
+    jsonw_text(j, info->producer);
+    jsonw_key(j, "parameters");
     render_whole_json(j, info->parameters);
     if (info->active_parameters > 0) {
-        json_key(j, "active_parameters");
+        jsonw_key(j, "active_parameters");
         render_whole_json(j, info->active_parameters);
     }
     if (info->other_parameters > 0) {
-        json_key(j, "other_parameters");
+        jsonw_key(j, "other_parameters");
         render_whole_json(j, info->other_parameters);
     }
-    json_key(j, "weights_bytes");
+    jsonw_key(j, "weights_bytes");
     render_whole_json(j, info->weights_bytes);
     counts_json(j, "weights_by_dtype", info->weights_by_dtype, info->weights_by_dtype_count);
-    json_key(j, "operators");
+    jsonw_key(j, "operators");
     render_whole_json(j, (double)info->operators);
-    json_key(j, "macs");
+    jsonw_key(j, "macs");
     render_whole_json(j, info->macs);
     if (info->no_graph) {
-        json_key(j, "no_graph");
-        json_text(j, info->no_graph);
+        jsonw_key(j, "no_graph");
+        jsonw_text(j, info->no_graph);
     }
     tensors_json(j, "inputs", info->inputs, info->input_count);
     tensors_json(j, "outputs", info->outputs, info->output_count);
@@ -103,21 +103,21 @@ static void info_json(json *j, const pg_model_info *info)
 
 static void model_json(buffer *out, const render_model *m)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
     info_json(&j, m->info);
     render_warnings_json(&j, m->warnings);
-    json_key(&j, "predictions");
-    json_open_array(&j, JSON_LINES);
+    jsonw_key(&j, "predictions");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t i = 0; i < m->row_count; i++) {
-        json_open_object(&j, JSON_LINES);
+        jsonw_object(&j, JSONW_LINES);
         render_row_json(&j, &m->rows[i]);
-        json_end(&j);
+        jsonw_end(&j);
     }
-    json_end(&j);
+    jsonw_end(&j);
     if (m->explain) render_explanation_json(&j, m->explanation);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 static void model_csv(buffer *out, const render_model *m)

@@ -30,21 +30,21 @@ static const field after_gpu[] = {
 
 static void offers_json(buffer *out, const render_offers *o)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "offers");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "offers");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t i = 0; i < o->count; i++) {
-        json_open_object(&j, JSON_INLINE);
+        jsonw_object(&j, JSONW_INLINE);
         fields_json(&j, before_gpu, COUNT_OF(before_gpu), o->list[i], false);
         fields_json(&j, gpu_field, 1, o->list[i]->gpu, false);
         fields_json(&j, after_gpu, COUNT_OF(after_gpu), o->list[i], false);
-        json_end(&j);
+        jsonw_end(&j);
     }
-    json_end(&j);
+    jsonw_end(&j);
     render_warnings_json(&j, o->warnings);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 static void offers_csv(buffer *out, const render_offers *o)

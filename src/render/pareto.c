@@ -8,37 +8,37 @@ static const char *const palette[COLORS] = {"#0072b2", "#d55e00", "#009e73", "#c
 
 static void pareto_json(buffer *out, const render_pareto *p)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "model");
-    json_text(&j, p->model);
-    json_key(&j, "pareto");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "model");
+    jsonw_text(&j, p->model);
+    jsonw_key(&j, "pareto");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t i = 0; i < p->count; i++) {
         const render_point *q = &p->points[i];
-        json_open_object(&j, JSON_INLINE);
-        json_key(&j, "gpu");
-        json_text(&j, q->gpu->key);
-        json_key(&j, "tensor_parallel");
-        json_put_integer(&j, q->tensor);
-        json_key(&j, "concurrency");
-        json_put_integer(&j, q->requests);
-        json_key(&j, "tokens_per_s_per_user");
-        json_number(&j, q->per_user);
-        json_key(&j, "tokens_per_s_per_gpu");
-        json_number(&j, q->per_gpu);
-        json_key(&j, "ttft_ms");
-        json_number(&j, q->ttft_ms);
-        json_key(&j, "tpot_ms");
-        json_number(&j, q->tpot_ms);
-        json_key(&j, "on_front");
-        json_bool(&j, q->front);
-        json_end(&j);
+        jsonw_object(&j, JSONW_INLINE);
+        jsonw_key(&j, "gpu");
+        jsonw_text(&j, q->gpu->key);
+        jsonw_key(&j, "tensor_parallel");
+        jsonw_integer(&j, q->tensor);
+        jsonw_key(&j, "concurrency");
+        jsonw_integer(&j, q->requests);
+        jsonw_key(&j, "tokens_per_s_per_user");
+        jsonw_number(&j, q->per_user);
+        jsonw_key(&j, "tokens_per_s_per_gpu");
+        jsonw_number(&j, q->per_gpu);
+        jsonw_key(&j, "ttft_ms");
+        jsonw_number(&j, q->ttft_ms);
+        jsonw_key(&j, "tpot_ms");
+        jsonw_number(&j, q->tpot_ms);
+        jsonw_key(&j, "on_front");
+        jsonw_bool(&j, q->front);
+        jsonw_end(&j);
     }
-    json_end(&j);
+    jsonw_end(&j);
     render_warnings_json(&j, p->warnings);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 static void pareto_csv(buffer *out, const render_pareto *p)

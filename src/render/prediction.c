@@ -91,14 +91,14 @@ enum {
     MEMORY_FIELDS = sizeof memory_fields / sizeof memory_fields[0]
 };
 
-void render_row_json(json *j, const render_row *row)
+void render_row_json(jsonw *j, const render_row *row)
 {
     fields_json(j, row_fields, ROW_FIELDS, row, !row->p.fits);
     if (render_is_language(&row->p)) fields_json(j, language_fields, LANGUAGE_FIELDS, row, !row->p.fits);
-    json_key(j, "memory");
-    json_open_object(j, JSON_INLINE);
+    jsonw_key(j, "memory");
+    jsonw_object(j, JSONW_INLINE);
     fields_json(j, memory_fields, MEMORY_FIELDS, row, false);
-    json_end(j);
+    jsonw_end(j);
 }
 
 void render_rows_csv_names(buffer *out)
@@ -118,12 +118,12 @@ void render_row_csv(buffer *out, const render_row *row)
     csv_end(out);
 }
 
-void render_warnings_json(json *j, render_warnings warnings)
+void render_warnings_json(jsonw *j, render_warnings warnings)
 {
-    json_key(j, "warnings");
-    json_open_array(j, JSON_LINES);
-    for (size_t i = 0; i < warnings.count; i++) json_text(j, warnings.texts[i]);
-    json_end(j);
+    jsonw_key(j, "warnings");
+    jsonw_array(j, JSONW_LINES);
+    for (size_t i = 0; i < warnings.count; i++) jsonw_text(j, warnings.texts[i]);
+    jsonw_end(j);
 }
 
 const char *render_dot(const report *r)

@@ -149,13 +149,13 @@ void render_pareto_report(report *r, const render_pareto *p);
 void render_pareto_svg(buffer *out, const render_pareto *p);
 
 /* Shared by the reports. */
-void render_row_json(json *j, const render_row *row);
+void render_row_json(jsonw *j, const render_row *row);
 void render_rows_csv_names(buffer *out);
 void render_row_csv(buffer *out, const render_row *row);
-void render_warnings_json(json *j, render_warnings warnings);
+void render_warnings_json(jsonw *j, render_warnings warnings);
 void render_explanation_report(report *r, const render_explanation *e);
 /* NULL: the members are null, the CSV has no rows. */
-void render_explanation_json(json *j, const render_explanation *e);
+void render_explanation_json(jsonw *j, const render_explanation *e);
 void render_explanation_csv(buffer *out, const render_explanation *e);
 /* " · " or ", " */
 const char *render_dot(const report *r);
@@ -185,7 +185,7 @@ void render_price_lines(report *r, const render_row *rows, size_t count, const r
 /* The pairs of one prediction. */
 void render_cost_pairs(report *r, const render_row *row, const render_money *money);
 /* A count or bytes as an integer, null where it isn't known. */
-void render_whole_json(json *j, double x);
+void render_whole_json(jsonw *j, double x);
 /* "onnx, cnn, 25.6 M parameters, 4.09 G MACs, 97.5 MiB weights" */
 void render_model_line(report *r, char *out, size_t cap, const pg_model_info *info);
 

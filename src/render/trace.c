@@ -4,71 +4,71 @@
 
 enum { PROCESS = 1, STREAM = 1, HOST = 2 };
 
-static void name_event(json *j, const char *what, int thread, const char *name)
+static void name_event(jsonw *j, const char *what, int thread, const char *name)
 {
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "name");
-    json_text(j, what);
-    json_key(j, "ph");
-    json_text(j, "M");
-    json_key(j, "pid");
-    json_put_integer(j, PROCESS);
-    json_key(j, "tid");
-    json_put_integer(j, thread);
-    json_key(j, "args");
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "name");
-    json_text(j, name);
-    json_end(j);
-    json_end(j);
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "name");
+    jsonw_text(j, what);
+    jsonw_key(j, "ph");
+    jsonw_text(j, "M");
+    jsonw_key(j, "pid");
+    jsonw_integer(j, PROCESS);
+    jsonw_key(j, "tid");
+    jsonw_integer(j, thread);
+    jsonw_key(j, "args");
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "name");
+    jsonw_text(j, name);
+    jsonw_end(j);
+    jsonw_end(j);
 }
 
-static void begin_event(json *j, const char *name, const char *category, int thread, double start_us, double length_us)
+static void begin_event(jsonw *j, const char *name, const char *category, int thread, double start_us, double length_us)
 {
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "name");
-    json_text(j, name);
-    json_key(j, "cat");
-    json_text(j, category);
-    json_key(j, "ph");
-    json_text(j, "X");
-    json_key(j, "ts");
-    json_number(j, start_us);
-    json_key(j, "dur");
-    json_number(j, length_us);
-    json_key(j, "pid");
-    json_put_integer(j, PROCESS);
-    json_key(j, "tid");
-    json_put_integer(j, thread);
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "name");
+    jsonw_text(j, name);
+    jsonw_key(j, "cat");
+    jsonw_text(j, category);
+    jsonw_key(j, "ph");
+    jsonw_text(j, "X");
+    jsonw_key(j, "ts");
+    jsonw_number(j, start_us);
+    jsonw_key(j, "dur");
+    jsonw_number(j, length_us);
+    jsonw_key(j, "pid");
+    jsonw_integer(j, PROCESS);
+    jsonw_key(j, "tid");
+    jsonw_integer(j, thread);
 }
 
-static void kernel_event(json *j, const pg_kernel_row *k, double start_us)
+static void kernel_event(jsonw *j, const pg_kernel_row *k, double start_us)
 {
     begin_event(j, k->name && k->name[0] ? k->name : k->op, k->kernel ? k->kernel : "kernel", STREAM, start_us,
                 k->time_ms * 1e3);
-    json_key(j, "args");
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "op");
-    json_text(j, k->op);
-    json_key(j, "shape");
-    json_text(j, k->shape);
-    json_key(j, "bound");
-    json_text(j, k->bound);
-    json_key(j, "roofline_us");
-    json_known(j, k->ideal_ms < 0 ? -1 : k->ideal_ms * 1e3);
-    json_key(j, "flops");
+    jsonw_key(j, "args");
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "op");
+    jsonw_text(j, k->op);
+    jsonw_key(j, "shape");
+    jsonw_text(j, k->shape);
+    jsonw_key(j, "bound");
+    jsonw_text(j, k->bound);
+    jsonw_key(j, "roofline_us");
+    jsonw_known(j, k->ideal_ms < 0 ? -1 : k->ideal_ms * 1e3);
+    jsonw_key(j, "flops");
     render_whole_json(j, k->flops);
-    json_key(j, "bytes");
+    jsonw_key(j, "bytes");
     render_whole_json(j, k->bytes);
-    json_key(j, "runs");
+    jsonw_key(j, "runs");
     render_whole_json(j, (double)k->count);
-    json_end(j);
-    json_end(j);
+    jsonw_end(j);
+    jsonw_end(j);
 }
 
 /* Issues the kernels at `issue_us` a run to a GPU that begins at `wait_us`; returns when the last one ends. `j` NULL:
  * only that. */
-static double run_step(json *j, const pg_explanation *explanation, double issue_us, double wait_us)
+static double run_step(jsonw *j, const pg_explanation *explanation, double issue_us, double wait_us)
 {
     double host_us = 0, free_us = wait_us, end_us = 0;
     for (size_t i = 0; i < pg_explanation_count(explanation); i++) {
@@ -76,7 +76,7 @@ static double run_step(json *j, const pg_explanation *explanation, double issue_
         double start = k->start_ms * 1e3 + wait_us, length = issue_us * (double)k->count;
         if (j && issue_us > 0) {
             begin_event(j, k->name && k->name[0] ? k->name : k->op, "issue", HOST, host_us, length);
-            json_end(j);
+            jsonw_end(j);
         }
         /* A kernel starts when the first of its runs was issued and the stream is free. */
         if (start < host_us + issue_us) start = host_us + issue_us;
@@ -116,16 +116,16 @@ void render_trace(buffer *out, const render_row *row, const pg_explanation *expl
     format_text(process, sizeof process, "%s on %s, batch %lld, %s, %s (predicted)", row->model,
                 p->gpu_name ? p->gpu_name : p->gpu, (long long)p->batch, p->precision ? p->precision : "-",
                 p->runtime ? p->runtime : "-");
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "displayTimeUnit");
-    json_text(&j, "ms");
-    json_key(&j, "traceEvents");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "displayTimeUnit");
+    jsonw_text(&j, "ms");
+    jsonw_key(&j, "traceEvents");
+    jsonw_array(&j, JSONW_LINES);
     name_event(&j, "process_name", STREAM, process);
     name_event(&j, "thread_name", STREAM, "GPU stream");
     name_event(&j, "thread_name", HOST, "host issue");
     run_step(&j, explanation, issue_us, wait_us > 0 ? wait_us : 0);
-    json_finish(&j);
+    jsonw_finish(&j);
 }

@@ -8,155 +8,155 @@ enum { GROUPS_SHOWN = 12, WORST_SHOWN = 8, REASONS_SHOWN = 8, FOLDS_SHOWN = 40 }
 
 /* ---- JSON ---- */
 
-static void row_json(json *j, const bench_row *row)
+static void row_json(jsonw *j, const bench_row *row)
 {
     for (int k = 0; k < BENCH_KEYS; k++) {
         const bench_key *key = &bench_key_table[k];
         const void *at = (const char *)row + key->offset;
         if (!(row->given >> k & 1)) continue;
-        json_key(j, key->name);
+        jsonw_key(j, key->name);
         switch (key->kind) {
-        case BENCH_TEXT: json_text(j, *(const bench_text *)at); break;
-        case BENCH_COUNT: json_put_integer(j, *(const int64_t *)at); break;
-        case BENCH_FLAG: json_bool(j, *(const bool *)at); break;
-        case BENCH_REAL: json_number(j, *(const double *)at); break;
-        case BENCH_TASK: json_text(j, bench_task_name(row->task)); break;
-        case BENCH_METRIC: json_text(j, bench_metric_name(row->metric)); break;
-        case BENCH_LAYOUT: json_text(j, bench_layout_name(row->layout)); break;
+        case BENCH_TEXT: jsonw_text(j, *(const bench_text *)at); break;
+        case BENCH_COUNT: jsonw_integer(j, *(const int64_t *)at); break;
+        case BENCH_FLAG: jsonw_bool(j, *(const bool *)at); break;
+        case BENCH_REAL: jsonw_number(j, *(const double *)at); break;
+        case BENCH_TASK: jsonw_text(j, bench_task_name(row->task)); break;
+        case BENCH_METRIC: jsonw_text(j, bench_metric_name(row->metric)); break;
+        case BENCH_LAYOUT: jsonw_text(j, bench_layout_name(row->layout)); break;
         }
     }
 }
 
-static void point_json(json *j, const bench_point *p)
+static void point_json(jsonw *j, const bench_point *p)
 {
-    json_open_object(j, JSON_INLINE);
+    jsonw_object(j, JSONW_INLINE);
     row_json(j, p->row);
     if (p->skipped) {
-        json_key(j, "skipped");
-        json_text(j, p->skipped);
-        json_end(j);
+        jsonw_key(j, "skipped");
+        jsonw_text(j, p->skipped);
+        jsonw_end(j);
         return;
     }
-    json_key(j, "predicted");
-    json_number(j, p->predicted);
-    json_key(j, "low");
-    json_known(j, p->low);
-    json_key(j, "high");
-    json_known(j, p->high);
-    json_key(j, "error");
-    json_number(j, p->error);
-    json_key(j, "basis");
-    json_text(j, p->p.basis);
-    json_key(j, "roofline");
-    json_known(j, p->roofline);
-    json_key(j, "scalar");
-    json_known(j, p->scalar);
+    jsonw_key(j, "predicted");
+    jsonw_number(j, p->predicted);
+    jsonw_key(j, "low");
+    jsonw_known(j, p->low);
+    jsonw_key(j, "high");
+    jsonw_known(j, p->high);
+    jsonw_key(j, "error");
+    jsonw_number(j, p->error);
+    jsonw_key(j, "basis");
+    jsonw_text(j, p->p.basis);
+    jsonw_key(j, "roofline");
+    jsonw_known(j, p->roofline);
+    jsonw_key(j, "scalar");
+    jsonw_known(j, p->scalar);
     if (p->fold) {
-        json_key(j, "fold");
-        json_text(j, p->fold);
+        jsonw_key(j, "fold");
+        jsonw_text(j, p->fold);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
 /* Members of the object that is open. */
-static void stats_json(json *j, const bench_stats *s)
+static void stats_json(jsonw *j, const bench_stats *s)
 {
-    json_key(j, "mape");
-    json_known(j, s->mape);
-    json_key(j, "median");
-    json_known(j, s->median);
-    json_key(j, "p90");
-    json_known(j, s->p90);
-    json_key(j, "bias");
-    json_number(j, s->bias);
-    json_key(j, "within_10");
-    json_known(j, s->within_10);
-    json_key(j, "within_25");
-    json_known(j, s->within_25);
+    jsonw_key(j, "mape");
+    jsonw_known(j, s->mape);
+    jsonw_key(j, "median");
+    jsonw_known(j, s->median);
+    jsonw_key(j, "p90");
+    jsonw_known(j, s->p90);
+    jsonw_key(j, "bias");
+    jsonw_number(j, s->bias);
+    jsonw_key(j, "within_10");
+    jsonw_known(j, s->within_10);
+    jsonw_key(j, "within_25");
+    jsonw_known(j, s->within_25);
 }
 
-static void baseline_json(json *j, const char *name, const bench_stats *s)
+static void baseline_json(jsonw *j, const char *name, const bench_stats *s)
 {
-    json_key(j, name);
-    json_open_object(j, JSON_INLINE);
-    json_key(j, "count");
-    json_put_integer(j, (int64_t)s->count);
+    jsonw_key(j, name);
+    jsonw_object(j, JSONW_INLINE);
+    jsonw_key(j, "count");
+    jsonw_integer(j, (int64_t)s->count);
     stats_json(j, s);
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void group_json(json *j, const bench_group *g)
+static void group_json(jsonw *j, const bench_group *g)
 {
     stats_json(j, &g->ours);
-    json_key(j, "interval_coverage");
-    json_known(j, g->coverage);
-    json_key(j, "baselines");
-    json_open_object(j, JSON_INLINE);
+    jsonw_key(j, "interval_coverage");
+    jsonw_known(j, g->coverage);
+    jsonw_key(j, "baselines");
+    jsonw_object(j, JSONW_INLINE);
     baseline_json(j, "roofline", &g->roofline);
     baseline_json(j, "scalar", &g->scalar);
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void summary_json(json *j, const bench_summary *s)
+static void summary_json(jsonw *j, const bench_summary *s)
 {
-    json_key(j, "summary");
-    json_open_object(j, JSON_LINES);
-    json_key(j, "count");
-    json_put_integer(j, (int64_t)s->all.ours.count);
-    json_key(j, "skipped");
-    json_put_integer(j, (int64_t)s->skipped);
+    jsonw_key(j, "summary");
+    jsonw_object(j, JSONW_LINES);
+    jsonw_key(j, "count");
+    jsonw_integer(j, (int64_t)s->all.ours.count);
+    jsonw_key(j, "skipped");
+    jsonw_integer(j, (int64_t)s->skipped);
     group_json(j, &s->all);
     for (size_t i = 0; i < BENCH_GROUPINGS; i++) {
         const bench_grouping *by = &s->groupings[i];
-        json_key(j, by->key);
-        json_open_object(j, JSON_LINES);
+        jsonw_key(j, by->key);
+        jsonw_object(j, JSONW_LINES);
         for (size_t k = 0; k < by->count; k++) {
-            json_key(j, by->groups[k].name);
-            json_open_object(j, JSON_INLINE);
-            json_key(j, "count");
-            json_put_integer(j, (int64_t)by->groups[k].ours.count);
+            jsonw_key(j, by->groups[k].name);
+            jsonw_object(j, JSONW_INLINE);
+            jsonw_key(j, "count");
+            jsonw_integer(j, (int64_t)by->groups[k].ours.count);
             group_json(j, &by->groups[k]);
-            json_end(j);
+            jsonw_end(j);
         }
-        json_end(j);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
-static void folds_json(json *j, const render_validation *v)
+static void folds_json(jsonw *j, const render_validation *v)
 {
-    json_key(j, "split");
-    json_text(j, v->split);
-    json_key(j, "folds");
-    json_open_array(j, JSON_LINES);
+    jsonw_key(j, "split");
+    jsonw_text(j, v->split);
+    jsonw_key(j, "folds");
+    jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < v->fold_count; i++) {
         const render_fold *f = &v->folds[i];
-        json_open_object(j, JSON_INLINE);
-        json_key(j, "left_out");
-        json_text(j, f->name);
-        json_key(j, "count");
-        json_put_integer(j, (int64_t)f->points);
-        json_key(j, "fitted_on");
-        json_put_integer(j, (int64_t)f->rows);
+        jsonw_object(j, JSONW_INLINE);
+        jsonw_key(j, "left_out");
+        jsonw_text(j, f->name);
+        jsonw_key(j, "count");
+        jsonw_integer(j, (int64_t)f->points);
+        jsonw_key(j, "fitted_on");
+        jsonw_integer(j, (int64_t)f->rows);
         stats_json(j, &f->stats);
-        json_end(j);
+        jsonw_end(j);
     }
-    json_end(j);
+    jsonw_end(j);
 }
 
 static void validation_json(buffer *out, const render_validation *v)
 {
-    json j;
-    json_init(&j, out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "points");
-    json_open_array(&j, JSON_LINES);
+    jsonw j;
+    jsonw_init(&j, out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "points");
+    jsonw_array(&j, JSONW_LINES);
     for (size_t i = 0; i < v->point_count; i++) point_json(&j, &v->points[i]);
-    json_end(&j);
+    jsonw_end(&j);
     summary_json(&j, v->summary);
     if (v->split) folds_json(&j, v);
     render_warnings_json(&j, v->warnings);
-    json_finish(&j);
+    jsonw_finish(&j);
 }
 
 /* ---- CSV ---- */

@@ -362,17 +362,17 @@ static const field thing_fields[] = {
 static void test_fields(void **state)
 {
     fixture f;
-    json j;
+    jsonw j;
     (void)state;
     start(&f, 80, false);
-    json_init(&j, &f.out);
-    json_open_array(&j, JSON_INLINE);
+    jsonw_init(&j, &f.out);
+    jsonw_array(&j, JSONW_INLINE);
     for (int i = 0; i < 2; i++) {
-        json_open_object(&j, JSON_INLINE);
+        jsonw_object(&j, JSONW_INLINE);
         fields_json(&j, thing_fields, 6, &(thing){i ? "" : "a", i ? 2 : -1, i ? 0 : 0.5, 3 * i, i != 0}, i != 0);
-        json_end(&j);
+        jsonw_end(&j);
     }
-    json_finish(&j);
+    jsonw_finish(&j);
     fields_csv_names(&f.out, "p_", thing_fields, 6, true);
     csv_end(&f.out);
     fields_csv(&f.out, thing_fields, 6, &(thing){"a,b", 1e-7, 0, 0, true}, false, true);
@@ -385,31 +385,31 @@ static void test_fields(void **state)
 static void test_json(void **state)
 {
     fixture f;
-    json j;
+    jsonw j;
     (void)state;
     start(&f, 80, false);
-    json_init(&j, &f.out);
-    json_open_object(&j, JSON_LINES);
-    json_key(&j, "text");
-    json_str(&j, (str){"\"\\/\b\f\n\r\t\x01\x7f\xc3\xa9\xff", 13});
-    json_key(&j, "numbers");
-    json_open_array(&j, JSON_INLINE);
-    json_number(&j, 0.1);
-    json_number(&j, (double)NAN);
-    json_number(&j, -(double)INFINITY);
-    json_known(&j, -1);
-    json_known(&j, 0);
-    json_put_integer(&j, INT64_MIN);
-    json_number(&j, 4089184256.0);
-    json_end(&j);
-    json_key(&j, "empty");
-    json_open_array(&j, JSON_LINES);
-    json_end(&j);
-    json_key(&j, "list");
-    json_open_array(&j, JSON_LINES);
-    json_bool(&j, true);
-    json_text(&j, NULL);
-    json_finish(&j);
+    jsonw_init(&j, &f.out);
+    jsonw_object(&j, JSONW_LINES);
+    jsonw_key(&j, "text");
+    jsonw_str(&j, (str){"\"\\/\b\f\n\r\t\x01\x7f\xc3\xa9\xff", 13});
+    jsonw_key(&j, "numbers");
+    jsonw_array(&j, JSONW_INLINE);
+    jsonw_number(&j, 0.1);
+    jsonw_number(&j, (double)NAN);
+    jsonw_number(&j, -(double)INFINITY);
+    jsonw_known(&j, -1);
+    jsonw_known(&j, 0);
+    jsonw_integer(&j, INT64_MIN);
+    jsonw_number(&j, 4089184256.0);
+    jsonw_end(&j);
+    jsonw_key(&j, "empty");
+    jsonw_array(&j, JSONW_LINES);
+    jsonw_end(&j);
+    jsonw_key(&j, "list");
+    jsonw_array(&j, JSONW_LINES);
+    jsonw_bool(&j, true);
+    jsonw_text(&j, NULL);
+    jsonw_finish(&j);
     finish(&f, "{\n"
                "  \"text\": \"\\\"\\\\/\\u0008\\u000c\\n\\r\\t\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\",\n"
                "  \"numbers\": [0.1, null, null, null, 0, -9223372036854775808, 4089184256],\n"
