@@ -395,6 +395,13 @@ bool aten_set_origin(aten *x, uint32_t t, uint32_t hint)
     return true;
 }
 
+void aten_keep_origin(aten *x, uint32_t from, uint32_t to)
+{
+    if (!x->guessing || from >= x->n_tensors || to >= x->n_tensors) return;
+    x->origin[to] = x->origin[from];
+    x->lift[to] = x->lift[from];
+}
+
 void aten_pass_origin(aten *x, uint32_t from, uint32_t to)
 {
     if (!x->guessing || from >= x->n_tensors || to >= x->n_tensors || x->lift[from] >= 4) return;

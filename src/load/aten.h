@@ -180,6 +180,8 @@ void aten_hint_tokens(aten *x, uint32_t t);
 void aten_hint_steps(aten *x, uint32_t t);
 /* The tensor is this input, or stands for it. */
 bool aten_set_origin(aten *x, uint32_t t, uint32_t hint);
+/* `to` has the last dim of `from`, which is all that is asked of it. */
+void aten_keep_origin(aten *x, uint32_t from, uint32_t to);
 /* `to` is an element of an axis of `from`. */
 void aten_pass_origin(aten *x, uint32_t from, uint32_t to);
 pg_code aten_nomem(aten *x);

@@ -173,8 +173,14 @@ static aten_value transpose(aten *x, const aten_row *row, const aten_value *arg,
     uint32_t t = tensor_arg(x, A(0));
     if (t == NO_TENSOR) return aten_unknown();
     int rank = aten_rank(x, t);
-    if (rank < 0) return aten_tensor(aten_emit1(x, OP_Transpose, t));
     bool two = row->op == OP_Transpose; /* gives both axes */
+    if (rank < 0) {
+        int64_t one = -1, other = -1;
+        uint32_t turned = aten_emit1(x, OP_Transpose, t);
+        bool in_front = two && aten_plain_int(A(1), &one) && aten_plain_int(A(2), &other) && one + other == 1;
+        if (in_front && one >= 0 && other >= 0) aten_keep_origin(x, t, turned); /* batch and sequence change places */
+        return aten_tensor(turned);
+    }
     int64_t a = two ? aten_axis(x, t, A(1), 0) : rank - 2, b = two ? aten_axis(x, t, A(2), 1) : rank - 1;
     if (rank < 2 || a < 0 || b < 0 || a >= rank || b >= rank || a == b) return aten_tensor(t);
     if (rank == 2 && x->g->tensors[t].role == ROLE_WEIGHT) return aten_tensor(aten_turned(x, t));

@@ -369,6 +369,15 @@ static void test_sequences_of_features(void **state)
     pg_model_free(m);
 }
 
+/* What is asked of an input behind a change of its first two dims is asked of the input. */
+static void test_turned_input(void **state)
+{
+    (void)state;
+    expect_result(FORWARD "    y = torch.transpose(x, 0, 1)\n"
+                          "    return torch.transpose(torch.linear(y, torch.ones([5, 16])), 0, 1)\n",
+                  "batchxsequencex5");
+}
+
 static void test_harmful_sources(void **state)
 {
     (void)state;
@@ -473,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_sequences_of_features),
+        cmocka_unit_test(test_turned_input),
         cmocka_unit_test(test_harmful_sources),
         cmocka_unit_test(test_parser_positions),
         cmocka_unit_test(test_shared),
