@@ -562,6 +562,19 @@ static void gather_backward(planner *p)
     spread(p, x, KERNEL_GATHER, rows * 8, true);
 }
 
+/* What was put somewhere gets the gradient of that place; what it was put into keeps the rest of its own. */
+static void scatter_backward(planner *p)
+{
+    uint32_t to = plan_in(p, 2);
+    if (wants(p, 0)) spread(p, plan_in(p, 0), KERNEL_COPY, 0, false);
+    if (!wanted(p, to)) return;
+    double n = elements(p, to), width = backward_width(p, to), index = 8 * elements(p, plan_in(p, 1));
+    kernel k = plan_kernel_rows(p, KERNEL_GATHER, n, 1, 0);
+    plan_read_bytes(p, &k, n * width, p->train->born[plan_out(p, 0)]);
+    plan_read_bytes(p, &k, index, -1);
+    rows_emit(p, &k, to, STEP_BACKWARD);
+}
+
 /* ---- fused pointwise units ---- */
 
 /* One kernel reads the gradients of what left the cluster and what went in, and writes the gradients of what went in; a second
@@ -671,8 +684,8 @@ void backward_unit(planner *p)
     case WORK_CAST:
     case WORK_QUANTIZE: view_backward(p); break;
     case WORK_COPY: copy_backward(p); break;
-    case WORK_GATHER:
-    case WORK_SCATTER: gather_backward(p); break;
+    case WORK_GATHER: gather_backward(p); break;
+    case WORK_SCATTER: scatter_backward(p); break;
     case WORK_RESIZE: spread(p, plan_in(p, 0), KERNEL_RESIZE, 0, false); break;
     case WORK_SORT: spread(p, plan_in(p, 0), KERNEL_GATHER, 0, true); break;
     case WORK_SCAN_OP:

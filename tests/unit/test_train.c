@@ -107,6 +107,27 @@ static void test_backward_takes_twice_the_work(void **state)
     }
 }
 
+/* Gradients find their way back through gathers, scatters, shears and blocks to every weight. */
+static void test_every_weight_has_a_gradient(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"se3_transformer", "longformer-base-4096", "deberta-v3-small",
+                                        "xlnet-base-cased"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        pg_error e = PG_ERROR_INIT;
+        pg_request r = training(2, "fp32");
+        pg_model *m;
+        pg_plan *plan;
+        pg_prediction p;
+        if (pg_model_open(&m, names[i], NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e)) fail_msg("%s", e.text);
+        assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "h100", &e), &p, &e), PG_E_OK);
+        double share = p.memory.gradients / (4 * pg_model_describe(m)->parameters);
+        if (fabs(share - 1) > 0.01) fail_msg("%s: %g of the parameters have a gradient", names[i], share);
+        pg_plan_free(plan);
+        pg_model_free(m);
+    }
+}
+
 static void test_explanation_names_the_backward_pass(void **state)
 {
     (void)state;
@@ -316,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_checkpointing),
         cmocka_unit_test(test_activation_memory),
         cmocka_unit_test(test_long_tables_have_sparse_gradients),
+        cmocka_unit_test(test_every_weight_has_a_gradient),
         cmocka_unit_test(test_engines_do_not_train),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
