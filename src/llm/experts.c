@@ -2,6 +2,8 @@
 #include "llm/build.h"
 #include "predict/experts.h"
 
+enum { BLOCK = 128 * 128 }; /* weights that share a scale in FP8 as DeepSeek has it */
+
 static void build_router(build *b, const lm_layer *l)
 {
     double t = b->tokens, experts = (double)l->experts, used = (double)l->experts_used, wide = 16;
@@ -49,6 +51,7 @@ void build_moe(build *b, const lm_layer *l)
                        .parts = c->expert,
                        .gated = l->gated,
                        .narrow = narrow,
+                       .scaled = narrow && c->math == PREC_FP8 && b->m->group == BLOCK,
                        .math = narrow                 ? c->math
                              : c->act > 2             ? c->r.math
                              : c->r.math == PREC_FP16 ? PREC_FP16
