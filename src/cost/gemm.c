@@ -242,7 +242,7 @@ static int row_tiles_of(double rows)
 }
 
 /* Each expert's rows fill tiles of their own; whoever made the kernels tried all tiles. */
-static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled)
+static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled, bool packed)
 {
     const gemm_shape *s = &k->shape.gemm;
     const double *row_tiles = k->shape.grouped.row_tiles;
@@ -253,8 +253,10 @@ static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled)
            setup = g->c->gemm_tile_clocks * g->tick + k->grouped_setup;
     for (int i = 0; i < COST_TENSOR_TILES; i++) {
         double n = gemm_ceil(s->n * tiles[i].inv_n), full = row_tiles[row_tiles_of(tiles[i].m)] * n / g->sms;
-        double time = gemm_waves(g->quantum, 0, full) *
-                      ((s->k * g->tile[row][i] + depth * g->edge[row][i]) / share + setup);
+        /* what widens weights in registers feeds the units from there, as synchronous ones are fed */
+        double least = packed ? 2 * tiles[i].m * tiles[i].n / (COST_FULL_RATE * g->clock) : 0,
+               step = cost_max(g->tile[row][i], least);
+        double time = gemm_waves(g->quantum, 0, full) * ((s->k * step + depth * g->edge[row][i]) / share + setup);
         best = cost_min(best, time);
     }
     return best;
@@ -263,8 +265,10 @@ static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled)
 void cost_grouped(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const gemm_shape *s = &k->shape.gemm;
-    double weights = s->n * s->k * s->batch, seconds = grouped_time(g, k, choice_of(g, k) == PRODUCT_BLOCK_SCALED);
-    if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[k->math])
+    double weights = s->n * s->k * s->batch;
+    bool packed = k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[k->math] && g->tensor[k->math];
+    double seconds = grouped_time(g, k, choice_of(g, k) == PRODUCT_BLOCK_SCALED, packed);
+    if (packed)
         seconds += g->c->gemm_unpack * s->n * s->k * k->shape.grouped.row_tiles[row_tiles_of(128)] / g->peak[PREC_FP32];
     out->compute_s = cost_power_limited(g, k, seconds, k->flops);
     out->memory_s = cost_memory_time(g, t, 1);

@@ -95,7 +95,10 @@ static kernel_cost experts_cost(const kernel *of, const runtime_profile *rt, con
     kernel k = *of;
     bool newer = g->cost.async && g->spec->compute_capability >= rt->moe_since,
          fp4 = newer && k.math == PREC_FP4 && rt->moe_fp4_us > 0;
-    k.grouped_share = newer ? rt->moe_new_share : rt->moe_share;
+    /* kernels that widen packed weights are like the older ones */
+    bool packed = k.kind == KERNEL_GEMM && k.math < PREC_FP8 &&
+                  k.weight_bytes < 1.8 * k.shape.gemm.n * k.shape.gemm.k * k.shape.gemm.batch;
+    k.grouped_share = newer && !packed ? rt->moe_new_share : rt->moe_share;
     k.grouped_setup = newer && !fp4 ? 1e-6 * rt->moe_tile_us : 0;
     /* of the older ones Hopper's for block scales are CUTLASS's, which skip what is not theirs */
     bool skips = newer || (g->cost.async && k.choice == PRODUCT_BLOCK_SCALED);
