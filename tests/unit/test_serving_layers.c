@@ -184,7 +184,7 @@ static void test_mistakes(void **state)
 static int setup(void **state)
 {
     (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL);
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) == PG_E_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
