@@ -117,7 +117,7 @@ static void test_every_weight_has_a_gradient(void **state)
         pg_error e = PG_ERROR_INIT;
         pg_request r = training(2, "fp32");
         pg_model *m;
-        pg_plan *plan;
+        pg_plan *plan = NULL;
         pg_prediction p;
         if (pg_model_open(&m, names[i], NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e)) fail_msg("%s", e.text);
         assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "h100", &e), &p, &e), PG_E_OK);

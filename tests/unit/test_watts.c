@@ -20,7 +20,7 @@ static pg_catalog *gpus;
 static int set_up(void **state)
 {
     (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL);
+    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) == PG_E_OK ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -40,7 +40,7 @@ static errors errors_of(const char *name, const char *gpu)
 {
     test_heap heap = {.fail_at = -1};
     bench_rows rows;
-    bench *b;
+    bench *b = NULL;
     pg_error e = PG_ERROR_INIT;
     size_t n;
     errors out = {.most = -1};
