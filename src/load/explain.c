@@ -3,10 +3,10 @@
 
 #include "load/folder.h"
 
-/* By the first bytes. `todo` NULL: the list of formats that are read helps most. */
+/* By the first bytes. `advice` NULL: the list of formats that are read helps most. */
 static const struct {
     uint16_t offset, len;
-    const char *bytes, *name, *todo;
+    const char *bytes, *name, *advice;
 } magic[] = {
     {0, 8, "\211HDF\r\n\032\n", "an HDF5 file (Keras .h5)", NULL},
     {0, 2, "\037\213", "a gzip archive", "unpack it first"},
@@ -32,7 +32,7 @@ static const struct {
 
 /* By the name alone. */
 static const struct {
-    const char *ending, *name, *todo;
+    const char *ending, *name, *advice;
 } named[] = {
     {".engine", "a TensorRT engine, which holds kernels and no graph", "give the ONNX file that it was built from"},
     {".plan", "a TensorRT engine, which holds kernels and no graph", "give the ONNX file that it was built from"},
@@ -65,22 +65,22 @@ static bool has_directory(span f)
     return false;
 }
 
-static const char *by_bytes(span f, const char **todo)
+static const char *by_bytes(span f, const char **advice)
 {
-    *todo = NULL;
+    *advice = NULL;
     if (load_is_pointer(f)) {
-        *todo = "run `git lfs pull`";
+        *advice = "run `git lfs pull`";
         return "a Git LFS pointer, not the model itself";
     }
     if (is_zip(f)) {
         bool whole = has_directory(f);
-        if (!whole) *todo = "fetch it again";
+        if (!whole) *advice = "fetch it again";
         return whole ? "a zip archive with no model in it that is known" : "a zip archive that is cut off";
     }
     for (size_t i = 0; i < sizeof magic / sizeof magic[0]; i++)
         if (f.len >= (size_t)magic[i].offset + magic[i].len &&
             !memcmp(f.ptr + magic[i].offset, magic[i].bytes, magic[i].len)) {
-            *todo = magic[i].todo;
+            *advice = magic[i].advice;
             return magic[i].name;
         }
     return NULL;
@@ -88,16 +88,16 @@ static const char *by_bytes(span f, const char **todo)
 
 bool load_is_other(span f)
 {
-    const char *todo;
-    return by_bytes(f, &todo) != NULL;
+    const char *advice;
+    return by_bytes(f, &advice) != NULL;
 }
 
 void load_explain(const load_input *in, const char *names, pg_error *e)
 {
-    const char *todo, *what = by_bytes(in->bytes, &todo);
+    const char *advice, *what = by_bytes(in->bytes, &advice);
     for (size_t i = 0; !what && i < sizeof named / sizeof named[0]; i++)
-        if (str_ends(str_c(in->path), named[i].ending)) what = named[i].name, todo = named[i].todo;
-    if (what && todo) error_set(e, PG_E_UNSUPPORTED, "looks like %s: %s", what, todo);
+        if (str_ends(str_c(in->path), named[i].ending)) what = named[i].name, advice = named[i].advice;
+    if (what && advice) error_set(e, PG_E_UNSUPPORTED, "looks like %s: %s", what, advice);
     else if (what) error_set(e, PG_E_UNSUPPORTED, "looks like %s; this version reads: %s", what, names);
     else
         error_set(e, PG_E_FORMAT,

@@ -1,6 +1,7 @@
 #include "render/calibration.h"
 
 #include "render/fields.h"
+#include "render/validation.h"
 
 enum { GROUPS_SHOWN = 20, ROWS_SHOWN = 12 };
 
@@ -10,18 +11,7 @@ static void stats_json(jsonw *j, const char *name, const bench_stats *s)
 {
     jsonw_key(j, name);
     jsonw_object(j, JSONW_INLINE);
-    jsonw_key(j, "mape");
-    jsonw_known(j, s->mape);
-    jsonw_key(j, "median");
-    jsonw_known(j, s->median);
-    jsonw_key(j, "p90");
-    jsonw_known(j, s->p90);
-    jsonw_key(j, "bias");
-    jsonw_number(j, s->bias);
-    jsonw_key(j, "within_10");
-    jsonw_known(j, s->within_10);
-    jsonw_key(j, "within_25");
-    jsonw_known(j, s->within_25);
+    render_stats_json(j, s);
     jsonw_end(j);
 }
 

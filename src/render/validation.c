@@ -58,8 +58,7 @@ static void point_json(jsonw *j, const bench_point *p)
     jsonw_end(j);
 }
 
-/* Members of the object that is open. */
-static void stats_json(jsonw *j, const bench_stats *s)
+void render_stats_json(jsonw *j, const bench_stats *s)
 {
     jsonw_key(j, "mape");
     jsonw_known(j, s->mape);
@@ -81,13 +80,13 @@ static void baseline_json(jsonw *j, const char *name, const bench_stats *s)
     jsonw_object(j, JSONW_INLINE);
     jsonw_key(j, "count");
     jsonw_integer(j, (int64_t)s->count);
-    stats_json(j, s);
+    render_stats_json(j, s);
     jsonw_end(j);
 }
 
 static void group_json(jsonw *j, const bench_group *g)
 {
-    stats_json(j, &g->ours);
+    render_stats_json(j, &g->ours);
     jsonw_key(j, "interval_coverage");
     jsonw_known(j, g->coverage);
     jsonw_key(j, "baselines");
@@ -138,7 +137,7 @@ static void folds_json(jsonw *j, const render_validation *v)
         jsonw_integer(j, (int64_t)f->points);
         jsonw_key(j, "fitted_on");
         jsonw_integer(j, (int64_t)f->rows);
-        stats_json(j, &f->stats);
+        render_stats_json(j, &f->stats);
         jsonw_end(j);
     }
     jsonw_end(j);

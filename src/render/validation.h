@@ -32,4 +32,7 @@ void render_validation_report(report *r, const render_validation *v);
 /* plot.c: predicted against measured on logarithmic axes, as SVG. */
 void render_plot(buffer *out, const bench_point *points, size_t count, const char *title);
 
+/* Errors as members of the object that is open. */
+void render_stats_json(jsonw *j, const bench_stats *s);
+
 #endif
