@@ -117,7 +117,7 @@ uint32_t backward_keeps(const planner *p, const unit *u)
     case WORK_GEMM:
     case WORK_EINSUM:
     case WORK_CONV: return (second ? 1u : 0) | (first ? 2u : 0);
-    case WORK_ATTENTION: return 15u | KEEPS_OUTPUT;
+    case WORK_ATTENTION: return p->opt.legacy ? 7u : 15u | KEEPS_OUTPUT; /* plain: the scores instead of the result */
     case WORK_RECURRENT: return 1u | KEEPS_OUTPUT;
     case WORK_SOFTMAX: return KEEPS_OUTPUT;
     case WORK_NORM:

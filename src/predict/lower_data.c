@@ -179,7 +179,7 @@ void lower_softmax(planner *p)
         scale.write_bytes = n * p->v[x].width;
         plan_emit(p, &scale, STEP_COPY, OP_KIND_COUNT);
         p->v[x].born = p->clock;
-        plan_mirror(p, x, scale.read_bytes + scale.write_bytes, 0);
+        plan_mirror(p, x, scale.read_bytes + scale.write_bytes);
     }
     kernel k = plan_kernel_rows(p, KERNEL_SOFTMAX, n / span, span, n * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
@@ -237,7 +237,7 @@ static void copy_out(planner *p, uint32_t out, double width)
     plan_write(p, &k, out, width);
     plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
     p->v[out].born = p->clock;
-    plan_mirror(p, out, k.read_bytes + k.write_bytes, 0);
+    plan_mirror(p, out, k.read_bytes + k.write_bytes);
 }
 
 /* Eager frameworks make views; compilers and engines that fuse read through them in the kernel that follows. */

@@ -213,12 +213,11 @@ kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double 
     return k;
 }
 
-void plan_mirror(planner *p, uint32_t t, double bytes, double kept)
+void plan_mirror(planner *p, uint32_t t, double bytes)
 {
     if (!p->train || !p->train->needs[t]) return;
     unit_trace *trace = &p->train->trace[p->ui];
     trace->mirror += bytes;
-    trace->kept += kept;
     trace->mirrors++;
 }
 
@@ -232,8 +231,25 @@ static void lend(planner *p, uint32_t t)
     p->lent[p->n_lent++].v = p->v[t];
 }
 
+/* Training: of an operand that the unit read through a copy of its own, autograd keeps the copy and not the original. Casts are
+ * seen by it, and the copies that products make; what convolutions and normalisations make contiguous they make inside. */
+static void keep_copy(planner *p, uint32_t t, const value *was)
+{
+    const value *is = &p->v[t];
+    work_class w = op_work_class((op_kind)p->u->kind);
+    bool inside = w == WORK_CONV || w == WORK_NORM || w == WORK_BATCHNORM, cast = is->width != was->width;
+    uint32_t keeps = backward_keeps(p, p->u), copied = 0;
+    if (!cast && (inside || is->strided == was->strided)) return;
+    for (uint32_t i = 0; i < p->u->n_in && i < KEPT_INPUTS; i++)
+        if (unit_in(p->us, p->u)[i] == t) copied |= keeps & 1u << i;
+    if (!copied) return;
+    p->train->trace[p->ui].copied |= copied;
+    p->train->trace[p->ui].kept += (cast && is->strided ? is->stored : is->elements) * is->width / is->shards;
+}
+
 static void take_back(planner *p)
 {
+    for (uint32_t i = 0; p->train && i < p->n_lent; i++) keep_copy(p, p->lent[i].t, &p->lent[i].v);
     while (p->n_lent) {
         p->n_lent--;
         p->v[p->lent[p->n_lent].t] = p->lent[p->n_lent].v;
@@ -262,7 +278,7 @@ void plan_cast(planner *p, uint32_t t, double width)
         plan_emit(p, &k, STEP_CAST, OP_KIND_COUNT);
         p->once = false;
         v->born = p->clock;
-        if (!weight) plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
+        if (!weight) plan_mirror(p, t, k.read_bytes + k.write_bytes);
     }
     v->width = width;
     v->cast = true;
@@ -279,7 +295,7 @@ void plan_contiguous(planner *p, uint32_t t)
         k.write_bytes = v->elements * v->width / v->shards;
         plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
         v->born = p->clock;
-        plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
+        plan_mirror(p, t, k.read_bytes + k.write_bytes);
     }
     v->strided = false;
 }
@@ -293,7 +309,7 @@ void plan_relayout(planner *p, uint32_t t)
     k.write_bytes = v->elements * v->width;
     plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
     v->born = p->clock;
-    plan_mirror(p, t, k.read_bytes + k.write_bytes, k.write_bytes);
+    plan_mirror(p, t, k.read_bytes + k.write_bytes);
 }
 
 /* ---- memory ---- */

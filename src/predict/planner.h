@@ -88,8 +88,8 @@ kernel plan_kernel_rows(const planner *p, kernel_kind kind, double rows, double 
 void plan_cast(planner *p, uint32_t t, double width);
 /* Makes t contiguous (or channels-last) with a copy kernel when it is strided. */
 void plan_contiguous(planner *p, uint32_t t);
-/* Training: the copy or cast of t that the unit made is made back in the backward pass; `kept` bytes of it are needed there. */
-void plan_mirror(planner *p, uint32_t t, double bytes, double kept);
+/* Training: the copy or cast of t that the unit made is made back in the backward pass. */
+void plan_mirror(planner *p, uint32_t t, double bytes);
 void plan_relayout(planner *p, uint32_t t);
 bool plan_is_float(const planner *p, uint32_t t);
 
@@ -152,8 +152,9 @@ static inline bool plan_multiple(double x, double of)
 typedef struct unit_trace {
     uint32_t first; /* plan.n_steps when it began */
     uint32_t step;  /* its main kernel: index into plan.steps + 1; 0: none */
-    double mirror;  /* bytes that it moved in copies and casts of activations, which the backward pass moves back ... */
-    double kept;    /* ... and of them those that it keeps: casts of its operands */
+    double mirror;  /* bytes that it moved in copies and casts of activations, which the backward pass moves back */
+    double kept;    /* bytes beside values that the backward pass needs: copies of operands, what a normalisation read */
+    uint32_t copied;  /* KEEPS_...: operands of which it needs the copy and not the original */
     uint32_t mirrors; /* kernels */
 } unit_trace;
 
@@ -182,7 +183,7 @@ void optimizer_lower(planner *p, double elements, double state, double parameter
 /* backward.c: the kernels that compute the gradients of p->u's inputs, given that of its output. */
 void backward_unit(planner *p);
 /* Which inputs and outputs of a unit its backward pass reads: bit i for input i, KEEPS_OUTPUT for the output. */
-enum { KEEPS_OUTPUT = 1 << 16 };
+enum { KEPT_INPUTS = 16, KEEPS_OUTPUT = 1 << KEPT_INPUTS };
 uint32_t backward_keeps(const planner *p, const unit *u);
 /* A gradient of t has been written; sums it up with those that were there. */
 void backward_give(planner *p, uint32_t t);

@@ -188,14 +188,14 @@ static void uses_of(planner *p, lifetimes *l)
     const units *us = p->us;
     for (uint32_t i = 0; i < us->n; i++) {
         const unit *u = &us->u[i];
-        uint32_t keeps = backward_keeps(p, u);
+        uint32_t keeps = backward_keeps(p, u) & ~p->train->trace[i].copied;
         for (uint32_t k = 0; k < (uint32_t)u->n_in + u->n_out; k++) {
             uint32_t t = unit_in(us, u)[k];
             if (t == NO_TENSOR || p->g->tensors[t].role == ROLE_WEIGHT) continue;
             uint32_t base = p->v[t].base;
             if (k >= u->n_in && base == t && !l->written[t]) l->written[t] = i + 1;
             if (l->last[base] < i + 1) l->last[base] = i + 1;
-            uint32_t bit = k < u->n_in ? k < 16 ? 1u << k : 0 : k == u->n_in ? KEEPS_OUTPUT : 0;
+            uint32_t bit = k < u->n_in ? k < KEPT_INPUTS ? 1u << k : 0 : k == u->n_in ? KEEPS_OUTPUT : 0;
             if ((keeps & bit) && !p->train->keeper[base]) p->train->keeper[base] = i + 1;
         }
     }
