@@ -77,8 +77,12 @@ def calibrated():
     return output(sys.executable, HERE + '/tools/calibrate_table.py', PROGRAM, 'timm=' + suite_file('timm', 0), 'DeepLearningExamples=' + pair_files()[1])
 
 
+def memory():
+    return output(sys.executable, HERE + '/tools/memory_table.py', PROGRAM, suite_file('timm-train', 0), suite_file('timm', 0))
+
+
 # Tables that validate doesn't make; all need DATA.
-SPECIAL = {'measured': measured, 'measured-strange': measured_strange, 'calibrated': calibrated}
+SPECIAL = {'memory': memory, 'measured': measured, 'measured-strange': measured_strange, 'calibrated': calibrated}
 
 
 def suite_file(suite, limit):

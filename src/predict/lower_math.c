@@ -288,6 +288,18 @@ static bool is_padded(const kernel *k)
            (!plan_multiple(s->in, 8) || !plan_multiple(s->out, 8));
 }
 
+/* Eagerly, a normalisation that the file folded away reads what the convolution wrote; and tensor cores want channels last, so
+ * that NCHW data and results are turned in a workspace. Larger windows have kernels that do without one where it doesn't fit. */
+static void beside_conv(planner *p, const kernel *k, bool last, bool norm)
+{
+    uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
+    const conv_shape *s = &k->shape.conv;
+    if (!p->rt->strided_views || p->rt->fuse_pointwise) return;
+    if (norm && !p->train) p->beside[p->ui] += value_bytes(&p->v[out]);
+    if (last || k->kind != KERNEL_CONV || half_width(p) >= 4) return;
+    if (s->groups <= 1 && s->kh * s->kw <= 1) p->beside[p->ui] += value_bytes(&p->v[x]) + value_bytes(&p->v[out]);
+}
+
 void lower_conv(planner *p)
 {
     uint32_t x, w, out = plan_out(p, 0);
@@ -314,6 +326,7 @@ void lower_conv(planner *p)
     plan_result(p, &k, out, half_width(p));
     if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
     if (last && p->rt->strided_views) view_set_channels_last(p, out);
+    beside_conv(p, &k, last, norm);
     if (norm && p->train) {
         train_statistics(p, out, !p->rt->fuse_pointwise);
         p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
@@ -554,6 +567,8 @@ void lower_recurrent(planner *p)
             plan_write(p, &k, plan_out(p, i), half_width(p));
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     if (plan_out(p, 0) != NO_TENSOR) p->v[plan_out(p, 0)].born = p->clock;
+    if (p->train) /* the gates and the cell of every step */
+        p->train->trace[p->ui].kept += s->steps * s->batch * s->directions * s->hidden * (gates + 1) * half_width(p);
 }
 
 /* ---- einsum: a batched product whose letters say which dims are shared, summed or free ---- */

@@ -233,26 +233,31 @@ static void lend(planner *p, uint32_t t)
 
 /* Training: of an operand that the unit read through a copy of its own, autograd keeps the copy and not the original. Casts are
  * seen by it, and the copies that products make; what convolutions and normalisations make contiguous they make inside. */
-static void keep_copy(planner *p, uint32_t t, const value *was)
+static bool keep_copy(planner *p, uint32_t t, const value *was, double bytes)
 {
-    const value *is = &p->v[t];
     work_class w = op_work_class((op_kind)p->u->kind);
-    bool inside = w == WORK_CONV || w == WORK_NORM || w == WORK_BATCHNORM, cast = is->width != was->width;
+    bool inside = w == WORK_CONV || w == WORK_NORM || w == WORK_BATCHNORM;
     uint32_t keeps = backward_keeps(p, p->u), copied = 0;
-    if (!cast && (inside || is->strided == was->strided)) return;
+    if (inside && p->v[t].width == was->width) return false;
     for (uint32_t i = 0; i < p->u->n_in && i < KEPT_INPUTS; i++)
         if (unit_in(p->us, p->u)[i] == t) copied |= keeps & 1u << i;
-    if (!copied) return;
+    if (!copied) return false;
     p->train->trace[p->ui].copied |= copied;
-    p->train->trace[p->ui].kept += (cast && is->strided ? is->stored : is->elements) * is->width / is->shards;
+    p->train->trace[p->ui].kept += bytes;
+    return true;
 }
 
 static void take_back(planner *p)
 {
-    for (uint32_t i = 0; p->train && i < p->n_lent; i++) keep_copy(p, p->lent[i].t, &p->lent[i].v);
     while (p->n_lent) {
         p->n_lent--;
-        p->v[p->lent[p->n_lent].t] = p->lent[p->n_lent].v;
+        uint32_t t = p->lent[p->n_lent].t;
+        const value *was = &p->lent[p->n_lent].v, *is = &p->v[t];
+        if (is->width != was->width || is->strided != was->strided) {
+            double bytes = (is->strided ? is->stored : is->elements) * is->width / is->shards;
+            if (!p->train || !keep_copy(p, t, was, bytes)) p->beside[p->ui] += bytes;
+        }
+        p->v[t] = *was;
     }
 }
 
@@ -312,63 +317,6 @@ void plan_relayout(planner *p, uint32_t t)
     plan_mirror(p, t, k.read_bytes + k.write_bytes);
 }
 
-/* ---- memory ---- */
-
-/* Peak of what is alive: a value from the unit that writes its memory to the last unit that reads it through any view. */
-static pg_code peak_memory(planner *p, pg_error *e)
-{
-    const units *us = p->us;
-    double *delta = ARENA_ARRAY(p->a, double, (size_t)us->n + 2);
-    uint32_t *written = ARENA_ARRAY(p->a, uint32_t, p->g->n_tensors);
-    uint32_t *last = ARENA_ARRAY(p->a, uint32_t, p->g->n_tensors);
-    if (!delta || !written || !last) return error_nomem(e, p->a);
-    for (uint32_t i = 0; i < us->n; i++) {
-        const unit *u = &us->u[i];
-        uint32_t c = p->cluster_of[i];
-        uint32_t at = c ? p->clusters[c - 1].last : i;
-        for (uint32_t k = 0; k < (uint32_t)u->n_in + u->n_out; k++) {
-            uint32_t t = unit_in(us, u)[k];
-            if (t == NO_TENSOR || p->g->tensors[t].role == ROLE_WEIGHT) continue;
-            uint32_t base = p->v[t].base;
-            if (k >= u->n_in && base == t && !written[t]) written[t] = at + 1;
-            if (last[base] < at + 1) last[base] = at + 1;
-        }
-    }
-    for (uint32_t t = 0; t < p->g->n_tensors; t++) {
-        const tensor *x = &p->g->tensors[t];
-        if (x->is_output) last[p->v[t].base] = us->n + 1;
-    }
-    for (uint32_t t = 0; t < p->g->n_tensors; t++) {
-        bool input = p->g->tensors[t].role == ROLE_INPUT;
-        if ((!written[t] && !input) || p->v[t].virtual || p->v[t].base != t || p->v[t].elements < 0) continue;
-        double bytes = value_bytes(&p->v[t]);
-        uint32_t from = input ? 0 : written[t] - 1, to = input && p->rt->strided_views ? us->n + 1 : last[t];
-        delta[from] += bytes;
-        if (to < us->n + 2 && to >= from) delta[to] -= bytes;
-    }
-    double live = 0;
-    for (uint32_t i = 0; i <= us->n; i++) {
-        live += delta[i];
-        if (live > p->peak) p->peak = live;
-    }
-    return PG_E_OK;
-}
-
-static void weight_memory(planner *p)
-{
-    double bytes = 0;
-    for (uint32_t t = 0; t < p->g->n_tensors; t++) {
-        if (p->g->tensors[t].role != ROLE_WEIGHT || p->v[t].elements < 0) continue;
-        dtype d = (dtype)p->g->tensors[t].dtype;
-        bool narrow = dtype_get(d)->bits && dtype_get(d)->bits < 16;
-        double width = plan_width(p, t);
-        bytes += (narrow ? p->g->tensors[t].weight_bytes : p->v[t].elements * width) / p->v[t].shards;
-        if (p->opt.autocast && p->v[t].cast)
-            bytes += p->v[t].elements * 2 / p->v[t].shards; /* the half copies live until the step ends */
-    }
-    p->out->memory.weights = bytes;
-}
-
 /* ---- the walk ---- */
 
 static void lower_unit(planner *p)
@@ -391,7 +339,11 @@ static void lower_unit(planner *p)
     case WORK_QUANTIZE: lower_pointwise(p); break;
     case WORK_NORM: lower_norm(p); break;
     case WORK_SOFTMAX: lower_softmax(p); break;
-    case WORK_POOL: lower_rows(p, KERNEL_POOL); break;
+    case WORK_POOL:
+        lower_rows(p, KERNEL_POOL);
+        if (p->train && p->u->kind == OP_MaxPool && plan_out(p, 0) != NO_TENSOR) /* where each maximum was: 8 bytes */
+            p->train->trace[p->ui].kept += 8 * p->v[plan_out(p, 0)].elements;
+        break;
     case WORK_REDUCE: lower_rows(p, KERNEL_REDUCE); break;
     case WORK_SCAN_OP: lower_rows(p, KERNEL_NORM); break;
     case WORK_RESIZE: lower_rows(p, KERNEL_RESIZE); break;
@@ -494,7 +446,9 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     p.halved = ARENA_ARRAY(a, uint8_t, us->g->n_tensors);
     p.cluster_of = ARENA_ARRAY(a, uint32_t, us->n);
     p.clusters = ARENA_ARRAY(a, cluster, us->n);
-    if (!p.v || !p.maker || !p.inside || !p.halved || !p.cluster_of || !p.clusters) return error_nomem(e, a);
+    p.beside = ARENA_ARRAY(a, double, us->n + 1);
+    if (!p.beside || !p.v || !p.maker || !p.inside || !p.halved || !p.cluster_of || !p.clusters)
+        return error_nomem(e, a);
     if (runtime->channels_last) p.opt.channels_last = !runtime->strided_views || convs_want_channels_last(&p);
     for (uint32_t t = 0; t < us->g->n_tensors; t++) value_init(&p, t);
     for (uint32_t i = 0; i < us->n; i++)
@@ -510,7 +464,7 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     walk(&p);
     if (p.failed) return error_nomem(e, a);
     out->divided = p.whole_flops > 0 ? p.divided_flops / p.whole_flops : 0;
-    code = p.train ? train_finish(&p, e) : peak_memory(&p, e);
+    code = p.train ? train_finish(&p, e) : memory_peak(&p, e);
     if (!code) code = parallel_cuts(&p, e);
     if (code) return code;
     out->footprint = p.clock;
@@ -518,7 +472,7 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
         out->kernels[i].k.weight_distance = p.clock;
         if (opt->lone) lone_distances(&out->kernels[i].k, runtime, p.clock - p.again);
     }
-    weight_memory(&p);
+    memory_weights(&p);
     out->memory.activations = p.peak * runtime->allocator_round;
     out->memory.workspace = runtime->workspace_mb * 1e6;
     out->unknown_share = us->n ? (double)p.unknown / us->n : 0;

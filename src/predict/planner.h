@@ -60,7 +60,8 @@ typedef struct planner {
         value v;
     } lent[LENT]; /* values that the unit being lowered reads through a copy of its own, as they were */
     uint32_t n_lent;
-    const unit *u; /* the unit being lowered */
+    double *beside; /* per unit: bytes that it needs while it runs beside values: copies of operands, workspaces */
+    const unit *u;  /* the unit being lowered */
     uint32_t ui;
     uint32_t at;                         /* unit that the walk is at: the last of a cluster, whose anchor `ui` may be */
     bool once;                           /* what is emitted now runs once a step, also within a loop */
@@ -153,7 +154,7 @@ typedef struct unit_trace {
     uint32_t first; /* plan.n_steps when it began */
     uint32_t step;  /* its main kernel: index into plan.steps + 1; 0: none */
     double mirror;  /* bytes that it moved in copies and casts of activations, which the backward pass moves back */
-    double kept;    /* bytes beside values that the backward pass needs: copies of operands, what a normalisation read */
+    double kept; /* bytes beside values that the backward pass needs: copies of operands, what a normalisation read */
     uint32_t copied;  /* KEEPS_...: operands of which it needs the copy and not the original */
     uint32_t mirrors; /* kernels */
 } unit_trace;
@@ -173,7 +174,11 @@ typedef struct train {
 bool train_begin(planner *p);
 rows_shape train_channels(const planner *p, uint32_t t);
 void train_statistics(planner *p, uint32_t t, bool apply); /* batch normalisation's forward pass over t */
-pg_code train_finish(planner *p, pg_error *e);             /* loss, backward pass, optimizer, memory */
+/* Peak of activations of a plan without a backward pass, into p->peak. */
+pg_code memory_peak(planner *p, pg_error *e);
+/* Bytes of weights, with the half copies that autocast makes, into the plan. */
+void memory_weights(planner *p);
+pg_code train_finish(planner *p, pg_error *e); /* loss, backward pass, optimizer, memory */
 /* attention_plain.c: the forward kernels of the unit's attention, unfused, and the backward ones given its last product. */
 void attention_plain(planner *p, const attention_shape *s, precision math, double width);
 void attention_plain_backward(planner *p, const kernel *second);

@@ -219,7 +219,11 @@ static double train_peak(planner *p, lifetimes *l)
         else alive(p, l, made, last, bytes);
         if (p->train->needs[t]) alive(p, l, 2 * n - 1 - last, 2 * n - 1 - made, bytes);
     }
-    for (uint32_t i = 0; i < n; i++) keep(p, l, i, i, i, p->train->trace[i].kept);
+    for (uint32_t i = 0; i < n; i++) {
+        keep(p, l, i, i, i, p->train->trace[i].kept);
+        alive(p, l, i, i, p->beside[i]);
+        alive(p, l, 2 * n - 1 - i, 2 * n - 1 - i, p->beside[i]);
+    }
     double live = 0, peak = 0;
     for (uint32_t i = 0; i <= 2 * n; i++) {
         live += l->delta[i];

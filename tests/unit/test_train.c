@@ -264,6 +264,53 @@ static void test_activation_memory(void **state)
     assert_string_equal(p.task, "training");
 }
 
+/* Steps that ran on an RTX 3090 with 24 GB, and the next larger batch, which didn't fit: half precision under autocast, SGD, PyTorch 1.12
+ * (huggingface/pytorch-image-models, results/benchmark-train-amp-nchw-pt112-cu113-rtx3090.csv; its steps from batch to batch). */
+static void test_largest_batches(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        int64_t ran, failed;
+    } rows[] = {
+        {"densenet121", 256, 384},
+        {"densenet169", 256, 384},
+        {"densenet201", 192, 256},
+        {"densenet161", 128, 192},
+        {"vgg11_bn", 384, 512},
+        {"vgg16", 384, 512},
+        {"vgg16_bn", 256, 384},
+        {"vgg19_bn", 256, 384},
+        {"inception_v3", 384, 512},
+        {"inception_v4", 192, 256},
+        {"resnext101_64x4d", 128, 192},
+        {"swinv2_tiny_window16_256", 96, 128},
+        {"swinv2_small_window16_256", 64, 96},
+        {"swinv2_base_window16_256", 48, 64},
+    };
+    pg_error e = PG_ERROR_INIT;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pg_model *m;
+        double share[2];
+        assert_int_equal(pg_model_open(&m, rows[i].model, NULL, &e), PG_E_OK);
+        for (int more = 0; more < 2; more++) {
+            pg_plan *plan;
+            pg_prediction p;
+            pg_request r = training(more ? rows[i].failed : rows[i].ran, "fp16");
+            r.optimizer = PG_OPTIMIZER_SGD;
+            r.runtime_version = "1.12";
+            assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+            assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "rtx3090", &e), &p, &e), PG_E_OK);
+            share[more] = p.memory.total / p.memory_capacity;
+            pg_plan_free(plan);
+        }
+        if (share[0] > 1.1 || share[1] < 0.9)
+            fail_msg("%s: %.3f of the memory at batch %lld, which ran, %.3f at %lld, which didn't fit", rows[i].model,
+                     share[0], (long long)rows[i].ran, share[1], (long long)rows[i].failed);
+        pg_model_free(m);
+    }
+}
+
 /* DLRM's tables have 4.2 billion numbers, of which a step reads 26 rows of 128 a sample: only they have gradients. */
 static void test_long_tables_have_sparse_gradients(void **state)
 {
@@ -336,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_older_versions_run),
         cmocka_unit_test(test_checkpointing),
         cmocka_unit_test(test_activation_memory),
+        cmocka_unit_test(test_largest_batches),
         cmocka_unit_test(test_long_tables_have_sparse_gradients),
         cmocka_unit_test(test_every_weight_has_a_gradient),
         cmocka_unit_test(test_engines_do_not_train),
