@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What `calibrate` makes of a few rows, as a Markdown table: calibrated on some rows of half of the model families, tried on all rows of
 the others; ten times with other families and rows. The GPU is known by its specification alone: a copy under another name, without what
-was fitted on it. Profiles are written with --force, so that harm shows; beside it how often `calibrate` would have written one.
+was fitted on it. Profiles are written with --force, so that harm shows; beside it the error with the
+profiles that `calibrate` would have written by itself, and how often that was.
 
 usage: calibrate_table.py PROGRAM SOURCE=BENCHMARKS.json..."""
 import json, os, random, re, subprocess, sys, tempfile
@@ -53,7 +54,7 @@ def trial(rows, gpu, size, seed):
 
 
 def main():
-    print('| rows of | GPU | rows | MAPE before | after | bias before | after | in interval | written |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
+    print('| rows of | GPU | rows | MAPE before | after | as used | bias before | after | in interval | written |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
     for source, path in FILES:
         with open(path) as f: rows = json.load(f)['benchmarks']
         gpus = sorted({r['gpu'] for r in rows}, key=lambda g: -sum(r['gpu'] == g for r in rows))
@@ -67,7 +68,8 @@ def main():
                 for size in SIZES:
                     t = [x for x in (trial(mine, 'copy_' + gpu, size, seed) for seed in range(TIMES)) if x]
                     mean = [100 * sum(x[k] for x in t) / len(t) for k in range(6)]
-                    print(f'| {source} | {gpu} | {size} | {mean[0]:.1f} | **{mean[1]:.1f}** | {mean[2]:+.1f} | {mean[3]:+.1f} | {mean[4]:.0f} | {mean[5]:.0f} % |', flush=True)
+                    used = 100 * sum(x[1] if x[5] else x[0] for x in t) / len(t)
+                    print(f'| {source} | {gpu} | {size} | {mean[0]:.1f} | {mean[1]:.1f} | **{used:.1f}** | {mean[2]:+.1f} | {mean[3]:+.1f} | {mean[4]:.0f} | {mean[5]:.0f} % |', flush=True)
             os.chdir(HERE)
 
 

@@ -137,13 +137,11 @@ static bool gpu_halved_l2(const gpu_spec *spec)
 }
 
 /* HBM loses more of its peak to its many short rows than GDDR does; of GDDR7, long streams reach less again. */
-static double gpu_dram_share(const gpu_spec *spec, const cost_constants *c)
+double cost_dram_share(const gpu_spec *spec, const cost_constants *c)
 {
-    bool gddr = name_has(spec->memory_type, "GDDR"), ecc = gpu_inline_ecc(spec);
-    double share = gddr && !ecc ? c->memory_gddr_share : c->memory_dram_share;
-    if (name_has(spec->memory_type, "GDDR7")) share = c->memory_gddr7_share;
-    if (spec->coalescing_efficiency > 0) share = cost_min(spec->coalescing_efficiency, 1);
-    return share * (ecc ? c->memory_ecc_share : 1);
+    if (spec->coalescing_efficiency > 0) return cost_min(spec->coalescing_efficiency, 1);
+    if (name_has(spec->memory_type, "GDDR7")) return c->memory_gddr7_share;
+    return name_has(spec->memory_type, "GDDR") && !gpu_inline_ecc(spec) ? c->memory_gddr_share : c->memory_dram_share;
 }
 
 void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
@@ -160,7 +158,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->tick = 1 / g->clock;
     g->floor = c->launch_floor_us * 1e-6 + c->launch_floor_clocks * g->tick;
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
-    g->dram = g->dram_peak * gpu_dram_share(spec, c);
+    g->dram = g->dram_peak * cost_dram_share(spec, c) * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
     if (spec->compute_capability >= 6 && spec->compute_capability < 6.05) g->dram *= c->memory_gp100_share;
     g->stream = name_has(spec->memory_type, "GDDR") ? 1 : cost_min(c->memory_stacked_stream, g->dram_peak / g->dram);
     double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;

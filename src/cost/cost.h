@@ -56,6 +56,8 @@ typedef struct cost_gpu {
 
 /* Fills `g`. Fields that a specification leaves empty (0) fall back to other fields; see docs/cost-model.md. */
 void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c);
+/* Share of the DRAM peak that long streams reach, before what ECC takes: the specification's own, or its memory type's. */
+double cost_dram_share(const gpu_spec *spec, const cost_constants *c);
 
 kernel_cost cost_kernel(const cost_gpu *g, const kernel *k);
 
