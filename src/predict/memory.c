@@ -54,6 +54,7 @@ pg_code memory_peak(planner *p, pg_error *e)
     }
     for (uint32_t t = 0; t < p->g->n_tensors; t++) {
         bool input = p->g->tensors[t].role == ROLE_INPUT;
+        if (p->us->constant[t] && !plan_is_float(p, t)) continue; /* indices that an exporter wrote for a slice */
         if ((!written[t] && !input) || p->v[t].virtual || p->v[t].base != t || p->v[t].elements < 0) continue;
         double bytes = value_bytes(&p->v[t]);
         uint32_t from = input ? 0 : written[t] - 1, to = input && p->rt->strided_views ? us->n + 1 : last[t];
