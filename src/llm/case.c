@@ -78,6 +78,12 @@ static pg_code check_model(const llm_request *r, pg_error *e)
     return PG_E_OK;
 }
 
+/* llama.cpp counts the output layer as one more, which the last stage has. */
+double llm_stage_layers(const llm_case *c)
+{
+    return c->pipeline <= 1 ? c->layers : ceil((c->layers + (c->r.runtime->ggml ? 1 : 0)) / c->pipeline);
+}
+
 /* Bytes of one copy of the model on the fullest of the GPUs that share it. */
 static double weights_each(const llm_case *c)
 {
@@ -88,11 +94,16 @@ static double weights_each(const llm_case *c)
     double norms = 0;
     for (uint32_t i = 0; i < m->n_layers; i++)
         norms += (double)m->layers[i].count * (m->layers[i].norms + 1) * (double)m->hidden * lm_bits(m, 0) / 8;
-    double layers = c->weights - table - out, each = ceil(c->layers / c->pipeline) / c->layers;
+    double layers = c->weights - table - out, each = llm_stage_layers(c) / c->layers;
     layers = (layers - norms) / c->tensor + norms;
     /* llama.cpp keeps the table of embeddings in the CPU's memory, and the output layer on the GPU */
     if (c->r.runtime->ggml) table = m->tied ? table : 0;
     if (c->pipeline <= 1) return layers * (1 - c->cpu_share) + (table + out) / c->tensor;
+    if (c->r.runtime->ggml) {
+        double last = c->layers - ceil((c->pipeline - 1) * (c->layers + 1) / c->pipeline), before = layers * each;
+        last = layers * (last > 0 ? last : 0) / c->layers + (m->tied ? table : out) / c->tensor;
+        return before > last ? before : last;
+    }
     return layers * each + (m->tied || out < table ? table : out) / c->tensor;
 }
 

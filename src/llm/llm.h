@@ -67,6 +67,9 @@ typedef struct llm_plan {
 /* Checks the request against the model: PG_E_USAGE names the field and its value. */
 pg_code llm_case_make(llm_case *out, const llm_request *r, pg_error *e);
 
+/* Layers of the stage of a pipeline that has most of them; all without a pipeline. */
+double llm_stage_layers(const llm_case *c);
+
 /* sizes.c */
 /* Bytes of the cache and of states that do not grow, for `seqs` sequences of `length` tokens, on the fullest GPU. */
 double llm_cache_bytes(const llm_case *c, double seqs, double length);

@@ -28,7 +28,7 @@ static double layers_bytes(const llm_case *c, double length, bool states)
 
 double llm_cache_bytes(const llm_case *c, double seqs, double length)
 {
-    double here = c->pipeline > 1 ? ceil(c->layers / c->pipeline) / c->layers : 1 - c->cpu_share;
+    double here = c->pipeline > 1 ? llm_stage_layers(c) / c->layers : 1 - c->cpu_share;
     return seqs * here * (layers_bytes(c, length, false) + layers_bytes(c, length, true));
 }
 

@@ -106,6 +106,38 @@ static void test_quantised_weights_are_as_large_as_the_files(void **state)
     }
 }
 
+/* What ran under llama.cpp with a context of 8192 and what did not (XiongjieDai/GPU-Benchmarks-on-LLM-Inference). */
+static void test_what_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *quantization, *gpu;
+        int count;
+        bool ran;
+    } rows[] = {
+        {"llama-3-8b", "q4_k_m", "rtx3070", 1, true},      {"llama-3-8b", NULL, "rtx3070", 1, false},
+        {"llama-3-8b", NULL, "rtx3080_10gb", 1, false},    {"llama-3-8b", NULL, "rtx3080ti", 1, false},
+        {"llama-3-8b", NULL, "rtx4070ti", 1, false},       {"llama-3-8b", NULL, "rtx4000_ada", 1, true},
+        {"llama-3-8b", NULL, "rtx3090", 1, true},          {"llama-3-70b", "q4_k_m", "rtx3090", 1, false},
+        {"llama-3-70b", "q4_k_m", "rtx3090", 2, true},     {"llama-3-70b", "q4_k_m", "rtx4000_ada", 1, false},
+        {"llama-3-70b", "q4_k_m", "rtx4000_ada", 4, true}, {"llama-3-70b", "q4_k_m", "a6000", 1, true},
+        {"llama-3-70b", NULL, "rtx4090", 4, false},        {"llama-3-70b", NULL, "rtx3090", 6, true},
+        {"llama-3-70b", NULL, "rtx4090", 8, true},         {"llama-3-70b", NULL, "a6000", 4, true},
+        {"llama-3-70b", NULL, "a100_pcie_80gb", 1, false}, {"llama-3-70b", NULL, "a100_pcie_80gb", 4, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pg_request r = {.batch = 1, .input_len = 1, .output_len = 8191, .quantization = rows[i].quantization};
+        r.runtime = "llama.cpp";
+        r.precision = "fp16";
+        r.pipeline_parallel = rows[i].count;
+        pg_prediction p = predict(rows[i].name, rows[i].gpu, r);
+        if (p.fits != rows[i].ran)
+            fail_msg("%s %s on %d %s: %.3f of the memory", rows[i].name,
+                     rows[i].quantization ? rows[i].quantization : "fp16", rows[i].count, rows[i].gpu,
+                     p.memory.total / p.memory_capacity);
+    }
+}
+
 static void test_directions(void **state)
 {
     (void)state;
@@ -450,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_by_hand),
         cmocka_unit_test(test_quantised_weights_are_as_large_as_the_files),
+        cmocka_unit_test(test_what_fits),
         cmocka_unit_test(test_directions),
         cmocka_unit_test(test_decode_integrates_over_the_cache),
         cmocka_unit_test(test_several_gpus),
