@@ -49,6 +49,7 @@ void build_moe(build *b, const lm_layer *l)
                        .experts = (double)l->experts,
                        .used = (double)l->experts_used,
                        .parts = c->expert,
+                       .uneven = b->rt->moe_uneven,
                        .gated = l->gated,
                        .narrow = narrow,
                        .scaled = narrow && c->math == PREC_FP8 && b->m->group == BLOCK,

@@ -104,16 +104,16 @@ static simulate_steps steps_of(const llm_case *c, const llm_serving_plan *p, con
         if (i) t.alone[i] = larger(t.alone[i], t.alone[i - 1]);
         if (i) t.added[i] = larger(t.added[i], t.added[i - 1]);
     }
+    if (!plain) t.least = c->layers * rt->llm_layer_us * 1e-6 * predict_host_slowness(g->spec, pc);
     return t;
 }
 
 /* Seconds between a request's being sent and its being there; those that only come before its first answer are among them. */
 static double delay(const llm_case *c)
 {
-    double experts = 0;
-    for (uint32_t i = 0; i < c->model.n_layers; i++)
-        if (c->model.layers[i].ffn == LM_MOE) experts += c->model.layers[i].count;
-    return (c->r.runtime->llm_prompt_us + experts * c->r.runtime->llm_experts_us) * 1e-6;
+    bool experts = false;
+    for (uint32_t i = 0; i < c->model.n_layers; i++) experts |= c->model.layers[i].ffn == LM_MOE;
+    return (c->r.runtime->llm_prompt_us + (experts ? c->r.runtime->llm_experts_us : 0)) * 1e-6;
 }
 
 llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
@@ -132,6 +132,7 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .budget = larger(llm_chunk(c), c->r.input / PARTS_MOST),
                         .whole = rt->whole_prompts,
                         .apart = rt->prompts_apart,
+                        .poll = rt->poll_busy > 0 && requests >= rt->poll_busy ? rt->poll_steps_busy : rt->poll_steps,
                         .delay = plain ? 0 : delay(c)};
     simulate_result r = simulate_run(&u, &steps);
     llm_serving s = {.asked = requests, .running = requests < most ? requests : most, .ttft_s = r.ttft_s};

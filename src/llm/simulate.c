@@ -20,6 +20,8 @@ typedef struct engine {
     running heap[SIMULATE_REQUESTS]; /* the one that ends first is at 0 */
     int decoding;
     double now, step;
+    double poll, next_poll; /* the step before which it looks for requests; those that were there by `seen` take part */
+    double seen;
     int sent, done;
     double ttft, tpot, prompts_s;
     int timed; /* requests with more than one token */
@@ -44,8 +46,9 @@ static double step_seconds(const engine *e, double requests, double tokens)
 {
     const simulate_steps *t = e->t;
     if (tokens <= 0) return decode_seconds(e, requests);
-    if (requests <= 0) return line(t->tokens, t->alone, t->loads, 0, t->decode[0], tokens);
-    return decode_seconds(e, requests) + line(t->tokens, t->added, t->loads, 0, 0, tokens);
+    double seconds = requests <= 0 ? line(t->tokens, t->alone, t->loads, 0, t->decode[0], tokens)
+                                   : decode_seconds(e, requests) + line(t->tokens, t->added, t->loads, 0, 0, tokens);
+    return seconds > t->least ? seconds : t->least;
 }
 
 /* ---- running requests by their last step ---- */
@@ -97,6 +100,14 @@ static void finish(engine *e)
     }
 }
 
+/* After prompts it looks at once, between steps that decode only so often. */
+static void look(engine *e)
+{
+    if (e->decoding && e->step < e->next_poll) return;
+    e->seen = e->now;
+    e->next_poll = e->step + e->poll;
+}
+
 /* Tokens of prompts that the next step takes; *ready: prompts that end in it. */
 static double take_prompts(engine *e, int *ready)
 {
@@ -107,7 +118,7 @@ static double take_prompts(engine *e, int *ready)
     while (*ready < e->queued && e->decoding + *ready < e->slots) {
         waiting *w = &e->queue[(e->head + *ready) % SIMULATE_REQUESTS];
         double part = w->left;
-        if (w->there > e->now) break;
+        if (w->there > e->seen) break;
         if (part > room && u->whole && part <= u->budget && taken > 0) break;
         if (part > room && !(u->whole && part <= u->budget)) part = room;
         taken += part;
@@ -128,6 +139,7 @@ static void run_prompts(engine *e, double tokens, int ready)
     e->now += seconds;
     e->prompts_s += seconds - (decoding > 0 ? decode_seconds(e, decoding) : 0);
     if (!u->apart) e->step++;
+    e->next_poll = e->step;
     for (int i = 0; i < ready; i++) {
         waiting w = e->queue[e->head];
         e->head = (e->head + 1) % SIMULATE_REQUESTS;
@@ -142,17 +154,20 @@ static void run_decode(engine *e)
 {
     double each = decode_seconds(e, e->decoding * e->weight), steps = e->heap[0].last - e->step;
     if (e->queued && e->decoding < e->slots && each > 0) {
-        double until = ceil((e->queue[e->head].there - e->now) / each);
-        if (until < steps) steps = until;
+        double until = ceil((e->queue[e->head].there - e->now) / each), first = e->next_poll - e->step;
+        if (until > first) first += e->poll * ceil((until - first) / e->poll);
+        if (first < steps) steps = first;
     }
     if (steps < 1) steps = 1;
     e->step += steps;
+    if (e->step > e->next_poll) e->next_poll += e->poll * ceil((e->step - e->next_poll) / e->poll);
     e->now += steps * each;
 }
 
 simulate_result simulate_run(const simulate_setup *setup, const simulate_steps *steps)
 {
     engine e = {.u = setup, .t = steps};
+    e.poll = setup->poll > 1 ? floor(setup->poll) : 1;
     double requests = setup->requests > 1 ? floor(setup->requests) : 1;
     e.weight = requests > SIMULATE_REQUESTS ? requests / SIMULATE_REQUESTS : 1;
     e.at_a_time = (int)(requests / e.weight);
@@ -166,6 +181,7 @@ simulate_result simulate_run(const simulate_setup *setup, const simulate_steps *
         int ready;
         out.events++;
         if (!e.decoding && e.queued && e.queue[e.head].there > e.now) e.now = e.queue[e.head].there;
+        look(&e);
         double tokens = take_prompts(&e, &ready);
         if (tokens > 0) run_prompts(&e, tokens, ready);
         else run_decode(&e);

@@ -21,6 +21,7 @@ typedef struct simulate_steps {
     double tokens[SIMULATE_LOADS]; /* ascending: of prompts in a step ... */
     double alone[SIMULATE_LOADS];  /* ... that decodes nobody */
     double added[SIMULATE_LOADS];  /* ... what they add to one that does */
+    double least;                  /* steps with prompts take at least so long: their kernels are launched one by one */
 } simulate_steps;
 
 typedef struct simulate_setup {
@@ -32,6 +33,7 @@ typedef struct simulate_setup {
     double budget; /* tokens of a step: one for each request that it decodes, the others of prompts */
     bool whole;    /* prompts that fit into a step are not divided */
     bool apart;    /* steps of prompts decode nobody, and come first */
+    double poll;   /* steps that decode between two at which the runtime looks whether requests are there; 0: 1 */
     double delay;  /* seconds between a request's being sent and its being there */
 } simulate_setup;
 

@@ -36,16 +36,42 @@ static double random_tiles(double rows, double mean, double deviation, double an
     return tiles;
 }
 
+enum { LIKED = 8 }; /* classes of experts, as many in each */
+
+/* How much the experts of each class are liked, by a log-normal distribution: chances that a token picks one. The variance of the chance,
+ * relative to its mean. */
+static double chances_of(const experts_layer *l, double chance[LIKED])
+{
+    /* middles of eighths of a normal distribution */
+    static const double middle[LIKED] = {-1.5341, -0.8871, -0.4888, -0.1573, 0.1573, 0.4888, 0.8871, 1.5341};
+    double mean = least(l->used / l->experts, 1), scale = mean, spread = 0;
+    for (int turn = 0; turn < 4; turn++) { /* no chance is above 1, and their sum stays */
+        double sum = 0;
+        for (int i = 0; i < LIKED; i++) sum += chance[i] = least(scale * exp(l->uneven * middle[i]), 1);
+        scale *= mean * LIKED / sum;
+    }
+    for (int i = 0; i < LIKED; i++) spread += (chance[i] / mean - 1) * (chance[i] / mean - 1) / LIKED;
+    return spread;
+}
+
 static void spread_random(experts_spread *out, const experts_layer *l)
 {
-    double own = l->experts / l->parts, chance = least(l->used / l->experts, 1), pairs = l->tokens * l->used / l->parts;
-    /* the fullest of the GPUs has the mean and so many deviations of a binomial */
-    if (l->parts > 1) pairs += sqrt(pairs * (1 - 1 / l->parts) * 2 * log(l->parts));
+    double own = l->experts / l->parts, pairs = l->tokens * l->used / l->parts, usual = pairs, chance[LIKED];
+    double spread = chances_of(l, chance);
+    /* The fullest of the GPUs has the mean and so many deviations (what the largest of 2 to 64 normal numbers has, to 0.1) of a binomial
+     * and of how much its experts are liked. */
+    if (l->parts > 1)
+        pairs += (sqrt(2 * log(l->parts)) - 0.62) * sqrt((pairs + pairs * pairs * spread / own) * (1 - 1 / l->parts));
     pairs = least(pairs, l->tokens * least(l->used, own));
-    double mean = pairs / own, any = 1 - pow(1 - chance, l->tokens), deviation = sqrt(mean * (1 - chance));
     out->pairs = most(pairs, 1);
-    out->touched = most(least(own * any, pairs), least(1, pairs));
-    for (int i = 0; i < GEMM_ROW_TILES; i++) out->tiles[i] = own * random_tiles(height(i), mean, deviation, any);
+    for (int c = 0; c < LIKED; c++) {
+        double p = least(chance[c] * (l->parts > 1 ? pairs / usual : 1), 1), any = 1 - pow(1 - p, l->tokens);
+        double mean = p * l->tokens, deviation = sqrt(mean * (1 - p));
+        out->touched += own / LIKED * any;
+        for (int i = 0; i < GEMM_ROW_TILES; i++)
+            out->tiles[i] += own / LIKED * random_tiles(height(i), mean, deviation, any);
+    }
+    out->touched = most(least(out->touched, pairs), least(1, pairs));
 }
 
 static void spread_evenly(experts_spread *out, const experts_layer *l)

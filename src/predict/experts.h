@@ -9,8 +9,9 @@ typedef struct experts_layer {
     double hidden;
     double width; /* of an expert, on this GPU */
     double experts, used;
-    double parts; /* GPUs that experts are spread over; the fullest of them is meant */
-    double skew;  /* how tokens choose: 0 at random, below 0 evenly, above by a power law with this exponent */
+    double parts;  /* GPUs that experts are spread over; the fullest of them is meant */
+    double skew;   /* how tokens choose: 0 at random, below 0 evenly, above by a power law with this exponent */
+    double uneven; /* of choices at random (skew 0): deviation of the logarithm of how much experts are liked */
     bool gated;
     bool
         narrow; /* products in `math`, activations are quantised for them; else weights are widened inside the products */

@@ -154,7 +154,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
 }
 
 /* The host is not in any GPU's specification. Systems are bought together: a GPU of 2017 sits beside a CPU of its time. */
-static double host_slowness(const gpu_spec *spec, const predict_constants *pc)
+double predict_host_slowness(const gpu_spec *spec, const predict_constants *pc)
 {
     double year = clamp(cost_silicon_year(spec), 2014, 2026);
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
@@ -268,7 +268,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     }
     s.flops = p->flops;
     const runtime_profile *rt = p->runtime;
-    double slow = host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
+    double slow = predict_host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
            lone = lone_host_us(p, s.launches), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
         s.host_s = 1e-6 * lone;

@@ -89,6 +89,7 @@ typedef struct runtime_profile {
     double moe_share, moe_new_share; /* how fast their tiles are against those of plain products; 0: as fast */
     double moe_us, moe_new_us;       /* the small kernels that sort tokens by expert */
     double moe_fp4_us;  /* ... of FP4, where that has kernels of its own among the newer ones; 0: it has not */
+    double moe_uneven;  /* deviation of the logarithm of how often tokens choose experts, where nothing else is said */
     double moe_tile_us; /* newer kernels: what a round of tiles takes more to find its experts */
     double
         fused_scan_since; /* recurrences over a prompt in one kernel from this compute capability on (data-centre chips); 0: never */
@@ -98,7 +99,11 @@ typedef struct runtime_profile {
     double prompt_speed;   /* of what prompts add to a step in serving, relative to the kernels' own; 0: the same */
     double llm_mixed_us;   /* more for a step with prompts, whose kernels are launched one by one */
     double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */
-    double llm_experts_us; /* ... and for each layer of experts */
+    double llm_experts_us; /* ... and for a model with layers of experts */
+    double
+        llm_layer_us; /* host time of each layer in steps with prompts, which no CUDA graph holds, on a host of 2020 */
+    /* Steps that decode between two at which it looks for new requests; the latter from so many requests at a time on. 0: 1. */
+    double poll_steps, poll_steps_busy, poll_busy;
     bool whole_prompts;    /* prompts that fit into a step are not divided */
     bool prompts_apart;    /* steps with prompts decode nobody */
     double llm_stage_us;   /* from one stage of a pipeline to the next, beside the bytes */

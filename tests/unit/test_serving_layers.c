@@ -62,6 +62,33 @@ static void test_tokens_spread_over_experts(void **state)
     assert_true(fullest.pairs > 1024 && fullest.pairs < 1.2 * 1024);
 }
 
+/* Where some experts are liked better a step meets fewer of them, no matter that a token picks as many; the fullest GPU gets more. */
+static void test_some_experts_are_liked(void **state)
+{
+    (void)state;
+    experts_layer l = {.tokens = 1, .used = 8, .experts = 128, .parts = 1};
+    for (; l.tokens <= 512; l.tokens *= 8) {
+        experts_spread s[3];
+        for (int i = 0; i < 3; i++) {
+            l.uneven = 0.7 * i;
+            experts_spread_of(&s[i], &l);
+            assert_true(fabs(s[i].pairs - 8 * l.tokens) < 1e-6 * l.tokens);
+        }
+        if (l.tokens > 1) assert_true(s[1].touched < s[0].touched && s[2].touched < s[1].touched);
+        else assert_true(fabs(s[2].touched - 8) < 1e-6);
+    }
+    l.tokens = 64, l.uneven = 3, l.experts = 16; /* half of all: no chance is above 1 */
+    experts_spread s;
+    experts_spread_of(&s, &l);
+    assert_true(s.touched >= 8 && s.touched <= 16);
+    l = (experts_layer){.tokens = 4096, .used = 8, .experts = 128, .parts = 8, .uneven = 0};
+    experts_spread_of(&s, &l);
+    double even = s.pairs;
+    l.uneven = 1;
+    experts_spread_of(&s, &l);
+    assert_true(s.pairs > 1.1 * even && s.pairs < 8 * 4096);
+}
+
 static double experts_ms(const char *gpu, const char *bits, const char *runtime, int tokens, const char *more)
 {
     char model[160];
@@ -198,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens_spread_over_experts),
+        cmocka_unit_test(test_some_experts_are_liked),
         cmocka_unit_test(test_mixtures_of_experts),
         cmocka_unit_test(test_latent_attention),
         cmocka_unit_test(test_recurrences),

@@ -97,6 +97,40 @@ static void test_full_memory(void **state)
     near(simulate_run(&u, &plain).ttft_s, whole + 0.010, 0.01);
 }
 
+/* Steps with prompts take no less than their kernels take to launch; steps that only decode don't know that. */
+static void test_launches(void **state)
+{
+    (void)state;
+    simulate_setup u = usual();
+    simulate_steps bound = plain;
+    bound.least = 0.05;
+    simulate_result r = simulate_run(&u, &bound);
+    near(r.ttft_s, 0.05, 1e-9);
+    near(r.tpot_s, 0.00101, 1e-9);
+    bound.least = 0.005;
+    near(simulate_run(&u, &bound).ttft_s, 0.010, 1e-9);
+}
+
+/* Two requests at a time, of which one ends and is replaced while the other is decoded: the runtime sees the new one 8 steps later. */
+static void test_looks_seldom(void **state)
+{
+    (void)state;
+    simulate_setup u = usual();
+    simulate_result r[2];
+    u.requests = 2;
+    u.prompts = 3;
+    u.output = 100;
+    u.spread = 0.5; /* of 50 to 150 tokens: the first 50, the second 112 */
+    u.apart = true;
+    for (int i = 0; i < 2; i++) {
+        u.poll = i ? 19 : 0;
+        r[i] = simulate_run(&u, &plain);
+    }
+    near(r[1].ttft_s - r[0].ttft_s, 8 * 0.00101 / 3, 1e-6); /* after 49 steps; it looks after 19, 38, 57 */
+    u.requests = u.prompts = 1;                             /* with nobody to decode it looks all the time */
+    near(simulate_run(&u, &plain).ttft_s, 0.010, 1e-9);
+}
+
 static void test_directions(void **state)
 {
     (void)state;
@@ -140,8 +174,9 @@ static void test_many_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_request), cmocka_unit_test(test_by_hand),    cmocka_unit_test(test_divided_prompts),
-        cmocka_unit_test(test_full_memory), cmocka_unit_test(test_directions), cmocka_unit_test(test_many_requests),
+        cmocka_unit_test(test_one_request), cmocka_unit_test(test_by_hand),      cmocka_unit_test(test_divided_prompts),
+        cmocka_unit_test(test_full_memory), cmocka_unit_test(test_directions),   cmocka_unit_test(test_many_requests),
+        cmocka_unit_test(test_launches),    cmocka_unit_test(test_looks_seldom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
