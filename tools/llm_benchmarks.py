@@ -8,7 +8,8 @@ Left out: llama.cpp on several GPUs before 2024, which divided each matrix among
 of prompts, which hold what the first run of a process loads; serving whose requests waited for memory (a first token later than a
 fifth of all others took), on more than 8 GPUs, and DeepSeek-R1's times per token under TensorRT-LLM, where some rows guess several tokens
 ahead and don't say so, and the times to the first token of SGLang's rows without a version (2025), which compiled kernels in their first
-seconds: 7 to 9 s from 8 or 32 requests on, at 8192 tokens as at 1024. Of serving rows that say the same the middle one is taken.
+seconds: 7 to 9 s from 8 or 32 requests on, at 8192 tokens as at 1024. Of serving rows that say the same the middle one is taken, of two
+that of tokens that aren't guessed (SGLang's of DeepSeek-R1 FP8 come in pairs, one with 0.76 of the other's time per token).
 """
 import csv, gzip, importlib.util, json, sys
 
@@ -30,11 +31,11 @@ def llama(tables, data, task):
         if not single_run or (row['gpu_count'] == 1 and task == 'decode'): yield row, note
 
 
-def middle(rows):
-    """One row of each configuration."""
+def middle(rows, metric):
+    """One row of each configuration. Of two the one without guessed tokens: longer for each token, sooner with the first."""
     same = {}
     for r in rows: same.setdefault(tuple((k, v) for k, v in r.items() if k != 'value'), []).append(r)
-    for rs in same.values(): yield sorted(rs, key=lambda r: r['value'])[(len(rs) - 1) // 2]
+    for rs in same.values(): yield sorted(rs, key=lambda r: r['value'])[len(rs) // 2 if metric == 'tpot' else (len(rs) - 1) // 2]
 
 
 def serving(tables, data, metric):
@@ -51,7 +52,7 @@ def main():
     data, what, out, *runtime = sys.argv[1:]
     tables = open_tables(data)
     one = what in ('decode', 'prefill')
-    made = [r for r, _ in llama(tables, data, what)] if one else list(middle(serving(tables, data, what + '_ms')))
+    made = [r for r, _ in llama(tables, data, what)] if one else list(middle(serving(tables, data, what + '_ms'), what))
     made = [r for r in made if not runtime or r['runtime'] == runtime[0]]
     for r in made: r['source'] = 'XiongjieDai/GPU-Benchmarks-on-LLM-Inference' if one else 'ai-dynamo/aiconfigurator'
     with open(out, 'w') as f: json.dump({'version': 1, 'benchmarks': made}, f)
