@@ -190,9 +190,6 @@ void backward_unit(planner *p);
 /* Which inputs and outputs of a unit its backward pass reads: bit i for input i, KEEPS_OUTPUT for the output. */
 enum { KEPT_INPUTS = 16, KEEPS_OUTPUT = 1 << KEPT_INPUTS };
 uint32_t backward_keeps(const planner *p, const unit *u);
-/* A gradient of t has been written; sums it up with those that were there. */
-void backward_give(planner *p, uint32_t t);
-double backward_width(const planner *p, uint32_t t);
 
 /* ---- cluster.c ---- */
 void cluster_units(planner *p);
