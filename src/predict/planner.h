@@ -197,7 +197,7 @@ void cluster_units(planner *p);
 void cluster_halves(planner *p);
 bool unit_is_pointwise(const unit *u);
 
-/* ---- lower_math.c, lower_data.c ---- */
+/* ---- lower_math.c, lower_conv.c, lower_attention.c, lower_serving.c, lower_data.c ---- */
 void lower_gemm(planner *p);
 void lower_conv(planner *p);
 /* Whether a compiler that may choose keeps the images of this model channels last. */
