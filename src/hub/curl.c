@@ -1,7 +1,7 @@
-#define _GNU_SOURCE
 #include "hub/curl.h"
 
-#include <dlfcn.h>
+#include "hub/library.h"
+
 #include <pthread.h>
 
 static curl_api api;
@@ -11,10 +11,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void load(void)
 {
     static const char *const libraries[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.4.dylib"};
-    static const struct {
-        const char *name;
-        size_t offset;
-    } functions[] = {
+    static const library_function functions[] = {
         {"curl_global_init", offsetof(curl_api, global_init)},
         {"curl_easy_init", offsetof(curl_api, easy_init)},
         {"curl_easy_setopt", offsetof(curl_api, easy_setopt)},
@@ -33,16 +30,9 @@ static void load(void)
         {"curl_multi_info_read", offsetof(curl_api, multi_info_read)},
         {"curl_multi_cleanup", offsetof(curl_api, multi_cleanup)},
     };
-    void *library = NULL;
-    for (size_t i = 0; !library && i < sizeof libraries / sizeof libraries[0]; i++)
-        library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
-    if (!library) return;
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *f = dlsym(library, functions[i].name);
-        if (!f) return;
-        memcpy((char *)&api + functions[i].offset, &f, sizeof f);
-    }
-    loaded = api.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    loaded = library_load(&api, libraries, sizeof libraries / sizeof libraries[0], functions,
+                          sizeof functions / sizeof functions[0]) &&
+             api.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 }
 
 const curl_api *curl_load(pg_error *e)

@@ -1,13 +1,10 @@
 #ifndef PHANTOM_NO_HUB
 
-#define _GNU_SOURCE
 #include "price/sqlite.h"
 
-#include <dlfcn.h>
+#include "hub/library.h"
+
 #include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <string.h>
 
 static sqlite_api api;
 static bool loaded;
@@ -20,10 +17,7 @@ static void load(void)
     {                                                \
         "sqlite3_" #name, offsetof(sqlite_api, name) \
     }
-    static const struct {
-        const char *name;
-        size_t offset;
-    } functions[] = {
+    static const library_function functions[] = {
         FUNCTION(libversion_number), FUNCTION(open_v2),     FUNCTION(close_v2),
         FUNCTION(db_config),         FUNCTION(limit),       FUNCTION(busy_timeout),
         FUNCTION(system_errno),      FUNCTION(errstr),      FUNCTION(exec),
@@ -34,16 +28,9 @@ static void load(void)
         FUNCTION(column_int64),      FUNCTION(db_readonly),
     };
 #undef FUNCTION
-    void *library = NULL;
-    for (size_t i = 0; !library && i < sizeof libraries / sizeof libraries[0]; i++)
-        library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
-    if (!library) return;
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *f = dlsym(library, functions[i].name);
-        if (!f) return;
-        memcpy((char *)&api + functions[i].offset, &f, sizeof f);
-    }
-    loaded = api.libversion_number() >= SQLITE_OLDEST;
+    loaded = library_load(&api, libraries, sizeof libraries / sizeof libraries[0], functions,
+                          sizeof functions / sizeof functions[0]) &&
+             api.libversion_number() >= SQLITE_OLDEST;
 }
 
 const sqlite_api *sqlite_load(void)
