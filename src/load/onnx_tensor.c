@@ -1,3 +1,4 @@
+#include "load/constant.h"
 #include "load/onnx_internal.h"
 
 pg_code onnx_take_ints(onnx_reader *r, onnx_ints *list, const protobuf_field *f, uint32_t max)
@@ -97,56 +98,6 @@ static pg_code parse_tensor(onnx_reader *r, span proto, tensor_proto *t)
     return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
 }
 
-static double half_to_double(uint16_t h)
-{
-    int exponent = h >> 10 & 31;
-    double m = h & 1023;
-    double v = exponent == 0 ? m / 16777216.0 : exponent == 31 ? INFINITY : (1 + m / 1024) * pow(2, exponent - 15);
-    return h & 0x8000 ? -v : v;
-}
-
-/* One little-endian element of raw data as a num. */
-static num raw_element(const uint8_t *p, dtype d)
-{
-    num n = num_int(0);
-    uint64_t u = 0;
-    unsigned size = dtype_get(d)->bits / 8;
-    for (unsigned i = 0; i < size && i < 8; i++) u |= (uint64_t)p[i] << (8 * i);
-    switch (d) {
-    case DT_FP32: {
-        uint32_t bits = (uint32_t)u;
-        float x;
-        memcpy(&x, &bits, sizeof x);
-        n.v.f = (double)x;
-        break;
-    }
-    case DT_FP64: memcpy(&n.v.f, &u, sizeof u); break;
-    case DT_FP16: n.v.f = half_to_double((uint16_t)u); break;
-    case DT_BF16: {
-        uint32_t bits = (uint32_t)u << 16;
-        float x;
-        memcpy(&x, &bits, sizeof x);
-        n.v.f = (double)x;
-        break;
-    }
-    case DT_INT8: n.v.i = (int8_t)u; break;
-    case DT_INT16: n.v.i = (int16_t)u; break;
-    case DT_INT32: n.v.i = (int32_t)u; break;
-    default: n.v.i = (int64_t)u; break;
-    }
-    return n;
-}
-
-/* Contents are kept only where shape arithmetic may need them: small integers, and a handful of floats (scales, ranges). */
-static bool wants_value(dtype d, double elements)
-{
-    enum { FLOATS_MAX = 64 };
-    const dtype_info *info = dtype_get(d);
-    if (d == DT_UNKNOWN || d == DT_COMPLEX64 || d == DT_FP8E4M3 || d == DT_FP8E5M2) return false;
-    if (!info->bits || info->bits % 8 || info->bits > 64) return false;
-    return elements <= (info->floating ? FLOATS_MAX : FOLD_MAX);
-}
-
 static pg_code keep_value(onnx_reader *r, const tensor_proto *p, tensor *t, uint32_t n)
 {
     dtype d = (dtype)t->dtype;
@@ -157,13 +108,13 @@ static pg_code keep_value(onnx_reader *r, const tensor_proto *p, tensor *t, uint
     span typed = d == DT_FP64 ? p->doubles : p->floats;
     for (uint32_t i = 0; i < n; i++) {
         v[i] = num_int(0);
-        if (p->has_raw) v[i] = raw_element(p->raw.ptr + i * size, d);
+        if (p->has_raw) v[i] = constant_element(p->raw.ptr + i * size, d);
         else if (d == DT_FP32 && p->has_one_float && n == 1) v[i].v.f = (double)p->one_float;
         else if (d == DT_FP32 || d == DT_FP64) {
             if (typed.len < (i + 1) * size) return PG_E_OK; /* a mix of packed and unpacked: legal, rare, not needed */
-            v[i] = raw_element(typed.ptr + i * size, d);
+            v[i] = constant_element(typed.ptr + i * size, d);
         } else if (i < p->ints.n) {
-            if (floating) v[i] = raw_element((uint8_t[]){(uint8_t)p->ints.v[i], (uint8_t)(p->ints.v[i] >> 8)}, d);
+            if (floating) v[i] = constant_number((uint16_t)p->ints.v[i], d); /* of half types: their bits */
             else v[i].v.i = p->ints.v[i];
         } else return PG_E_OK;
     }
@@ -199,7 +150,7 @@ static pg_code put_tensor(onnx_reader *r, const tensor_proto *p, uint32_t index)
     t->dtype = (uint8_t)d;
     t->weight_bytes = bytes;
     if (!graph_set_dims_int(r->g, index, (int)p->rank, p->dims)) return onnx_nomem(r);
-    if (!p->external && (p->has_raw || p->has_typed) && elements > 0 && wants_value(d, elements))
+    if (!p->external && (p->has_raw || p->has_typed) && elements > 0 && constant_is_kept(d, elements))
         return keep_value(r, p, t, (uint32_t)elements);
     if (elements == 0) t->value = ARENA_ARRAY(r->g->a, num, 1); /* an empty list is known: value_count 0 */
     return elements == 0 && !t->value ? onnx_nomem(r) : PG_E_OK;

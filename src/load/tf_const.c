@@ -3,6 +3,7 @@
  * TensorProto: dtype 1, tensor_shape 2, tensor_content 4 (the numbers as they lie in memory), or lists: float_val 5, double_val 6,
  * int_val 7, string_val 8, int64_val 10, bool_val 11, half_val 13 (also bfloat16), uint32_val 16, uint64_val 17. A list that is too
  * short goes on with its last number; an empty one stands for zeros. */
+#include "load/constant.h"
 #include "load/tf_internal.h"
 
 typedef struct tensor_proto {
@@ -31,38 +32,6 @@ static pg_code parse(tf_reader *r, span proto, tensor_proto *t)
     return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
 }
 
-static double half_to_double(uint16_t h)
-{
-    int exponent = h >> 10 & 31;
-    double m = h & 1023;
-    double v = exponent == 0 ? m / 16777216.0 : exponent == 31 ? INFINITY : (1 + m / 1024) * pow(2, exponent - 15);
-    return h & 0x8000 ? -v : v;
-}
-
-static double float_of(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return (double)x;
-}
-
-/* A number of the type from its bytes, low first. */
-static num number_of(uint64_t u, dtype d)
-{
-    num n = num_int((int64_t)u);
-    switch (d) {
-    case DT_FP32: n.v.f = float_of((uint32_t)u); break;
-    case DT_FP64: memcpy(&n.v.f, &u, sizeof u); break;
-    case DT_FP16: n.v.f = half_to_double((uint16_t)u); break;
-    case DT_BF16: n.v.f = float_of((uint32_t)u << 16); break;
-    case DT_INT8: n.v.i = (int8_t)u; break;
-    case DT_INT16: n.v.i = (int16_t)u; break;
-    case DT_INT32: n.v.i = (int32_t)u; break;
-    default: break;
-    }
-    return n;
-}
-
 /* Puts the numbers of the lists into v, which has room for n. */
 static void read_lists(span proto, dtype d, num *v, uint32_t n)
 {
@@ -73,30 +42,21 @@ static void read_lists(span proto, dtype d, num *v, uint32_t n)
         if (f.number < 5 || f.number > 17 || f.number == 8) continue;
         unsigned size = f.number == 5 ? 4 : f.number == 6 ? 8 : 0; /* packed floats; else varints */
         if (f.type != PROTOBUF_BYTES) {
-            v[count++] = number_of(f.value, d);
+            v[count++] = constant_number(f.value, d);
             continue;
         }
         for (size_t i = 0; size && i + size <= f.bytes.len && count < n; i += size) {
             uint64_t u = 0;
             for (unsigned k = 0; k < size; k++) u |= (uint64_t)f.bytes.ptr[i + k] << (8 * k);
-            v[count++] = number_of(u, d);
+            v[count++] = constant_number(u, d);
         }
         uint64_t u;
-        while (!size && count < n && protobuf_next_varint(&f.bytes, &u, &ignored) == 1) v[count++] = number_of(u, d);
+        while (!size && count < n && protobuf_next_varint(&f.bytes, &u, &ignored) == 1)
+            v[count++] = constant_number(u, d);
     }
     num last = count ? v[count - 1] : num_int(0);
     if (!count && dtype_get(d)->floating) last.v.f = 0;
     while (count < n) v[count++] = last;
-}
-
-/* Contents are kept only where shape arithmetic may need them: small integers, and a handful of floats (scales, ranges). */
-static bool wants_value(dtype d, double elements)
-{
-    enum { FLOATS_MAX = 64 };
-    const dtype_info *info = dtype_get(d);
-    if (d == DT_UNKNOWN || d == DT_COMPLEX64 || d == DT_FP8E4M3 || d == DT_FP8E5M2) return false;
-    if (!info->bits || info->bits % 8 || info->bits > 64) return false;
-    return elements <= (info->floating ? FLOATS_MAX : FOLD_MAX);
 }
 
 /* The numbers, if they are few; NULL: not wanted, or out of memory. */
@@ -111,11 +71,7 @@ static num *read_numbers(arena *a, span proto, const tensor_proto *t, double ele
         read_lists(proto, d, v, n);
         return v;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t u = 0;
-        for (unsigned k = 0; k < size; k++) u |= (uint64_t)t->content.ptr[(size_t)i * size + k] << (8 * k);
-        v[i] = number_of(u, d);
-    }
+    for (uint32_t i = 0; i < n; i++) v[i] = constant_element(t->content.ptr + (size_t)i * size, d);
     return v;
 }
 
@@ -157,7 +113,7 @@ pg_code tf_emit_const(tf_reader *r, uint32_t node)
     tensor *out = &r->g->tensors[w];
     out->defined = true;
     out->literal = !n->weight && (r->constants_are_literals || t.shape.rank == 0);
-    if (wants_value(d, elements)) {
+    if (constant_is_kept(d, elements)) {
         out->value = read_numbers(r->g->a, v.bytes, &t, elements);
         out->value_count = (uint32_t)elements;
         if (!out->value) return tf_nomem(r);
@@ -216,7 +172,7 @@ static num *const_numbers(tf_reader *r, tf_ref ref, uint32_t max, uint32_t *n, d
     double elements = elements_of(&t.shape);
     *d = tf_dtype(t.type);
     unsigned bits = dtype_get(*d)->bits;
-    if (elements < 0 || elements > max || !wants_value(*d, elements)) return NULL;
+    if (elements < 0 || elements > max || !constant_is_kept(*d, elements)) return NULL;
     if (t.content.len && (double)t.content.len != elements * (bits / 8)) return NULL;
     *n = (uint32_t)elements;
     return read_numbers(&r->a, proto, &t, elements);

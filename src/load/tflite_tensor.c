@@ -1,4 +1,5 @@
 /* Tensors of TensorFlow Lite: what the file says of them, and the forms in which the graph has them. */
+#include "load/constant.h"
 #include "load/tflite_internal.h"
 
 dtype tflite_dtype(int64_t code)
@@ -122,50 +123,18 @@ bool tflite_describe(tflite_reader *r, const tflite_scope *s, int32_t which, tfl
 
 /* ---- constants ---- */
 
-static double half_value(uint16_t h)
-{
-    int exponent = h >> 10 & 31;
-    double m = h & 1023;
-    double v = exponent == 0 ? m / 16777216.0 : exponent == 31 ? INFINITY : (1 + m / 1024) * pow(2, exponent - 15);
-    return h & 0x8000 ? -v : v;
-}
-
-/* Element i of a constant, little endian. */
 static num element(const tflite_info *t, uint32_t i)
 {
-    unsigned size = dtype_get(t->type)->bits / 8;
-    const uint8_t *p = t->data.ptr + (size_t)i * size;
-    uint64_t u = 0;
-    num n = num_int(0);
-    for (unsigned k = 0; k < size; k++) u |= (uint64_t)p[k] << (8 * k);
-    uint32_t low = (uint32_t)u;
-    float x;
-    switch (t->type) {
-    case DT_FP32:
-        memcpy(&x, &low, sizeof x);
-        n.v.f = (double)x;
-        break;
-    case DT_FP64: memcpy(&n.v.f, &u, sizeof u); break;
-    case DT_FP16: n.v.f = half_value((uint16_t)u); break;
-    case DT_INT8: n.v.i = (int8_t)u; break;
-    case DT_INT16: n.v.i = (int16_t)u; break;
-    case DT_INT32: n.v.i = (int32_t)u; break;
-    default: n.v.i = (int64_t)u; break;
-    }
-    return n;
+    return constant_element(t->data.ptr + (size_t)i * (dtype_get(t->type)->bits / 8), t->type);
 }
 
-/* Contents matter where shape arithmetic may need them: small integers, and a handful of floats (scales, ranges). */
+/* How many numbers of the constant can be had; 0: they are of no use. */
 static uint32_t readable(const tflite_info *t)
 {
-    enum { FLOATS = 64 };
     const dtype_info *d = dtype_get(t->type);
-    if (!t->data.ptr || t->sparse || !d->bits || d->bits % 8 || d->bits > 64) return 0;
-    if (t->type == DT_UNKNOWN || t->type == DT_BF16 || t->type == DT_FP8E4M3 || t->type == DT_FP8E5M2 ||
-        t->type == DT_COMPLEX64)
-        return 0;
+    if (!t->data.ptr || t->sparse || d->bits < 8) return 0;
     uint64_t n = t->stored / (d->bits / 8);
-    return n <= (d->floating ? FLOATS : FOLD_MAX) ? (uint32_t)n : 0;
+    return constant_is_kept(t->type, (double)n) ? (uint32_t)n : 0;
 }
 
 bool tflite_first_use(tflite_reader *r, const tflite_info *info)
