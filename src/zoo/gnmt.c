@@ -21,13 +21,9 @@ static nn_val encode(nn *n, nn_val x)
 static nn_val attend(nn *n, nn_val query, nn_val keys, nn_val lengths)
 {
     size_t mark = nn_push(n, "attention");
-    uint32_t in[3] = {NO_TENSOR, NO_TENSOR, NO_TENSOR}, out;
-    in[0] = nn_scalar(n, "start", "", 0);
-    in[1] = nn_pick(n, nn_op1(n, OP_Shape, "shape", keys), "length", 0, 1).t;
-    in[2] = nn_scalar(n, "step", "", 1);
-    nn_emit(n, OP_Range, "range", in, 3, &out, 1);
+    nn_val at = nn_range(n, "range", nn_pick(n, nn_op1(n, OP_Shape, "shape", keys), "length", 0, 1));
     nn_val ends = nn_unsqueeze(n, lengths, "ends", 1, (int64_t[]){1});
-    nn_val behind = nn_op2(n, OP_GreaterOrEqual, "behind", (nn_val){out, 0}, ends.t);
+    nn_val behind = nn_op2(n, OP_GreaterOrEqual, "behind", at, ends.t);
     behind = nn_unsqueeze(n, behind, "every_query", 1, (int64_t[]){1});
     nn_val q = nn_unsqueeze(n, nn_linear(n, query, "linear_q", WIDTH, false), "q", 1, (int64_t[]){2});
     nn_val k = nn_unsqueeze(n, nn_linear(n, keys, "linear_k", WIDTH, false), "k", 1, (int64_t[]){1});
@@ -38,10 +34,8 @@ static nn_val attend(nn *n, nn_val query, nn_val keys, nn_val lengths)
     v = nn_mul(n, v, nn_parameter(n, "normalize_scalar", 1, (int64_t[]){1}), "scaled");
     s = nn_op2(n, OP_MatMul, "scores", nn_op1(n, OP_Tanh, "tanh", s), v.t);
     s = nn_op2(n, OP_Squeeze, "squeeze", s, nn_ints(n, "squeeze", ".axes", (int64_t[]){3}, 1));
-    in[0] = behind.t;
-    in[1] = nn_floats(n, "lowest", (double[]){-65504}, 1);
-    in[2] = s.t;
-    nn_emit(n, OP_Where, "mask", in, 3, &s.t, 1);
+    uint32_t in[3] = {behind.t, nn_floats(n, "lowest", (double[]){-65504}, 1), s.t};
+    s = nn_op(n, OP_Where, "mask", in, 3, s.c);
     s = nn_op2(n, OP_MatMul, "context", nn_softmax(n, s, "softmax", -1), keys.t);
     s.c = WIDTH;
     nn_pop(n, mark);

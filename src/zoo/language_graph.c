@@ -1,11 +1,6 @@
 #include "zoo/language_build.h"
 #include "zoo/language.h"
 
-static bool there(nn_val x)
-{
-    return x.t != NO_TENSOR;
-}
-
 /* ---- what is added to scores ---- */
 
 /* [1, heads, sequence, sequence]: learned biases of distances, once for all layers of a stack. */
@@ -94,7 +89,7 @@ static nn_val one_layer(lm_build *b, const lm_layer *l, nn_val x)
         x = nn_add(n, x, y, "attn_add");
         if (l->norm_after_add) x = lm_norm(b, x, "attn_norm");
     }
-    if (l->cross && there(b->encoded)) {
+    if (l->cross && nn_is_there(b->encoded)) {
         y = lm_cross(b, l, before ? lm_norm(b, x, "encoder_attn_norm") : x);
         x = nn_add(n, x, y, "cross_add");
         if (l->norm_after_add) x = lm_norm(b, x, "cross_norm");
@@ -118,7 +113,7 @@ static nn_val stack(lm_build *b, const lm_layer *kinds, uint32_t n_kinds, const 
         left -= left > 0;
         n->shared = b->m->shared_layers ? &shared : NULL;
         x = one_layer(b, &kinds[order ? order[i] : kind], x);
-        if (there(b->rows)) x = with_layer_row(b, x, i);
+        if (nn_is_there(b->rows)) x = with_layer_row(b, x, i);
         shared.again = true;
         shared.at = 0;
         nn_pop(n, mark);
@@ -128,13 +123,6 @@ static nn_val stack(lm_build *b, const lm_layer *kinds, uint32_t n_kinds, const 
 }
 
 /* ---- embeddings ---- */
-
-static nn_val looked_up(nn *n, const char *layer, uint32_t table, nn_val ids, int64_t width)
-{
-    nn_val y = nn_op2(n, OP_Gather, layer, (nn_val){table, width}, ids.t);
-    nn_attr(n, ATTR_axis, 0);
-    return y;
-}
 
 /* Rows of a quantised table are widened as they are read. */
 static nn_val widened(lm_build *b, nn_val x)
@@ -151,7 +139,7 @@ static nn_val embedded(lm_build *b, nn_val ids, uint32_t table, int64_t position
     nn *n = &b->n;
     const language_model *m = b->m;
     int64_t width = m->embedding_width ? m->embedding_width : m->hidden;
-    nn_val x = widened(b, looked_up(n, "embed_tokens", table, ids, width));
+    nn_val x = widened(b, nn_lookup(n, "embed_tokens", table, ids, width));
     lm_stored(b, m->embedding_bits);
     if (types && m->token_types) {
         nn_val t = m->token_types > 1 ? nn_token_input(n, "token_type_ids") : NN_ABSENT;
@@ -200,7 +188,7 @@ static void set_biases(lm_build *b, const lm_layer *first, bool causal)
     b->bias = b->later = NN_ABSENT;
     if (m->buckets) b->bias = distance_bias(n, b->ids, m->buckets, first->heads);
     else if (m->alibi && first->kv_heads == first->heads) b->bias = slopes(n, b->ids, first->heads);
-    if (there(b->bias) && causal) b->later = nn_causal_mask(n, b->ids);
+    if (nn_is_there(b->bias) && causal) b->later = nn_causal_mask(n, b->ids);
     lm_stored(b, 0);
 }
 

@@ -1,10 +1,5 @@
 #include "zoo/language_build.h"
 
-static bool there(nn_val x)
-{
-    return x.t != NO_TENSOR;
-}
-
 static nn_val rms(nn *n, nn_val x, const char *layer)
 {
     return nn_rms_norm(n, x, layer);
@@ -83,7 +78,7 @@ static nn_val heads_of(nn *n, nn_val x, const char *name, int64_t heads, bool no
 static nn_val product(nn *n, const lm_layer *l, nn_val q, nn_val k, nn_val v, bool causal, nn_val mask)
 {
     uint32_t in[7] = {q.t, k.t, v.t, mask.t, NO_TENSOR, NO_TENSOR, NO_TENSOR};
-    uint32_t count = there(mask) ? 4 : 3;
+    uint32_t count = nn_is_there(mask) ? 4 : 3;
     nn_val y = NN_ABSENT;
     if (l->sinks) {
         in[6] = nn_weight(n, "sinks", "", 1, &l->heads);
@@ -140,19 +135,19 @@ static nn_val attention(lm_build *b, const lm_layer *l, nn_val x, nn_val from)
         qkv[0] = rms(n, qkv[0], "q_norm");
         qkv[1] = rms(n, qkv[1], "k_norm");
     }
-    if ((there(b->bias) || b->m->buckets) && l->kv_heads == l->heads) {
+    if ((nn_is_there(b->bias) || b->m->buckets) && l->kv_heads == l->heads) {
         y = explicit_attention(b, l, qkv, self);
     } else {
         nn_val q = heads_of(n, qkv[0], "q", l->heads, per_head), k = heads_of(n, qkv[1], "k", l->kv_heads, per_head);
         nn_val v = heads_of(n, qkv[2], "v", l->kv_heads, false);
-        if (l->rope_features && self && there(b->ids)) {
+        if (l->rope_features && self && nn_is_there(b->ids)) {
             nn_rotary r = rotary(b, l->rope_features);
             q = nn_rotate(n, q, r, "q_rotary");
             k = nn_rotate(n, k, r, "k_rotary");
         }
         y = product(n, l, q, k, v, self && b->causal, self ? b->mask : NN_ABSENT);
     }
-    if (there(gate)) y = nn_mul(n, y, nn_op1(n, OP_Sigmoid, "gate", gate), "gated");
+    if (nn_is_there(gate)) y = nn_mul(n, y, nn_op1(n, OP_Sigmoid, "gate", gate), "gated");
     return nn_linear(n, y, "o_proj", b->m->hidden, l->out_bias);
 }
 
@@ -211,12 +206,12 @@ static nn_val latent_attention(lm_build *b, const lm_layer *l, nn_val x)
 /* The recurrence over x, driven by the others; `states` numbers of state a feature. */
 static nn_val scan(nn *n, nn_val x, const nn_val *by, uint32_t count, uint32_t weight, int64_t states)
 {
-    uint32_t in[8] = {x.t}, k = 1, out;
+    uint32_t in[8] = {x.t}, k = 1;
     for (uint32_t i = 0; i < count; i++) in[k++] = by[i].t;
     if (weight != NO_TENSOR) in[k++] = weight;
-    nn_emit(n, OP_SelectiveScan, "scan", in, k, &out, 1);
+    nn_val y = nn_op(n, OP_SelectiveScan, "scan", in, k, x.c);
     nn_attr(n, ATTR_state_size, states > 0 ? states : 1);
-    return (nn_val){out, x.c};
+    return y;
 }
 
 static nn_val convolved(nn *n, const lm_layer *l, nn_val x)

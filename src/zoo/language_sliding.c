@@ -51,10 +51,10 @@ nn_val lm_cut_to_length(lm_build *b, nn_val x, nn_val ids)
 {
     nn *n = &b->n;
     size_t mark = nn_push(n, "cut");
-    uint32_t in[4] = {x.t, number(n, "from", 0).t, length_of(n, ids, "length").t, number(n, "axis", 1).t}, out;
-    nn_emit(n, OP_Slice, "tokens", in, 4, &out, 1);
+    uint32_t in[4] = {x.t, number(n, "from", 0).t, length_of(n, ids, "length").t, number(n, "axis", 1).t};
+    nn_val y = nn_op(n, OP_Slice, "tokens", in, 4, x.c);
     nn_pop(n, mark);
-    return (nn_val){out, x.c};
+    return y;
 }
 
 /* [batch, heads, tokens, d] as [batch, heads, blocks - count + 1, count * side, d]: runs of so many blocks. */
@@ -73,12 +73,11 @@ static nn_val runs(nn *n, nn_val x, const char *layer, int64_t heads, int64_t si
 
 static nn_val part_of(nn *n, nn_val x, const char *layer, const int64_t from[3], const int64_t to[3])
 {
-    uint32_t in[4] = {x.t}, out;
+    uint32_t in[4] = {x.t};
     in[1] = nn_ints(n, layer, ".starts", from, 3);
     in[2] = nn_ints(n, layer, ".ends", to, 3);
     in[3] = nn_ints(n, layer, ".axes", (int64_t[]){2, 3, 4}, 3);
-    nn_emit(n, OP_Slice, layer, in, 4, &out, 1);
-    return (nn_val){out, x.c};
+    return nn_op(n, OP_Slice, layer, in, 4, x.c);
 }
 
 /* Products of runs of two blocks become a row of 2 side + 1 scores for each token: one more row, read anew, shears the diagonals upright. */

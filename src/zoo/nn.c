@@ -126,7 +126,7 @@ bool nn_emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_
     return !n->failed && must(n, graph_add_op(n->g, n->region, kind, name, in, n_in, out, n_out) != NO_TENSOR);
 }
 
-static nn_val emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, int64_t c)
+nn_val nn_op(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, int64_t c)
 {
     uint32_t out;
     return nn_emit(n, kind, layer, in, n_in, &out, 1) ? (nn_val){out, c} : NN_ABSENT;
@@ -134,12 +134,12 @@ static nn_val emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, u
 
 nn_val nn_op1(nn *n, op_kind kind, const char *layer, nn_val x)
 {
-    return emit(n, kind, layer, &x.t, 1, x.c);
+    return nn_op(n, kind, layer, &x.t, 1, x.c);
 }
 
 nn_val nn_op2(nn *n, op_kind kind, const char *layer, nn_val a, uint32_t b)
 {
-    return emit(n, kind, layer, (uint32_t[]){a.t, b}, 2, a.c);
+    return nn_op(n, kind, layer, (uint32_t[]){a.t, b}, 2, a.c);
 }
 
 void nn_attr(nn *n, attr_key key, int64_t v)
@@ -174,7 +174,7 @@ static nn_val conv(nn *n, op_kind kind, nn_val x, const char *layer, const nn_co
     uint32_t in[3] = {x.t, NO_TENSOR, NO_TENSOR};
     in[1] = nn_weight(n, layer, ".weight", 4, (int64_t[]){up ? x.c : s->out, (up ? s->out : x.c) / groups, s->k, kw});
     if (s->bias) in[2] = nn_weight(n, layer, ".bias", 1, &s->out);
-    nn_val y = emit(n, kind, layer, in, s->bias ? 3 : 2, s->out);
+    nn_val y = nn_op(n, kind, layer, in, s->bias ? 3 : 2, s->out);
     window_attrs(n, s);
     if (groups > 1) nn_attr(n, ATTR_group, groups);
     if (s->dilation > 1) nn_attr_ints(n, ATTR_dilations, 2, (int64_t[]){s->dilation, s->dilation});
@@ -196,7 +196,7 @@ nn_val nn_batch_norm(nn *n, nn_val x, const char *layer)
     static const char *const parts[4] = {".weight", ".bias", ".running_mean", ".running_var"};
     uint32_t in[5] = {x.t};
     for (int i = 0; i < 4; i++) in[i + 1] = nn_weight(n, layer, parts[i], 1, &x.c);
-    return emit(n, OP_BatchNormalization, layer, in, 5, x.c);
+    return nn_op(n, OP_BatchNormalization, layer, in, 5, x.c);
 }
 
 nn_val nn_act(nn *n, nn_val x, op_kind kind, const char *layer)
@@ -208,7 +208,7 @@ nn_val nn_act(nn *n, nn_val x, op_kind kind, const char *layer)
         if (nn_emit(n, OP_Constant, "relu6.max", NULL, 0, &n->six, 1))
             must(n, graph_attr_float(n->g, ATTR_value_float, 6));
     }
-    return emit(n, OP_Clip, layer, (uint32_t[]){x.t, n->zero, n->six}, 3, x.c);
+    return nn_op(n, OP_Clip, layer, (uint32_t[]){x.t, n->zero, n->six}, 3, x.c);
 }
 
 nn_val nn_conv_bn(nn *n, nn_val x, const char *layer, nn_conv2d s, op_kind act)
@@ -258,7 +258,7 @@ nn_val nn_upsample2(nn *n, nn_val x, const char *layer)
 {
     size_t mark = nn_push(n, "%s", layer);
     uint32_t scales = nn_floats(n, "scales", (double[]){1, 1, 2, 2}, 4);
-    nn_val y = emit(n, OP_Resize, "resize", (uint32_t[]){x.t, NO_TENSOR, scales}, 3, x.c);
+    nn_val y = nn_op(n, OP_Resize, "resize", (uint32_t[]){x.t, NO_TENSOR, scales}, 3, x.c);
     nn_attr_text(n, ATTR_mode, "nearest");
     nn_pop(n, mark);
     return y;
@@ -277,7 +277,7 @@ nn_val nn_group_norm(nn *n, nn_val x, const char *layer, int64_t groups)
     uint32_t in[3] = {x.t};
     in[1] = nn_weight(n, layer, ".weight", 1, &x.c);
     in[2] = nn_weight(n, layer, ".bias", 1, &x.c);
-    nn_val y = emit(n, OP_GroupNormalization, layer, in, 3, x.c);
+    nn_val y = nn_op(n, OP_GroupNormalization, layer, in, 3, x.c);
     nn_attr(n, ATTR_num_groups, groups);
     return y;
 }
@@ -289,7 +289,7 @@ nn_val nn_fc(nn *n, nn_val x, const char *layer, int64_t out)
     uint32_t in[3] = {x.t};
     in[1] = nn_weight(n, layer, ".weight", 2, (int64_t[]){out, x.c});
     in[2] = nn_weight(n, layer, ".bias", 1, &out);
-    nn_val y = emit(n, OP_Gemm, layer, in, 3, out);
+    nn_val y = nn_op(n, OP_Gemm, layer, in, 3, out);
     nn_attr(n, ATTR_transB, 1);
     return y;
 }
@@ -315,7 +315,7 @@ nn_val nn_layer_norm(nn *n, nn_val x, const char *layer)
     uint32_t in[3] = {x.t};
     in[1] = nn_weight(n, layer, ".weight", 1, &x.c);
     in[2] = nn_weight(n, layer, ".bias", 1, &x.c);
-    nn_val y = emit(n, OP_LayerNormalization, layer, in, 3, x.c);
+    nn_val y = nn_op(n, OP_LayerNormalization, layer, in, 3, x.c);
     nn_attr(n, ATTR_axis, -1);
     return y;
 }
@@ -348,7 +348,7 @@ nn_val nn_concat(nn *n, const nn_val *x, uint32_t count, int64_t axis, const cha
         in[i] = x[i].t;
         c += x[i].c;
     }
-    nn_val y = emit(n, OP_Concat, layer, in, count, c);
+    nn_val y = nn_op(n, OP_Concat, layer, in, count, c);
     nn_attr(n, ATTR_axis, axis);
     return y;
 }
@@ -394,19 +394,29 @@ nn_val nn_embedding(nn *n, nn_val ids, const char *layer, int64_t rows, int64_t 
 {
     uint32_t w = nn_weight(n, layer, ".weight", 2, (int64_t[]){rows, width});
     if (table) *table = w;
-    nn_val y = nn_op2(n, OP_Gather, layer, (nn_val){w, width}, ids.t);
+    return nn_lookup(n, layer, w, ids, width);
+}
+
+nn_val nn_lookup(nn *n, const char *layer, uint32_t table, nn_val ids, int64_t width)
+{
+    nn_val y = nn_op2(n, OP_Gather, layer, (nn_val){table, width}, ids.t);
     nn_attr(n, ATTR_axis, 0);
     return y;
+}
+
+nn_val nn_range(nn *n, const char *layer, nn_val count)
+{
+    uint32_t in[3] = {NO_TENSOR, count.t, NO_TENSOR};
+    in[0] = nn_scalar(n, "start", "", 0);
+    in[2] = nn_scalar(n, "step", "", 1);
+    return nn_op(n, OP_Range, layer, in, 3, 0);
 }
 
 nn_val nn_positions(nn *n, nn_val ids)
 {
     size_t mark = nn_push(n, "positions");
     nn_val len = nn_pick(n, nn_op1(n, OP_Shape, "shape", ids), "length", 0, 1);
-    uint32_t in[3] = {NO_TENSOR, len.t, NO_TENSOR};
-    in[0] = nn_scalar(n, "start", "", 0);
-    in[2] = nn_scalar(n, "step", "", 1);
-    nn_val y = emit(n, OP_Range, "range", in, 3, 0);
+    nn_val y = nn_range(n, "range", len);
     nn_pop(n, mark);
     return y;
 }
@@ -424,7 +434,7 @@ nn_val nn_sdpa(nn *n, nn_val q, nn_val k, nn_val v, nn_attend o)
 {
     bool masked = o.mask.t != NO_TENSOR;
     uint32_t in[4] = {q.t, k.t, v.t, o.mask.t};
-    nn_val y = emit(n, OP_ScaledDotProductAttention, "sdpa", in, masked ? 4 : 3, v.c);
+    nn_val y = nn_op(n, OP_ScaledDotProductAttention, "sdpa", in, masked ? 4 : 3, v.c);
     nn_attr(n, ATTR_is_causal, o.causal);
     y = nn_transpose(n, y, "transpose", 4, (int64_t[]){0, 2, 1, 3});
     return nn_reshape(n, y, "merge_heads", 3, (int64_t[]){0, 0, o.heads * v.c}, o.heads * v.c);
@@ -457,7 +467,7 @@ nn_rotary nn_rotary_angles(nn *n, nn_val ids, const char *layer, int64_t feature
 
 nn_val nn_rotate(nn *n, nn_val x, nn_rotary r, const char *layer)
 {
-    return emit(n, OP_RotaryEmbedding, layer, (uint32_t[]){x.t, r.cos.t, r.sin.t}, 3, x.c);
+    return nn_op(n, OP_RotaryEmbedding, layer, (uint32_t[]){x.t, r.cos.t, r.sin.t}, 3, x.c);
 }
 
 nn_val nn_lstm(nn *n, nn_val x, const char *layer, int64_t hidden)
@@ -467,7 +477,7 @@ nn_val nn_lstm(nn *n, nn_val x, const char *layer, int64_t hidden)
     in[1] = nn_weight(n, "weight_ih", "", 3, (int64_t[]){1, 4 * hidden, x.c});
     in[2] = nn_weight(n, "weight_hh", "", 3, (int64_t[]){1, 4 * hidden, hidden});
     in[3] = nn_weight(n, "bias", "", 2, (int64_t[]){1, 8 * hidden});
-    nn_val y = emit(n, OP_LSTM, "lstm", in, 4, hidden);
+    nn_val y = nn_op(n, OP_LSTM, "lstm", in, 4, hidden);
     nn_attr(n, ATTR_hidden_size, hidden);
     y = nn_op2(n, OP_Squeeze, "squeeze", y, nn_ints(n, "squeeze", ".axes", (int64_t[]){1}, 1));
     nn_pop(n, mark);

@@ -36,6 +36,11 @@ typedef struct nn_val {
 #define NN_ABSENT ((nn_val){NO_TENSOR, 0})
 #define NN_NO_ACT OP_KIND_COUNT
 
+static inline bool nn_is_there(nn_val x)
+{
+    return x.t != NO_TENSOR;
+}
+
 /* Zeros mean: kernel square, stride 1, no padding, one group, no bias, no dilation. */
 typedef struct nn_conv2d {
     int64_t out;
@@ -76,6 +81,8 @@ uint32_t nn_indices(nn *n, const char *layer, int64_t count); /* int64, of conte
 uint32_t nn_scalar(nn *n, const char *layer, const char *suffix, int64_t v);
 uint32_t nn_floats(nn *n, const char *layer, const double *v, uint32_t count); /* a Constant node: not a parameter */
 bool nn_emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, uint32_t *out, uint32_t n_out);
+/* With one result, of c features. */
+nn_val nn_op(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, int64_t c);
 nn_val nn_op1(nn *n, op_kind kind, const char *layer, nn_val x);
 nn_val nn_op2(nn *n, op_kind kind, const char *layer, nn_val a, uint32_t b);
 void nn_attr(nn *n, attr_key key, int64_t v); /* of the node emitted last */
@@ -114,7 +121,9 @@ nn_val nn_pick(nn *n, nn_val x, const char *layer, int64_t axis, int64_t index);
 /* ---- text ---- */
 
 nn_val nn_embedding(nn *n, nn_val ids, const char *layer, int64_t rows, int64_t width, uint32_t *table);
-nn_val nn_positions(nn *n, nn_val ids);                                   /* [sequence]: 0, 1, 2, ... */
+nn_val nn_lookup(nn *n, const char *layer, uint32_t table, nn_val ids, int64_t width); /* of a table that is there */
+nn_val nn_range(nn *n, const char *layer, nn_val count);                               /* 0, 1, ... count - 1 */
+nn_val nn_positions(nn *n, nn_val ids);                                                /* [sequence]: 0, 1, 2, ... */
 nn_val nn_split_heads(nn *n, nn_val x, const char *layer, int64_t heads); /* [batch, heads, sequence, c / heads] */
 nn_val nn_attention(nn *n, nn_val q, nn_val k, nn_val v, nn_attend o);    /* of tokens; splits and merges heads */
 nn_val nn_sdpa(nn *n, nn_val q, nn_val k, nn_val v, nn_attend o);         /* of split heads; merges them */

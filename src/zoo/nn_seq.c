@@ -1,11 +1,5 @@
 #include "zoo/nn_seq.h"
 
-static nn_val emit(nn *n, op_kind kind, const char *layer, const uint32_t *in, uint32_t n_in, int64_t c)
-{
-    uint32_t out;
-    return nn_emit(n, kind, layer, in, n_in, &out, 1) ? (nn_val){out, c} : NN_ABSENT;
-}
-
 /* ---- 1-D convolutions ---- */
 
 static nn_val conv(nn *n, op_kind kind, nn_val x, const char *layer, const nn_conv1d *s)
@@ -15,7 +9,7 @@ static nn_val conv(nn *n, op_kind kind, nn_val x, const char *layer, const nn_co
     uint32_t in[3] = {x.t, NO_TENSOR, NO_TENSOR};
     in[1] = nn_weight(n, layer, ".weight", 3, (int64_t[]){up ? x.c : s->out, (up ? s->out : x.c) / groups, s->k});
     if (s->bias) in[2] = nn_weight(n, layer, ".bias", 1, &s->out);
-    nn_val y = emit(n, kind, layer, in, s->bias ? 3 : 2, s->out);
+    nn_val y = nn_op(n, kind, layer, in, s->bias ? 3 : 2, s->out);
     nn_attr_ints(n, ATTR_kernel_shape, 1, (int64_t[]){s->k});
     nn_attr_ints(n, ATTR_strides, 1, &stride);
     nn_attr_ints(n, ATTR_pads, 2, (int64_t[]){s->pad, s->pad});
@@ -89,7 +83,7 @@ nn_val nn_slice(nn *n, nn_val x, const char *layer, int64_t axis, int64_t from, 
     in[1] = nn_ints(n, layer, ".starts", &from, 1);
     in[2] = nn_ints(n, layer, ".ends", &to, 1);
     in[3] = nn_ints(n, layer, ".axes", &axis, 1);
-    return emit(n, OP_Slice, layer, in, 4, c);
+    return nn_op(n, OP_Slice, layer, in, 4, c);
 }
 
 nn_val nn_parameter(nn *n, const char *layer, int rank, const int64_t *dims)
@@ -103,6 +97,34 @@ nn_val nn_tied(nn *n, nn_val x, const char *layer, uint32_t table, int64_t rows)
     nn_attr(n, ATTR_transB, 1);
     x.c = rows;
     return x;
+}
+
+nn_val nn_sines(nn *n, nn_val length, int64_t width)
+{
+    enum { MOST = 512 };
+    double frequency[MOST];
+    int64_t half = width / 2;
+    if (half > MOST) n->failed = true;
+    for (int64_t i = 0; i < half && i < MOST; i++) frequency[i] = pow(1e4, -(double)i / (double)half);
+    nn_val at = nn_op1(n, OP_Cast, "cast", nn_range(n, "range", length));
+    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+    at = nn_unsqueeze(n, at, "unsqueeze", 2, (int64_t[]){0, 2});
+    at = nn_op2(n, OP_Mul, "angles", at, nn_floats(n, "inv_freq", frequency, (uint32_t)(half < MOST ? half : MOST)));
+    at = nn_concat(n, (nn_val[]){nn_op1(n, OP_Sin, "sin", at), nn_op1(n, OP_Cos, "cos", at)}, 2, 2, "concat");
+    at.c = width;
+    return at;
+}
+
+nn_val nn_zeros(nn *n, nn_val like, const char *layer, int64_t width)
+{
+    size_t mark = nn_push(n, "%s", layer);
+    nn_val rows = nn_pick(n, nn_op1(n, OP_Shape, "shape", like), "rows", 0, 0);
+    rows = nn_unsqueeze(n, rows, "vector", 1, (int64_t[]){0});
+    rows = nn_concat(n, (nn_val[]){rows, {nn_ints(n, "width", "", &width, 1), 0}}, 2, 0, "dims");
+    nn_val z = nn_op1(n, OP_ConstantOfShape, "zeros", rows);
+    nn_pop(n, mark);
+    z.c = width;
+    return z;
 }
 
 nn_val nn_softmax(nn *n, nn_val x, const char *layer, int64_t axis)
@@ -129,7 +151,7 @@ nn_val nn_recurrent(nn *n, op_kind kind, nn_val x, const char *layer, int64_t hi
     in[1] = nn_weight(n, "weight_ih", "", 3, (int64_t[]){ways, gates * hidden, x.c});
     in[2] = nn_weight(n, "weight_hh", "", 3, (int64_t[]){ways, gates * hidden, hidden});
     in[3] = nn_weight(n, "bias", "", 2, (int64_t[]){ways, 2 * gates * hidden});
-    nn_val y = emit(n, kind, "cell", in, state.t == NO_TENSOR ? 4 : kind == OP_LSTM ? 7 : 6, ways * hidden);
+    nn_val y = nn_op(n, kind, "cell", in, state.t == NO_TENSOR ? 4 : kind == OP_LSTM ? 7 : 6, ways * hidden);
     nn_attr(n, ATTR_hidden_size, hidden);
     nn_attr(n, ATTR_layout, 1); /* the batch comes first; steps, then directions side by side */
     if (both_ways && !n->failed && !graph_attr_string(n->g, ATTR_direction, STR("bidirectional"))) n->failed = true;
@@ -183,7 +205,7 @@ nn_val nn_causal_mask(nn *n, nn_val ids)
     uint32_t in[3] = {later.t, NO_TENSOR, NO_TENSOR};
     in[1] = nn_floats(n, "lowest", (double[]){-3.4028234663852886e38}, 1);
     in[2] = nn_floats(n, "zero", (double[]){0}, 1);
-    nn_val m = emit(n, OP_Where, "where", in, 3, 0);
+    nn_val m = nn_op(n, OP_Where, "where", in, 3, 0);
     nn_pop(n, mark);
     return m;
 }

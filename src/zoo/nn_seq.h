@@ -25,7 +25,9 @@ nn_val nn_swap(nn *n, nn_val x, const char *layer,
 
 /* An input [batch, scale * sequence + offset, c], or without the last dim for c 0. */
 nn_val nn_sequence_input(nn *n, const char *name, dtype d, int64_t scale, int64_t offset, int64_t c);
-nn_val nn_row_input(nn *n, const char *name, dtype d, int64_t c); /* [batch, c]; [batch] for c 0 */
+nn_val nn_row_input(nn *n, const char *name, dtype d, int64_t c);      /* [batch, c]; [batch] for c 0 */
+nn_val nn_zeros(nn *n, nn_val like, const char *layer, int64_t width); /* [batch, width], as a state begins */
+nn_val nn_sines(nn *n, nn_val length, int64_t width); /* [1, length, width]: sines and cosines of positions */
 nn_val nn_scale(nn *n, nn_val x, const char *layer, double by);
 nn_val nn_slice(nn *n, nn_val x, const char *layer, int64_t axis, int64_t from, int64_t to, int64_t c);
 nn_val nn_parameter(nn *n, const char *layer, int rank, const int64_t *dims);     /* a trained tensor as a value */

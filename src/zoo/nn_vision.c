@@ -12,35 +12,34 @@ nn_val nn_sized_input(nn *n, const char *name, int64_t channels, int spatial, co
 nn_val nn_resize(nn *n, nn_val x, const char *layer, int factor, const char *mode)
 {
     size_t mark = nn_push(n, "%s", layer);
-    uint32_t in[3] = {x.t, NO_TENSOR, NO_TENSOR}, out;
+    uint32_t in[3] = {x.t, NO_TENSOR, NO_TENSOR};
     in[2] = nn_floats(n, "scales", (double[]){1, 1, factor, factor}, 4);
-    nn_emit(n, OP_Resize, "resize", in, 3, &out, 1);
+    nn_val y = nn_op(n, OP_Resize, "resize", in, 3, x.c);
     nn_attr_text(n, ATTR_mode, mode);
     nn_pop(n, mark);
-    return (nn_val){out, x.c};
+    return y;
 }
 
 nn_val nn_instance_norm(nn *n, nn_val x, const char *layer)
 {
-    uint32_t in[3] = {x.t}, out;
+    uint32_t in[3] = {x.t};
     in[1] = nn_weight(n, layer, ".weight", 1, &x.c);
     in[2] = nn_weight(n, layer, ".bias", 1, &x.c);
-    nn_emit(n, OP_InstanceNormalization, layer, in, 3, &out, 1);
-    return (nn_val){out, x.c};
+    return nn_op(n, OP_InstanceNormalization, layer, in, 3, x.c);
 }
 
 static nn_val conv3d(nn *n, op_kind kind, nn_val x, const char *layer, const nn_conv2d *s)
 {
     bool up = kind == OP_ConvTranspose;
     int64_t stride = s->stride ? s->stride : 1, pad = s->pad;
-    uint32_t in[3] = {x.t, NO_TENSOR, NO_TENSOR}, out;
+    uint32_t in[3] = {x.t, NO_TENSOR, NO_TENSOR};
     in[1] = nn_weight(n, layer, ".weight", 5, (int64_t[]){up ? x.c : s->out, up ? s->out : x.c, s->k, s->k, s->k});
     if (s->bias) in[2] = nn_weight(n, layer, ".bias", 1, &s->out);
-    nn_emit(n, kind, layer, in, s->bias ? 3 : 2, &out, 1);
+    nn_val y = nn_op(n, kind, layer, in, s->bias ? 3 : 2, s->out);
     nn_attr_ints(n, ATTR_kernel_shape, 3, (int64_t[]){s->k, s->k, s->k});
     nn_attr_ints(n, ATTR_strides, 3, (int64_t[]){stride, stride, stride});
     nn_attr_ints(n, ATTR_pads, 6, (int64_t[]){pad, pad, pad, pad, pad, pad});
-    return (nn_val){out, s->out};
+    return y;
 }
 
 nn_val nn_conv3d(nn *n, nn_val x, const char *layer, nn_conv2d s)
@@ -66,13 +65,13 @@ nn_val nn_shared_conv_use(nn *n, nn_val x, const char *layer, const nn_shared_co
 {
     const nn_conv2d *s = &c->spec;
     int64_t stride = s->stride ? s->stride : 1;
-    uint32_t in[3] = {x.t, c->weight, c->bias}, out;
-    nn_emit(n, OP_Conv, layer, in, s->bias ? 3 : 2, &out, 1);
+    uint32_t in[3] = {x.t, c->weight, c->bias};
+    nn_val y = nn_op(n, OP_Conv, layer, in, s->bias ? 3 : 2, s->out);
     nn_attr_ints(n, ATTR_kernel_shape, 2, (int64_t[]){s->k, s->k});
     nn_attr_ints(n, ATTR_strides, 2, (int64_t[]){stride, stride});
     nn_attr_ints(n, ATTR_pads, 4, (int64_t[]){s->pad, s->pad, s->pad, s->pad});
     if (s->groups > 1) nn_attr(n, ATTR_group, s->groups);
-    return (nn_val){out, s->out};
+    return y;
 }
 
 /* ---- boxes ---- */

@@ -33,10 +33,9 @@ static nn_val unit_axis(nn *n, nn_val x, const char *layer, int64_t axis)
 /* Softmax over [batch, length] of what the mask leaves. */
 static nn_val shares(nn *n, nn_val scores, nn_val mask)
 {
-    uint32_t in[3] = {mask.t, scores.t, nn_floats(n, "lowest", (double[]){-3.4028234663852886e38}, 1)}, out;
+    uint32_t in[3] = {mask.t, scores.t, nn_floats(n, "lowest", (double[]){-3.4028234663852886e38}, 1)};
     in[0] = nn_op2(n, OP_Greater, "left", mask, nn_floats(n, "none", (double[]){0}, 1)).t;
-    nn_emit(n, OP_Where, "masked", in, 3, &out, 1);
-    return nn_softmax(n, (nn_val){out, 0}, "softmax", -1);
+    return nn_softmax(n, nn_op(n, OP_Where, "masked", in, 3, 0), "softmax", -1);
 }
 
 /* DIN (Zhou 2018) with dot products: how like the target each is, and what they are together. */
@@ -133,13 +132,13 @@ static nn_val evolution(nn *n, nn_val target, nn_val sequence, nn_val mask)
 /* The best of the long history, each sample's own. */
 static nn_val best_of(nn *n, nn_val sequence, nn_val scores, nn_val *mask)
 {
-    uint32_t best[2], out;
+    uint32_t best[2];
     nn_emit(n, OP_TopK, "topk", (uint32_t[]){scores.t, nn_ints(n, "topk", ".k", (int64_t[]){BEST}, 1)}, 2, best, 2);
     nn_val at = unit_axis(n, (nn_val){best[1], 0}, "index", 2);
-    nn_emit(n, OP_GatherND, "best", (uint32_t[]){sequence.t, at.t}, 2, &out, 1);
+    nn_val y = nn_op(n, OP_GatherND, "best", (uint32_t[]){sequence.t, at.t}, 2, ITEM);
     nn_attr(n, ATTR_batch_dims, 1);
     *mask = (nn_val){best[0], BEST};
-    return (nn_val){out, ITEM};
+    return y;
 }
 
 static nn_val mean_of(nn *n, nn_val sequence, nn_val mask)

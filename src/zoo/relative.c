@@ -31,16 +31,11 @@ static int64_t cluster_width(const relative_dims *d, int i)
 /* The rows of x [rows, ..] that belong to a cluster: their numbers, and themselves. */
 static nn_val cluster_rows(nn *n, nn_val x, nn_val *rows, int64_t share)
 {
-    uint32_t in[3] = {NO_TENSOR, NO_TENSOR, NO_TENSOR}, out;
     nn_val count = nn_pick(n, nn_op1(n, OP_Shape, "shape", x), "rows", 0, 0);
     count = nn_op2(n, OP_Add, "round_up", count, nn_scalar(n, "round", "", share - 1));
     count = nn_op2(n, OP_Div, "count", count, nn_scalar(n, "share", "", share));
-    in[0] = nn_scalar(n, "start", "", 0);
-    in[1] = count.t;
-    in[2] = nn_scalar(n, "step", "", 1);
-    nn_emit(n, OP_Range, "indices", in, 3, &out, 1);
-    *rows = (nn_val){out, 0};
-    nn_val y = nn_op2(n, OP_Gather, "index_select", x, out);
+    *rows = nn_range(n, "indices", count);
+    nn_val y = nn_op2(n, OP_Gather, "index_select", x, rows->t);
     nn_attr(n, ATTR_axis, 0);
     return y;
 }
@@ -107,24 +102,11 @@ static nn_val cluster_logits(nn *n, nn_val x, const clusters *c, const relative_
 /* [1, length, width] of sines, from the last position to the first. */
 static nn_val positions(nn *n, nn_val ids, const relative_dims *d)
 {
-    double frequency[512];
-    int64_t half = d->width / 2;
-    if (half > 512) n->failed = true;
-    for (int64_t i = 0; i < half && i < 512; i++) frequency[i] = pow(1e4, -(double)i / (double)half);
     size_t mark = nn_push(n, "pos_emb");
     nn_val len = nn_pick(n, nn_op1(n, OP_Shape, "shape", ids), "length", 0, 1);
     if (d->memory) len = nn_op2(n, OP_Add, "add", len, nn_scalar(n, "memory", "", d->memory));
     else len = nn_op2(n, OP_Mul, "mul", len, nn_scalar(n, "both_ways", "", 2));
-    uint32_t in[3] = {NO_TENSOR, len.t, NO_TENSOR}, out;
-    in[0] = nn_scalar(n, "start", "", 0);
-    in[2] = nn_scalar(n, "step", "", 1);
-    nn_emit(n, OP_Range, "range", in, 3, &out, 1);
-    nn_val at = nn_op1(n, OP_Cast, "cast", (nn_val){out, 0});
-    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
-    at = nn_unsqueeze(n, at, "unsqueeze", 2, (int64_t[]){0, 2});
-    at = nn_op2(n, OP_Mul, "angles", at, nn_floats(n, "inv_freq", frequency, (uint32_t)(half < 512 ? half : 512)));
-    at = nn_concat(n, (nn_val[]){nn_op1(n, OP_Sin, "sin", at), nn_op1(n, OP_Cos, "cos", at)}, 2, 2, "concat");
-    at.c = d->width;
+    nn_val at = nn_sines(n, len, d->width);
     nn_pop(n, mark);
     return at;
 }
@@ -145,12 +127,12 @@ static nn_val shifted(nn *n, nn_val x, nn_val like)
     x = nn_op2(n, OP_Reshape, "view_as", x, shape.t);
     nn_val keys = nn_pick(n, nn_op1(n, OP_Shape, "scores_shape", like), "keys", 0, 3);
     keys = nn_unsqueeze(n, keys, "vector", 1, (int64_t[]){0});
-    uint32_t in[4] = {x.t, NO_TENSOR, keys.t, NO_TENSOR}, out;
+    uint32_t in[4] = {x.t, NO_TENSOR, keys.t, NO_TENSOR};
     in[1] = nn_ints(n, "starts", "", (int64_t[]){0}, 1);
     in[3] = nn_ints(n, "axes", "", (int64_t[]){3}, 1);
-    nn_emit(n, OP_Slice, "keys_only", in, 4, &out, 1);
+    nn_val y = nn_op(n, OP_Slice, "keys_only", in, 4, x.c);
     nn_pop(n, mark);
-    return (nn_val){out, x.c};
+    return y;
 }
 
 /* XLNet's third product: whether two words are of one segment. */

@@ -58,13 +58,13 @@ static nn_val sum_at(nn *n, const molecule *m, nn_val x, const char *layer, uint
     size_t mark = nn_push(n, "%s", layer);
     nn_val zero = {nn_floats(n, "zero", (double[]){0}, 1), 0}, dims = {nn_ints(n, "rest", "", rest, count), 0};
     dims = nn_concat(n, (nn_val[]){m->atoms, dims}, 2, 0, "dims");
-    uint32_t in[3] = {nn_op2(n, OP_Expand, "zeros", zero, dims.t).t}, out;
+    uint32_t in[3] = {nn_op2(n, OP_Expand, "zeros", zero, dims.t).t};
     in[1] = nn_unsqueeze(n, m->to, "index", 1, (int64_t[]){1}).t;
     in[2] = x.t;
-    nn_emit(n, OP_ScatterND, "add", in, 3, &out, 1);
+    nn_val y = nn_op(n, OP_ScatterND, "add", in, 3, x.c);
     nn_attr_text(n, ATTR_reduction, "add");
     nn_pop(n, mark);
-    return (nn_val){out, x.c};
+    return y;
 }
 
 /* ---- bases ---- */

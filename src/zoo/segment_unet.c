@@ -115,12 +115,11 @@ static nn_val valid_twice(nn *n, nn_val x, int64_t width)
 static nn_val cropped(nn *n, nn_val x, int64_t side, int64_t to)
 {
     int64_t at = (side - to) / 2;
-    uint32_t in[4] = {x.t}, out;
+    uint32_t in[4] = {x.t};
     in[1] = nn_ints(n, "crop", ".starts", (int64_t[]){at, at}, 2);
     in[2] = nn_ints(n, "crop", ".ends", (int64_t[]){at + to, at + to}, 2);
     in[3] = nn_ints(n, "crop", ".axes", (int64_t[]){2, 3}, 2);
-    nn_emit(n, OP_Slice, "crop", in, 4, &out, 1);
-    return (nn_val){out, x.c};
+    return nn_op(n, OP_Slice, "crop", in, 4, x.c);
 }
 
 static void build_medical(nn *n, const void *dims)

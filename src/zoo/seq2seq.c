@@ -58,11 +58,10 @@ static nn_val switch_experts(nn *n, nn_val x, const t5_dims *d)
     nn_val best = nn_op1(n, OP_ArgMax, "router.argmax", p);
     nn_attr(n, ATTR_axis, -1);
     nn_attr(n, ATTR_keepdims, 0);
-    uint32_t in[3] = {best.t, NO_TENSOR, NO_TENSOR}, out;
+    uint32_t in[3] = {best.t, NO_TENSOR, NO_TENSOR};
     in[1] = nn_scalar(n, "router.experts", "", d->experts);
     in[2] = nn_ints(n, "router.values", "", (int64_t[]){0, 1}, 2);
-    nn_emit(n, OP_OneHot, "router.one_hot", in, 3, &out, 1);
-    nn_val mask = {out, d->experts};
+    nn_val mask = nn_op(n, OP_OneHot, "router.one_hot", in, 3, d->experts);
     nn_val place = nn_op2(n, OP_CumSum, "router.cumsum", mask, nn_scalar(n, "router.axis", "", 1));
     place = nn_op2(n, OP_LessOrEqual, "router.capacity", place, nn_scalar(n, "router.most", "", 64));
     place = nn_op1(n, OP_Cast, "router.cast", place);
@@ -79,12 +78,12 @@ static nn_val switch_experts(nn *n, nn_val x, const t5_dims *d)
     for (int i = 0; i < d->experts; i++) {
         size_t expert = nn_push(n, "experts.%d", i);
         nn_op2(n, OP_CumSum, "nonzero", nn_pick(n, mask, "column", 2, i), nn_scalar(n, "nonzero.axis", "", 1));
-        nn_emit(n, OP_Range, "tokens", in, 3, &out, 1);
-        nn_val h = nn_op2(n, OP_Gather, "gather", flat, out);
+        nn_val rows = nn_op(n, OP_Range, "tokens", in, 3, 0);
+        nn_val h = nn_op2(n, OP_Gather, "gather", flat, rows.t);
         nn_attr(n, ATTR_axis, 0);
         h = nn_op1(n, OP_Relu, "act", nn_linear(n, h, "wi", d->ffn, false));
         h = nn_linear(n, h, "wo", d->width, false);
-        uint32_t put[3] = {y.t, nn_unsqueeze(n, (nn_val){out, 0}, "rows", 1, (int64_t[]){1}).t, h.t};
+        uint32_t put[3] = {y.t, nn_unsqueeze(n, rows, "rows", 1, (int64_t[]){1}).t, h.t};
         nn_emit(n, OP_ScatterND, "scatter", put, 3, &y.t, 1);
         nn_pop(n, expert);
     }
@@ -127,13 +126,6 @@ static nn_val t5_stack(nn *n, nn_val x, nn_val ids, nn_val encoded, const t5_dim
         nn_pop(n, mark);
     }
     return nn_rms_norm(n, x, "final_layer_norm");
-}
-
-static nn_val lookup(nn *n, const char *layer, uint32_t table, nn_val ids, int64_t width)
-{
-    nn_val y = nn_op2(n, OP_Gather, layer, (nn_val){table, width}, ids.t);
-    nn_attr(n, ATTR_axis, 0);
-    return y;
 }
 
 static void describe_t5(nn *n, const t5_dims *d)
@@ -180,7 +172,7 @@ static void build_t5(nn *n, const void *dims)
     nn_val encoded = t5_stack(n, x, ids, NN_ABSENT, d);
     nn_pop(n, mark);
     mark = nn_push(n, "decoder");
-    x = t5_stack(n, lookup(n, "embed_tokens", table, out, d->width), out, encoded, d);
+    x = t5_stack(n, nn_lookup(n, "embed_tokens", table, out, d->width), out, encoded, d);
     nn_pop(n, mark);
     if (d->gated) x = nn_linear(n, x, "lm_head", T5_VOCABULARY, false);
     else x = nn_tied(n, nn_scale(n, x, "lm_scale", 1 / sqrt((double)d->width)), "lm_head", table, T5_VOCABULARY);
@@ -251,7 +243,7 @@ static nn_val sines(nn *n, nn_val ids, int64_t width)
 
 static nn_val embedded(nn *n, nn_val ids, uint32_t table, const pair_dims *d)
 {
-    nn_val x = lookup(n, "embed_tokens", table, ids, d->width);
+    nn_val x = nn_lookup(n, "embed_tokens", table, ids, d->width);
     if (!d->positions)
         return nn_add(n, nn_scale(n, x, "scale", sqrt((double)d->width)), sines(n, ids, d->width), "add_positions");
     nn_val at = nn_embedding(n, nn_positions(n, ids), "embed_positions", d->positions, d->width, NULL);

@@ -23,17 +23,13 @@ enum { MELS = 64, LETTERS = 29 };
 static nn_val masked(nn *n, nn_val x, nn_val *lengths, nn_conv1d s)
 {
     size_t mark = nn_push(n, "mask");
-    uint32_t in[3] = {NO_TENSOR, NO_TENSOR, NO_TENSOR}, out;
-    in[0] = nn_scalar(n, "start", "", 0);
-    in[1] = nn_pick(n, nn_op1(n, OP_Shape, "shape", x), "length", 0, 2).t;
-    in[2] = nn_scalar(n, "step", "", 1);
-    nn_emit(n, OP_Range, "range", in, 3, &out, 1);
+    nn_val at = nn_range(n, "range", nn_pick(n, nn_op1(n, OP_Shape, "shape", x), "length", 0, 2));
     nn_val ends = nn_unsqueeze(n, *lengths, "ends", 1, (int64_t[]){1});
-    nn_val behind = nn_op2(n, OP_GreaterOrEqual, "behind", (nn_val){out, 0}, ends.t);
+    nn_val behind = nn_op2(n, OP_GreaterOrEqual, "behind", at, ends.t);
+    uint32_t in[3] = {NO_TENSOR, NO_TENSOR, x.t};
     in[0] = nn_unsqueeze(n, behind, "every_channel", 1, (int64_t[]){1}).t;
     in[1] = nn_floats(n, "zero", (double[]){0}, 1);
-    in[2] = x.t;
-    nn_emit(n, OP_Where, "where", in, 3, &x.t, 1);
+    x = nn_op(n, OP_Where, "where", in, 3, x.c);
     int64_t window = (s.dilation ? s.dilation : 1) * (s.k - 1) + 1;
     nn_val l = nn_op2(n, OP_Add, "pad", *lengths, nn_scalar(n, "both_sides", "", 2 * (int64_t)s.pad));
     l = nn_op1(n, OP_Cast, "float", nn_op2(n, OP_Sub, "room", l, nn_scalar(n, "window", "", window)));
@@ -166,19 +162,6 @@ static nn_val rnnt_encoder(nn *n)
     return x;
 }
 
-/* A zero state of the batch. */
-static nn_val zeros(nn *n, nn_val like, const char *layer, int64_t width)
-{
-    size_t mark = nn_push(n, "%s", layer);
-    nn_val rows = nn_pick(n, nn_op1(n, OP_Shape, "shape", like), "rows", 0, 0);
-    rows = nn_unsqueeze(n, rows, "vector", 1, (int64_t[]){0});
-    rows = nn_concat(n, (nn_val[]){rows, {nn_ints(n, "width", "", &width, 1), 0}}, 2, 0, "dims");
-    nn_val z = nn_op1(n, OP_ConstantOfShape, "zeros", rows);
-    nn_pop(n, mark);
-    z.c = width;
-    return z;
-}
-
 /* Greedy: the letter before goes through the predictor, and with the frame through the joint layers; either a letter comes of it
  * or the next frame's turn. Of English there are about as many letters as frames of 60 ms. */
 static void build_rnnt(nn *n, const void *dims)
@@ -192,7 +175,7 @@ static void build_rnnt(nn *n, const void *dims)
     for (int i = 0; i < 4; i++) {
         char layer[16];
         format_text(layer, sizeof layer, "state.%d", i);
-        state[i] = zeros(n, frame, layer, RNNT_PREDICTOR);
+        state[i] = nn_zeros(n, frame, layer, RNNT_PREDICTOR);
     }
     size_t mark = nn_push(n, "letter");
     state[4] = nn_op1(n, OP_ArgMax, "first", frame);
@@ -257,13 +240,13 @@ static nn_val wave_positions(nn *n, nn_val x, const wav2vec_dims *d)
     nn_val length = nn_parameter(n, "weight_g", 3, (int64_t[]){1, 1, TAPS});
     nn_val v = nn_parameter(n, "weight_v", 3, (int64_t[]){d->width, d->width / GROUPS, TAPS});
     v = nn_mul(n, v, length, "weight");
-    uint32_t in[3] = {y.t, v.t, NO_TENSOR}, out;
+    uint32_t in[3] = {y.t, v.t, NO_TENSOR};
     in[2] = nn_weight(n, "bias", "", 1, &d->width);
-    nn_emit(n, OP_Conv, "conv", in, 3, &out, 1);
+    y = nn_op(n, OP_Conv, "conv", in, 3, d->width);
     nn_attr_ints(n, ATTR_kernel_shape, 1, (int64_t[]){TAPS});
     nn_attr_ints(n, ATTR_pads, 2, (int64_t[]){TAPS / 2, TAPS / 2 - 1});
     nn_attr(n, ATTR_group, GROUPS);
-    y = nn_op1(n, OP_Gelu, "act", (nn_val){out, d->width});
+    y = nn_op1(n, OP_Gelu, "act", y);
     x = nn_add(n, x, nn_swap(n, y, "tokens", d->width), "add");
     nn_pop(n, mark);
     return x;

@@ -126,13 +126,12 @@ static nn_val patch_merging(nn *n, nn_val x, int64_t side, bool v2)
     nn_val part[4];
     int64_t c = x.c;
     for (int i = 0; i < 4; i++) {
-        uint32_t in[5] = {x.t}, out;
+        uint32_t in[5] = {x.t};
         in[1] = nn_ints(n, names[i], ".starts", (int64_t[]){i & 1, i >> 1}, 2);
         in[2] = nn_ints(n, names[i], ".ends", (int64_t[]){side, side}, 2);
         in[3] = nn_ints(n, names[i], ".axes", (int64_t[]){1, 2}, 2);
         in[4] = nn_ints(n, names[i], ".steps", (int64_t[]){2, 2}, 2);
-        nn_emit(n, OP_Slice, names[i], in, 5, &out, 1);
-        part[i] = (nn_val){out, c};
+        part[i] = nn_op(n, OP_Slice, names[i], in, 5, c);
     }
     x = nn_concat(n, part, 4, -1, "concat");
     if (!v2) return nn_linear(n, nn_layer_norm(n, x, "norm"), "reduction", 2 * c, false);

@@ -87,11 +87,10 @@ static nn_val attention(nn *n, nn_val x)
     nn_val s = nn_scale(n, nn_op2(n, OP_MatMul, "scores", q, k.t), "scale", 0.17677669529663687);
     dtype weights = n->weights;
     n->weights = DT_BOOL; /* a buffer of the model, not a parameter */
-    uint32_t in[3] = {nn_weight(n, "_mask", "", 3, (int64_t[]){1, STEPS, STEPS}), s.t, NO_TENSOR}, out;
+    uint32_t in[3] = {nn_weight(n, "_mask", "", 3, (int64_t[]){1, STEPS, STEPS}), s.t, NO_TENSOR};
     n->weights = weights;
     in[2] = nn_floats(n, "lowest", (double[]){-3.4028234663852886e38}, 1);
-    nn_emit(n, OP_Where, "mask", in, 3, &out, 1);
-    s.t = out;
+    s = nn_op(n, OP_Where, "mask", in, 3, s.c);
     s = nn_op2(n, OP_MatMul, "context", nn_softmax(n, s, "softmax", -1), v.t);
     s = nn_reduce(n, s, OP_ReduceMean, "mean", 1, false);
     s.c = HEAD;

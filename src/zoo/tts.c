@@ -49,18 +49,6 @@ static nn_val lstm_cell(nn *n, nn_val x, const char *layer, nn_val *h, nn_val *c
     return *h;
 }
 
-static nn_val zeros(nn *n, nn_val like, const char *layer, int64_t width)
-{
-    size_t mark = nn_push(n, "%s", layer);
-    nn_val rows = nn_pick(n, nn_op1(n, OP_Shape, "shape", like), "rows", 0, 0);
-    rows = nn_unsqueeze(n, rows, "vector", 1, (int64_t[]){0});
-    rows = nn_concat(n, (nn_val[]){rows, {nn_ints(n, "width", "", &width, 1), 0}}, 2, 0, "dims");
-    nn_val z = nn_op1(n, OP_ConstantOfShape, "zeros", rows);
-    nn_pop(n, mark);
-    z.c = width;
-    return z;
-}
-
 /* Where the decoder looks: what it knows, what it looked at before, and the text. [batch, TEXT] */
 static nn_val taco_attention(nn *n, nn_val h, nn_val memory, nn_val keys, nn_val *weights, nn_val *sum)
 {
@@ -105,7 +93,7 @@ static nn_val tacotron2(nn *n, nn_val ids)
     for (int i = 0; i < 6; i++) {
         char layer[16];
         format_text(layer, sizeof layer, "state.%d", i);
-        s[i] = zeros(n, ids, layer, widths[i]);
+        s[i] = nn_zeros(n, ids, layer, widths[i]);
     }
     nn_val nothing = nn_reduce(n, memory, OP_ReduceSum, "no_weights", 2, false);
     s[6] = s[7] = nothing;
@@ -284,18 +272,8 @@ static nn_val conditioned(nn *n, nn_val x, const char *what)
 /* [1, length, FAST] of sines, made anew for every text. */
 static nn_val fast_positions(nn *n, nn_val length, const char *name)
 {
-    double frequency[FAST / 2];
-    for (int i = 0; i < FAST / 2; i++) frequency[i] = pow(1e4, -2.0 * i / FAST);
     size_t mark = nn_push(n, "%s", name);
-    uint32_t in[3] = {NO_TENSOR, length.t, NO_TENSOR}, out;
-    in[0] = nn_scalar(n, "start", "", 0);
-    in[2] = nn_scalar(n, "step", "", 1);
-    nn_emit(n, OP_Range, "range", in, 3, &out, 1);
-    nn_val at = nn_op1(n, OP_Cast, "cast", (nn_val){out, 0});
-    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
-    at = nn_unsqueeze(n, at, "unsqueeze", 2, (int64_t[]){0, 2});
-    at = nn_op2(n, OP_Mul, "angles", at, nn_floats(n, "inv_freq", frequency, FAST / 2));
-    at = nn_concat(n, (nn_val[]){nn_op1(n, OP_Sin, "sin", at), nn_op1(n, OP_Cos, "cos", at)}, 2, 2, "concat");
+    nn_val at = nn_sines(n, length, FAST);
     nn_pop(n, mark);
     return at;
 }
@@ -306,11 +284,7 @@ static nn_val regulate(nn *n, nn_val x, nn_val durations, nn_val frames)
     size_t mark = nn_push(n, "regulate_len");
     nn_val ends = nn_op2(n, OP_CumSum, "cumsum", nn_op1(n, OP_Exp, "exp", durations), nn_scalar(n, "axis", "", 1));
     ends = nn_transpose(n, ends, "letters_last", 3, (int64_t[]){0, 2, 1});
-    uint32_t in[3] = {NO_TENSOR, frames.t, NO_TENSOR}, out;
-    in[0] = nn_scalar(n, "start", "", 0);
-    in[2] = nn_scalar(n, "step", "", 1);
-    nn_emit(n, OP_Range, "range", in, 3, &out, 1);
-    nn_val at = nn_op1(n, OP_Cast, "cast", (nn_val){out, 0});
+    nn_val at = nn_op1(n, OP_Cast, "cast", nn_range(n, "range", frames));
     nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
     at = nn_unsqueeze(n, at, "unsqueeze", 2, (int64_t[]){0, 2});
     nn_val ones = nn_op1(n, OP_Cast, "ones", nn_op2(n, OP_Less, "less", at, ends.t));
