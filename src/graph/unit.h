@@ -65,6 +65,11 @@ typedef struct unit {
     double trips;   /* executions in a step */
 } unit;
 
+static inline work_class unit_work(const unit *u)
+{
+    return op_work_class((op_kind)u->kind);
+}
+
 typedef struct units {
     const graph *g;
     const shapes *s;

@@ -121,7 +121,7 @@ uint32_t backward_keeps(const planner *p, const unit *u)
     if (!backward_wants(p, out)) return 0;
     const uint32_t *in = unit_in(p->us, u);
     bool first = u->n_in > 0 && backward_wants(p, in[0]), second = u->n_in > 1 && backward_wants(p, in[1]);
-    switch (op_work_class((op_kind)u->kind)) {
+    switch (unit_work(u)) {
     case WORK_ELEMENTWISE:
         if (keeps_result((op_kind)u->kind)) return KEEPS_OUTPUT;
         if (u->kind == OP_Add || u->kind == OP_Sub || u->kind == OP_Sum || u->kind == OP_Neg) return 0;
@@ -248,7 +248,7 @@ void backward_unit(planner *p)
         return;
     }
     if (!has_gradient(p) || !p->u->n_in) return;
-    switch (op_work_class((op_kind)p->u->kind)) {
+    switch (unit_work(p->u)) {
     case WORK_GEMM:
     case WORK_EINSUM: backward_gemm(p); break;
     case WORK_CONV: backward_conv(p); break;

@@ -176,7 +176,7 @@ void backward_slice(planner *p)
 static void slice_on(planner *p, uint32_t from, uint32_t to)
 {
     uint32_t m = p->maker[to];
-    work_class w = m ? op_work_class((op_kind)p->us->u[m - 1].kind) : WORK_VIEW;
+    work_class w = m ? unit_work(&p->us->u[m - 1]) : WORK_VIEW;
     bool dense = w == WORK_CONV || w == WORK_GEMM || w == WORK_BATCHNORM || w == WORK_POOL || w == WORK_NORM ||
                  w == WORK_SOFTMAX;
     if (!dense || p->train->parts[to] || p->us->uses[to] > 1) {

@@ -2,14 +2,9 @@
  * when both walk the same elements and nothing outside has read from the cluster yet, so that no cycle can arise. */
 #include "predict/planner.h"
 
-static work_class work_of(const unit *u)
-{
-    return op_work_class((op_kind)u->kind);
-}
-
 bool unit_is_pointwise(const unit *u)
 {
-    switch (work_of(u)) {
+    switch (unit_work(u)) {
     case WORK_ELEMENTWISE:
     case WORK_CAST:
     case WORK_QUANTIZE:
@@ -20,19 +15,19 @@ bool unit_is_pointwise(const unit *u)
 
 static bool is_norm(const unit *u)
 {
-    work_class w = work_of(u);
+    work_class w = unit_work(u);
     return w == WORK_NORM || w == WORK_SOFTMAX || w == WORK_REDUCE;
 }
 
 static bool is_anchor(const unit *u)
 {
-    work_class w = work_of(u);
+    work_class w = unit_work(u);
     return w == WORK_CONV || w == WORK_GEMM;
 }
 
 static bool is_activation(const unit *u)
 {
-    return work_of(u) == WORK_ELEMENTWISE && u->n_in == 1;
+    return unit_work(u) == WORK_ELEMENTWISE && u->n_in == 1;
 }
 
 static double out_elements(const planner *p, const unit *u)
@@ -43,7 +38,7 @@ static double out_elements(const planner *p, const unit *u)
 static double space_of(const planner *p, const unit *u)
 {
     double n = out_elements(p, u);
-    if (work_of(u) == WORK_REDUCE && u->n_in && unit_in(p->us, u)[0] != NO_TENSOR)
+    if (unit_work(u) == WORK_REDUCE && u->n_in && unit_in(p->us, u)[0] != NO_TENSOR)
         n = shape_elements(plan_shape(p, unit_in(p->us, u)[0]));
     return n;
 }
@@ -55,7 +50,7 @@ static uint32_t source(const planner *p, uint32_t t)
         uint32_t m = p->maker[t];
         if (!m) return 0;
         const unit *u = &p->us->u[m - 1];
-        work_class w = work_of(u);
+        work_class w = unit_work(u);
         bool view = w == WORK_VIEW || (p->rt->strided_views && (w == WORK_TRANSPOSE || w == WORK_EXPAND));
         if (!view || !u->n_in) return m;
         t = unit_in(p->us, u)[0];
@@ -68,7 +63,7 @@ static uint32_t source(const planner *p, uint32_t t)
 static bool may_be_epilogue(const planner *p, const unit *u)
 {
     if (p->rt->fuse_epilogue) return unit_is_pointwise(u);
-    bool folded = p->rt->fold_batch_norm && work_of(u) == WORK_BATCHNORM;
+    bool folded = p->rt->fold_batch_norm && unit_work(u) == WORK_BATCHNORM;
     return p->rt->fuse_activation && (folded || is_activation(u));
 }
 
@@ -140,7 +135,7 @@ void cluster_halves(planner *p)
     for (uint32_t t = 0; t < p->g->n_tensors; t++) p->halved[t] = p->us->uses[t] > 0 && !p->g->tensors[t].is_output;
     for (uint32_t i = p->us->n; i-- > 0;) { /* who reads comes behind who makes */
         const unit *u = &p->us->u[i];
-        work_class w = work_of(u);
+        work_class w = unit_work(u);
         bool product = w == WORK_CONV || w == WORK_GEMM || w == WORK_EINSUM || w == WORK_ATTENTION ||
                        w == WORK_RECURRENT || w == WORK_EXPERTS;
         bool view = (w == WORK_VIEW || w == WORK_TRANSPOSE || w == WORK_EXPAND) && u->n_out == 1;
@@ -156,7 +151,7 @@ void cluster_units(planner *p)
     if (!p->rt->fuse_pointwise && !p->rt->fuse_epilogue && !p->rt->fuse_activation) return;
     for (uint32_t i = 0; i < p->us->n; i++) {
         const unit *u = &p->us->u[i];
-        if (work_of(u) == WORK_VIEW) continue;
+        if (unit_work(u) == WORK_VIEW) continue;
         bool candidate = unit_is_pointwise(u) || is_norm(u) || is_fused_copy(p, u);
         if (p->rt->fold_constants && (u->flags & UNIT_CONSTANT)) candidate = false;
         uint32_t c = candidate ? choose(p, i) : UINT32_MAX;

@@ -83,7 +83,7 @@ bool convs_want_channels_last(planner *p)
     for (uint32_t i = 0; i < p->us->n; i++) {
         p->u = &p->us->u[i];
         uint32_t x, w, out = plan_out(p, 0);
-        if (op_work_class((op_kind)p->u->kind) != WORK_CONV) continue;
+        if (unit_work(p->u) != WORK_CONV) continue;
         lower_operands(p, &x, &w);
         if (x == NO_TENSOR || w == NO_TENSOR || out == NO_TENSOR) continue;
         conv_shape s = conv_of(p, x, w, out);

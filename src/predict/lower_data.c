@@ -12,7 +12,7 @@ static bool is_image_norm(const planner *p, const unit *u)
     if (u->kind == OP_GroupNorm || u->kind == OP_GroupNormalization || u->kind == OP_InstanceNormalization) return true;
     if (u->kind != OP_LayerNormalization || !u->n_in) return false;
     uint32_t x = unit_in(p->us, u)[0], maker = x == NO_TENSOR ? 0 : p->maker[x];
-    return maker && plan_shape(p, x)->rank == 4 && op_work_class((op_kind)p->us->u[maker - 1].kind) == WORK_TRANSPOSE;
+    return maker && plan_shape(p, x)->rank == 4 && unit_work(&p->us->u[maker - 1]) == WORK_TRANSPOSE;
 }
 
 /* torch.autocast's list of operations that run in fp32 whatever comes in. */
@@ -48,9 +48,7 @@ static double result_width(const planner *p, const unit *u)
     if (!p->opt.autocast) return u->n_out ? plan_width(p, unit_out(p->us, u)[0]) : 4;
     if (runs_in_fp32(p, u)) return 4;
     double width = 0;
-    uint32_t n_in = op_work_class((op_kind)u->kind) == WORK_BATCHNORM || op_work_class((op_kind)u->kind) == WORK_NORM
-                      ? 1
-                      : u->n_in;
+    uint32_t n_in = unit_work(u) == WORK_BATCHNORM || unit_work(u) == WORK_NORM ? 1 : u->n_in;
     for (uint32_t i = 0; i < n_in; i++) {
         uint32_t t = unit_in(p->us, u)[i];
         if (t == NO_TENSOR || !plan_is_float(p, t) || plan_shape(p, t)->rank == 0) continue;
@@ -94,7 +92,7 @@ static bool is_noop_cast(const planner *p)
 
 void lower_pointwise(planner *p)
 {
-    work_class w = op_work_class((op_kind)p->u->kind);
+    work_class w = unit_work(p->u);
     uint32_t out = plan_out(p, 0);
     if (out == NO_TENSOR) return;
     bool folded = w == WORK_BATCHNORM && p->rt->fold_batch_norm;
@@ -126,7 +124,7 @@ static double norm_span(const planner *p, uint32_t x)
 {
     const tensor_shape *ts = plan_shape(p, x);
     if (ts->rank < 1) return 1;
-    if (op_work_class((op_kind)p->u->kind) == WORK_REDUCE) {
+    if (unit_work(p->u) == WORK_REDUCE) {
         double results = elements(p, plan_out(p, 0));
         return results > 0 ? elements(p, x) / results : 1;
     }
@@ -140,7 +138,7 @@ static double norm_span(const planner *p, uint32_t x)
         return span;
     }
     int64_t axis = -1;
-    if (op_work_class((op_kind)p->u->kind) == WORK_SOFTMAX) {
+    if (unit_work(p->u) == WORK_SOFTMAX) {
         const op *o = &p->g->ops[p->u->op];
         axis = op_attr_int(p->g, o, ATTR_axis, o->opset >= 13 ? -1 : 1);
     }
@@ -264,7 +262,7 @@ void lower_view(planner *p)
 {
     uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
-    work_class w = op_work_class((op_kind)p->u->kind);
+    work_class w = unit_work(p->u);
     if (p->train &&
         p->u->kind == OP_Dropout) { /* which runs in training alone, and writes a byte of mask for each element */
         double n = elements(p, out);
@@ -319,7 +317,7 @@ void lower_copy(planner *p)
         return;
     }
     kernel k = plan_kernel_rows(p, KERNEL_COPY, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
-    if (op_work_class((op_kind)p->u->kind) == WORK_COPY)
+    if (unit_work(p->u) == WORK_COPY)
         for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_write(p, &k, out, width);
     keep_layout(p, out);
@@ -359,7 +357,7 @@ void lower_gather(planner *p)
     }
     double n = elements(p, out), width = p->v[x].width;
     double rows = elements(p, plan_in(p, 1));
-    bool scatter = op_work_class((op_kind)p->u->kind) == WORK_SCATTER;
+    bool scatter = unit_work(p->u) == WORK_SCATTER;
     if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] &&
         p->rt->strided_views) { /* x[a:b] = y as exported */
         view_same(p, x, out);
@@ -389,7 +387,7 @@ static double space_elements(const planner *p, const unit *u)
 {
     double n = u->n_out ? elements(p, unit_out(p->us, u)[0]) : 0;
     double in = u->n_in ? elements(p, unit_in(p->us, u)[0]) : 0;
-    return op_work_class((op_kind)u->kind) == WORK_REDUCE && in > n ? in : n;
+    return unit_work(u) == WORK_REDUCE && in > n ? in : n;
 }
 
 static bool is_member(const planner *p, uint32_t c, uint32_t ui)
@@ -408,7 +406,7 @@ static void count_inside(planner *p, uint32_t c)
     for (uint32_t i = cl->last + 1; i-- > cl->first;) {
         const unit *u = &p->us->u[i];
         bool counts = is_member(p, c, i);
-        if (!counts && op_work_class((op_kind)u->kind) == WORK_VIEW && u->n_out == 1) {
+        if (!counts && unit_work(u) == WORK_VIEW && u->n_out == 1) {
             uint32_t out = unit_out(p->us, u)[0];
             counts = out != NO_TENSOR && p->inside[out] == p->us->uses[out];
         }
@@ -437,7 +435,7 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
                 if (plan_in(p, n) != NO_TENSOR && !p->v[plan_in(p, n)].virtual) plan_read(p, k, plan_in(p, n));
             double size = space_elements(p, u);
             k->flops += size * op_flops_per_element((op_kind)u->kind);
-            if (op_work_class((op_kind)u->kind) == WORK_ELEMENTWISE) *tail = (op_kind)u->kind;
+            if (unit_work(u) == WORK_ELEMENTWISE) *tail = (op_kind)u->kind;
         }
         double width = i == skip ? (p->opt.autocast ? 2 : plan_width(p, plan_out(p, 0))) : result_width(p, u);
         for (uint32_t n = 0; n < u->n_out; n++) {
@@ -477,7 +475,7 @@ static kernel_kind cluster_kind(planner *p, uint32_t c, double *span)
     kernel_kind kind = KERNEL_ELEMENTWISE;
     for (uint32_t i = cl->first; cl->has_norm && i <= cl->last; i++) {
         const unit *u = p->u = &p->us->u[i];
-        work_class w = op_work_class((op_kind)u->kind);
+        work_class w = unit_work(u);
         bool norm = w == WORK_NORM, softmax = w == WORK_SOFTMAX, sum = w == WORK_REDUCE;
         if (!is_member(p, c, i) || (!norm && !softmax && !sum) || plan_in(p, 0) == NO_TENSOR) continue;
         bool stronger = kind == KERNEL_ELEMENTWISE || norm || (softmax && kind == KERNEL_REDUCE);
@@ -496,7 +494,7 @@ static void cluster_statistics(planner *p, uint32_t c)
 {
     for (uint32_t i = p->clusters[c].first; p->train && i <= p->clusters[c].last; i++) {
         p->u = &p->us->u[i];
-        if (!is_member(p, c, i) || op_work_class((op_kind)p->u->kind) != WORK_BATCHNORM) continue;
+        if (!is_member(p, c, i) || unit_work(p->u) != WORK_BATCHNORM) continue;
         if (plan_in(p, 0) != NO_TENSOR && !p->v[plan_in(p, 0)].virtual) train_statistics(p, plan_in(p, 0), false);
     }
 }

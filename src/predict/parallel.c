@@ -43,11 +43,6 @@ static void join(const search *s, uint32_t a, uint32_t b)
     s->parent[b] = a;
 }
 
-static work_class work_of(const unit *u)
-{
-    return op_work_class((op_kind)u->kind);
-}
-
 static bool is_activation_value(const search *s, uint32_t t)
 {
     return t != NO_TENSOR && !s->p->us->constant[t] && s->p->g->tensors[t].role != ROLE_WEIGHT &&
@@ -58,8 +53,8 @@ static bool is_activation_value(const search *s, uint32_t t)
 static bool is_linear(const search *s, const unit *u)
 {
     const uint32_t *in = unit_in(s->p->us, u);
-    return work_of(u) == WORK_GEMM && u->n_in >= 2 && u->n_out && is_activation_value(s, in[0]) && in[1] != NO_TENSOR &&
-           s->p->us->constant[in[1]] && plan_shape(s->p, in[1])->rank == 2;
+    return unit_work(u) == WORK_GEMM && u->n_in >= 2 && u->n_out && is_activation_value(s, in[0]) &&
+           in[1] != NO_TENSOR && s->p->us->constant[in[1]] && plan_shape(s->p, in[1])->rank == 2;
 }
 
 static double last_dim(const planner *p, uint32_t t)
@@ -84,7 +79,7 @@ static bool is_per_head(const search *s, const unit *u)
 /* What it does to an element does not depend on which of the others are there. */
 static bool connects(const search *s, const unit *u)
 {
-    switch (work_of(u)) {
+    switch (unit_work(u)) {
     case WORK_ELEMENTWISE:
     case WORK_CAST:
     case WORK_QUANTIZE:
@@ -112,8 +107,8 @@ static bool connects(const search *s, const unit *u)
 /* A mask or a scale that is repeated along the others is there for all. */
 static bool is_broadcast(const search *s, const unit *u, uint32_t k, uint32_t t)
 {
-    if (work_of(u) == WORK_ATTENTION) return k >= 3;
-    if (work_of(u) != WORK_ELEMENTWISE) return false;
+    if (unit_work(u) == WORK_ATTENTION) return k >= 3;
+    if (unit_work(u) != WORK_ELEMENTWISE) return false;
     uint32_t out = unit_out(s->p->us, u)[0];
     return out != NO_TENSOR && s->p->v[t].elements < s->p->v[out].elements;
 }
@@ -243,7 +238,7 @@ static pg_code assign(planner *p, const search *s, pg_error *e)
     for (uint32_t i = 0; !code && i < p->us->n; i++) {
         const unit *u = &p->us->u[i];
         bool divided = u->n_out && unit_out(p->us, u)[0] != NO_TENSOR && p->v[unit_out(p->us, u)[0]].shards > 1;
-        if (work_of(u) == WORK_ATTENTION && divided) code = assign_heads(p, i, e);
+        if (unit_work(u) == WORK_ATTENTION && divided) code = assign_heads(p, i, e);
     }
     for (uint32_t i = 0; !code && i < p->us->n; i++) {
         const unit *u = &p->us->u[i];
@@ -260,7 +255,7 @@ static pg_code assign(planner *p, const search *s, pg_error *e)
     }
     if (code || sums) return code;
     for (uint32_t i = 0; i < p->us->n; i++)
-        if (work_of(&p->us->u[i]) == WORK_COMM) return PG_E_OK; /* the request is refused for another reason */
+        if (unit_work(&p->us->u[i]) == WORK_COMM) return PG_E_OK; /* the request is refused for another reason */
     return error_set(e, PG_E_UNSUPPORTED,
                      "--tensor-parallel %g: the model has no pairs of linear layers to divide; use --data-parallel",
                      p->opt.tensor);

@@ -323,7 +323,7 @@ static void lower_unit(planner *p)
 {
     if (p->u->n_in && unit_in(p->us, p->u)[0] == NO_TENSOR)
         return; /* works on nothing: not a unit that anything runs */
-    switch (op_work_class((op_kind)p->u->kind)) {
+    switch (unit_work(p->u)) {
     case WORK_VIEW:
     case WORK_TRANSPOSE:
     case WORK_SLICE:
@@ -374,7 +374,7 @@ static void count_unknown(planner *p)
         uint32_t t = unit_out(p->us, p->u)[i];
         if (t != NO_TENSOR && p->us->uses[t] && shape_elements(plan_shape(p, t)) < 0) bad = true;
     }
-    work_class w = op_work_class((op_kind)p->u->kind);
+    work_class w = unit_work(p->u);
     bool product = w == WORK_GEMM || w == WORK_CONV || w == WORK_EINSUM || w == WORK_ATTENTION || w == WORK_RECURRENT ||
                    w == WORK_EXPERTS;
     p->unknown += bad;
