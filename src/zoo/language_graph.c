@@ -3,25 +3,6 @@
 
 /* ---- what is added to scores ---- */
 
-/* [1, heads, sequence, sequence]: learned biases of distances, once for all layers of a stack. */
-static nn_val distance_bias(nn *n, nn_val ids, int64_t buckets, int64_t heads)
-{
-    size_t mark = nn_push(n, "relative_attention_bias");
-    nn_val at = nn_positions(n, ids);
-    nn_val row = nn_unsqueeze(n, at, "row", 1, (int64_t[]){0}),
-           column = nn_unsqueeze(n, at, "column", 1, (int64_t[]){1});
-    nn_val far = nn_op1(n, OP_Cast, "cast", nn_op1(n, OP_Abs, "abs", nn_op2(n, OP_Sub, "distance", row, column.t)));
-    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
-    far = nn_scale(n, nn_op1(n, OP_Log, "log", far), "per_octave", 2.77);
-    far = nn_op1(n, OP_Cast, "bucket", far);
-    nn_attr(n, ATTR_to, 7); /* int64 */
-    nn_val y = nn_embedding(n, far, "table", buckets, heads, NULL);
-    y = nn_transpose(n, y, "heads_first", 3, (int64_t[]){2, 0, 1});
-    y = nn_unsqueeze(n, y, "unsqueeze", 1, (int64_t[]){0});
-    nn_pop(n, mark);
-    return y;
-}
-
 /* [1, heads, 1, sequence]: what the heads' slopes make of the positions (Press 2021). */
 static nn_val slopes(nn *n, nn_val ids, int64_t heads)
 {
@@ -186,7 +167,7 @@ static void set_biases(lm_build *b, const lm_layer *first, bool causal)
     b->causal = causal;
     b->n_rotary = 0;
     b->bias = b->later = NN_ABSENT;
-    if (m->buckets) b->bias = distance_bias(n, b->ids, m->buckets, first->heads);
+    if (m->buckets) b->bias = nn_distance_bias(n, b->ids, m->buckets, first->heads);
     else if (m->alibi && first->kv_heads == first->heads) b->bias = slopes(n, b->ids, first->heads);
     if (nn_is_there(b->bias) && causal) b->later = nn_causal_mask(n, b->ids);
     lm_stored(b, 0);

@@ -195,6 +195,26 @@ nn_val nn_attention_explicit(nn *n, nn_val q, nn_val k, nn_val v, nn_explicit o)
     return nn_merge_heads(n, s, o.heads);
 }
 
+nn_val nn_distance_bias(nn *n, nn_val ids, int64_t buckets, int64_t heads)
+{
+    size_t mark = nn_push(n, "relative_attention_bias");
+    nn_val at = nn_positions(n, ids);
+    nn_val row = nn_unsqueeze(n, at, "row", 1, (int64_t[]){0}),
+           column = nn_unsqueeze(n, at, "column", 1, (int64_t[]){1});
+    nn_val far = nn_op1(n, OP_Cast, "cast", nn_op1(n, OP_Abs, "abs", nn_op2(n, OP_Sub, "distance", row, column.t)));
+    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+    far = nn_scale(n, nn_op1(n, OP_Log, "log", far), "per_octave",
+                   8 / log(128 / 8)); /* T5: eight buckets for 8 to 128 */
+    ;
+    far = nn_op1(n, OP_Cast, "bucket", far);
+    nn_attr(n, ATTR_to, 7); /* int64 */
+    nn_val y = nn_embedding(n, far, "table", buckets, heads, NULL);
+    y = nn_transpose(n, y, "heads_first", 3, (int64_t[]){2, 0, 1});
+    y = nn_unsqueeze(n, y, "unsqueeze", 1, (int64_t[]){0});
+    nn_pop(n, mark);
+    return y;
+}
+
 nn_val nn_causal_mask(nn *n, nn_val ids)
 {
     size_t mark = nn_push(n, "causal_mask");

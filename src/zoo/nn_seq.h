@@ -52,6 +52,8 @@ typedef struct nn_explicit {
 nn_val nn_heads(nn *n, nn_val x, const char *layer, int64_t heads, bool transposed); /* [b, heads, s, d]; or d, s */
 nn_val nn_merge_heads(nn *n, nn_val x, int64_t heads);                               /* of [b, heads, s, d] */
 nn_val nn_attention_explicit(nn *n, nn_val q, nn_val k, nn_val v, nn_explicit o);    /* of tokens */
+/* [1, heads, sequence, sequence]: learned biases of distances, as T5 adds them; once for all layers of a stack. */
+nn_val nn_distance_bias(nn *n, nn_val ids, int64_t buckets, int64_t heads);
 /* [1, 1, sequence, sequence]: what a decoder adds to its scores. */
 nn_val nn_causal_mask(nn *n, nn_val ids);
 /* The input attention_mask: [batch, sequence] of 1 and 0 becomes [batch, 1, 1, sequence] of 0 and a large negative number. */

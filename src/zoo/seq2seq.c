@@ -16,25 +16,6 @@ typedef struct t5_dims {
 
 enum { T5_VOCABULARY = 32128, T5_BUCKETS = 32, AUDIO_FRAMES = 3000 /* 30 s */ };
 
-/* [1, heads, sequence, sequence], once for all layers of a stack. */
-static nn_val t5_bias(nn *n, nn_val ids, const t5_dims *d)
-{
-    size_t mark = nn_push(n, "relative_attention_bias");
-    nn_val at = nn_positions(n, ids);
-    nn_val row = nn_unsqueeze(n, at, "row", 1, (int64_t[]){0}),
-           column = nn_unsqueeze(n, at, "column", 1, (int64_t[]){1});
-    nn_val far = nn_op1(n, OP_Cast, "cast", nn_op1(n, OP_Abs, "abs", nn_op2(n, OP_Sub, "distance", row, column.t)));
-    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
-    far = nn_scale(n, nn_op1(n, OP_Log, "log", far), "per_octave", 2.77);
-    far = nn_op1(n, OP_Cast, "bucket", far);
-    nn_attr(n, ATTR_to, 7); /* int64 */
-    nn_val b = nn_embedding(n, far, "table", T5_BUCKETS, d->heads, NULL);
-    b = nn_transpose(n, b, "heads_first", 3, (int64_t[]){2, 0, 1});
-    b = nn_unsqueeze(n, b, "unsqueeze", 1, (int64_t[]){0});
-    nn_pop(n, mark);
-    return b;
-}
-
 static nn_val t5_attention(nn *n, nn_val x, nn_val from, nn_val bias, nn_val mask, const char *name, const t5_dims *d)
 {
     int64_t inner = d->heads * d->head_dim;
@@ -117,7 +98,7 @@ static nn_val t5_ffn(nn *n, nn_val x, bool sparse, const t5_dims *d)
 static nn_val t5_stack(nn *n, nn_val x, nn_val ids, nn_val encoded, const t5_dims *d)
 {
     bool decodes = encoded.t != NO_TENSOR;
-    nn_val bias = t5_bias(n, ids, d), mask = decodes ? nn_causal_mask(n, ids) : NN_ABSENT;
+    nn_val bias = nn_distance_bias(n, ids, T5_BUCKETS, d->heads), mask = decodes ? nn_causal_mask(n, ids) : NN_ABSENT;
     for (int i = 0; i < d->layers; i++) {
         size_t mark = nn_push(n, "block.%d", i);
         x = t5_attention(n, x, x, bias, mask, "self_attention", d);
