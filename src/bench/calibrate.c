@@ -198,12 +198,6 @@ static pg_code gather(calibration *c, pg_error *e)
     return PG_E_OK;
 }
 
-static int by_value(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 /* Six digits: what is written is what was used. */
 static double rounded(double x)
 {
@@ -224,7 +218,7 @@ static pg_code find_interval(calibration *c, size_t family, pg_error *e)
         d[n++] = fabs(r->after);
         prior += log(r->point->p.latency_high_ms / r->point->p.latency_ms);
     }
-    qsort(d, n, sizeof *d, by_value);
+    bench_sort(d, n);
     size_t rank = (size_t)(0.8 * (double)(n + 1));
     double own = d[rank < n ? rank : n - 1], w = (double)n / ((double)n + CERTAIN_ROWS);
     c->families[family].interval = rounded(exp(w * own + (1 - w) * prior / (double)n) - 1);

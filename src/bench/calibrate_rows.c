@@ -41,16 +41,10 @@ static double roof_of(const bench_point *p)
     return (compute > memory ? compute : memory) * p->p.latency_ms * 1e-3;
 }
 
-static int by_value(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 static double median(double *x, size_t n)
 {
     if (!n) return 0;
-    qsort(x, n, sizeof *x, by_value);
+    bench_sort(x, n);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 

@@ -19,6 +19,17 @@ static double quantile(const double *sorted, size_t n, double share)
     return fabs(sorted[i]) + (fabs(sorted[i + 1]) - fabs(sorted[i])) * (at - (double)i);
 }
 
+static int by_value(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+void bench_sort(double *x, size_t n)
+{
+    if (n) qsort(x, n, sizeof *x, by_value);
+}
+
 bench_stats bench_stats_of(double *errors, size_t count)
 {
     bench_stats s = {

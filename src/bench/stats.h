@@ -12,6 +12,8 @@ typedef struct bench_stats {
     double within_10, within_25;
 } bench_stats;
 
+/* The smallest first. */
+void bench_sort(double *x, size_t n);
 /* Sorts the errors by size. */
 bench_stats bench_stats_of(double *errors, size_t count);
 

@@ -152,11 +152,6 @@ static int64_t units_of(keras *k, const keras_layer *l)
     return keras_size(k, l, json_object_get(l->config, "units") ? "units" : "output_dim", 0); /* Keras 1 */
 }
 
-static bool use_bias(const keras_layer *l)
-{
-    return json_get_bool(l->config, "use_bias", json_get_bool(l->config, "bias", true));
-}
-
 void keras_dense(keras *k, keras_call *c, int variant)
 {
     keras_layer *l = c->l;
@@ -168,7 +163,7 @@ void keras_dense(keras *k, keras_call *c, int variant)
         keras_unknown(k, c, NO_TENSOR);
         return;
     }
-    x = keras_linear(k, l, x, "kernel", in, units, use_bias(l) ? "bias" : NULL);
+    x = keras_linear(k, l, x, "kernel", in, units, keras_uses_bias(l) ? "bias" : NULL);
     give(k, c, keras_activation(k, l, x, json_object_get(l->config, "activation")));
 }
 

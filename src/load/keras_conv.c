@@ -69,11 +69,6 @@ static int64_t filters_of(keras *k, const keras_layer *l)
     return keras_size(k, l, json_object_get(l->config, "filters") ? "filters" : "nb_filter", 0);
 }
 
-static bool use_bias(const keras_layer *l)
-{
-    return json_get_bool(l->config, "use_bias", json_get_bool(l->config, "bias", true));
-}
-
 /* Channels of the input, or -1 when it has no such rank. */
 static int64_t channels_in(keras *k, uint32_t x, const window *w, int dims)
 {
@@ -105,7 +100,7 @@ uint32_t keras_convolve(keras *k, keras_layer *l, uint32_t x, int dims, int64_t 
     static const window still = {.stride = {1, 1, 1}, .dilation = {1, 1, 1}, .same = true};
     window w;
     if (!read_kernel(k, l, dims, &w) || !read_window(k, l, dims, &w)) return NO_TENSOR;
-    if (!recurrent) return convolve(k, l, x, &w, dims, "kernel", in, out, 1, use_bias(l));
+    if (!recurrent) return convolve(k, l, x, &w, dims, "kernel", in, out, 1, keras_uses_bias(l));
     window own = still;
     memcpy(own.size, w.size, sizeof own.size);
     own.first = w.first;
@@ -126,7 +121,7 @@ void keras_conv(keras *k, keras_call *c, int dims)
     if (in % groups || out % groups)
         keras_fail(k, l, PG_E_GRAPH, "%lld channels can't be made of %lld in %lld groups", (long long)out,
                    (long long)in, (long long)groups);
-    finish(k, c, convolve(k, l, keras_in(c), &w, dims, "kernel", in, out, groups, use_bias(l)));
+    finish(k, c, convolve(k, l, keras_in(c), &w, dims, "kernel", in, out, groups, keras_uses_bias(l)));
 }
 
 void keras_depthwise(keras *k, keras_call *c, int dims)
@@ -140,7 +135,8 @@ void keras_depthwise(keras *k, keras_call *c, int dims)
         return;
     }
     if (times > INT32_MAX / in) keras_fail(k, l, PG_E_GRAPH, "its depth_multiplier is out of range");
-    else finish(k, c, convolve(k, l, keras_in(c), &w, dims, "depthwise_kernel", in, in * times, in, use_bias(l)));
+    else
+        finish(k, c, convolve(k, l, keras_in(c), &w, dims, "depthwise_kernel", in, in * times, in, keras_uses_bias(l)));
 }
 
 void keras_separable(keras *k, keras_call *c, int dims)
@@ -159,7 +155,8 @@ void keras_separable(keras *k, keras_call *c, int dims)
         return;
     }
     uint32_t x = convolve(k, l, keras_in(c), &w, dims, "depthwise_kernel", in, in * times, in, false);
-    finish(k, c, convolve(k, l, x, &one, dims, "pointwise_kernel", in * times, filters_of(k, l), 1, use_bias(l)));
+    finish(k, c,
+           convolve(k, l, x, &one, dims, "pointwise_kernel", in * times, filters_of(k, l), 1, keras_uses_bias(l)));
 }
 
 /* Keras gives (in - 1) * stride + kernel and at least in * stride where nothing is padded; in * stride where it is. */
@@ -181,8 +178,8 @@ void keras_conv_transpose(keras *k, keras_call *c, int dims)
     int64_t shape[SPATIAL + 2] = {in, out};
     memcpy(shape + 2, w.size, (size_t)dims * sizeof *shape);
     uint32_t operands[3] = {keras_in(c), keras_weight(k, l, "kernel", dims + 2, shape)};
-    if (use_bias(l)) operands[2] = keras_weight(k, l, "bias", 1, &out);
-    uint32_t y = keras_op(k, l, OP_ConvTranspose, operands, use_bias(l) ? 3 : 2);
+    if (keras_uses_bias(l)) operands[2] = keras_weight(k, l, "bias", 1, &out);
+    uint32_t y = keras_op(k, l, OP_ConvTranspose, operands, keras_uses_bias(l) ? 3 : 2);
     bool same = w.same;
     for (int i = 0; i < dims; i++) {
         if (given && same) pads[i] = pads[dims + i] = w.size[i] / 2;

@@ -122,6 +122,11 @@ bool keras_sizes(keras *k, const keras_layer *l, const char *key, int n, int64_t
     return ok;
 }
 
+bool keras_uses_bias(const keras_layer *l)
+{
+    return json_get_bool(l->config, "use_bias", json_get_bool(l->config, "bias", true));
+}
+
 bool keras_channels_first(const keras_layer *l)
 {
     const char *format = json_get_text(l->config, "data_format", NULL);

@@ -121,6 +121,7 @@ bool keras_sizes(keras *k, const keras_layer *l, const char *key, int n, int64_t
 /* The integers of a list, or a single one; how many, at most `most`; -1: none such. */
 int keras_ints(const json_t *list, int most, int64_t *out);
 bool keras_channels_first(const keras_layer *l);
+bool keras_uses_bias(const keras_layer *l); /* as Keras 1 called it too; true where nothing is said */
 dtype keras_dtype(const json_t *given, dtype fallback);
 
 uint32_t keras_weight(keras *k, keras_layer *l, const char *name, int rank, const int64_t *dims);

@@ -251,17 +251,6 @@ static closeness compare(attempt *x, recognised *r)
     return c;
 }
 
-static double file_elements(const load_weight *w, size_t count)
-{
-    double n = 0;
-    for (size_t i = 0; i < count; i++) {
-        double k = w[i].buffer ? 0 : 1;
-        for (int d = 0; d < w[i].rank; d++) k *= (double)w[i].dims[d];
-        n += k;
-    }
-    return n;
-}
-
 /* A part of the model that the file lacks is allowed where it is what stands at its end: a backbone without its head. */
 static bool close_enough(const closeness *c)
 {
@@ -273,7 +262,7 @@ static bool close_enough(const closeness *c)
 
 pg_code recognise_weights(recognised *out, const load_weight *w, size_t count, const graph *g, pg_error *e)
 {
-    double elements = file_elements(w, count), best = 0;
+    double elements = load_weight_parameters(w, count), best = 0;
     memset(out, 0, sizeof *out);
     for (size_t i = 0; zoo_at(i); i++) {
         const zoo_entry *z = zoo_at(i);

@@ -162,6 +162,7 @@ typedef struct tf_reader {
 
 /* ---- tf_read.c ---- */
 pg_code tf_nomem(tf_reader *r);
+pg_code tf_done(tf_reader *r, bool ok); /* not: memory ran out */
 /* Makes room for one more element; NULL: out of memory. */
 void *tf_grow(tf_reader *r, void *array, uint32_t *cap, uint32_t need, size_t size);
 #define TF_ROOM(r, array, n, cap) (((n) < (cap)) || ((array) = tf_grow((r), (array), &(cap), (n) + 1, sizeof *(array))))

@@ -1,11 +1,6 @@
 /* Products, reductions, activations with attributes, quantisation. */
 #include "load/tf_internal.h"
 
-static pg_code done(tf_reader *r, bool ok)
-{
-    return ok ? PG_E_OK : tf_nomem(r);
-}
-
 static uint32_t literal_of(tf_reader *r, dtype d, int rank, int64_t n)
 {
     uint32_t t = graph_add_weight(r->g, tf_at(r, r->at)->name, d, rank, &n);
@@ -43,11 +38,11 @@ pg_code tf_matmul(tf_reader *r, tf_node *n, int batched)
         in[0] = tf_step(r, a || b ? OP_FusedMatMul : OP_MatMul, in, 2);
         if ((a || b) && (!graph_attr_int(r->g, ATTR_transA, a) || !graph_attr_int(r->g, ATTR_transB, b)))
             return tf_nomem(r);
-        return done(r, tf_op(r, OP_Add, (uint32_t[2]){in[0], in[2]}, 2, 1));
+        return tf_done(r, tf_op(r, OP_Add, (uint32_t[2]){in[0], in[2]}, 2, 1));
     }
-    if (!a && !b) return done(r, tf_op(r, OP_MatMul, in, 2, 1));
-    return done(r, tf_op(r, OP_FusedMatMul, in, 2, 1) && graph_attr_int(r->g, ATTR_transA, a) &&
-                       graph_attr_int(r->g, ATTR_transB, b));
+    if (!a && !b) return tf_done(r, tf_op(r, OP_MatMul, in, 2, 1));
+    return tf_done(r, tf_op(r, OP_FusedMatMul, in, 2, 1) && graph_attr_int(r->g, ATTR_transA, a) &&
+                          graph_attr_int(r->g, ATTR_transB, b));
 }
 
 pg_code tf_einsum(tf_reader *r, tf_node *n, int arg)
@@ -56,8 +51,8 @@ pg_code tf_einsum(tf_reader *r, tf_node *n, int arg)
     uint32_t in[16];
     if (n->n_in > 16) return tf_unknown(r);
     for (uint32_t i = 0; i < n->n_in; i++) in[i] = tf_input_tensor(r, i);
-    return done(r, tf_op(r, OP_Einsum, in, n->n_in, 1) &&
-                       graph_attr_string(r->g, ATTR_equation, tf_attr_text(n, "equation")));
+    return tf_done(r, tf_op(r, OP_Einsum, in, n->n_in, 1) &&
+                          graph_attr_string(r->g, ATTR_equation, tf_attr_text(n, "equation")));
 }
 
 /* x, axes */
@@ -66,9 +61,9 @@ pg_code tf_reduce(tf_reader *r, tf_node *n, int kind)
     int64_t axes[MAX_RANK];
     uint32_t count, in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
     if (tf_const_ints(r, tf_in(r, n, 1), axes, MAX_RANK, &count)) in[1] = tf_ints(r, axes, count);
-    return done(r, tf_op(r, (op_kind)kind, in, 2, 1) &&
-                       graph_attr_int(r->g, ATTR_keepdims, tf_attr_int(n, "keep_dims", 0) != 0) &&
-                       graph_attr_int(r->g, ATTR_noop_with_empty_axes, 1));
+    return tf_done(r, tf_op(r, (op_kind)kind, in, 2, 1) &&
+                          graph_attr_int(r->g, ATTR_keepdims, tf_attr_int(n, "keep_dims", 0) != 0) &&
+                          graph_attr_int(r->g, ATTR_noop_with_empty_axes, 1));
 }
 
 pg_code tf_arg_reduce(tf_reader *r, tf_node *n, int kind)
@@ -76,15 +71,15 @@ pg_code tf_arg_reduce(tf_reader *r, tf_node *n, int kind)
     int64_t axis = 0;
     uint32_t m, in = tf_input_tensor(r, 0);
     if (n->n_in > 1 && (!tf_const_ints(r, tf_in(r, n, 1), &axis, 1, &m) || m != 1)) return tf_unknown(r);
-    return done(r, tf_op(r, (op_kind)kind, &in, 1, 1) && graph_attr_int(r->g, ATTR_axis, axis) &&
-                       graph_attr_int(r->g, ATTR_keepdims, 0));
+    return tf_done(r, tf_op(r, (op_kind)kind, &in, 1, 1) && graph_attr_int(r->g, ATTR_axis, axis) &&
+                          graph_attr_int(r->g, ATTR_keepdims, 0));
 }
 
 pg_code tf_softmax(tf_reader *r, tf_node *n, int kind)
 {
     (void)n;
     uint32_t in = tf_input_tensor(r, 0);
-    return done(r, tf_op(r, (op_kind)kind, &in, 1, 1) && graph_attr_int(r->g, ATTR_axis, -1));
+    return tf_done(r, tf_op(r, (op_kind)kind, &in, 1, 1) && graph_attr_int(r->g, ATTR_axis, -1));
 }
 
 pg_code tf_lrn(tf_reader *r, tf_node *n, int arg)
@@ -92,14 +87,14 @@ pg_code tf_lrn(tf_reader *r, tf_node *n, int arg)
     (void)n;
     (void)arg;
     uint32_t in = tf_input_tensor(r, 0);
-    return done(r, tf_op(r, OP_LRN, &in, 1, 1));
+    return tf_done(r, tf_op(r, OP_LRN, &in, 1, 1));
 }
 
 pg_code tf_cast(tf_reader *r, tf_node *n, int bits)
 {
     uint32_t in = tf_input_tensor(r, 0);
     int64_t code = tf_dtype_code(tf_dtype(tf_attr_int(n, bits ? "type" : "DstT", 0)));
-    return done(r, tf_op(r, bits ? OP_BitCast : OP_Cast, &in, 1, 1) && graph_attr_int(r->g, ATTR_to, code));
+    return tf_done(r, tf_op(r, bits ? OP_BitCast : OP_Cast, &in, 1, 1) && graph_attr_int(r->g, ATTR_to, code));
 }
 
 /* Relu6, and between -1 and 1. */
@@ -107,7 +102,7 @@ pg_code tf_clip(tf_reader *r, tf_node *n, int most)
 {
     (void)n;
     uint32_t in[3] = {tf_input_tensor(r, 0), one_float(r, most == 1 ? -1 : 0), one_float(r, most)};
-    return done(r, tf_op(r, OP_Clip, in, 3, 1));
+    return tf_done(r, tf_op(r, OP_Clip, in, 3, 1));
 }
 
 pg_code tf_leaky_relu(tf_reader *r, tf_node *n, int arg)
@@ -116,7 +111,7 @@ pg_code tf_leaky_relu(tf_reader *r, tf_node *n, int arg)
     tf_value v;
     uint32_t in = tf_input_tensor(r, 0);
     double alpha = tf_attr(n, "alpha", &v) && v.kind == TF_V_FLOAT ? v.f : 0.2;
-    return done(r, tf_op(r, OP_LeakyRelu, &in, 1, 1) && graph_attr_float(r->g, ATTR_alpha, alpha));
+    return tf_done(r, tf_op(r, OP_LeakyRelu, &in, 1, 1) && graph_attr_float(r->g, ATTR_alpha, alpha));
 }
 
 pg_code tf_cumsum(tf_reader *r, tf_node *n, int arg)
@@ -124,14 +119,14 @@ pg_code tf_cumsum(tf_reader *r, tf_node *n, int arg)
     (void)n;
     (void)arg;
     uint32_t in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
-    return done(r, tf_op(r, OP_CumSum, in, 2, 1));
+    return tf_done(r, tf_op(r, OP_CumSum, in, 2, 1));
 }
 
 pg_code tf_top_k(tf_reader *r, tf_node *n, int arg)
 {
     (void)arg;
     uint32_t in[2] = {tf_input_tensor(r, 0), n->n_in > 1 ? tf_input_tensor(r, 1) : tf_int(r, tf_attr_int(n, "k", 1))};
-    return done(r, tf_op(r, OP_TopK, in, 2, 2) && graph_attr_int(r->g, ATTR_axis, -1));
+    return tf_done(r, tf_op(r, OP_TopK, in, 2, 2) && graph_attr_int(r->g, ATTR_axis, -1));
 }
 
 /* indices, depth, and the values for on and off */
@@ -141,7 +136,7 @@ pg_code tf_one_hot(tf_reader *r, tf_node *n, int arg)
     uint32_t on = tf_input_tensor(r, 2);
     dtype d = on == NO_TENSOR ? DT_UNKNOWN : (dtype)r->g->tensors[on].dtype;
     uint32_t in[3] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1), literal_of(r, d ? d : DT_FP32, 1, 2)};
-    return done(r, tf_op(r, OP_OneHot, in, 3, 1) && graph_attr_int(r->g, ATTR_axis, tf_attr_int(n, "axis", -1)));
+    return tf_done(r, tf_op(r, OP_OneHot, in, 3, 1) && graph_attr_int(r->g, ATTR_axis, tf_attr_int(n, "axis", -1)));
 }
 
 /* Where: the places of what is true, a row each. Select: a condition with one entry per row is allowed. */
@@ -149,9 +144,9 @@ pg_code tf_where(tf_reader *r, tf_node *n, int select)
 {
     (void)n;
     uint32_t in[3] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1), tf_input_tensor(r, 2)};
-    if (select) return done(r, tf_op(r, OP_Select, in, 3, 1));
+    if (select) return tf_done(r, tf_op(r, OP_Select, in, 3, 1));
     uint32_t places = tf_step(r, OP_NonZero, in, 1);
-    return done(r, tf_op(r, OP_Transpose, &places, 1, 1) && graph_attr_ints(r->g, ATTR_perm, (int64_t[2]){1, 0}, 2));
+    return tf_done(r, tf_op(r, OP_Transpose, &places, 1, 1) && graph_attr_ints(r->g, ATTR_perm, (int64_t[2]){1, 0}, 2));
 }
 
 /* Simulated quantisation: down to integers and back, which engines that run integers take as their place. */
@@ -160,13 +155,13 @@ pg_code tf_fake_quant(tf_reader *r, tf_node *n, int arg)
     (void)arg;
     tf_shape s = {.rank = 0};
     uint32_t x = tf_input_tensor(r, 0);
-    if (tf_weight_of(r, tf_in(r, n, 0)) != TF_NONE) return done(r, tf_bind(r, r->at, 0, x));
+    if (tf_weight_of(r, tf_in(r, n, 0)) != TF_NONE) return tf_done(r, tf_bind(r, r->at, 0, x));
     bool channels = n->n_in > 1 && tf_static_shape(r, tf_in(r, n, 1), &s, 0) && s.rank == 1;
     int64_t size = channels ? s.dims[0] : 1;
     uint32_t in[3] = {x, literal_of(r, DT_FP32, channels, size), literal_of(r, DT_INT8, channels, size)};
     in[0] = tf_step(r, OP_QuantizeLinear, in, 3);
     if (channels && !graph_attr_int(r->g, ATTR_axis, -1)) return tf_nomem(r);
-    return done(r, tf_op(r, OP_DequantizeLinear, in, 3, 1) && (!channels || graph_attr_int(r->g, ATTR_axis, -1)));
+    return tf_done(r, tf_op(r, OP_DequantizeLinear, in, 3, 1) && (!channels || graph_attr_int(r->g, ATTR_axis, -1)));
 }
 
 /* Steps, x [steps, batch, in], cell, state, weights [in + hidden, 4 hidden], ...; output 1 are the cells, 6 the states. */
@@ -187,5 +182,5 @@ pg_code tf_block_lstm(tf_reader *r, tf_node *n, int arg)
     uint32_t y = tf_step(r, OP_LSTM, in, 4);
     if (!graph_attr_int(r->g, ATTR_hidden_size, hidden)) return tf_nomem(r);
     uint32_t states = tf_step(r, OP_Squeeze, (uint32_t[2]){y, tf_ints(r, (int64_t[1]){1}, 1)}, 2);
-    return done(r, tf_bind(r, r->at, 6, states) && (n->n_out < 2 || tf_bind(r, r->at, 1, states)));
+    return tf_done(r, tf_bind(r, r->at, 6, states) && (n->n_out < 2 || tf_bind(r, r->at, 1, states)));
 }

@@ -1,11 +1,6 @@
 /* Operators that move data: slices, stacks, gathers, pads. */
 #include "load/tf_internal.h"
 
-static pg_code done(tf_reader *r, bool ok)
-{
-    return ok ? PG_E_OK : tf_nomem(r);
-}
-
 static uint32_t one_int(tf_reader *r, int64_t v)
 {
     return tf_ints(r, &v, 1);
@@ -184,7 +179,7 @@ pg_code tf_strided_slice(tf_reader *r, tf_node *n, int arg)
     s.n = ns != UINT32_MAX ? ns : nb != UINT32_MAX ? nb : ne;
     if (s.n > MAX_RANK || (nb != UINT32_MAX && nb != s.n) || (ne != UINT32_MAX && ne != s.n)) return tf_unknown(r);
     if (!walk_entries(r, &s)) return tf_unknown(r);
-    return done(r, emit_slices(r, &s));
+    return tf_done(r, emit_slices(r, &s));
 }
 
 /* x, begin, size; a size of -1: the rest. */
@@ -208,14 +203,14 @@ pg_code tf_slice(tf_reader *r, tf_node *n, int arg)
         else ends[i] = tf_step(r, OP_Add, (uint32_t[2]){starts[i], entry(r, &size, i)}, 2);
     }
     uint32_t in[4] = {tf_input_tensor(r, 0), join(r, starts, count), join(r, ends, count), tf_ints(r, axes, count)};
-    return done(r, tf_op(r, OP_Slice, in, 4, 1));
+    return tf_done(r, tf_op(r, OP_Slice, in, 4, 1));
 }
 
 /* ---- putting together and taking apart ---- */
 
 static pg_code concat(tf_reader *r, const uint32_t *in, uint32_t n, int64_t axis)
 {
-    return done(r, tf_op(r, OP_Concat, in, n, 1) && graph_attr_int(r->g, ATTR_axis, axis));
+    return tf_done(r, tf_op(r, OP_Concat, in, n, 1) && graph_attr_int(r->g, ATTR_axis, axis));
 }
 
 pg_code tf_pack(tf_reader *r, tf_node *n, int arg)
@@ -226,7 +221,7 @@ pg_code tf_pack(tf_reader *r, tf_node *n, int arg)
     if (!in) return tf_nomem(r);
     if (count > UINT16_MAX) return tf_unknown(r);
     if (count == 1)
-        return done(r, tf_op(r, OP_Unsqueeze, (uint32_t[2]){tf_input_tensor(r, 0), one_int(r, axis)}, 2, 1));
+        return tf_done(r, tf_op(r, OP_Unsqueeze, (uint32_t[2]){tf_input_tensor(r, 0), one_int(r, axis)}, 2, 1));
     for (uint32_t i = 0; i < count; i++) in[i] = unsqueeze(r, tf_input_tensor(r, i), axis);
     return concat(r, in, count, axis);
 }
@@ -240,7 +235,7 @@ pg_code tf_concat(tf_reader *r, tf_node *n, int last)
     if (count > UINT16_MAX || !tf_const_ints(r, tf_in(r, n, last ? count : 0), &axis, 1, &m) || m != 1)
         return tf_unknown(r);
     for (uint32_t i = 0; i < count; i++) in[i] = tf_input_tensor(r, i + !last);
-    if (count == 1) return done(r, tf_op(r, OP_Identity, in, 1, 1));
+    if (count == 1) return tf_done(r, tf_op(r, OP_Identity, in, 1, 1));
     return concat(r, in, count, axis);
 }
 
@@ -302,8 +297,8 @@ pg_code tf_split(tf_reader *r, tf_node *n, int sizes)
     if (!tf_const_ints(r, tf_in(r, n, sizes ? 2 : 0), &axis, 1, &m) || m != 1 || parts < 1 || parts > TF_PORTS)
         return tf_unknown(r);
     uint32_t in[2] = {tf_input_tensor(r, !sizes), sizes ? split_sizes(r, n, axis) : NO_TENSOR};
-    if (parts == 1) return done(r, tf_op(r, OP_Identity, in, 1, 1));
-    return done(r, split_into(r, in, sizes ? 2 : 1, (uint32_t)parts, axis));
+    if (parts == 1) return tf_done(r, tf_op(r, OP_Identity, in, 1, 1));
+    return tf_done(r, split_into(r, in, sizes ? 2 : 1, (uint32_t)parts, axis));
 }
 
 /* ---- dims ---- */
@@ -314,7 +309,7 @@ pg_code tf_reshape(tf_reader *r, tf_node *n, int arg)
     (void)n;
     (void)arg;
     uint32_t in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
-    return done(r, tf_op(r, OP_Reshape, in, 2, 1) && graph_attr_int(r->g, ATTR_allowzero, 1));
+    return tf_done(r, tf_op(r, OP_Reshape, in, 2, 1) && graph_attr_int(r->g, ATTR_allowzero, 1));
 }
 
 pg_code tf_expand_dims(tf_reader *r, tf_node *n, int arg)
@@ -323,7 +318,7 @@ pg_code tf_expand_dims(tf_reader *r, tf_node *n, int arg)
     int64_t axis;
     uint32_t m, in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
     if (tf_const_ints(r, tf_in(r, n, 1), &axis, 1, &m) && m == 1) in[1] = one_int(r, axis);
-    return done(r, tf_op(r, OP_Unsqueeze, in, 2, 1));
+    return tf_done(r, tf_op(r, OP_Unsqueeze, in, 2, 1));
 }
 
 pg_code tf_squeeze(tf_reader *r, tf_node *n, int arg)
@@ -334,7 +329,7 @@ pg_code tf_squeeze(tf_reader *r, tf_node *n, int arg)
     if (!count) count = tf_attr_ints(n, "axis", axes, MAX_RANK);
     if (count > MAX_RANK) return tf_unknown(r);
     if (count) in[1] = tf_ints(r, axes, count);
-    return done(r, tf_op(r, OP_Squeeze, in, count ? 2 : 1, 1));
+    return tf_done(r, tf_op(r, OP_Squeeze, in, count ? 2 : 1, 1));
 }
 
 pg_code tf_transpose(tf_reader *r, tf_node *n, int arg)
@@ -345,7 +340,7 @@ pg_code tf_transpose(tf_reader *r, tf_node *n, int arg)
     bool known = tf_const_ints(r, tf_in(r, n, 1), perm, MAX_RANK, &count);
     if (!tf_op(r, OP_Transpose, &in, 1, 1)) return tf_nomem(r);
     /* what isn't constant is made from the rank, to turn all dims round: what the operator does without a list */
-    return done(r, !known || !count || graph_attr_ints(r->g, ATTR_perm, perm, count));
+    return tf_done(r, !known || !count || graph_attr_ints(r->g, ATTR_perm, perm, count));
 }
 
 pg_code tf_rank(tf_reader *r, tf_node *n, int arg)
@@ -353,7 +348,7 @@ pg_code tf_rank(tf_reader *r, tf_node *n, int arg)
     (void)n;
     (void)arg;
     uint32_t in = tf_input_tensor(r, 0), shape = tf_step(r, OP_Shape, &in, 1);
-    return done(r, tf_op(r, OP_Size, &shape, 1, 1));
+    return tf_done(r, tf_op(r, OP_Size, &shape, 1, 1));
 }
 
 pg_code tf_shape_n(tf_reader *r, tf_node *n, int arg)
@@ -374,18 +369,18 @@ pg_code tf_gather(tf_reader *r, tf_node *n, int axis_given)
     int64_t axis = 0, shared = tf_attr_int(n, "batch_dims", 0);
     uint32_t m, in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
     if (axis_given && n->n_in > 2 && (!tf_const_ints(r, tf_in(r, n, 2), &axis, 1, &m) || m != 1)) return tf_unknown(r);
-    if (!shared) return done(r, tf_op(r, OP_Gather, in, 2, 1) && graph_attr_int(r->g, ATTR_axis, axis));
+    if (!shared) return tf_done(r, tf_op(r, OP_Gather, in, 2, 1) && graph_attr_int(r->g, ATTR_axis, axis));
     if (shared < 0 || shared > MAX_RANK || (axis_given && axis != shared)) return tf_unknown(r);
     in[1] = unsqueeze(r, in[1], -1);
-    return done(r, tf_op(r, OP_GatherND, in, 2, 1) && graph_attr_int(r->g, ATTR_batch_dims, shared));
+    return tf_done(r, tf_op(r, OP_GatherND, in, 2, 1) && graph_attr_int(r->g, ATTR_batch_dims, shared));
 }
 
 pg_code tf_gather_nd(tf_reader *r, tf_node *n, int arg)
 {
     (void)arg;
     uint32_t in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
-    return done(r, tf_op(r, OP_GatherND, in, 2, 1) &&
-                       graph_attr_int(r->g, ATTR_batch_dims, tf_attr_int(n, "batch_dims", 0)));
+    return tf_done(r, tf_op(r, OP_GatherND, in, 2, 1) &&
+                          graph_attr_int(r->g, ATTR_batch_dims, tf_attr_int(n, "batch_dims", 0)));
 }
 
 /* ScatterNd: indices, updates, shape; the others: data, indices, updates. */
@@ -399,7 +394,7 @@ pg_code tf_scatter(tf_reader *r, tf_node *n, int data_given)
         in[1] = in[0];
         in[0] = data;
     }
-    return done(r, tf_op(r, OP_ScatterND, in, 3, 1));
+    return tf_done(r, tf_op(r, OP_ScatterND, in, 3, 1));
 }
 
 pg_code tf_reverse(tf_reader *r, tf_node *n, int arg)
@@ -407,7 +402,7 @@ pg_code tf_reverse(tf_reader *r, tf_node *n, int arg)
     (void)n;
     (void)arg;
     uint32_t in[2] = {tf_input_tensor(r, 0), tf_input_tensor(r, 1)};
-    return done(r, tf_op(r, OP_ReverseSequence, in, 2, 1));
+    return tf_done(r, tf_op(r, OP_ReverseSequence, in, 2, 1));
 }
 
 /* ---- pads: [dims, 2]; ours are all the beginnings, then all the ends ---- */
@@ -425,7 +420,7 @@ pg_code tf_pad(tf_reader *r, tf_node *n, int mirror)
         in[1] = tf_step(r, OP_Reshape, (uint32_t[2]){t, one_int(r, -1)}, 2);
     }
     if (!tf_op(r, OP_Pad, in, n->n_in > 2 ? 3 : 2, 1)) return tf_nomem(r);
-    return done(r, !mirror || graph_attr_string(r->g, ATTR_mode, STR("reflect")));
+    return tf_done(r, !mirror || graph_attr_string(r->g, ATTR_mode, STR("reflect")));
 }
 
 /* ---- made from little ---- */
@@ -434,7 +429,7 @@ static pg_code fill(tf_reader *r, uint32_t dims, uint32_t value)
 {
     if (!tf_op(r, OP_ConstantOfShape, &dims, 1, 1)) return tf_nomem(r);
     bool constant = value != NO_TENSOR && r->g->tensors[value].role == ROLE_WEIGHT;
-    return done(r, !constant || graph_attr_index(r->g, ATTR_value, ATTR_TENSOR, value));
+    return tf_done(r, !constant || graph_attr_index(r->g, ATTR_value, ATTR_TENSOR, value));
 }
 
 pg_code tf_fill(tf_reader *r, tf_node *n, int arg)
@@ -456,14 +451,14 @@ pg_code tf_zeros_like(tf_reader *r, tf_node *n, int ones)
         r->g->tensors[value].dtype = (uint8_t)(d ? d : DT_FP32);
         r->g->tensors[value].value[0].v.f = ones;
     }
-    return done(r, graph_attr_index(r->g, ATTR_value, ATTR_TENSOR, value));
+    return tf_done(r, graph_attr_index(r->g, ATTR_value, ATTR_TENSOR, value));
 }
 
 pg_code tf_random(tf_reader *r, tf_node *n, int kind)
 {
     uint32_t dims = tf_input_tensor(r, 0), shape = tf_step(r, OP_ConstantOfShape, &dims, 1);
     int64_t code = tf_dtype_code(tf_dtype(tf_attr_int(n, "dtype", 1)));
-    return done(r, tf_op(r, (op_kind)kind, &shape, 1, 1) && graph_attr_int(r->g, ATTR_dtype, code));
+    return tf_done(r, tf_op(r, (op_kind)kind, &shape, 1, 1) && graph_attr_int(r->g, ATTR_dtype, code));
 }
 
 /* ---- lists of tensors, as the tensor that they make when stacked ---- */
@@ -472,7 +467,7 @@ pg_code tf_random(tf_reader *r, tf_node *n, int kind)
 pg_code tf_list_from(tf_reader *r, tf_node *n, int arg)
 {
     uint32_t t = (uint32_t)arg < n->n_in ? tf_input_tensor(r, (uint32_t)arg) : NO_TENSOR;
-    return t == NO_TENSOR ? tf_unknown(r) : done(r, tf_bind(r, r->at, 0, t));
+    return t == NO_TENSOR ? tf_unknown(r) : tf_done(r, tf_bind(r, r->at, 0, t));
 }
 
 /* list, index; TensorArrayReadV3: handle, index, list. */
@@ -481,14 +476,14 @@ pg_code tf_list_item(tf_reader *r, tf_node *n, int at)
     (void)n;
     uint32_t in[2] = {tf_input_tensor(r, (uint32_t)at), tf_input_tensor(r, 1)};
     if (in[0] == NO_TENSOR || in[1] == NO_TENSOR) return tf_unknown(r);
-    return done(r, tf_op(r, OP_Gather, in, 2, 1) && graph_attr_int(r->g, ATTR_axis, 0));
+    return tf_done(r, tf_op(r, OP_Gather, in, 2, 1) && graph_attr_int(r->g, ATTR_axis, 0));
 }
 
 /* An empty list. What TensorFlow 1 has as its handle is used only to ask for its size, which it was made with. */
 pg_code tf_list_none(tf_reader *r, tf_node *n, int sized)
 {
     bool known = sized && n->n_in;
-    return done(r, tf_bind(r, r->at, 0, known ? tf_input_tensor(r, 0) : NO_TENSOR));
+    return tf_done(r, tf_bind(r, r->at, 0, known ? tf_input_tensor(r, 0) : NO_TENSOR));
 }
 
 /* handle, list; or a list. */
@@ -496,7 +491,7 @@ pg_code tf_list_size(tf_reader *r, tf_node *n, int handle)
 {
     uint32_t items = tf_input_tensor(r, handle ? 1 : 0), size = handle ? tf_input_tensor(r, 0) : NO_TENSOR;
     (void)n;
-    if (items == NO_TENSOR) return size == NO_TENSOR ? tf_unknown(r) : done(r, tf_bind(r, r->at, 0, size));
+    if (items == NO_TENSOR) return size == NO_TENSOR ? tf_unknown(r) : tf_done(r, tf_bind(r, r->at, 0, size));
     uint32_t shape = tf_step(r, OP_Shape, &items, 1);
-    return done(r, tf_op(r, OP_Gather, (uint32_t[2]){shape, tf_int(r, 0)}, 2, 1));
+    return tf_done(r, tf_op(r, OP_Gather, (uint32_t[2]){shape, tf_int(r, 0)}, 2, 1));
 }

@@ -14,6 +14,11 @@ pg_code tf_nomem(tf_reader *r)
     return error_nomem(r->e, r->a.failed ? &r->a : r->g->a);
 }
 
+pg_code tf_done(tf_reader *r, bool ok)
+{
+    return ok ? PG_E_OK : tf_nomem(r);
+}
+
 void *tf_grow(tf_reader *r, void *array, uint32_t *cap, uint32_t need, size_t size)
 {
     uint32_t bigger = *cap ? *cap * 2 : 32;

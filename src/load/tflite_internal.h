@@ -145,6 +145,8 @@ tflite_form tflite_common_form(tflite_reader *r, const tflite_node *n, uint32_t 
 uint32_t tflite_result(tflite_reader *r, const tflite_node *n, tflite_form form, int64_t activation);
 pg_code tflite_activate(tflite_reader *r, tflite_node *n, uint32_t made, tflite_form form, int64_t activation);
 pg_code tflite_bad(tflite_reader *r, const tflite_node *n, const char *what);
+/* An input is not there: for the reason that is known already, else a damaged file. */
+pg_code tflite_lacks_input(tflite_reader *r, const tflite_node *n);
 /* Integers with a scale: arithmetic in integers. */
 bool tflite_quantised(const tflite_info *info);
 uint32_t tflite_scale(tflite_reader *r, const tflite_info *info);

@@ -1,11 +1,6 @@
 /* Operators of TensorFlow Lite that make data, pick it, or keep it from step to step. */
 #include "load/tflite_internal.h"
 
-static pg_code lacks_input(tflite_reader *r, const tflite_node *n)
-{
-    return tflite_status(r) ? tflite_status(r) : tflite_bad(r, n, "lacks an input");
-}
-
 /* ShapeOptions: out_type 0. The shape is the file's order of axes. */
 pg_code tflite_shape(tflite_reader *r, tflite_node *n)
 {
@@ -30,7 +25,7 @@ pg_code tflite_rank(tflite_reader *r, tflite_node *n)
 {
     uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
+    if (in == NO_TENSOR) return tflite_lacks_input(r, n);
     n->labelled = true;
     uint32_t shape = tflite_emit(r, n, OP_Shape, &in, 1, NO_TENSOR);
     n->labelled = false;
@@ -46,7 +41,7 @@ pg_code tflite_fill(tflite_reader *r, tflite_node *n)
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
     if (!tflite_in_info(r, n, 1, &value)) return tflite_status(r);
     uint32_t t = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
-    if (in == NO_TENSOR || t == NO_TENSOR) return lacks_input(r, n);
+    if (in == NO_TENSOR || t == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit(r, n, OP_ConstantOfShape, &in, 1, out);
     if (tflite_status(r)) return tflite_status(r);
     return !value.constant || graph_attr_index(r->g, ATTR_value, ATTR_TENSOR, t) ? PG_E_OK : error_nomem(r->e, r->g->a);
@@ -58,7 +53,7 @@ pg_code tflite_zeros_like(tflite_reader *r, tflite_node *n)
     if (!tflite_out_info(r, n, 0, &y)) return tflite_status(r);
     uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
+    if (in == NO_TENSOR) return tflite_lacks_input(r, n);
     n->labelled = true;
     uint32_t shape = tflite_emit(r, n, OP_Shape, &in, 1, NO_TENSOR);
     n->labelled = false;
@@ -74,7 +69,7 @@ pg_code tflite_random(tflite_reader *r, tflite_node *n)
 {
     uint32_t shape = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (shape == NO_TENSOR) return lacks_input(r, n);
+    if (shape == NO_TENSOR) return tflite_lacks_input(r, n);
     n->labelled = true;
     uint32_t zeros = tflite_emit(r, n, OP_ConstantOfShape, &shape, 1, NO_TENSOR);
     n->labelled = false;
@@ -88,7 +83,7 @@ pg_code tflite_one_hot(tflite_reader *r, tflite_node *n)
     uint32_t in[3];
     for (uint32_t i = 0; i < 3; i++) {
         in[i] = tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
-        if (in[i] == NO_TENSOR) return lacks_input(r, n);
+        if (in[i] == NO_TENSOR) return tflite_lacks_input(r, n);
     }
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
     tflite_emit(r, n, OP_OneHot, in, 3, out);
@@ -101,7 +96,7 @@ pg_code tflite_where(tflite_reader *r, tflite_node *n)
 {
     uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
+    if (in == NO_TENSOR) return tflite_lacks_input(r, n);
     uint32_t columns = tflite_emit(r, n, OP_NonZero, &in, 1, NO_TENSOR);
     tflite_emit(r, n, OP_Transpose, &columns, 1, out);
     return tflite_status(r);
@@ -114,7 +109,7 @@ static pg_code scatter(tflite_reader *r, tflite_node *n, uint32_t values, uint32
              what = tflite_get(r, n->s, tflite_in(n, values), FORM_FILE);
     uint32_t shape = tflite_get(r, n->s, tflite_in(n, sizes), FORM_FILE),
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (at == NO_TENSOR || what == NO_TENSOR || shape == NO_TENSOR) return lacks_input(r, n);
+    if (at == NO_TENSOR || what == NO_TENSOR || shape == NO_TENSOR) return tflite_lacks_input(r, n);
     n->labelled = true;
     uint32_t zeros = tflite_emit(r, n, OP_ConstantOfShape, &shape, 1, NO_TENSOR);
     n->labelled = false;
@@ -142,7 +137,7 @@ pg_code tflite_suppression(tflite_reader *r, tflite_node *n)
 {
     n->kind = OP_DetectionPostProcess;
     for (uint32_t i = 0; i < 2; i++)
-        if (tflite_get(r, n->s, tflite_in(n, i), FORM_FILE) == NO_TENSOR) return lacks_input(r, n);
+        if (tflite_get(r, n->s, tflite_in(n, i), FORM_FILE) == NO_TENSOR) return tflite_lacks_input(r, n);
     return tflite_plain(r, n);
 }
 

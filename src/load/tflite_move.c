@@ -1,11 +1,6 @@
 /* Operators of TensorFlow Lite that move data: views, copies, parts. */
 #include "load/tflite_internal.h"
 
-static pg_code lacks_input(tflite_reader *r, const tflite_node *n)
-{
-    return tflite_status(r) ? tflite_status(r) : tflite_bad(r, n, "lacks an input");
-}
-
 /* ---- shapes ---- */
 
 /* How a reshape goes with images that are channels first. */
@@ -75,7 +70,7 @@ pg_code tflite_reshape(tflite_reader *r, tflite_node *n)
     if (known) in[1] = tflite_list(r, way == TO_FIRST ? turned : dims, count);
     else in[1] = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), to);
-    if (in[0] == NO_TENSOR || in[1] == NO_TENSOR) return lacks_input(r, n);
+    if (in[0] == NO_TENSOR || in[1] == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit(r, n, OP_Reshape, in, 2, out);
     return tflite_status(r);
 }
@@ -107,7 +102,7 @@ pg_code tflite_squeeze(tflite_reader *r, tflite_node *n)
     else if (first && (mask & 2) && !(mask & 1)) form = FORM_FIRST; /* without channels there is one order */
     for (uint32_t i = 0; i < count && form == FORM_FIRST; i++) axes[i] = tflite_axis(FORM_FIRST, x.rank, axes[i]);
     uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), form), out = tflite_define(r, n->s, tflite_out(n, 0), after);
-    if (in == NO_TENSOR) return lacks_input(r, n);
+    if (in == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit(r, n, OP_Squeeze, &in, 1, out);
     if (tflite_status(r)) return tflite_status(r);
     return graph_attr_ints(r->g, ATTR_axes, axes, count) ? PG_E_OK : error_nomem(r->e, r->g->a);
@@ -132,7 +127,7 @@ pg_code tflite_expand_dims(tflite_reader *r, tflite_node *n)
     uint32_t in[2] = {tflite_get(r, n->s, tflite_in(n, 0), form), NO_TENSOR};
     if (!known) in[1] = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE);
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), form);
-    if (in[0] == NO_TENSOR || (!known && in[1] == NO_TENSOR)) return lacks_input(r, n);
+    if (in[0] == NO_TENSOR || (!known && in[1] == NO_TENSOR)) return tflite_lacks_input(r, n);
     tflite_emit(r, n, OP_Unsqueeze, in, known ? 1 : 2, out);
     if (tflite_status(r) || !known) return tflite_status(r);
     return graph_attr_ints(r->g, ATTR_axes, &axis, 1) ? PG_E_OK : error_nomem(r->e, r->g->a);
@@ -171,7 +166,7 @@ pg_code tflite_transpose(tflite_reader *r, tflite_node *n)
     }
     uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), form);
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
+    if (in == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit(r, n, same ? OP_Identity : OP_Transpose, &in, 1, out);
     if (tflite_status(r) || same) return tflite_status(r);
     return graph_attr_ints(r->g, ATTR_perm, made, count) ? PG_E_OK : error_nomem(r->e, r->g->a);
@@ -199,7 +194,7 @@ pg_code tflite_concat(tflite_reader *r, tflite_node *n)
     for (uint32_t i = 0; i < n->in.n && !error_is_set(r->e); i++) {
         uint32_t *at = in + from + step * i;
         at[0] = tflite_get(r, n->s, tflite_in(n, i), form);
-        if (at[0] == NO_TENSOR) return lacks_input(r, n);
+        if (at[0] == NO_TENSOR) return tflite_lacks_input(r, n);
         if (integers) at[1] = tflite_scale(r, NULL), at[2] = tflite_zero(r, x.type);
     }
     if (integers) in[0] = tflite_scale(r, &y), in[1] = tflite_zero(r, y.type), activation = 0;
@@ -227,7 +222,7 @@ pg_code tflite_split(tflite_reader *r, tflite_node *n)
     if (!out) return error_nomem(r->e, r->g->a);
     for (uint32_t i = 0; i < n->out.n && !error_is_set(r->e); i++)
         out[i] = tflite_define(r, n->s, tflite_out(n, i), form);
-    if (in[0] == NO_TENSOR) return lacks_input(r, n);
+    if (in[0] == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit_many(r, n, OP_Split, in, even ? 1 : 2, out, n->out.n);
     if (tflite_status(r)) return tflite_status(r);
     return graph_attr_int(r->g, ATTR_axis, axis) ? PG_E_OK : error_nomem(r->e, r->g->a);
@@ -242,7 +237,7 @@ pg_code tflite_pack(tflite_reader *r, tflite_node *n)
     n->labelled = true; /* the Concat bears the name */
     for (uint32_t i = 0; i < n->in.n && !error_is_set(r->e); i++) {
         uint32_t x = tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
-        if (x == NO_TENSOR) return lacks_input(r, n);
+        if (x == NO_TENSOR) return tflite_lacks_input(r, n);
         in[i] = tflite_emit(r, n, OP_Unsqueeze, &x, 1, NO_TENSOR);
         if (!tflite_status(r) && !graph_attr_ints(r->g, ATTR_axes, &axis, 1)) return error_nomem(r->e, r->g->a);
     }
@@ -261,7 +256,7 @@ pg_code tflite_unpack(tflite_reader *r, tflite_node *n)
     uint32_t *part = ARENA_ARRAY(r->g->a, uint32_t, n->out.n);
     if (!part) return error_nomem(r->e, r->g->a);
     for (uint32_t i = 0; i < n->out.n && !error_is_set(r->e); i++) part[i] = tflite_temporary(r, n);
-    if (x == NO_TENSOR) return lacks_input(r, n);
+    if (x == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit_many(r, n, OP_Split, &x, 1, part, n->out.n);
     if (!tflite_status(r) && !graph_attr_int(r->g, ATTR_axis, axis)) return error_nomem(r->e, r->g->a);
     for (uint32_t i = 0; i < n->out.n && !error_is_set(r->e); i++) {
@@ -303,7 +298,7 @@ pg_code tflite_slice(tflite_reader *r, tflite_node *n)
     tflite_form form = known ? tflite_common_form(r, n, 0, 1, &rank) : FORM_FILE;
     if (form == FORM_FIRST && (int)count != rank) form = FORM_FILE;
     uint32_t x = tflite_get(r, n->s, tflite_in(n, 0), form), out = tflite_define(r, n->s, tflite_out(n, 0), form);
-    if (x == NO_TENSOR) return lacks_input(r, n);
+    if (x == NO_TENSOR) return tflite_lacks_input(r, n);
     if (known) {
         for (uint32_t i = 0; i < count; i++) {
             end[i] = end[i] < 0 ? INT32_MAX : begin[i] + end[i];
@@ -315,7 +310,7 @@ pg_code tflite_slice(tflite_reader *r, tflite_node *n)
     }
     uint32_t from = tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE),
              size = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE);
-    if (from == NO_TENSOR || size == NO_TENSOR) return lacks_input(r, n);
+    if (from == NO_TENSOR || size == NO_TENSOR) return tflite_lacks_input(r, n);
     n->labelled = true;
     uint32_t in[3] = {x, from, tflite_emit(r, n, OP_Add, (const uint32_t[]){from, size}, 2, NO_TENSOR)};
     n->labelled = false;
@@ -395,7 +390,7 @@ static pg_code dynamic_slice(tflite_reader *r, tflite_node *n)
     uint32_t to = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE);
     uint32_t data = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE);
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (data == NO_TENSOR || to == NO_TENSOR || from == NO_TENSOR) return lacks_input(r, n);
+    if (data == NO_TENSOR || to == NO_TENSOR || from == NO_TENSOR) return tflite_lacks_input(r, n);
     n->labelled = true;
     if (!fixed) from = tflite_emit(r, n, OP_Gather, (const uint32_t[]){from, at}, 2, NO_TENSOR);
     to = tflite_emit(r, n, OP_Gather, (const uint32_t[]){to, at}, 2, NO_TENSOR);
@@ -423,7 +418,7 @@ pg_code tflite_strided_slice(tflite_reader *r, tflite_node *n)
     if (s.n != (uint32_t)rank || s.n_shrink || s.n_added) form = FORM_FILE;
     if (form == FORM_FIRST) to_form(form, s.n, s.begin), to_form(form, s.n, s.end), to_form(form, s.n, s.step);
     uint32_t made = tflite_get(r, n->s, tflite_in(n, 0), form);
-    if (made == NO_TENSOR) return lacks_input(r, n);
+    if (made == NO_TENSOR) return tflite_lacks_input(r, n);
     uint32_t last = tflite_define(r, n->s, tflite_out(n, 0), form);
     uint32_t steps = 1u + (s.n_shrink > 0) + (s.n_added > 0);
     made = emit_slice(r, n, made, s.begin, s.end, s.step, s.n, --steps ? NO_TENSOR : last);
@@ -447,7 +442,7 @@ pg_code tflite_gather(tflite_reader *r, tflite_node *n)
     if (batch) return tflite_rearrange(r, n);
     uint32_t in[2] = {tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE), tflite_get(r, n->s, tflite_in(n, 1), FORM_FILE)};
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in[0] == NO_TENSOR || in[1] == NO_TENSOR) return lacks_input(r, n);
+    if (in[0] == NO_TENSOR || in[1] == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit(r, n, OP_Gather, in, 2, out);
     if (tflite_status(r)) return tflite_status(r);
     return graph_attr_int(r->g, ATTR_axis, axis) ? PG_E_OK : error_nomem(r->e, r->g->a);
@@ -460,7 +455,7 @@ pg_code tflite_first_like(tflite_reader *r, tflite_node *n)
     for (uint32_t i = 0; i < 2; i++) in[i ? 2 : 0] = tflite_get(r, n->s, tflite_in(n, i), FORM_FILE);
     if (n->in.n > 2) in[1] = tflite_get(r, n->s, tflite_in(n, 2), FORM_FILE);
     uint32_t out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in[0] == NO_TENSOR || in[2] == NO_TENSOR) return lacks_input(r, n);
+    if (in[0] == NO_TENSOR || in[2] == NO_TENSOR) return tflite_lacks_input(r, n);
     if (in[1] == NO_TENSOR) in[1] = tflite_list(r, (const int64_t[]){0}, 1);
     tflite_emit(r, n, n->kind, in, 3, out);
     return tflite_status(r);
@@ -470,7 +465,7 @@ pg_code tflite_reverse(tflite_reader *r, tflite_node *n)
 {
     uint32_t in = tflite_get(r, n->s, tflite_in(n, 0), FORM_FILE),
              out = tflite_define(r, n->s, tflite_out(n, 0), FORM_FILE);
-    if (in == NO_TENSOR) return lacks_input(r, n);
+    if (in == NO_TENSOR) return tflite_lacks_input(r, n);
     tflite_emit(r, n, n->kind, &in, 1, out);
     return tflite_status(r);
 }

@@ -47,6 +47,11 @@ pg_code tflite_bad(tflite_reader *r, const tflite_node *n, const char *what)
                     "%.*s %s; the file is damaged or was converted wrongly", STR_ARG(n->name), what);
 }
 
+pg_code tflite_lacks_input(tflite_reader *r, const tflite_node *n)
+{
+    return tflite_status(r) ? tflite_status(r) : tflite_bad(r, n, "lacks an input");
+}
+
 /* ---- building ---- */
 
 uint32_t tflite_temporary(tflite_reader *r, const tflite_node *n)

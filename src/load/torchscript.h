@@ -66,6 +66,8 @@ bool ts_get(ts *t, ts_object *o, str name, aten_value *out);
 void ts_set(ts *t, ts_object *o, str name, aten_value v);
 
 /* ---- torchscript_run.c ---- */
+/* One level deeper, of which the caller takes t->depth back; false: it stops here, and the error is set. */
+bool ts_enter(ts *t);
 aten_value ts_expression(ts *t, ts_frame *f, const script_node *n);
 aten_value ts_call(ts *t, const script_node *def, const ts_object *self, const aten_args *args);
 aten_value ts_method(ts *t, ts_object *o, str name, const aten_args *args);

@@ -226,14 +226,7 @@ static aten_value call_node(ts *t, ts_frame *f, const script_node *n, uint32_t w
 
 aten_value ts_call_node(ts *t, ts_frame *f, const script_node *n, uint32_t want)
 {
-    if (t->x.code) return aten_none();
-    if (t->depth >= TS_DEPTH || ++t->steps > TS_STEPS) {
-        ts_fail(t, PG_E_LIMIT,
-                t->depth >= TS_DEPTH ? "its calls are nested too deeply, or call themselves"
-                                     : "it takes too many steps to follow");
-        return aten_none();
-    }
-    t->depth++;
+    if (!ts_enter(t)) return aten_none();
     aten_value v = call_node(t, f, n, want);
     t->depth--;
     return t->x.code ? aten_none() : v;

@@ -186,16 +186,22 @@ static aten_value expression(ts *t, ts_frame *f, const script_node *n)
     }
 }
 
-aten_value ts_expression(ts *t, ts_frame *f, const script_node *n)
+bool ts_enter(ts *t)
 {
-    if (t->x.code) return aten_none();
+    if (t->x.code) return false;
     if (t->depth >= TS_DEPTH || ++t->steps > TS_STEPS) {
         ts_fail(t, PG_E_LIMIT,
                 t->depth >= TS_DEPTH ? "its calls are nested too deeply, or call themselves"
                                      : "it takes too many steps to follow");
-        return aten_none();
+        return false;
     }
     t->depth++;
+    return true;
+}
+
+aten_value ts_expression(ts *t, ts_frame *f, const script_node *n)
+{
+    if (!ts_enter(t)) return aten_none();
     aten_value v = expression(t, f, n);
     t->depth--;
     return t->x.code ? aten_none() : v;

@@ -74,7 +74,7 @@ static pg_code build(graph *g, const recognised *r, const load_weight *weights, 
     return PG_E_OK;
 }
 
-static double count_parameters(const load_weight *weights, size_t count)
+double load_weight_parameters(const load_weight *weights, size_t count)
 {
     double all = 0;
     for (size_t i = 0; i < count; i++) {
@@ -110,7 +110,7 @@ pg_code load_weights_alone(graph *g, const load_weight *weights, size_t count, c
         "the file holds %zu weights (%s parameters) without a graph, of none of the built-in models; "
         "speed needs a graph: export the model to ONNX, or name the built-in model that they are of "
         "with --architecture (see list-models)",
-        count, number_parameters(size, sizeof size, count_parameters(weights, count)));
+        count, number_parameters(size, sizeof size, load_weight_parameters(weights, count)));
     text.ptr = missing;
     g->missing = str_copy(g->a, text);
     return g->missing.ptr ? PG_E_OK : error_nomem(e, g->a);
