@@ -19,6 +19,7 @@
 
 #include "graph/shape.h"
 #include "load/load.h"
+#include "support/heap.h"
 
 #ifndef TEST_ROOT
 #define TEST_ROOT "."
@@ -389,15 +390,6 @@ static bool make_onnx(bytes *out, const char *source, char *error, size_t error_
 
 /* ---- cases ---- */
 
-static void *resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ud;
-    (void)old_size;
-    if (new_size) return realloc(ptr, new_size);
-    free(ptr);
-    return NULL;
-}
-
 static char *read_file(const char *path)
 {
     FILE *f = fopen(path, "rb");
@@ -421,7 +413,7 @@ static pg_code load_case(loaded *c, const char *folder, const char *name)
 {
     char path[1024], why[256] = "";
     *c = (loaded){.error = PG_ERROR_INIT};
-    arena_init(&c->a, (allocator){resize, NULL}, 0);
+    arena_init(&c->a, (allocator){heap_plain, NULL}, 0);
     format_text(path, sizeof path, "%s/%s/expect.json", folder, name);
     json_error_t je;
     c->expect = json_load_file(path, 0, &je);

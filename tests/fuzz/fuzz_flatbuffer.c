@@ -1,6 +1,7 @@
 /* The reader of FlatBuffers: any bytes as a tree of tables, every field of which is read as everything that it could be. What it
  * hands out lies in the bytes, and reading the same twice gives the same. */
 #include "wire/flatbuffer.h"
+#include "support/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,6 @@ typedef struct walk {
     unsigned budget;
     uint64_t sum;
 } walk;
-
-static void check(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 static void check_span(walk *w, span s)
 {

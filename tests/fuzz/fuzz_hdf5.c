@@ -4,18 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "support/check.h"
 #include "support/heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { DEPTH = 8, MEMORY = 16 << 20 };
-
-static void check(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 static void check_inside(const hdf5 *h, const char *ptr, size_t len, const char *what)
 {

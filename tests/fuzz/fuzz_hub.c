@@ -12,16 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "support/check.h"
 #include "support/heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 static void check_error(const pg_error *e, pg_code code)
 {

@@ -1,17 +1,10 @@
 /* Any bytes as a pickle: read, then looked at as a state dict. */
 #include "load/torch_internal.h"
+#include "support/heap.h"
 
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void *resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ud, (void)old_size;
-    if (new_size) return realloc(ptr, new_size);
-    free(ptr);
-    return NULL;
-}
 
 static void look(const pickle_value *v, int depth, int *steps)
 {
@@ -32,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const pickle_value *v = NULL;
     span in = {data, size, 0};
     int steps = 0;
-    arena_init(&a, (allocator){resize, NULL}, 64 << 20);
+    arena_init(&a, (allocator){heap_plain, NULL}, 64 << 20);
     pg_code code = pickle_read(&in, torch_allow, &a, &v, &e);
     if (code != e.code || (code && !e.text[0]) || (!code && !v)) abort();
     if (!code) look(v, 0, &steps);

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/check.h"
 #include "support/heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,13 +25,6 @@ static pg_catalog *gpus;
 static const pg_offer **kinds[3];
 static size_t kind_counts[3];
 static char folder[64];
-
-static void check(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 static void check_error(const pg_error *e, pg_code code)
 {

@@ -1,6 +1,7 @@
 /* The reader of protobuf fields against nanopb alone, field by field: it takes shortcuts for short numbers. Bytes fields are
  * looked into as messages, so that places in the file are right in nested ones too. */
 #include "wire/protobuf.h"
+#include "support/check.h"
 
 #include <pb_decode.h>
 #include <stdio.h>
@@ -9,13 +10,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { DEPTH = 8 };
-
-static void check(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 /* What protobuf_next must say of the first field of the bytes; *taken: what it must take off them. */
 static int expected(const uint8_t *p, size_t n, protobuf_field *f, size_t *taken)

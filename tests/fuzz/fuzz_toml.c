@@ -2,6 +2,7 @@
  * that the file made or changed. */
 #define _GNU_SOURCE
 #include "api/api.h"
+#include "support/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,13 +13,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static pg_model *model;
 static int file = -1;
-
-static void check(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 static void write_file(const uint8_t *data, size_t size)
 {

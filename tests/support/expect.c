@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "support/expect.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -61,4 +62,9 @@ bool warns(const pg_model *m, const char *words)
     for (size_t i = 0; i < info->warning_count; i++)
         if (strstr(info->warnings[i], words)) return true;
     return false;
+}
+
+void expect_near(double x, double expected, double share)
+{
+    if (!(fabs(x - expected) <= share * fabs(expected))) fail_msg("%.9g is not %.9g", x, expected);
 }

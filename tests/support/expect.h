@@ -13,5 +13,7 @@ void expect_shape(const pg_tensor *t, const char *expected);
 uint64_t count_of(const pg_count *list, size_t n, const char *name);
 uint64_t operators(const pg_model *m, const char *name);
 bool warns(const pg_model *m, const char *words);
+/* Within this share of what was expected. */
+void expect_near(double x, double expected, double share);
 
 #endif

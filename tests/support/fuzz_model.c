@@ -3,6 +3,7 @@
  *
  * The bytes are not mapped from a file but read where they are, so that ASan sees a read past their end. Every text that comes
  * out is looked at: it must be there, on one line, and every number must be one. */
+#include "support/check.h"
 #include "support/fuzz_model.h"
 
 #include "api/api.h"
@@ -14,13 +15,6 @@ enum { MEMORY_LIMIT = 64 << 20 };
 
 static pg_catalog *catalog;
 static const pg_gpu *gpus[2];
-
-static void check(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 static void check_text(const char *text, const char *what)
 {

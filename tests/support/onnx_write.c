@@ -1,4 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
+#include "support/heap.h"
 #include "support/onnx_write.h"
 #include "load/builtin.h"
 
@@ -326,19 +327,11 @@ pg_code onnx_write(const graph *g, const char *path, const onnx_write_options *o
     return ok ? PG_E_OK : error_set(e, PG_E_IO, "%s: %s", path, strerror(errno));
 }
 
-static void *resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ud, (void)old_size;
-    if (new_size) return realloc(ptr, new_size);
-    free(ptr);
-    return NULL;
-}
-
 pg_code onnx_write_builtin(const char *name, const char *path, const onnx_write_options *options, pg_error *e)
 {
     arena a;
     graph g;
-    arena_init(&a, (allocator){resize, NULL}, 0);
+    arena_init(&a, (allocator){heap_plain, NULL}, 0);
     const zoo_entry *entry = zoo_find(str_c(name), e);
     pg_code code = entry ? PG_E_OK : PG_E_NOT_FOUND;
     if (!code && !graph_init(&g, &a)) code = error_nomem(e, &a);

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "gpu/gpu.h"
+#include "support/expect.h"
 #include "support/heap.h"
 
 static char dir[256]; /* a scratch directory, with sub-directories "work" and "config" */
@@ -68,11 +69,6 @@ static const gpu_spec *get(const gpu_catalog *c, const char *name)
     return g;
 }
 
-static void assert_near(double x, double expected)
-{
-    if (fabs(x - expected) > 1e-6 * fabs(expected)) fail_msg("%.9g is not %.9g", x, expected);
-}
-
 static void assert_has(const char *text, const char *part)
 {
     if (!strstr(text, part)) fail_msg("'%s' lacks '%s'", text, part);
@@ -108,16 +104,16 @@ static void test_ten_keys(void **state)
         const gpu_spec *g = get(c, rows[i].key);
         assert_ptr_equal(g, gpu_at(c, i)); /* in the order of the file */
         assert_true(str_is(g->form, rows[i].form));
-        assert_near(g->memory_gb, rows[i].gb);
-        assert_near(g->bandwidth_gbs, rows[i].bandwidth);
-        assert_near(g->tflops[PREC_FP32], rows[i].fp32);
-        assert_near(g->tflops[PREC_FP16], rows[i].fp16);
-        assert_near(g->tdp_w, rows[i].tdp);
+        expect_near(g->memory_gb, rows[i].gb, 1e-6);
+        expect_near(g->bandwidth_gbs, rows[i].bandwidth, 1e-6);
+        expect_near(g->tflops[PREC_FP32], rows[i].fp32, 1e-6);
+        expect_near(g->tflops[PREC_FP16], rows[i].fp16, 1e-6);
+        expect_near(g->tdp_w, rows[i].tdp, 1e-6);
         assert_int_equal(g->sms, rows[i].sms);
         assert_int_equal(g->release_year, rows[i].year);
     }
-    assert_near(get(c, "h200")->memory_bytes, 143771.0 * 1048576);
-    assert_near(get(c, "rtx4090")->memory_bytes, 24564.0 * 1048576);
+    expect_near(get(c, "h200")->memory_bytes, 143771.0 * 1048576, 1e-6);
+    expect_near(get(c, "rtx4090")->memory_bytes, 24564.0 * 1048576, 1e-6);
     assert_true(get(c, "v100")->tflops[PREC_BF16] == 0 && get(c, "a100")->tflops[PREC_FP8] == 0);
     assert_true(str_is(gpu_default(c)->key, "rtx4090"));
     gpu_catalog_free(c);
@@ -255,16 +251,16 @@ static void test_profile_alone_is_usable(void **state)
     gpu_catalog *c = open_good(profile_only);
     const gpu_spec *g = get(c, "My Card");
     assert_true(g->derived && g->profiled && g->overridden);
-    assert_near(g->tflops[PREC_FP32], 2 * 16384 * 2520e-6);
-    assert_near(g->tflops[PREC_FP16], 2 * g->tflops[PREC_FP32]);
-    assert_near(g->tflops[PREC_INT8], 8 * g->tflops[PREC_FP32]);
-    assert_near(g->tflops[PREC_INT4], 16 * g->tflops[PREC_FP32]);
-    assert_near(g->memory_gb, 24);
-    assert_near(g->compute_capability, 8.9);
+    expect_near(g->tflops[PREC_FP32], 2 * 16384 * 2520e-6, 1e-6);
+    expect_near(g->tflops[PREC_FP16], 2 * g->tflops[PREC_FP32], 1e-6);
+    expect_near(g->tflops[PREC_INT8], 8 * g->tflops[PREC_FP32], 1e-6);
+    expect_near(g->tflops[PREC_INT4], 16 * g->tflops[PREC_FP32], 1e-6);
+    expect_near(g->memory_gb, 24, 1e-6);
+    expect_near(g->compute_capability, 8.9, 1e-6);
     assert_true(g->bandwidth_gbs > 800 && g->bandwidth_gbs < 1200);
-    assert_near(g->thermal_factor_sustained, 0.95);
-    assert_near(g->performance[FAMILY_CNN].batch_scaling_curve[7], 0.7);
-    assert_near(g->performance[FAMILY_CNN].architecture_multiplier, 1.1);
+    expect_near(g->thermal_factor_sustained, 0.95, 1e-6);
+    expect_near(g->performance[FAMILY_CNN].batch_scaling_curve[7], 0.7, 1e-6);
+    expect_near(g->performance[FAMILY_CNN].architecture_multiplier, 1.1, 1e-6);
     assert_true(g->performance[FAMILY_RNN].memory_efficiency == 0);
     char text[1024];
     snprintf(text, sizeof text, "%.*s", STR_ARG(gpu_warning(c, g)));
@@ -335,20 +331,20 @@ static void test_override(void **state)
                                "[gpus.h100]\nmemory_gb = 96\nfp8_tflops = 0\n"
                                "[profiles.t4.architecture]\nstreaming_multiprocessors = 20\nmemory_bus_width = 128\n");
     const gpu_spec *g = get(c, "rtx4090");
-    assert_near(g->tdp_w, 300);
-    assert_near(g->tflops[PREC_FP16], was->tflops[PREC_FP16]);
-    assert_near(g->bandwidth_gbs, was->bandwidth_gbs);
+    expect_near(g->tdp_w, 300, 1e-6);
+    expect_near(g->tflops[PREC_FP16], was->tflops[PREC_FP16], 1e-6);
+    expect_near(g->bandwidth_gbs, was->bandwidth_gbs, 1e-6);
     assert_true(g->overridden && !g->derived && !get(c, "rtx3090")->overridden);
     assert_true(str_is(gpu_default(c)->key, "a100"));
-    assert_near(get(c, "a100")->tflops[PREC_FP16], 156); /* peaks follow the clock */
-    assert_near(get(c, "a100")->tflops[PREC_FP32], 9.75);
-    assert_near(get(c, "l40s")->tflops[PREC_FP16], 183.2);
-    assert_near(get(c, "l40s")->tflops[PREC_BF16], 183.2);
-    assert_near(get(c, "h100")->memory_bytes, floor(96 * 1073741824.0 * 0.995));
+    expect_near(get(c, "a100")->tflops[PREC_FP16], 156, 1e-6); /* peaks follow the clock */
+    expect_near(get(c, "a100")->tflops[PREC_FP32], 9.75, 1e-6);
+    expect_near(get(c, "l40s")->tflops[PREC_FP16], 183.2, 1e-6);
+    expect_near(get(c, "l40s")->tflops[PREC_BF16], 183.2, 1e-6);
+    expect_near(get(c, "h100")->memory_bytes, floor(96 * 1073741824.0 * 0.995), 1e-6);
     assert_true(get(c, "h100")->tflops[PREC_FP8] == 0 && get(c, "h100")->tflops[PREC_FP16] > 900);
     assert_int_equal(get(c, "t4")->tensor_cores, 160);
-    assert_near(get(c, "t4")->tflops[PREC_INT8], 65);
-    assert_near(get(c, "t4")->bandwidth_gbs, 160);
+    expect_near(get(c, "t4")->tflops[PREC_INT8], 65, 1e-6);
+    expect_near(get(c, "t4")->bandwidth_gbs, 160, 1e-6);
     gpu_catalog_free(c);
     gpu_catalog_free(known);
 }
@@ -382,13 +378,13 @@ static void test_layers(void **state)
     gpu_catalog *c = open_layers("user.toml", &e);
     if (!c) fail_msg("%s: %s", e.source, e.text);
     const gpu_spec *g = get(c, "mein");
-    assert_near(g->tdp_w, 1);
-    assert_near(g->tflops[PREC_FP32], 20);
-    assert_near(g->l2_mb, 3);
+    expect_near(g->tdp_w, 1, 1e-6);
+    expect_near(g->tflops[PREC_FP32], 20, 1e-6);
+    expect_near(g->l2_mb, 3, 1e-6);
     assert_true(str_is(g->name, "three"));
-    assert_near(g->memory_gb, 4);
+    expect_near(g->memory_gb, 4, 1e-6);
     assert_int_equal(g->release_year, 2005);
-    assert_near(get(c, "l4")->tdp_w, 5);
+    expect_near(get(c, "l4")->tdp_w, 5, 1e-6);
     gpu_catalog_free(c);
     write_file("work/hardware_profiles.toml", "[profiles.mine]\nnmae = 'three'\n");
     c = open_layers(NULL, &e);

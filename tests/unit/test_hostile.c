@@ -17,6 +17,7 @@
 
 #include "fuzz/proto.h"
 #include "phantom/phantom.h"
+#include "support/gpus.h"
 #include "support/heap.h"
 
 #ifndef TEST_ROOT
@@ -42,7 +43,6 @@ static const char *const formats[] = {
     /* clang-format on */
 };
 
-static pg_catalog *gpus;
 static char dir[64];
 
 /* CPU seconds that one file may take; the promise is 1, and sanitizers and a busy machine take their share. */
@@ -798,17 +798,14 @@ static void test_file_replaced_while_in_use(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
     snprintf(dir, sizeof dir, "/tmp/phantom-hostile-XXXXXX");
-    return !mkdtemp(dir) || pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) != PG_E_OK;
+    return !mkdtemp(dir) || open_gpus(state);
 }
 
 static int tear_down(void **state)
 {
-    (void)state;
     rmdir(dir);
-    pg_catalog_free(gpus);
-    return 0;
+    return close_gpus(state);
 }
 
 int main(void)

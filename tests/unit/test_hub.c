@@ -17,19 +17,12 @@
 #include "hub/extent.h"
 #include "hub/text.h"
 #include "hub/url.h"
+#include "support/heap.h"
 #include "support/hub_files.h"
 
 static char dir[128];
 
-static void *plain_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ud, (void)old_size;
-    if (new_size) return realloc(ptr, new_size);
-    free(ptr);
-    return NULL;
-}
-
-static const allocator plain = {plain_resize, NULL};
+static const allocator plain = {heap_plain, NULL};
 
 static void test_names(void **state)
 {

@@ -32,15 +32,7 @@ static char dir[128], repos[160], cache[160], own[160];
 static hub_server *server;
 static unsigned waits, waited_ms;
 
-static void *plain_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ud, (void)old_size;
-    if (new_size) return realloc(ptr, new_size);
-    free(ptr);
-    return NULL;
-}
-
-static const allocator plain = {plain_resize, NULL};
+static const allocator plain = {heap_plain, NULL};
 
 static void count_wait(void *ud, unsigned ms)
 {

@@ -19,9 +19,8 @@
 #include "fuzz/proto.h"
 #include "phantom/phantom.h"
 #include "support/expect.h"
+#include "support/gpus.h"
 #include "support/keras_write.h"
-
-static pg_catalog *gpus;
 
 static pg_code open_config(pg_model **m, const char *config, pg_error *e)
 {
@@ -873,20 +872,6 @@ static void test_shared_conversion(void **state)
     pg_model_free(m[1]);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    pg_error e = PG_ERROR_INIT;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e) != PG_E_OK;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pg_catalog_free(gpus);
-    return 0;
-}
-
 /* Weights that a download lacks are nothing that is read: the model is, with a warning. The superblock says how long the file is. */
 static void test_cut_off_weights(void **state)
 {
@@ -952,5 +937,5 @@ int main(void)
         cmocka_unit_test(test_shared_files),
         cmocka_unit_test(test_shared_conversion),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -11,22 +11,8 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "support/gpus.h"
 #include "support/heap.h"
-
-static pg_catalog *gpus;
-
-static int setup(void **state)
-{
-    (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pg_catalog_free(gpus);
-    return 0;
-}
 
 static pg_prediction predict(const char *name, const char *gpu, pg_request r)
 {
@@ -504,5 +490,5 @@ int main(void)
         cmocka_unit_test(test_adapters),
         cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -11,23 +11,19 @@
 #include <string.h>
 
 #include "phantom/phantom.h"
+#include "support/gpus.h"
 
-static pg_catalog *gpus;
 static pg_model *model;
 
 static int setup(void **state)
 {
-    (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) ||
-           pg_model_open(&model, "resnet50", NULL, NULL);
+    return open_gpus(state) || pg_model_open(&model, "resnet50", NULL, NULL);
 }
 
 static int teardown(void **state)
 {
-    (void)state;
     pg_model_free(model);
-    pg_catalog_free(gpus);
-    return 0;
+    return close_gpus(state);
 }
 
 static pg_prediction predict(const char *gpu, pg_request r)

@@ -13,13 +13,12 @@
 #include "fuzz/proto.h"
 #include "phantom/phantom.h"
 #include "support/expect.h"
+#include "support/gpus.h"
 
 #define NONE       \
     {              \
         NULL, 0, 0 \
     }
-
-static pg_catalog *gpus;
 
 /* Opens the file with the graph, which is freed. */
 static pg_code open_file(pg_model **m, proto *file, bool strict, pg_error *e)
@@ -685,19 +684,6 @@ static void test_unnamed_dims(void **state)
     pg_model_free(m);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) != PG_E_OK;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    pg_catalog_free(gpus);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -733,5 +719,5 @@ int main(void)
         cmocka_unit_test(test_symbolic_dims),
         cmocka_unit_test(test_unnamed_dims),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include "phantom/phantom.h"
+#include "support/gpus.h"
 
 static const char *const models[] = {"resnet50", "mobilenet_v2",      "vgg16", "efficientnet_b0", "vit_b_16",
                                      "swin_t",   "bert-base-uncased", "gpt2",  "lstm-medium"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
-static pg_catalog *gpus;
 static pg_model *loaded[MODELS];
 static char file[64];
 
@@ -585,13 +585,12 @@ static void test_weights_are_cast_once(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
     snprintf(file, sizeof file, "%s/phantom-XXXXXX",
              getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     int fd = mkstemp(file);
     if (fd < 0) return 1;
     close(fd);
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) != PG_E_OK;
+    return open_gpus(state);
 }
 
 /* ---- several GPUs ---- */
@@ -762,11 +761,9 @@ static void test_parallel_requests_are_checked(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     remove(file);
     for (size_t i = 0; i < MODELS; i++) pg_model_free(loaded[i]);
-    pg_catalog_free(gpus);
-    return 0;
+    return close_gpus(state);
 }
 
 int main(void)

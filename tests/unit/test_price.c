@@ -17,43 +17,19 @@
 #include "price/cache.h"
 #include "price/live_aws.h"
 #include "price/market.h"
+#include "support/expect.h"
+#include "support/gpus.h"
 #include "support/heap.h"
 #ifndef PHANTOM_NO_HUB
 #include "hub/http.h"
 #include "support/hub_server.h"
 #endif
 
-static pg_catalog *gpus;
-static pg_market *market;
-
-static const pg_market_options at_today = {.no_user_files = true, .today = "2026-11-21"};
-
 static const pg_gpu *gpu(const char *name)
 {
     const pg_gpu *g = pg_catalog_find(gpus, name, NULL);
     assert_non_null(g);
     return g;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    pg_error e = PG_ERROR_INIT;
-    if (pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e)) return -1;
-    return pg_market_open(&market, gpus, &at_today, &e) ? -1 : 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    pg_market_free(market);
-    pg_catalog_free(gpus);
-    return 0;
-}
-
-static void near_to(double got, double want)
-{
-    if (fabs(got - want) > 1e-6 * fabs(want) + 1e-12) fail_msg("%.9g is not %.9g", got, want);
 }
 
 /* A market with the user's own file of this text. */
@@ -102,9 +78,9 @@ static void test_whole_instances(void **state)
 {
     (void)state;
     pg_offer o = {.gpu_count = 8, .on_demand_usd = 80, .spot_usd = -1};
-    near_to(pg_offer_usd(&o, 1, false), 80);
-    near_to(pg_offer_usd(&o, 8, false), 80);
-    near_to(pg_offer_usd(&o, 9, false), 160);
+    expect_near(pg_offer_usd(&o, 1, false), 80, 1e-6);
+    expect_near(pg_offer_usd(&o, 8, false), 80, 1e-6);
+    expect_near(pg_offer_usd(&o, 9, false), 160, 1e-6);
     assert_true(pg_offer_usd(&o, 1, true) < 0);
     o.gpu_count = 0.5; /* a share of a GPU is not a GPU */
     assert_true(pg_offer_usd(&o, 1, false) < 0);
@@ -141,7 +117,7 @@ static void test_stale(void **state)
     static const char *const mine[] = {"mine"}, *const old[] = {"old"};
     pg_price p;
     assert_true(pg_market_price(m, gpu("rtx4090"), 2, 0, &(pg_market_query){.clouds = mine, .cloud_count = 1}, &p));
-    near_to(p.usd_per_hour, 1.0);
+    expect_near(p.usd_per_hour, 1.0, 1e-6);
     assert_int_equal(p.instances, 2);
     assert_false(p.stale);
     assert_true(pg_market_price(m, gpu("rtx4090"), 1, 0, &(pg_market_query){.clouds = old, .cloud_count = 1}, &p));
@@ -163,7 +139,7 @@ static void test_user_goes_before(void **state)
     for (size_t i = 0; pg_market_at(m, i); i++) {
         const pg_offer *o = pg_market_at(m, i);
         if (strcmp(o->cloud, "gcp") || strcmp(o->region, "us-east4") || strcmp(o->instance, "g2-standard-4")) continue;
-        near_to(o->on_demand_usd, 0.01);
+        expect_near(o->on_demand_usd, 0.01, 1e-6);
         assert_true(o->user);
         n++;
     }
@@ -211,12 +187,12 @@ static void test_costs(void **state)
     pg_price price = {.offer = &o, .instances = 1, .usd_per_hour = 3.6};
     pg_cost c;
     pg_market_cost_at(market, &p, &price, &(pg_market_query){.carbon_g_per_kwh = 100}, &c);
-    near_to(c.usd_per_million, 1.0);
-    near_to(c.joule_per_unit, 0.3);
-    near_to(c.kwh_per_million, 0.3 * 1e6 / 3.6e6);
+    expect_near(c.usd_per_million, 1.0, 1e-6);
+    expect_near(c.joule_per_unit, 0.3, 1e-6);
+    expect_near(c.kwh_per_million, 0.3 * 1e6 / 3.6e6, 1e-6);
     double pue = c.carbon.pue > 0 ? c.carbon.pue : 1;
-    near_to(c.g_per_million, c.kwh_per_million * 100 * pue);
-    near_to(c.g_per_hour, 0.3 * 100 * pue);
+    expect_near(c.g_per_million, c.kwh_per_million * 100 * pue, 1e-6);
+    expect_near(c.g_per_hour, 0.3 * 100 * pue, 1e-6);
     p.fits = false;
     pg_market_cost_at(market, &p, &price, NULL, &c);
     assert_true(c.usd_per_million < 0 && c.kwh_per_million < 0 && c.g_per_million < 0);
@@ -239,12 +215,12 @@ static void test_bought(void **state)
     pg_price price;
     pg_market_query own = {.own = true};
     assert_true(pg_market_price(m, gpu("rtx4090"), 2, 800, &own, &price));
-    near_to(price.usd_per_hour, 2 * 2000 / (2 * 8766 * 0.5) + 0.8 * 1.5 * 0.2);
+    expect_near(price.usd_per_hour, 2 * 2000 / (2 * 8766 * 0.5) + 0.8 * 1.5 * 0.2, 1e-6);
     assert_true(price.own && !price.stale && !price.offer);
     pg_prediction p = {.fits = true, .throughput = 100, .latency_ms = 1, .power_w = 400, .gpu_count = 1};
     pg_cost c;
     pg_market_cost(m, gpu("rtx4090"), &p, &own, &c);
-    near_to(c.g_per_hour, 0.4 * 1.5 * 50);
+    expect_near(c.g_per_hour, 0.4 * 1.5 * 50, 1e-6);
     pg_market_free(m);
 }
 
@@ -305,7 +281,7 @@ static size_t check_choices(const pg_recommendation *r, const pg_wish *w)
         assert_true(w->budget_usd <= 0 || c->usd_per_month <= w->budget_usd);
         assert_true(w->max_gpus <= 0 || c->gpus <= w->max_gpus);
         assert_true(c->cost.price.instances * c->cost.price.offer->gpu_count >= c->gpus);
-        near_to(c->usd_per_month, c->cost.usd_per_hour * PG_HOURS_PER_MONTH);
+        expect_near(c->usd_per_month, c->cost.usd_per_hour * PG_HOURS_PER_MONTH, 1e-6);
         if (i) assert_true(c->usd_per_month >= pg_recommendation_at(r, i - 1)->usd_per_month);
         /* one replica less would not do */
         assert_true(c->replicas == 1 || c->throughput_low / c->replicas * (c->replicas - 1) < w->throughput);
@@ -410,7 +386,7 @@ static void test_without_memory(void **state)
 
 /* -------------------------------------------------------- live prices ---- */
 
-static const allocator by_malloc = {heap_resize, &(test_heap){.fail_at = -1}};
+static const allocator by_malloc = {heap_plain, NULL};
 
 /* The values are those of Python's hashlib. */
 static void test_sha256(void **state)
@@ -553,5 +529,5 @@ int main(void)
         cmocka_unit_test(test_deadline),
 #endif
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_market, close_market);
 }

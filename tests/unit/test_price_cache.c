@@ -17,32 +17,14 @@
 
 #include "price/cache_db.h"
 #include "price/market.h"
+#include "support/expect.h"
+#include "support/gpus.h"
 #include "support/heap.h"
 #include "support/hub_server.h"
 
-static pg_catalog *gpus;
-static pg_market *market;
 static char folder[64], path[PRICE_PATH]; /* XDG_CACHE_HOME, and the database in it */
 
-static const allocator by_malloc = {heap_resize, &(test_heap){.fail_at = -1}};
-static const pg_market_options at_today = {.no_user_files = true, .today = "2026-11-21"};
-
-static int set_up(void **state)
-{
-    (void)state;
-    pg_error e = PG_ERROR_INIT;
-    if (pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e)) return -1;
-    return pg_market_open(&market, gpus, &at_today, &e) ? -1 : 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    pg_market_free(market);
-    pg_catalog_free(gpus);
-    return 0;
-}
-
+static const allocator by_malloc = {heap_plain, NULL};
 /* Each test has a cache of its own. */
 static int make_cache(void **state)
 {
@@ -59,11 +41,6 @@ static int drop_cache(void **state)
     snprintf(command, sizeof command, "rm -r '%s'", folder);
     unsetenv("XDG_CACHE_HOME");
     return system(command);
-}
-
-static void near_to(double got, double want)
-{
-    if (fabs(got - want) > 1e-6 * fabs(want) + 1e-12) fail_msg("%.9g is not %.9g", got, want);
 }
 
 static pg_code merge_row(const price_row *row, bool *rebuilt, pg_error *e)
@@ -173,8 +150,8 @@ static void test_fetched_go_before(void **state)
     assert_int_equal(pg_market_open(&m, gpus, &(pg_market_options){.today = "2026-11-23"}, &e), PG_E_OK);
     const pg_offer *o = find_offer(m, "aws", "us-east-1", "g4dn.xlarge");
     assert_true(o && o->live);
-    near_to(o->on_demand_usd, 0.6);
-    near_to(o->spot_usd, old->spot_usd);
+    expect_near(o->on_demand_usd, 0.6, 1e-6);
+    expect_near(o->spot_usd, old->spot_usd, 1e-6);
     assert_int_equal(pg_offer_age(o, false), 2);
     assert_int_equal(pg_offer_age(o, true), old->spot_age_days + 2);
     assert_string_equal(pg_offer_as_of(o, true), old->spot_as_of);
@@ -201,7 +178,7 @@ static void test_the_newer_counts(void **state)
         assert_int_equal(merge_row(&row, &rebuilt, &e), PG_E_OK);
         assert_int_equal(pg_market_open(&m, gpus, &(pg_market_options){.today = "2026-11-23"}, &e), PG_E_OK);
         const pg_offer *o = find_offer(m, "aws", "us-east-1", "g4dn.xlarge");
-        near_to(o->on_demand_usd, i == 0 ? old->on_demand_usd : 0.6);
+        expect_near(o->on_demand_usd, i == 0 ? old->on_demand_usd : 0.6, 1e-6);
         assert_true(o->live == (i > 0));
         pg_market_free(m);
     }
@@ -224,7 +201,7 @@ static void test_spot_stays(void **state)
         arena_init(&a, by_malloc, 0);
         assert_null(price_cache_read(&rows, &a, path));
         assert_int_equal(rows.count, 1);
-        near_to(rows.list[0].spot_usd, 0.2);
+        expect_near(rows.list[0].spot_usd, 0.2, 1e-6);
         assert_string_equal(rows.list[0].spot_as_of, "2026-11-19");
         assert_string_equal(rows.list[0].as_of, row.as_of);
         arena_free(&a);
@@ -557,5 +534,5 @@ int main(void)
         CASE(test_held),
         CASE(test_update_without_memory),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_market, close_market);
 }

@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "phantom/phantom.h"
+#include "support/gpus.h"
 #include "support/onnx_write.h"
 #include "zoo/zoo.h"
 
 static char path[64];
-static pg_catalog *gpus;
 
 static pg_model *open_model(const char *name)
 {
@@ -154,10 +154,9 @@ static void padding_is_no_part_of_the_model(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
     format_text(path, sizeof path, "/tmp/phantom-XXXXXX");
     int fd = mkstemp(path);
-    return fd < 0 || close(fd) || pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL);
+    return fd < 0 || close(fd) || open_gpus(state);
 }
 
 static int tear_down(void **state)

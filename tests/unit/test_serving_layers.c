@@ -12,8 +12,7 @@
 
 #include "phantom/phantom.h"
 #include "predict/experts.h"
-
-static pg_catalog *gpus;
+#include "support/gpus.h"
 
 /* Milliseconds of one operator on the GPU alone. */
 static double ms_of(const char *op, const char *gpu, const char *bits, const char *runtime)
@@ -208,19 +207,6 @@ static void test_mistakes(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) == PG_E_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pg_catalog_free(gpus);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,5 +217,5 @@ int main(void)
         cmocka_unit_test(test_recurrences),
         cmocka_unit_test(test_mistakes),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

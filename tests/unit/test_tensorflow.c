@@ -14,6 +14,7 @@
 
 #include "phantom/phantom.h"
 #include "support/expect.h"
+#include "support/gpus.h"
 #include "support/heap.h"
 #include "support/tf_models.h"
 
@@ -25,8 +26,6 @@
     {              \
         NULL, 0, 0 \
     }
-
-static pg_catalog *gpus;
 
 /* ---- opening ---- */
 
@@ -784,19 +783,6 @@ static int write_models(const char *folder)
     return 0;
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) != PG_E_OK;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    pg_catalog_free(gpus);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "--write")) return write_models(argv[2]);
@@ -827,5 +813,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_large_graph),
         cmocka_unit_test(test_real_files),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

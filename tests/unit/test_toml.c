@@ -9,15 +9,7 @@
 #include <stdlib.h>
 
 #include "gpu/toml_shim.h"
-
-static void *heap_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ud;
-    (void)old_size;
-    if (new_size) return realloc(ptr, new_size);
-    free(ptr);
-    return NULL;
-}
+#include "support/heap.h"
 
 static void test_nodes(void **state)
 {
@@ -26,7 +18,7 @@ static void test_nodes(void **state)
     arena a;
     toml_node *root;
     pg_error e = PG_ERROR_INIT;
-    arena_init(&a, (allocator){heap_resize, NULL}, 0);
+    arena_init(&a, (allocator){heap_plain, NULL}, 0);
     assert_int_equal(toml_parse(&a, str_c(text), "x.toml", &root, &e), PG_E_OK);
     assert_int_equal(root->count, 3);
     const toml_node *z = root->is.first, *array = z->next, *t = array->next;
@@ -57,7 +49,7 @@ static pg_code parse_repeated(const char *head, const char *unit, size_t n, cons
     arena a;
     toml_node *root;
     pg_error e = PG_ERROR_INIT;
-    arena_init(&a, (allocator){heap_resize, NULL}, 0);
+    arena_init(&a, (allocator){heap_plain, NULL}, 0);
     pg_code code = toml_parse(&a, (str){text, h + n * k + t}, "x.toml", &root, &e);
     assert_int_equal(code, e.code);
     arena_free(&a);

@@ -13,6 +13,7 @@
 
 #include "phantom/phantom.h"
 #include "support/expect.h"
+#include "support/gpus.h"
 #include "support/heap.h"
 #include "support/torch_archive.h"
 
@@ -22,8 +23,6 @@
 
 #define CASES TEST_ROOT "/tests/cases/pytorch/"
 #define SHARED TEST_ROOT "/../shared/models/files/"
-
-static pg_catalog *gpus;
 
 static pg_model *open_model(const char *path, const char *input, int rank, const int64_t *dims)
 {
@@ -46,20 +45,6 @@ static double latency(const pg_model *m)
     assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "a100", &e), &p, &e), PG_E_OK);
     pg_plan_free(plan);
     return p.latency_ms;
-}
-
-static int open_gpus(void **state)
-{
-    pg_error e = PG_ERROR_INIT;
-    (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e) != PG_E_OK;
-}
-
-static int close_gpus(void **state)
-{
-    (void)state;
-    pg_catalog_free(gpus);
-    return 0;
 }
 
 /* ---- one network, several formats ---- */

@@ -11,13 +11,13 @@
 #include <string.h>
 
 #include "phantom/phantom.h"
+#include "support/gpus.h"
 
 static const char *const models[] = {"resnet18",      "mobilenet_v2", "densenet121", "efficientnet_b0",
                                      "convnext_tiny", "vit_b_16",     "swin_t",      "bert-base-uncased",
                                      "gpt2",          "lstm-medium"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
-static pg_catalog *gpus;
 static pg_model *loaded[MODELS];
 
 static pg_plan *plan_of(size_t m, const pg_request *r)
@@ -358,17 +358,13 @@ static void test_engines_do_not_train(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
-    pg_error e = PG_ERROR_INIT;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, &e) ? -1 : 0;
+    return open_gpus(state);
 }
 
 static int tear_down(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < MODELS; i++) pg_model_free(loaded[i]);
-    pg_catalog_free(gpus);
-    return 0;
+    return close_gpus(state);
 }
 
 int main(void)

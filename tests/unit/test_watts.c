@@ -13,22 +13,8 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "support/gpus.h"
 #include "support/heap.h"
-
-static pg_catalog *gpus;
-
-static int set_up(void **state)
-{
-    (void)state;
-    return pg_catalog_open(&gpus, &(pg_catalog_options){.no_user_files = true}, NULL) == PG_E_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    pg_catalog_free(gpus);
-    return 0;
-}
 
 typedef struct errors {
     size_t count;
@@ -98,5 +84,5 @@ int main(void)
         cmocka_unit_test(test_systems),
         cmocka_unit_test(test_energy),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }
