@@ -425,7 +425,7 @@ static void cluster_traffic(planner *p, uint32_t c, kernel *k, uint32_t skip, op
     for (uint32_t i = cl->first; i <= cl->last; i++) {
         if (!is_member(p, c, i)) {
             const unit *view = &p->us->u[i];
-            if (op_work_class((op_kind)view->kind) == WORK_VIEW && view->n_in && p->v[unit_in(p->us, view)[0]].virtual)
+            if (unit_work(view) == WORK_VIEW && view->n_in && p->v[unit_in(p->us, view)[0]].virtual)
                 view_same(p, unit_in(p->us, view)[0], unit_out(p->us, view)[0]);
             continue;
         }

@@ -21,7 +21,7 @@ static void hold_arguments(const planner *p, uint32_t *last)
     for (uint32_t i = us->n, join = us->n; i-- > 0;) {
         const unit *u = &us->u[i];
         if (is_join(p, u)) join = i;
-        if (op_work_class((op_kind)u->kind) != WORK_NORM || !u->n_out || join == us->n) continue;
+        if (unit_work(u) != WORK_NORM || !u->n_out || join == us->n) continue;
         uint32_t base = p->v[unit_out(us, u)[0]].base;
         if (last[base] && last[base] < join) last[base] = join;
     }

@@ -235,7 +235,7 @@ static void lend(planner *p, uint32_t t)
  * seen by it, and the copies that products make; what convolutions and normalisations make contiguous they make inside. */
 static bool keep_copy(planner *p, uint32_t t, const value *was, double bytes)
 {
-    work_class w = op_work_class((op_kind)p->u->kind);
+    work_class w = unit_work(p->u);
     bool inside = w == WORK_CONV || w == WORK_NORM || w == WORK_BATCHNORM;
     uint32_t keeps = backward_keeps(p, p->u), copied = 0;
     if (inside && p->v[t].width == was->width) return false;
