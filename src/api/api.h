@@ -80,6 +80,8 @@ struct pg_plan {
     shapes shapes;
     units units;
     kernel_plan plan;
+    kernel_plan *
+        half; /* the same in FP16, for GPUs without units for `math`, where that changes the tensors; NULL: it doesn't */
     bool image; /* of the kind that the constants were fitted on */
     const char **warnings;
     size_t n_warnings;
@@ -111,6 +113,8 @@ pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e);
 /* plan.c: how this plan is predicted on this GPU, and what its user should know of it (NULL: nothing). */
 predict_options api_predict_options(const pg_plan *p, const gpu_spec *s);
 const char *api_plan_note(const pg_plan *p, const api_gpu *g);
+/* The kernels that this GPU runs. */
+const kernel_plan *api_plan_on(const pg_plan *p, const gpu_spec *s);
 pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e);
 /* parallel.c: checks what the request says about several GPUs and fills in what it leaves open ... */
 pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e);

@@ -120,14 +120,14 @@ pg_code api_explain_kernel(arena *a, pg_kernel_row *row, const char *name, const
     return PG_E_OK;
 }
 
-static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const predict_gpu *g, const plan_step *s,
-                        const kernel_cost *c, pg_kernel_row *row, pg_error *e)
+static pg_code fill_row(pg_explanation *x, const pg_plan *plan, const kernel *k, const predict_gpu *g,
+                        const plan_step *s, const kernel_cost *c, pg_kernel_row *row, pg_error *e)
 {
     char op_name[96];
     op_text(op_name, sizeof op_name, s);
     row->op = api_text(&x->a, str_c(op_name));
     const char *name = s->op == NO_TENSOR ? "" : api_text(&x->a, plan->model->g.ops[s->op].name);
-    return api_explain_kernel(&x->a, row, name, &plan->plan.kernels[s->kernel].k, c, g, s->trips, e);
+    return api_explain_kernel(&x->a, row, name, k, c, g, s->trips, e);
 }
 
 /* All steps of the prompts, then all of the tokens after them. */
@@ -165,19 +165,20 @@ static pg_code explain_language(pg_explanation *x, const pg_plan *plan, const gp
 
 static pg_code explain_graph(pg_explanation *x, const pg_plan *plan, const gpu_spec *spec, pg_error *e)
 {
-    const plan_step *steps = plan->plan.steps;
-    x->count = plan->plan.n_steps;
+    const kernel_plan *kernels = api_plan_on(plan, spec);
+    const plan_step *steps = kernels->steps;
+    x->count = kernels->n_steps;
     x->rows = ARENA_ARRAY(&x->a, pg_kernel_row, x->count);
     pg_code code = x->rows ? PG_E_OK : error_nomem(e, &x->a);
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
-    power_sustain(&g, &plan->plan, &plan->catalog->config.predict, &o);
+    power_sustain(&g, kernels, &plan->catalog->config.predict, &o);
     double total = 0;
     for (size_t i = 0; !code && i < x->count; i++) {
-        kernel_cost c = predict_kernel(&plan->plan, steps[i].kernel, &g, &o);
+        kernel_cost c = predict_kernel(kernels, steps[i].kernel, &g, &o);
         x->rows[i].start_ms = total;
-        code = fill_row(x, plan, &g, &steps[i], &c, &x->rows[i], e);
+        code = fill_row(x, plan, &kernels->kernels[steps[i].kernel].k, &g, &steps[i], &c, &x->rows[i], e);
         total += x->rows[i].time_ms;
     }
     for (size_t i = 0; !code && i < x->count; i++) x->rows[i].share = total > 0 ? x->rows[i].time_ms / total : 0;

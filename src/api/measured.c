@@ -11,7 +11,7 @@ static step_prediction predict_there(const pg_plan *p, bool roofline)
     predict_gpu g;
     if (roofline) o.fast_mode = true;
     predict_gpu_init(&g, spec, &p->catalog->config.cost, &o);
-    return predict_step(&p->plan, &g, &p->catalog->config.predict, &o);
+    return predict_step(api_plan_on(p, spec), &g, &p->catalog->config.predict, &o);
 }
 
 static void warn_of(const pg_plan *p, const step_prediction *there, const step_prediction *roof, char *warn, size_t cap)

@@ -152,6 +152,11 @@ static bool is_like_measured(const pg_plan *p)
     return false;
 }
 
+static bool is_narrow(const pg_plan *p)
+{
+    return p->math == PREC_FP8 || p->math == PREC_INT8;
+}
+
 static pg_code build(pg_plan *p, pg_error *e)
 {
     const graph *g = &p->model->g;
@@ -180,6 +185,11 @@ static pg_code build(pg_plan *p, pg_error *e)
                       .half_norms = r->half_norms,
                       .version = r->runtime_version ? api_version_number(str_c(r->runtime_version)) : 0};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
+    if (!code && p->runtime->quantized_io && is_narrow(p)) {
+        o.math = PREC_FP16;
+        p->half = ARENA_NEW(&p->a, kernel_plan);
+        code = p->half ? plan_build(p->half, &p->units, p->runtime, &o, &p->a, e) : error_nomem(e, &p->a);
+    }
     if (!code) code = api_split_check(p, e);
     p->image = !code && is_like_measured(p);
     return code ? code : collect_warnings(p, e);
@@ -300,12 +310,17 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                                                    : &p->measured};
 }
 
+const kernel_plan *api_plan_on(const pg_plan *p, const gpu_spec *s)
+{
+    bool lacks = s->tflops[p->math] <= 0 || s->tflops[p->math] < s->tflops[PREC_FP16];
+    return p->half && lacks ? p->half : &p->plan;
+}
+
 /* Precisions that a GPU has no unit for run on the next one that it has. */
 const char *api_plan_note(const pg_plan *p, const api_gpu *g)
 {
     const gpu_spec *s = g->spec;
-    bool narrow = p->math == PREC_FP8 || p->math == PREC_INT8;
-    if (narrow && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
+    if (is_narrow(p) && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
         return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
                                     : "FP8 is slower than FP16 here: computes in FP16";
     if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 &&
@@ -327,14 +342,14 @@ const char *api_plan_note(const pg_plan *p, const api_gpu *g)
     return g->warning[0] ? g->warning : NULL;
 }
 
-static void put_memory(const pg_plan *p, const step_prediction *s, pg_memory *m)
+static void put_memory(const kernel_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
-                     .weights = p->plan.memory.weights * s->weight_share,
-                     .activations = p->plan.memory.activations * s->activation_share,
-                     .workspace = p->plan.memory.workspace,
-                     .gradients = p->plan.memory.gradients * s->gradient_copies * s->weight_share,
-                     .optimizer = p->plan.memory.optimizer * s->weight_share,
+                     .weights = p->memory.weights * s->weight_share,
+                     .activations = p->memory.activations * s->activation_share,
+                     .workspace = p->memory.workspace,
+                     .gradients = p->memory.gradients * s->gradient_copies * s->weight_share,
+                     .optimizer = p->memory.optimizer * s->weight_share,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};
 }
@@ -350,7 +365,8 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     predict_options o = api_predict_options(plan, spec);
     predict_gpu g;
     predict_gpu_init(&g, spec, &plan->catalog->config.cost, &o);
-    step_prediction s = predict_step(&plan->plan, &g, &plan->catalog->config.predict, &o);
+    const kernel_plan *kernels = api_plan_on(plan, spec);
+    step_prediction s = predict_step(kernels, &g, &plan->catalog->config.predict, &o);
     memset(out, 0, sizeof *out);
     api_language_none(out);
     out->gpu = gpu->key;
@@ -365,7 +381,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->runtime = plan->runtime->key.ptr;
     out->fits = s.fits;
     out->throughput_unit = !strcmp(plan->model->info.family, "kernel") ? "runs/s" : "samples/s";
-    put_memory(plan, &s, &out->memory);
+    put_memory(kernels, &s, &out->memory);
     out->memory_capacity = spec->memory_bytes;
     bool timed = s.fits || plan->request.any_memory;
     out->latency_ms = timed ? s.seconds * 1e3 : -1;

@@ -99,6 +99,30 @@ static void test_sequence_never_faster(void **state)
     }
 }
 
+/* An engine for a GPU without the units keeps tensors as wide as what it computes in: narrow ones would be faster than they are. */
+static void test_engines_without_units_are_not_narrow(void **state)
+{
+    (void)state;
+    static const char *const lacking[][2] = {{"a40", "fp8"}, {"a100", "fp8"}, {"v100", "int8"}, {"b300", "int8"}};
+    static const char *const nets[] = {"mobilenet_v2", "bert-base-uncased"};
+    for (size_t i = 0; i < sizeof lacking / sizeof lacking[0]; i++)
+        for (size_t m = 0; m < sizeof nets / sizeof nets[0]; m++) {
+            pg_request r = {.batch = 64, .precision = lacking[i][1], .runtime = "tensorrt"}, half = r;
+            half.precision = "fp16";
+            pg_prediction a = predict_on(gpus, lacking[i][0], nets[m], &r);
+            pg_prediction b = predict_on(gpus, lacking[i][0], nets[m], &half);
+            assert_non_null(strstr(a.note, "computes in FP16"));
+            assert_string_equal(a.precision, lacking[i][1]);
+            if (a.latency_ms != b.latency_ms || a.memory.total != b.memory.total || a.power_w != b.power_w)
+                fail_msg("%s on %s: %g ms in %s, %g ms in fp16", nets[m], lacking[i][0], a.latency_ms, lacking[i][1],
+                         b.latency_ms);
+        }
+    pg_request r = {.batch = 64, .precision = "int8", .runtime = "tensorrt"}, half = r;
+    half.precision = "fp16";
+    assert_true(predict_on(gpus, "a40", "mobilenet_v2", &r).latency_ms <
+                0.8 * predict_on(gpus, "a40", "mobilenet_v2", &half).latency_ms);
+}
+
 /* ---- one operator by itself ---- */
 
 static pg_prediction lone(const char *op, const char *gpu, const char *precision, const char *runtime, bool device_time)
@@ -770,6 +794,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_never_faster),
+        cmocka_unit_test(test_engines_without_units_are_not_narrow),
         cmocka_unit_test(test_lone_operators_wait_for_the_host),
         cmocka_unit_test(test_lone_fp32_is_fp32),
         cmocka_unit_test(test_serving_runtimes_run_more_than_the_kernel),
