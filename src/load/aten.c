@@ -1,8 +1,11 @@
-#include "load/aten.h"
+#include "load/aten_rows.h"
 
 #include "base/format.h"
 
-static const aten_row *const tables[] = {aten_math_rows, aten_nn_rows, aten_move_rows, aten_make_rows, aten_host_rows};
+static const aten_row *const tables[] = {aten_math_rows, aten_product_rows,   aten_reduce_rows,    aten_conv_rows,
+                                         aten_norm_rows, aten_recurrent_rows, aten_attention_rows, aten_image_rows,
+                                         aten_view_rows, aten_index_rows,     aten_move_rows,      aten_make_rows,
+                                         aten_host_rows};
 
 pg_code aten_nomem(aten *x)
 {
@@ -73,6 +76,13 @@ aten_value aten_new_list(aten *x, aten_kind kind, const aten_value *v, uint32_t 
     for (uint32_t i = 0; i < n; i++)
         if (!aten_append(x, l, v[i])) return aten_none();
     return (aten_value){.kind = (uint8_t)kind, .v.list = l};
+}
+
+aten_value aten_tuple_of(aten *x, aten_value first, uint32_t count)
+{
+    aten_value out = aten_new_list(x, ATEN_TUPLE, &first, 1);
+    for (uint32_t i = 1; !x->code && i < count; i++) aten_append(x, out.v.list, aten_none());
+    return out;
 }
 
 int aten_nums(aten_value v, num *out, int most)

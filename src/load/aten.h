@@ -197,16 +197,4 @@ uint32_t aten_transpose(aten *x, uint32_t t, const int64_t *perm, int rank);
 
 aten_value aten_linear(aten *x, uint32_t t, uint32_t w, uint32_t b); /* x W^T + b; b may be NO_TENSOR */
 
-typedef struct aten_row aten_row;
-typedef aten_value aten_fn(aten *x, const aten_row *row, const aten_value *arg, uint32_t n);
-struct aten_row {
-    const char *name;
-    const char *args; /* names, separated by a space */
-    aten_fn *fn;
-    int op; /* what fn makes of it: an op_kind */
-};
-
-/* Tables, each ends with a row without a name. */
-extern const aten_row aten_math_rows[], aten_nn_rows[], aten_move_rows[], aten_make_rows[], aten_host_rows[];
-
 #endif

@@ -1,13 +1,6 @@
 /* What the host does: sizes, numbers, lists, questions about types. */
-#include "load/aten.h"
+#include "load/aten_rows.h"
 #include "load/torch_internal.h"
-
-#define A(i) (i < n ? arg[i] : aten_none())
-
-static uint32_t tensor_arg(aten *x, aten_value v)
-{
-    return v.kind == ATEN_TENSOR ? aten_operand(x, v, NO_TENSOR) : NO_TENSOR;
-}
 
 static aten_value unknown_of(const aten *x, uint32_t t, int of, int64_t dim)
 {
@@ -22,7 +15,7 @@ static aten_value unknown_of(const aten *x, uint32_t t, int of, int64_t dim)
 static aten_value size(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     (void)row;
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     int64_t axis = 0;
     if (t == NO_TENSOR) return aten_unknown();
     if (A(1).kind == ATEN_NONE) return aten_shape_list(x, t);
@@ -36,7 +29,7 @@ static aten_value size(aten *x, const aten_row *row, const aten_value *arg, uint
 static aten_value dim(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     (void)row;
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     if (t == NO_TENSOR) return aten_is_number(A(0)) ? aten_int(num_int(0)) : aten_unknown();
     int rank = aten_rank(x, t);
     return rank >= 0 ? aten_int(num_int(rank)) : unknown_of(x, t, ATEN_OF_RANK, 0);
@@ -45,7 +38,7 @@ static aten_value dim(aten *x, const aten_row *row, const aten_value *arg, uint3
 static aten_value numel(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     (void)row;
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     const tensor_shape *s = t == NO_TENSOR ? NULL : aten_shape(x, t);
     return s && s->rank >= 0 ? aten_int(num_product(s->dims, (uint32_t)s->rank)) : aten_unknown();
 }
@@ -62,7 +55,7 @@ static aten_value len(aten *x, const aten_row *row, const aten_value *arg, uint3
     if (v.kind == ATEN_DICT) return aten_int(num_int(v.v.list->n / 2));
     if (v.kind == ATEN_LIST || v.kind == ATEN_TUPLE) return aten_int(num_int(v.v.list->n));
     if (v.kind == ATEN_TEXT) return aten_int(num_int((int64_t)v.v.text.len));
-    uint32_t t = tensor_arg(x, v);
+    uint32_t t = aten_data(x, v);
     const tensor_shape *s = t == NO_TENSOR ? NULL : aten_shape(x, t);
     if (s && s->rank < 0) return unknown_of(x, t, ATEN_OF_DIM, 0);
     return s && s->rank > 0 ? aten_int(s->dims[0]) : aten_unknown();
@@ -199,7 +192,7 @@ static aten_value is_same(aten *x, const aten_row *row, const aten_value *arg, u
         return none ? aten_bool(row->op == OP_NotEqual) : aten_unknown();
     }
     bool same = A(0).kind == ATEN_NONE && A(1).kind == ATEN_NONE;
-    if (A(0).kind == ATEN_TENSOR && A(1).kind == ATEN_TENSOR) same = tensor_arg(x, A(0)) == tensor_arg(x, A(1));
+    if (A(0).kind == ATEN_TENSOR && A(1).kind == ATEN_TENSOR) same = aten_data(x, A(0)) == aten_data(x, A(1));
     else if (A(0).kind != ATEN_NONE && A(1).kind != ATEN_NONE) return aten_unknown();
     return aten_bool(same == (row->op == OP_Equal));
 }
@@ -239,7 +232,7 @@ static aten_value derive_index(aten *x, const aten_row *row, const aten_value *a
 static aten_value number(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     aten_value v = A(0);
-    uint32_t t = tensor_arg(x, v);
+    uint32_t t = aten_data(x, v);
     if (t == NO_TENSOR) return v;
     const tensor_shape *s = aten_shape(x, t);
     if (!s->value || s->value_count != 1 || !num_known(s->value[0])) return aten_unknown();
@@ -259,13 +252,13 @@ static int64_t code_of(dtype d)
 static aten_value type_of(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     (void)row;
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     return t == NO_TENSOR ? aten_unknown() : aten_int(num_int(code_of((dtype)aten_shape(x, t)->dtype)));
 }
 
 static aten_value is_floating(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     dtype d = t == NO_TENSOR ? DT_FP32 : (dtype)aten_shape(x, t)->dtype;
     bool complex = d == DT_COMPLEX64 || d == DT_COMPLEX128;
     return aten_bool(row->op == OP_IsInf ? complex : dtype_get(d)->floating);

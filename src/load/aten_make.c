@@ -1,13 +1,6 @@
 /* Making tensors and changing their type. */
-#include "load/aten.h"
+#include "load/aten_rows.h"
 #include "load/torch_internal.h"
-
-#define A(i) (i < n ? arg[i] : aten_none())
-
-static uint32_t tensor_arg(aten *x, aten_value v)
-{
-    return v.kind == ATEN_TENSOR ? aten_operand(x, v, NO_TENSOR) : NO_TENSOR;
-}
 
 static dtype type_arg(aten_value v, dtype fallback)
 {
@@ -40,7 +33,7 @@ static aten_value make(aten *x, const aten_row *row, const aten_value *arg, uint
 
 static aten_value make_like(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     if (t == NO_TENSOR) return aten_unknown();
     const tensor_shape *s = aten_shape(x, t);
     dtype d = type_arg(row->op == OP_Expand ? A(2) : A(1), (dtype)s->dtype);
@@ -52,7 +45,7 @@ static aten_value make_like(aten *x, const aten_row *row, const aten_value *arg,
 static aten_value make_new(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     num dims[MAX_RANK];
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     int rank = aten_nums(A(1), dims, MAX_RANK);
     if (t == NO_TENSOR || rank < 0) return aten_unknown();
     dtype d = (dtype)aten_shape(x, t)->dtype;
@@ -131,11 +124,11 @@ static aten_value cast(aten *x, uint32_t t, dtype d)
 static aten_value to(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     (void)row;
-    uint32_t t = tensor_arg(x, A(0));
+    uint32_t t = aten_data(x, A(0));
     dtype d = DT_UNKNOWN;
     if (t == NO_TENSOR) return A(0);
     for (uint32_t i = 1; i < n && d == DT_UNKNOWN; i++) {
-        if (arg[i].kind == ATEN_TENSOR) d = (dtype)aten_shape(x, tensor_arg(x, arg[i]))->dtype;
+        if (arg[i].kind == ATEN_TENSOR) d = (dtype)aten_shape(x, aten_data(x, arg[i]))->dtype;
         else d = type_arg(arg[i], DT_UNKNOWN);
     }
     return cast(x, t, d);
@@ -143,7 +136,7 @@ static aten_value to(aten *x, const aten_row *row, const aten_value *arg, uint32
 
 static aten_value to_fixed(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
-    return A(0).kind == ATEN_TENSOR ? cast(x, tensor_arg(x, A(0)), (dtype)row->op) : A(0);
+    return A(0).kind == ATEN_TENSOR ? cast(x, aten_data(x, A(0)), (dtype)row->op) : A(0);
 }
 
 #define NEW(name)                                                             \
