@@ -1,210 +1,10 @@
-#include "wire/script.h"
-
-enum { INDENTS = 100 };
-
-typedef enum token_kind { END, LINE_END, INDENT, DEDENT, NAME, NUMBER, TEXT, SIGN } token_kind;
-
-typedef struct token {
-    token_kind kind;
-    str text;
-    uint32_t line;
-} token;
-
-typedef struct parser {
-    str in;
-    size_t at;
-    arena *a;
-    pg_error *e;
-    token t; /* the current one */
-    uint32_t line;
-    int brackets, depth;
-    bool line_start;
-    int dedents; /* still to be given out */
-    size_t indents[INDENTS];
-    int n_indents;
-    pg_code code;
-} parser;
-
-static pg_code fail(parser *p, const char *what)
-{
-    char near[41];
-    if (p->code) return p->code;
-    size_t n = 0;
-    for (; n < p->t.text.len && n + 1 < sizeof near; n++) {
-        char c = p->t.text.ptr[n];
-        near[n] = c < 0x20 || c == 0x7f ? '?' : c;
-    }
-    near[n] = '\0';
-    p->code = error_set(p->e, PG_E_FORMAT, "the source is damaged: %s at '%s'", what, near);
-    error_line(p->e, p->t.line, 0);
-    return p->code;
-}
-
-/* ---- tokens ---- */
-
-static bool is_name(char c)
-{
-    return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c & 0x80);
-}
-
-static char peek(const parser *p, size_t ahead)
-{
-    return p->at + ahead < p->in.len ? p->in.ptr[p->at + ahead] : '\0';
-}
-
-/* Leaves blanks, comments and, inside of brackets, line ends. */
-static void skip_blanks(parser *p)
-{
-    for (; p->at < p->in.len; p->at++) {
-        char c = peek(p, 0);
-        if (c == '#')
-            while (p->at + 1 < p->in.len && peek(p, 1) != '\n') p->at++;
-        else if (c == '\\' && peek(p, 1) == '\n') p->at++, p->line++;
-        else if (c == '\n' && p->brackets) p->line++;
-        else if (c != ' ' && c != '\t' && c != '\r') return;
-    }
-}
-
-static void set(parser *p, token_kind kind, size_t from)
-{
-    p->t = (token){kind, {p->in.ptr + from, p->at - from}, p->line};
-}
-
-/* At the start of a line: the indentation of the next line that isn't blank. True: a token was made of it. */
-static bool take_indent(parser *p)
-{
-    size_t from = p->at;
-    for (;;) {
-        from = p->at;
-        while (peek(p, 0) == ' ' || peek(p, 0) == '\t') p->at++;
-        if (peek(p, 0) == '#')
-            while (p->at < p->in.len && peek(p, 0) != '\n') p->at++;
-        if (peek(p, 0) == '\r') p->at++;
-        if (peek(p, 0) != '\n' || p->at >= p->in.len) break;
-        p->at++;
-        p->line++;
-    }
-    p->line_start = false;
-    size_t width = p->at >= p->in.len ? 0 : p->at - from;
-    if (width > p->indents[p->n_indents - 1]) {
-        if (p->n_indents == INDENTS) {
-            p->code = error_set(p->e, PG_E_LIMIT, "the source has blocks more than %d deep", INDENTS);
-            set(p, END, p->at);
-            return true;
-        }
-        p->indents[p->n_indents++] = width;
-        set(p, INDENT, p->at);
-        return true;
-    }
-    while (p->n_indents > 1 && width < p->indents[p->n_indents - 1]) {
-        p->n_indents--;
-        p->dedents++;
-    }
-    return false;
-}
-
-static void take_text(parser *p)
-{
-    char quote = peek(p, 0);
-    size_t from = ++p->at;
-    while (p->at < p->in.len && peek(p, 0) != quote && peek(p, 0) != '\n') p->at += peek(p, 0) == '\\' ? 2 : 1;
-    if (p->at > p->in.len) p->at = p->in.len;
-    set(p, TEXT, from);
-    if (peek(p, 0) != quote) fail(p, "text that does not end");
-    else p->at++;
-}
-
-static void take_number(parser *p)
-{
-    size_t from = p->at;
-    while (is_name(peek(p, 0)) || peek(p, 0) == '.' ||
-           ((peek(p, 0) == '-' || peek(p, 0) == '+') && (p->in.ptr[p->at - 1] | 0x20) == 'e'))
-        p->at++;
-    set(p, NUMBER, from);
-}
-
-static void take_sign(parser *p)
-{
-    static const char *const two[] = {"->", "==", "!=", "<=", ">=", "//", "**", "+=", "-=", "*="};
-    size_t from = p->at++;
-    for (size_t i = 0; i < sizeof two / sizeof two[0]; i++)
-        if (p->in.ptr[from] == two[i][0] && peek(p, 0) == two[i][1]) {
-            p->at++;
-            break;
-        }
-    char c = p->in.ptr[from];
-    if (c == '(' || c == '[' || c == '{') p->brackets++;
-    if ((c == ')' || c == ']' || c == '}') && p->brackets) p->brackets--;
-    set(p, SIGN, from);
-}
-
-static void next(parser *p)
-{
-    if (p->code) {
-        p->t.kind = END;
-        return;
-    }
-    if (p->line_start && take_indent(p)) return;
-    if (p->dedents) {
-        p->dedents--;
-        set(p, DEDENT, p->at);
-        return;
-    }
-    skip_blanks(p);
-    size_t from = p->at;
-    char c = peek(p, 0);
-    if (p->at >= p->in.len) {
-        if (p->t.kind != LINE_END && p->t.kind != END && p->t.kind != DEDENT) {
-            set(p, LINE_END, from);
-        } else if (p->n_indents > 1) {
-            p->n_indents--;
-            set(p, DEDENT, from);
-        } else {
-            set(p, END, from);
-        }
-    } else if (c == '\n') {
-        set(p, LINE_END, from);
-        p->at++;
-        p->line++;
-        p->line_start = true;
-    } else if (c == '"' || c == '\'') {
-        take_text(p);
-    } else if ((c >= '0' && c <= '9') || (c == '.' && peek(p, 1) >= '0' && peek(p, 1) <= '9')) {
-        take_number(p);
-    } else if (is_name(c)) {
-        while (is_name(peek(p, 0))) p->at++;
-        set(p, NAME, from);
-    } else {
-        take_sign(p);
-    }
-}
-
-static bool is_sign(const parser *p, const char *s)
-{
-    return p->t.kind == SIGN && str_is(p->t.text, s);
-}
-static bool is_word(const parser *p, const char *s)
-{
-    return p->t.kind == NAME && str_is(p->t.text, s);
-}
-static bool accept(parser *p, const char *s)
-{
-    if (!is_sign(p, s) && !is_word(p, s)) return false;
-    next(p);
-    return true;
-}
-static void expect(parser *p, const char *s)
-{
-    char what[40];
-    format_text(what, sizeof what, "'%s' is missing", s);
-    if (!accept(p, s)) fail(p, what);
-}
+#include "wire/script_internal.h"
 
 /* ---- nodes ---- */
 
 static const script_node dead = {.kind = SCRIPT_NONE};
 
-static script_node *node(parser *p, script_kind kind)
+static script_node *node(script_parser *p, script_kind kind)
 {
     script_node *n = ARENA_NEW(p->a, script_node);
     if (!n) {
@@ -216,7 +16,7 @@ static script_node *node(parser *p, script_kind kind)
     return n;
 }
 
-static void add(parser *p, script_list *l, const script_node *n)
+static void add(script_parser *p, script_list *l, const script_node *n)
 {
     if (l->n == l->cap) {
         uint32_t cap = l->cap ? l->cap * 2 : 4;
@@ -231,7 +31,7 @@ static void add(parser *p, script_list *l, const script_node *n)
     l->v[l->n++] = n;
 }
 
-static bool enter(parser *p)
+static bool enter(script_parser *p)
 {
     if (p->code) return false;
     if (p->depth >= SCRIPT_DEPTH) {
@@ -244,7 +44,7 @@ static bool enter(parser *p)
 
 /* ---- expressions ---- */
 
-static const script_node *expression(parser *p);
+static const script_node *expression(script_parser *p);
 
 static bool parse_float(str s, double *out)
 {
@@ -265,7 +65,7 @@ static bool parse_float(str s, double *out)
     return i == s.len;
 }
 
-static const script_node *number(parser *p)
+static const script_node *number(script_parser *p)
 {
     str s = p->t.text;
     int64_t v = 0;
@@ -276,133 +76,136 @@ static const script_node *number(parser *p)
     script_node *n = node(p, whole ? SCRIPT_INT : SCRIPT_FLOAT);
     if (!n) return &dead;
     if (whole) n->v.i = v;
-    else if (!parse_float(s, &n->v.f)) fail(p, "no number");
-    next(p);
+    else if (!parse_float(s, &n->v.f)) script_fail(p, "no number");
+    script_next(p);
     return n;
 }
 
 /* Items up to the closing bracket; *comma: there was one at the end, or between two. */
-static void items(parser *p, script_list *l, const char *close, bool *comma)
+static void items(script_parser *p, script_list *l, const char *close, bool *comma)
 {
     *comma = false;
-    while (!p->code && !is_sign(p, close)) {
+    while (!p->code && !script_is_sign(p, close)) {
         add(p, l, expression(p));
-        if (!is_sign(p, ",")) break;
+        if (!script_is_sign(p, ",")) break;
         *comma = true;
-        next(p);
+        script_next(p);
     }
-    expect(p, close);
+    script_expect(p, close);
 }
 
-static const script_node *bracketed(parser *p)
+static const script_node *bracketed(script_parser *p)
 {
-    bool comma, tuple = accept(p, "(");
+    bool comma, tuple = script_accept(p, "(");
     script_node *n = node(p, tuple ? SCRIPT_TUPLE : SCRIPT_LIST);
     if (!n) return &dead;
-    if (!tuple) expect(p, "[");
+    if (!tuple) script_expect(p, "[");
     items(p, &n->items, tuple ? ")" : "]", &comma);
     return tuple && n->items.n == 1 && !comma ? n->items.v[0] : n;
 }
 
-static const script_node *dict(parser *p)
+static const script_node *dict(script_parser *p)
 {
     script_node *n = node(p, SCRIPT_DICT);
     if (!n) return &dead;
-    expect(p, "{");
-    while (!p->code && !is_sign(p, "}")) {
+    script_expect(p, "{");
+    while (!p->code && !script_is_sign(p, "}")) {
         add(p, &n->items, expression(p));
-        expect(p, ":");
+        script_expect(p, ":");
         add(p, &n->items, expression(p));
-        if (!accept(p, ",")) break;
+        if (!script_accept(p, ",")) break;
     }
-    expect(p, "}");
+    script_expect(p, "}");
     return n;
 }
 
-static const script_node *atom(parser *p)
+static const script_node *atom(script_parser *p)
 {
-    if (p->t.kind == NUMBER) return number(p);
-    if (is_sign(p, "(") || is_sign(p, "[")) return bracketed(p);
-    if (is_sign(p, "{")) return dict(p);
-    bool constant = is_word(p, "True") || is_word(p, "False");
-    if (p->t.kind != NAME && p->t.kind != TEXT && !is_sign(p, "...")) {
-        fail(p, "an expression is missing");
+    if (p->t.kind == TOKEN_NUMBER) return number(p);
+    if (script_is_sign(p, "(") || script_is_sign(p, "[")) return bracketed(p);
+    if (script_is_sign(p, "{")) return dict(p);
+    bool constant = script_is_word(p, "True") || script_is_word(p, "False");
+    if (p->t.kind != TOKEN_NAME && p->t.kind != TOKEN_TEXT && !script_is_sign(p, "...")) {
+        script_fail(p, "an expression is missing");
         return &dead;
     }
-    script_node *n = node(p, p->t.kind == TEXT    ? SCRIPT_TEXT
-                             : constant           ? SCRIPT_BOOL
-                             : is_word(p, "None") ? SCRIPT_NONE
-                                                  : SCRIPT_NAME);
+    script_node *n = node(p, p->t.kind == TOKEN_TEXT     ? SCRIPT_TEXT
+                             : constant                  ? SCRIPT_BOOL
+                             : script_is_word(p, "None") ? SCRIPT_NONE
+                                                         : SCRIPT_NAME);
     if (!n) return &dead;
-    if (constant) n->v.i = is_word(p, "True");
+    if (constant) n->v.i = script_is_word(p, "True");
     else n->v.text = p->t.text;
-    next(p);
-    while (n->kind == SCRIPT_TEXT && p->t.kind == TEXT) next(p); /* texts beside each other: only messages are */
+    script_next(p);
+    while (n->kind == SCRIPT_TEXT && p->t.kind == TOKEN_TEXT)
+        script_next(p); /* texts beside each other: only messages are */
     return n;
 }
 
-static void arguments(parser *p, script_node *call)
+static void arguments(script_parser *p, script_node *call)
 {
-    while (!p->code && !is_sign(p, ")")) {
+    while (!p->code && !script_is_sign(p, ")")) {
         const script_node *x = expression(p);
-        if (x->kind == SCRIPT_NAME && is_sign(p, "=")) {
+        if (x->kind == SCRIPT_NAME && script_is_sign(p, "=")) {
             script_node *k = node(p, SCRIPT_KEYWORD);
             if (!k) return;
-            next(p);
+            script_next(p);
             k->v.text = x->v.text;
             k->a = expression(p);
             x = k;
         }
         add(p, &call->items, x);
-        if (!accept(p, ",")) break;
+        if (!script_accept(p, ",")) break;
     }
-    expect(p, ")");
+    script_expect(p, ")");
 }
 
-static const script_node *subscript(parser *p)
+static const script_node *subscript(script_parser *p)
 {
-    const script_node *from = is_sign(p, ":") ? NULL : expression(p);
-    if (is_sign(p, ",")) { /* x[a, b] */
+    const script_node *from = script_is_sign(p, ":") ? NULL : expression(p);
+    if (script_is_sign(p, ",")) { /* x[a, b] */
         script_node *t = node(p, SCRIPT_TUPLE);
         if (!t) return &dead;
         add(p, &t->items, from ? from : &dead);
-        while (!p->code && accept(p, ",") && !is_sign(p, "]")) add(p, &t->items, expression(p));
+        while (!p->code && script_accept(p, ",") && !script_is_sign(p, "]")) add(p, &t->items, expression(p));
         return t;
     }
-    if (!is_sign(p, ":")) return from ? from : &dead;
+    if (!script_is_sign(p, ":")) return from ? from : &dead;
     script_node *s = node(p, SCRIPT_SLICE);
     if (!s) return &dead;
-    next(p);
+    script_next(p);
     s->a = from;
-    if (!is_sign(p, "]") && !is_sign(p, ":")) s->b = expression(p);
-    if (accept(p, ":") && !is_sign(p, "]")) s->c = expression(p);
+    if (!script_is_sign(p, "]") && !script_is_sign(p, ":")) s->b = expression(p);
+    if (script_accept(p, ":") && !script_is_sign(p, "]")) s->c = expression(p);
     return s;
 }
 
-static const script_node *postfix(parser *p)
+static const script_node *postfix(script_parser *p)
 {
     const script_node *x = atom(p);
-    while (!p->code && (is_sign(p, ".") || is_sign(p, "(") || is_sign(p, "["))) {
-        script_node *n = node(p, is_sign(p, ".") ? SCRIPT_ATTRIBUTE : is_sign(p, "(") ? SCRIPT_CALL : SCRIPT_INDEX);
+    while (!p->code && (script_is_sign(p, ".") || script_is_sign(p, "(") || script_is_sign(p, "["))) {
+        script_node *n = node(p, script_is_sign(p, ".")   ? SCRIPT_ATTRIBUTE
+                                 : script_is_sign(p, "(") ? SCRIPT_CALL
+                                                          : SCRIPT_INDEX);
         if (!n) return &dead;
         n->a = x;
-        next(p);
+        script_next(p);
         if (n->kind == SCRIPT_ATTRIBUTE) {
             n->v.text = p->t.text;
-            if (p->t.kind != NAME) fail(p, "a name is missing");
-            next(p);
+            if (p->t.kind != TOKEN_NAME) script_fail(p, "a name is missing");
+            script_next(p);
         } else if (n->kind == SCRIPT_CALL) {
             arguments(p, n);
         } else {
             n->b = subscript(p);
-            expect(p, "]");
+            script_expect(p, "]");
         }
         x = n;
     }
     return x;
 }
 
-static const script_node *operation(parser *p, str sign, const script_node *a, const script_node *b)
+static const script_node *operation(script_parser *p, str sign, const script_node *a, const script_node *b)
 {
     script_node *n = node(p, SCRIPT_OPERATOR);
     if (!n) return &dead;
@@ -412,18 +215,19 @@ static const script_node *operation(parser *p, str sign, const script_node *a, c
     return n;
 }
 
-static const script_node *unary(parser *p)
+static const script_node *unary(script_parser *p)
 {
-    if (!is_sign(p, "-") && !is_sign(p, "+") && !is_sign(p, "~") && !is_word(p, "not")) return postfix(p);
+    if (!script_is_sign(p, "-") && !script_is_sign(p, "+") && !script_is_sign(p, "~") && !script_is_word(p, "not"))
+        return postfix(p);
     str sign = p->t.text;
     if (!enter(p)) return &dead;
-    next(p);
+    script_next(p);
     const script_node *x = unary(p);
     p->depth--;
     return operation(p, sign, x, NULL);
 }
 
-static int precedence(const parser *p)
+static int precedence(const script_parser *p)
 {
     static const struct {
         const char *sign;
@@ -432,17 +236,17 @@ static int precedence(const parser *p)
                   {">=", 3}, {"in", 3},  {"is", 3}, {"|", 4},  {"^", 4}, {"&", 4}, {"+", 5},
                   {"-", 5},  {"*", 6},   {"/", 6},  {"//", 6}, {"%", 6}, {"@", 6}, {"**", 7}};
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        if (is_sign(p, levels[i].sign) || is_word(p, levels[i].sign)) return levels[i].level;
+        if (script_is_sign(p, levels[i].sign) || script_is_word(p, levels[i].sign)) return levels[i].level;
     return 0;
 }
 
-static const script_node *binary(parser *p, int least)
+static const script_node *binary(script_parser *p, int least)
 {
     const script_node *x = unary(p);
     for (int level; !p->code && (level = precedence(p)) >= least && level;) {
         str sign = p->t.text;
-        next(p);
-        if (str_is(sign, "is") && accept(p, "not")) sign = STR("isnot");
+        script_next(p);
+        if (str_is(sign, "is") && script_accept(p, "not")) sign = STR("isnot");
         if (!enter(p)) return &dead;
         const script_node *y = binary(p, level + 1);
         p->depth--;
@@ -451,17 +255,17 @@ static const script_node *binary(parser *p, int least)
     return x;
 }
 
-static const script_node *expression(parser *p)
+static const script_node *expression(script_parser *p)
 {
     if (!enter(p)) return &dead;
     const script_node *x = binary(p, 1);
-    if (is_word(p, "if")) {
+    if (script_is_word(p, "if")) {
         script_node *n = node(p, SCRIPT_CHOICE);
-        next(p);
+        script_next(p);
         if (n) {
             n->a = x;
             n->b = expression(p);
-            expect(p, "else");
+            script_expect(p, "else");
             n->c = expression(p);
             x = n;
         }
@@ -471,15 +275,15 @@ static const script_node *expression(parser *p)
 }
 
 /* a, b, c without brackets */
-static const script_node *expressions(parser *p)
+static const script_node *expressions(script_parser *p)
 {
     const script_node *x = expression(p);
-    if (!is_sign(p, ",")) return x;
+    if (!script_is_sign(p, ",")) return x;
     script_node *t = node(p, SCRIPT_TUPLE);
     if (!t) return &dead;
     add(p, &t->items, x);
-    while (!p->code && accept(p, ",")) {
-        if (p->t.kind == LINE_END || is_sign(p, "=") || is_sign(p, ":")) break;
+    while (!p->code && script_accept(p, ",")) {
+        if (p->t.kind == TOKEN_LINE_END || script_is_sign(p, "=") || script_is_sign(p, ":")) break;
         add(p, &t->items, expression(p));
     }
     return t;
@@ -487,88 +291,88 @@ static const script_node *expressions(parser *p)
 
 /* ---- statements ---- */
 
-static void block(parser *p, script_list *out);
+static void block(script_parser *p, script_list *out);
 
-static void line_end(parser *p)
+static void line_end(script_parser *p)
 {
-    accept(p, ";");
-    if (p->t.kind == LINE_END) next(p);
-    else if (p->t.kind != END && p->t.kind != DEDENT) fail(p, "the line goes on");
+    script_accept(p, ";");
+    if (p->t.kind == TOKEN_LINE_END) script_next(p);
+    else if (p->t.kind != TOKEN_END && p->t.kind != TOKEN_DEDENT) script_fail(p, "the line goes on");
 }
 
-static void if_rest(parser *p, script_node *n)
+static void if_rest(script_parser *p, script_node *n)
 {
     n->a = expression(p);
     block(p, &n->items);
-    if (is_word(p, "elif") && enter(p)) {
+    if (script_is_word(p, "elif") && enter(p)) {
         script_node *inner = node(p, SCRIPT_IF);
-        next(p);
+        script_next(p);
         if (inner) {
             if_rest(p, inner);
             add(p, &n->others, inner);
         }
         p->depth--;
-    } else if (accept(p, "else")) {
+    } else if (script_accept(p, "else")) {
         block(p, &n->others);
     }
 }
 
-static const script_node *definition(parser *p)
+static const script_node *definition(script_parser *p)
 {
     script_node *n = node(p, SCRIPT_DEF);
     if (!n) return &dead;
     n->v.text = p->t.text;
-    if (p->t.kind != NAME) fail(p, "a name is missing");
-    next(p);
-    expect(p, "(");
-    while (!p->code && !is_sign(p, ")")) {
-        accept(p, "*"); /* what follows is given by keyword alone */
-        if (accept(p, ",")) continue;
+    if (p->t.kind != TOKEN_NAME) script_fail(p, "a name is missing");
+    script_next(p);
+    script_expect(p, "(");
+    while (!p->code && !script_is_sign(p, ")")) {
+        script_accept(p, "*"); /* what follows is given by keyword alone */
+        if (script_accept(p, ",")) continue;
         script_node *arg = node(p, SCRIPT_ARGUMENT);
         if (!arg) return &dead;
         arg->v.text = p->t.text;
-        if (p->t.kind != NAME) fail(p, "a name is missing");
-        next(p);
-        if (accept(p, ":")) arg->b = expression(p);
-        if (accept(p, "=")) arg->a = expression(p);
+        if (p->t.kind != TOKEN_NAME) script_fail(p, "a name is missing");
+        script_next(p);
+        if (script_accept(p, ":")) arg->b = expression(p);
+        if (script_accept(p, "=")) arg->a = expression(p);
         add(p, &n->others, arg);
-        if (!accept(p, ",")) break;
+        if (!script_accept(p, ",")) break;
     }
-    expect(p, ")");
-    if (accept(p, "->")) n->a = expression(p);
+    script_expect(p, ")");
+    if (script_accept(p, "->")) n->a = expression(p);
     block(p, &n->items);
     return n;
 }
 
-static const script_node *class_of(parser *p)
+static const script_node *class_of(script_parser *p)
 {
     script_node *n = node(p, SCRIPT_CLASS);
     if (!n) return &dead;
     n->v.text = p->t.text;
-    if (p->t.kind != NAME) fail(p, "a name is missing");
-    next(p);
-    if (accept(p, "(")) {
-        if (!is_sign(p, ")")) n->a = expressions(p);
-        expect(p, ")");
+    if (p->t.kind != TOKEN_NAME) script_fail(p, "a name is missing");
+    script_next(p);
+    if (script_accept(p, "(")) {
+        if (!script_is_sign(p, ")")) n->a = expressions(p);
+        script_expect(p, ")");
     }
     block(p, &n->items);
     return n;
 }
 
 /* targets = value, targets : type = value, or an expression alone */
-static const script_node *simple(parser *p)
+static const script_node *simple(script_parser *p)
 {
     script_node *n = node(p, SCRIPT_DO);
     if (!n) return &dead;
     n->a = expressions(p);
-    if (accept(p, ":")) {
+    if (script_accept(p, ":")) {
         n->kind = SCRIPT_ASSIGN;
         add(p, &n->items, n->a);
         n->b = expression(p);
         n->a = NULL;
-        if (accept(p, "=")) n->a = expressions(p);
+        if (script_accept(p, "=")) n->a = expressions(p);
     } else {
-        while (!p->code && accept(p, "=")) {
+        while (!p->code && script_accept(p, "=")) {
             n->kind = SCRIPT_ASSIGN;
             add(p, &n->items, n->a);
             n->a = expressions(p);
@@ -578,33 +382,34 @@ static const script_node *simple(parser *p)
     return n;
 }
 
-static const script_node *word_statement(parser *p, script_kind kind, bool value)
+static const script_node *word_statement(script_parser *p, script_kind kind, bool value)
 {
     script_node *n = node(p, kind);
-    next(p);
+    script_next(p);
     if (!n) return &dead;
-    if (value && p->t.kind != LINE_END && p->t.kind != END && p->t.kind != DEDENT) n->a = expressions(p);
+    if (value && p->t.kind != TOKEN_LINE_END && p->t.kind != TOKEN_END && p->t.kind != TOKEN_DEDENT)
+        n->a = expressions(p);
     line_end(p);
     return n;
 }
 
-static const script_node *compound(parser *p, script_kind kind)
+static const script_node *compound(script_parser *p, script_kind kind)
 {
     script_node *n = node(p, kind);
-    next(p);
+    script_next(p);
     if (!n) return &dead;
     if (kind == SCRIPT_FOR) {
         /* a name, or names: not an expression, which would take `in` as an operator */
         n->b = postfix(p);
-        expect(p, "in");
+        script_expect(p, "in");
     }
     n->a = expression(p);
-    if (kind == SCRIPT_WITH && accept(p, "as")) n->b = postfix(p);
+    if (kind == SCRIPT_WITH && script_accept(p, "as")) n->b = postfix(p);
     block(p, &n->items);
     return n;
 }
 
-static const script_node *statement(parser *p)
+static const script_node *statement(script_parser *p)
 {
     static const struct {
         const char *word;
@@ -616,52 +421,54 @@ static const script_node *statement(parser *p)
                  {"del", SCRIPT_PASS, false, true},      {"import", SCRIPT_PASS, false, true},
                  {"while", SCRIPT_WHILE, true, false},   {"for", SCRIPT_FOR, true, false},
                  {"with", SCRIPT_WITH, true, false}};
-    if (accept(p, "def")) return definition(p);
-    if (accept(p, "class")) return class_of(p);
-    if (is_word(p, "if")) {
+    if (script_accept(p, "def")) return definition(p);
+    if (script_accept(p, "class")) return class_of(p);
+    if (script_is_word(p, "if")) {
         script_node *n = node(p, SCRIPT_IF);
-        next(p);
+        script_next(p);
         if (n) if_rest(p, n);
         return n ? n : &dead;
     }
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (is_word(p, words[i].word))
+        if (script_is_word(p, words[i].word))
             return words[i].compound ? compound(p, words[i].kind) : word_statement(p, words[i].kind, words[i].value);
     return simple(p);
 }
 
-static void block(parser *p, script_list *out)
+static void block(script_parser *p, script_list *out)
 {
-    expect(p, ":");
-    if (p->t.kind != LINE_END) { /* on the same line */
+    script_expect(p, ":");
+    if (p->t.kind != TOKEN_LINE_END) { /* on the same line */
         if (!p->code) add(p, out, statement(p));
         return;
     }
-    next(p);
-    if (p->t.kind != INDENT) {
-        fail(p, "a block is missing");
+    script_next(p);
+    if (p->t.kind != TOKEN_INDENT) {
+        script_fail(p, "a block is missing");
         return;
     }
-    next(p);
+    script_next(p);
     if (!enter(p)) return;
-    while (!p->code && p->t.kind != DEDENT && p->t.kind != END) {
-        if (p->t.kind == INDENT) fail(p, "a line is indented too far");
+    while (!p->code && p->t.kind != TOKEN_DEDENT && p->t.kind != TOKEN_END) {
+        if (p->t.kind == TOKEN_INDENT) script_fail(p, "a line is indented too far");
         else add(p, out, statement(p));
     }
     p->depth--;
-    if (p->t.kind == DEDENT) next(p);
+    if (p->t.kind == TOKEN_DEDENT) script_next(p);
 }
 
 pg_code script_parse(span source, arena *a, script_list *out, pg_error *e)
 {
     pg_error local = PG_ERROR_INIT;
-    parser p = {.in = span_str(source), .a = a, .e = e ? e : &local, .line = 1, .line_start = true, .n_indents = 1};
-    p.t.kind = LINE_END;
+    script_parser p = {
+        .in = span_str(source), .a = a, .e = e ? e : &local, .line = 1, .line_start = true, .n_indents = 1};
+    p.t.kind = TOKEN_LINE_END;
     memset(out, 0, sizeof *out);
-    next(&p);
-    while (!p.code && p.t.kind != END) {
-        if (p.t.kind == INDENT || p.t.kind == DEDENT) fail(&p, "a line is indented without a reason");
-        else if (p.t.kind == LINE_END) next(&p);
+    script_next(&p);
+    while (!p.code && p.t.kind != TOKEN_END) {
+        if (p.t.kind == TOKEN_INDENT || p.t.kind == TOKEN_DEDENT)
+            script_fail(&p, "a line is indented without a reason");
+        else if (p.t.kind == TOKEN_LINE_END) script_next(&p);
         else add(&p, out, statement(&p));
     }
     return p.code;
