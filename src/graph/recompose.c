@@ -297,6 +297,6 @@ void recompose_linears(lines *ls)
         add->in[1] = w;
         add->in[2] = bias;
         add->n_in = 3;
-        add->at = l->op;
+        add->at = l->at;
     }
 }

@@ -88,10 +88,39 @@ static uint32_t unscaled(lines *ls, found *f, uint32_t t)
 
 static bool is_last_axis(const lines *ls, const line *softmax)
 {
-    const op *o = line_op(ls, softmax);
+    const op *o = &ls->g->ops[softmax->at];
     int rank = ls->s->t[line_in(ls, softmax, 0)].rank;
     int64_t axis = op_attr_int(ls->g, o, ATTR_axis, o->opset >= 13 ? -1 : 1);
     return rank >= 3 && (axis == -1 || axis == rank - 1);
+}
+
+/* A mask that shows each query the keys up to its own: a lower triangle, or a comparison of positions, turned into 0 and minus
+ * infinity. It is what exporters make of a fused call that is told to be causal. */
+static bool is_causal_mask(const lines *ls, uint32_t t)
+{
+    bool chosen = false;
+    for (int steps = 0; steps < 8 && t != NO_TENSOR && ls->constant[t]; steps++) {
+        const line *l = lines_maker(ls, t, OP_KIND_COUNT);
+        if (!l) return false;
+        switch (l->kind) {
+        case OP_Trilu: return chosen && !op_attr_int(ls->g, line_op(ls, l), ATTR_upper, 1);
+        case OP_Sub: { /* of positions */
+            const line *a = lines_maker(ls, line_in(ls, l, 0), OP_Unsqueeze);
+            return chosen && a && lines_maker(ls, line_in(ls, a, 0), OP_Range);
+        }
+        case OP_Where: chosen = true; break;
+        case OP_Equal:
+        case OP_Not:
+        case OP_And:
+        case OP_Less:
+        case OP_LessOrEqual:
+        case OP_Cast:
+        case OP_Unsqueeze: break;
+        default: return false;
+        }
+        t = line_in(ls, l, 0);
+    }
+    return false;
 }
 
 static bool swaps_last(const lines *ls, const line *transpose)
@@ -129,18 +158,25 @@ static void try_attention(lines *ls, line *softmax, int which)
     uint32_t q = line_in(ls, qk, 0), k = line_in(ls, qk, 1), v = line_in(ls, end, !turned);
     if (ls->constant[q] || ls->constant[k] || ls->constant[v]) return; /* a learned query is a linear layer */
     uint32_t out = line_out(ls, end);
+    bool twice = f.n + 2 <= MAX_TAKEN;
+    uint32_t scaled = f.n;
     q = unscaled(ls, &f, q);
     k = unscaled(ls, &f, k);
+    bool causal = twice && f.n == scaled + 2 && f.bias != NO_TENSOR && f.biases == 1 && is_causal_mask(ls, f.bias);
+    line *keys = qk->kind == OP_MatMul ? lines_private(ls, k, OP_Transpose) : NULL;
+    if (keys && swaps_last(ls, keys) && take(&f, keys)) k = line_in(ls, keys, 0);
+    else keys = NULL;
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    uint16_t flags = (uint16_t)((qk->kind == OP_MatMul ? UNIT_K_TRANSPOSED : 0) | (turned ? UNIT_V_TRANSPOSED : 0));
+    uint16_t flags = (uint16_t)((qk->kind == OP_MatMul && !keys ? UNIT_K_TRANSPOSED : 0) |
+                                (turned ? UNIT_V_TRANSPOSED : 0) | (causal ? UNIT_CAUSAL : 0));
     lines_lead(end, OP_ScaledDotProductAttention, flags, out);
     end->in[0] = q;
     end->in[1] = k;
     end->in[2] = v;
     end->n_in = 3;
-    if (f.bias != NO_TENSOR) end->in[end->n_in++] = f.bias;
+    if (f.bias != NO_TENSOR && !causal) end->in[end->n_in++] = f.bias;
 }
 
 static bool has_windows(lines *ls)

@@ -84,8 +84,8 @@ static bool needs_no_gpu(const lines *ls, const op *o)
     return true;
 }
 
-/* From the end to the start: an operator is alive when something alive reads one of its outputs. */
-static void find_uses(lines *ls)
+/* What is read besides operators that are laid out: outputs, and what control flow takes. */
+static void find_fixed_uses(lines *ls)
 {
     const graph *g = ls->g;
     for (uint32_t r = 0; r < g->n_regions; r++)
@@ -96,6 +96,13 @@ static void find_uses(lines *ls)
         for (uint32_t k = 0; k < o->n_in; k++)
             if (op_in(g, o)[k] != NO_TENSOR) ls->uses[op_in(g, o)[k]]++;
     }
+}
+
+/* From the end to the start: an operator is alive when something alive reads one of its outputs. */
+static void find_uses(lines *ls)
+{
+    const graph *g = ls->g;
+    find_fixed_uses(ls);
     for (uint32_t i = ls->n; i-- > 0;) {
         line *l = &ls->l[i];
         const op *o = &g->ops[l->op];
@@ -114,6 +121,26 @@ static void find_uses(lines *ls)
             ls->uses[t]++;
             if (!ls->consumer[t]) ls->consumer[t] = i + 1;
         }
+    }
+}
+
+/* What was put together may not need all that its parts read: a mask that is now a flag, a view. */
+static void drop_unread(lines *ls)
+{
+    const graph *g = ls->g;
+    memset(ls->uses, 0, g->n_tensors * sizeof *ls->uses);
+    find_fixed_uses(ls);
+    for (uint32_t i = ls->n; i-- > 0;) {
+        line *l = &ls->l[i];
+        const op *o = line_op(ls, l);
+        if (l->skip || l->leader) continue;
+        bool alive = l->out != NO_TENSOR && ls->uses[l->out];
+        for (uint32_t k = 0; l->out == NO_TENSOR && k < o->n_out; k++)
+            alive |= op_out(g, o)[k] != NO_TENSOR && ls->uses[op_out(g, o)[k]];
+        l->skip = !alive;
+        uint32_t n_in = l->n_in ? l->n_in : o->n_in;
+        for (uint32_t k = 0; alive && k < n_in; k++)
+            if (line_in(ls, l, k) != NO_TENSOR) ls->uses[line_in(ls, l, k)]++;
     }
 }
 
@@ -253,11 +280,13 @@ pg_code units_build(units *out, const graph *g, const shapes *s, const unit_opti
     if (!ls.producer || !ls.uses || !ls.consumer || !ls.constant || !lay_out(&ls, 0, 1, 0)) return error_nomem(e, a);
     find_uses(&ls);
     find_constants(&ls);
+    recompose_products(&ls);
     recompose_norms(&ls);
     recompose_activations(&ls);
     recompose_linears(&ls);
     if (opt->spell_out_attention) spell_out_attention(&ls);
     else recompose_attention(&ls, opt->fuse_explicit_attention);
+    drop_unread(&ls);
 
     uint32_t n_units = 0;
     size_t n_operands = 0;

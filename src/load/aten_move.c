@@ -118,11 +118,20 @@ static aten_value meshgrid(aten *x, const aten_row *row, const aten_value *arg, 
 
 /* ---- the rest ---- */
 
-/* What keeps the shape: roll, flip, triu and tril. */
+/* What keeps the shape: roll, flip. */
 static aten_value keep(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     uint32_t t = aten_data(x, A(0));
     return t == NO_TENSOR ? aten_unknown() : aten_tensor(aten_emit1(x, (op_kind)row->op, t));
+}
+
+static aten_value triangle(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t = aten_data(x, A(0));
+    if (t == NO_TENSOR) return aten_unknown();
+    aten_begin(x, (op_kind)row->op, &t, 1, 1);
+    aten_attr(x, ATTR_upper, !strcmp(row->name, "triu"));
+    return aten_end(x);
 }
 
 /* What changes neither the data nor where it lies, as dropout does when a model is used. */
@@ -163,8 +172,8 @@ const aten_row aten_move_rows[] = {
     {"meshgrid", "tensors indexing", meshgrid, OP_Expand},
     {"roll", "self shifts dims", keep, OP_Roll},
     {"flip", "self dims", keep, OP_Reverse},
-    {"triu", "self diagonal", keep, OP_Trilu},
-    {"tril", "self diagonal", keep, OP_Trilu},
+    {"triu", "self diagonal", triangle, OP_Trilu},
+    {"tril", "self diagonal", triangle, OP_Trilu},
     SAME("contiguous"),
     SAME("clone"),
     SAME("detach"),

@@ -249,10 +249,13 @@ static aten_value expand(aten *x, const aten_row *row, const aten_value *arg, ui
     int rank = aten_nums(to, dims, MAX_RANK);
     if (t == NO_TENSOR || rank < 0) return A(0);
     const tensor_shape *s = aten_shape(x, t);
+    bool same = s->rank == rank;
     for (int i = 0; i < rank; i++) {
         int k = i - (rank - s->rank);
         if (num_is(dims[i], -1)) dims[i] = s->rank >= 0 && k >= 0 ? s->dims[k] : num_int(1);
+        same = same && num_known(dims[i]) && num_known(s->dims[k]) && dims[i].v.i == s->dims[k].v.i;
     }
+    if (same) return aten_view(x, aten_tensor(t), t); /* decomposed products expand whatever they take */
     return aten_view(x, aten_tensor(aten_emit2(x, OP_Expand, t, aten_constant(x, 1, dims, (uint32_t)rank))), t);
 }
 

@@ -215,6 +215,7 @@ static aten_value argument(program *p, const scope *s, const json_t *arg)
         return aten_float(strstr(json_string_value(v), "NaN") ? NAN
                           : json_string_value(v)[0] == '-'    ? -INFINITY
                                                               : INFINITY);
+    if (v && json_is_null(v)) return aten_float(-INFINITY); /* Infinity as Python writes it, of either sign */
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if ((v = json_object_get(arg, plain[i]))) return scalar(v);
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
