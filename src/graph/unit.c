@@ -74,9 +74,20 @@ static bool is_bookkeeping(const shapes *s, uint32_t t)
            ts->rank <= 1;
 }
 
+/* One number made of numbers that are known: the framework's source computes it, head_dim ** -0.5. */
+static bool is_number(const lines *ls, const op *o)
+{
+    if (!o->n_in || o->n_out != 1 || ls->s->t[op_out(ls->g, o)[0]].rank != 0) return false;
+    for (uint32_t i = 0; i < o->n_in; i++) {
+        uint32_t t = op_in(ls->g, o)[i];
+        if (t == NO_TENSOR || ls->s->t[t].rank != 0 || !is_folded(ls->s, t)) return false;
+    }
+    return true;
+}
+
 static bool needs_no_gpu(const lines *ls, const op *o)
 {
-    if (op_work_class((op_kind)o->kind) == WORK_FREE) return true;
+    if (op_work_class((op_kind)o->kind) == WORK_FREE || is_number(ls, o)) return true;
     for (uint32_t i = 0; i < o->n_out; i++) {
         uint32_t t = op_out(ls->g, o)[i];
         if (t != NO_TENSOR && !is_folded(ls->s, t) && !is_bookkeeping(ls->s, t)) return false;
@@ -281,6 +292,7 @@ pg_code units_build(units *out, const graph *g, const shapes *s, const unit_opti
     find_uses(&ls);
     find_constants(&ls);
     recompose_products(&ls);
+    recompose_writes(&ls);
     recompose_norms(&ls);
     recompose_activations(&ls);
     recompose_linears(&ls);

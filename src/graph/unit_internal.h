@@ -50,6 +50,7 @@ void lines_absorb(lines *ls, line *leader, line *l);
 void lines_lead(line *leader, op_kind kind, uint16_t flags, uint32_t out);
 
 void recompose_products(lines *ls);
+void recompose_writes(lines *ls);
 void recompose_norms(lines *ls);
 void recompose_activations(lines *ls);
 void recompose_linears(lines *ls);

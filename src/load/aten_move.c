@@ -118,7 +118,16 @@ static aten_value meshgrid(aten *x, const aten_row *row, const aten_value *arg, 
 
 /* ---- the rest ---- */
 
-/* What keeps the shape: roll, flip. */
+/* roll(x, shifts, dims): a kernel for each dim. */
+static aten_value roll(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t = aten_data(x, A(0)), dims = aten_count(A(2));
+    if (t == NO_TENSOR) return aten_unknown();
+    for (uint32_t i = 0; i < (dims && dims <= MAX_RANK ? dims : 1); i++) t = aten_emit1(x, (op_kind)row->op, t);
+    return aten_tensor(t);
+}
+
+/* What keeps the shape. */
 static aten_value keep(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     uint32_t t = aten_data(x, A(0));
@@ -170,7 +179,7 @@ const aten_row aten_move_rows[] = {
     {"split_with_sizes", "self split_sizes dim", split, OP_Split},
     {"unbind", "self dim", unbind, OP_Split},
     {"meshgrid", "tensors indexing", meshgrid, OP_Expand},
-    {"roll", "self shifts dims", keep, OP_Roll},
+    {"roll", "self shifts dims", roll, OP_Roll},
     {"flip", "self dims", keep, OP_Reverse},
     {"triu", "self diagonal", triangle, OP_Trilu},
     {"tril", "self diagonal", triangle, OP_Trilu},

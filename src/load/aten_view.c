@@ -130,6 +130,21 @@ static aten_value flatten(aten *x, const aten_row *row, const aten_value *arg, u
     return aten_view(x, aten_tensor(aten_reshape(x, t, dims, rank)), t);
 }
 
+/* as_strided(x, size, stride): decompositions say so how a mean of an image lies. Other uses depend on strides, which the graph has not. */
+static aten_value as_strided(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    num dims[MAX_RANK];
+    (void)row;
+    uint32_t t = aten_data(x, A(0));
+    int rank = aten_nums(A(1), dims, MAX_RANK);
+    if (t == NO_TENSOR || rank < 0) return aten_unknown();
+    const tensor_shape *s = aten_shape(x, t);
+    bool same = s->rank == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = num_known(dims[i]) && num_known(s->dims[i]) && dims[i].v.i == s->dims[i].v.i;
+    return same ? aten_view(x, aten_tensor(t), t) : aten_view(x, aten_tensor(aten_reshape(x, t, dims, rank)), t);
+}
+
 static aten_value unflatten(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     num dims[MAX_RANK], parts[MAX_RANK];
@@ -156,6 +171,8 @@ static aten_value permute(aten *x, const aten_row *row, const aten_value *arg, u
     if (t == NO_TENSOR || rank < 1) return aten_unknown();
     for (int i = 0; i < rank; i++)
         if (perm[i] < 0) perm[i] += rank;
+    if (rank == 2 && perm[0] == 1 && aten_rank(x, t) == 2 && x->g->tensors[t].role == ROLE_WEIGHT)
+        return aten_tensor(aten_turned(x, t));
     return aten_view(x, aten_tensor(aten_transpose(x, t, perm, rank)), t);
 }
 
@@ -326,6 +343,7 @@ const aten_row aten_view_rows[] = {
     {"_reshape_alias", "self size", reshape, OP_Reshape},
     {"flatten", "self start_dim end_dim", flatten, OP_Flatten},
     {"unflatten", "self dim sizes", unflatten, OP_Reshape},
+    {"as_strided", "self size stride", as_strided, OP_Reshape},
     {"permute", "self dims", permute, OP_Transpose},
     {"transpose", "self dim0 dim1", transpose, OP_Transpose},
     {"swapaxes", "self axis0 axis1", transpose, OP_Transpose},

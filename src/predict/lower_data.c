@@ -328,7 +328,7 @@ void lower_copy(planner *p)
 /* A gather by a constant scalar index is a view (x[:, 0]) where views are free. */
 static bool is_select(const planner *p)
 {
-    if (p->u->kind != OP_Gather || !p->rt->strided_views) return false;
+    if (p->u->kind != OP_Gather || !views_are_free(p)) return false;
     uint32_t x = plan_in(p, 0), index = plan_in(p, 1);
     return x != NO_TENSOR && index != NO_TENSOR && p->g->tensors[x].role != ROLE_WEIGHT && p->us->constant[index] &&
            plan_shape(p, index)->rank == 0;
@@ -339,20 +339,8 @@ void lower_gather(planner *p)
     uint32_t x = plan_in(p, 0), out = plan_out(p, 0);
     if (x == NO_TENSOR || out == NO_TENSOR) return;
     if (is_select(p)) {
-        const tensor_shape *ts = plan_shape(p, x);
-        int64_t axis = op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_axis, 0);
-        int64_t stride[VIEW_RANK];
-        bool strides = ts->rank > 0 && ts->rank <= VIEW_RANK;
-        if (strides) stride_of(p, x, stride);
-        view_same(p, x, out);
-        if (axis < 0) axis += ts->rank;
-        if (strides && axis >= 0 && axis < ts->rank) {
-            int n = 0;
-            for (int i = 0; i < ts->rank; i++)
-                if (i != axis) p->v[out].stride[n++] = stride[i];
-            p->v[out].strided = axis > 0;
-        }
-        p->out->views += p->u->trips;
+        view_select(p, x, out, op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_axis, 0));
+        p->out->views += p->rt->strided_views ? p->u->trips : 0;
         return;
     }
     double n = elements(p, out), width = p->v[x].width;

@@ -116,6 +116,7 @@ void stride_of(const planner *p, uint32_t t, int64_t *stride);
 /* out becomes a view of in. */
 void view_same(planner *p, uint32_t in, uint32_t out);
 void view_transpose(planner *p, uint32_t in, uint32_t out);
+void view_select(planner *p, uint32_t in, uint32_t out, int64_t axis); /* one element of an axis, which goes */
 void view_slice(planner *p, uint32_t in, uint32_t out);
 void view_expand(planner *p, uint32_t in, uint32_t out);
 /* True when the reshape is a view; else the caller copies. */

@@ -98,6 +98,21 @@ void view_slice(planner *p, uint32_t in, uint32_t out)
     settle(p, out);
 }
 
+void view_select(planner *p, uint32_t in, uint32_t out, int64_t axis)
+{
+    const tensor_shape *ts = plan_shape(p, in);
+    int64_t stride[VIEW_RANK];
+    if (axis < 0) axis += ts->rank;
+    bool known = usable(ts) && axis >= 0 && axis < ts->rank && plan_shape(p, out)->rank == ts->rank - 1;
+    if (known) stride_of(p, in, stride);
+    alias(p, in, out);
+    p->v[out].strided = false;
+    if (!known) return;
+    for (int i = 0, n = 0; i < ts->rank; i++)
+        if (i != axis) p->v[out].stride[n++] = stride[i];
+    settle(p, out);
+}
+
 void view_expand(planner *p, uint32_t in, uint32_t out)
 {
     const tensor_shape *a = plan_shape(p, in), *b = plan_shape(p, out);

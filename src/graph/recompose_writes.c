@@ -1,0 +1,52 @@
+/* Writes into parts of a tensor, x[a:b] = y. Exporters make a tensor of the value first; functional programs update the part, and then
+ * write the part back into what it is a part of, view by view. What was called was one write. */
+#include "graph/unit_internal.h"
+
+/* x[a:b] = number: the fill is the write. */
+static void try_fill(lines *ls, line *write)
+{
+    uint32_t data = line_in(ls, write, 0), at = line_in(ls, write, 1), value = line_in(ls, write, 2);
+    line *fill = lines_private(ls, value, OP_KIND_COUNT), *views[2];
+    uint32_t n = 0;
+    while (fill && n < 2 && (fill->kind == OP_Reshape || fill->kind == OP_Expand)) {
+        views[n++] = fill;
+        fill = lines_private(ls, line_in(ls, fill, 0), OP_KIND_COUNT);
+    }
+    if (!fill || fill->kind != OP_ConstantOfShape || data == NO_TENSOR || at == NO_TENSOR || !ls->constant[at]) return;
+    uint32_t out = line_out(ls, write);
+    lines_absorb(ls, write, fill);
+    for (uint32_t i = 0; i < n; i++) lines_absorb(ls, write, views[i]);
+    lines_lead(write, (op_kind)write->kind, 0, out);
+    write->in[0] = data;
+    write->in[1] = at;
+    write->in[2] = value;
+    write->n_in = 3;
+}
+
+/* The updated part of a tensor goes back into it. */
+static void try_write_back(lines *ls, line *write)
+{
+    uint32_t data = line_in(ls, write, 0), part = line_in(ls, write, 1);
+    line *inner = lines_private(ls, part, OP_TensorScatter);
+    if (!inner || inner == write || data == NO_TENSOR) return;
+    line *view = lines_maker(ls, line_in(ls, inner, 0), OP_KIND_COUNT);
+    if (!view || (view->kind != OP_Slice && view->kind != OP_Squeeze && view->kind != OP_Gather)) return;
+    uint32_t value = line_in(ls, inner, 1), out = line_out(ls, write);
+    if (value == NO_TENSOR) return;
+    lines_absorb(ls, write, inner);
+    lines_lead(write, OP_TensorScatter, 0, out);
+    write->in[0] = data;
+    write->in[1] = value;
+    write->n_in = 2;
+    ls->consumer[value] = (uint32_t)(write - ls->l) + 1;
+}
+
+void recompose_writes(lines *ls)
+{
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (l->skip || l->leader) continue;
+        if (l->kind == OP_ScatterND || l->kind == OP_ScatterElements) try_fill(ls, l);
+        if (l->kind == OP_TensorScatter) try_write_back(ls, l);
+    }
+}
