@@ -5,7 +5,8 @@
 /* x[a:b] = number: the fill is the write. */
 static void try_fill(lines *ls, line *write)
 {
-    uint32_t data = line_in(ls, write, 0), at = line_in(ls, write, 1), value = line_in(ls, write, 2);
+    uint32_t last = write->kind == OP_TensorScatter ? 1 : 2; /* whose place is no operand */
+    uint32_t data = line_in(ls, write, 0), at = line_in(ls, write, 1), value = line_in(ls, write, last);
     line *fill = lines_private(ls, value, OP_KIND_COUNT), *views[2];
     uint32_t n = 0;
     while (fill && n < 2 && (fill->kind == OP_Reshape || fill->kind == OP_Expand)) {
@@ -19,8 +20,8 @@ static void try_fill(lines *ls, line *write)
     lines_lead(write, (op_kind)write->kind, 0, out);
     write->in[0] = data;
     write->in[1] = at;
-    write->in[2] = value;
-    write->n_in = 3;
+    write->in[last] = value;
+    write->n_in = last + 1;
 }
 
 /* The updated part of a tensor goes back into it. */
@@ -47,6 +48,9 @@ void recompose_writes(lines *ls)
         line *l = &ls->l[i];
         if (l->skip || l->leader) continue;
         if (l->kind == OP_ScatterND || l->kind == OP_ScatterElements) try_fill(ls, l);
-        if (l->kind == OP_TensorScatter) try_write_back(ls, l);
+        if (l->kind == OP_TensorScatter) {
+            try_write_back(ls, l);
+            if (!l->n_in) try_fill(ls, l);
+        }
     }
 }

@@ -62,10 +62,14 @@ static aten_value select(aten *x, const aten_row *row, const aten_value *arg, ui
     int64_t axis = aten_axis(x, t, A(1), 0);
     const tensor_shape *s = aten_shape(x, t);
     num at = aten_bound(A(2), 0);
-    if (A(2).kind == ATEN_TENSOR || !num_known(at) || x->g->tensors[t].dtype == DT_INT64 || s->value) {
+    bool weight = x->g->tensors[t].role == ROLE_WEIGHT; /* whose parts lie in place: no kernel gathers them */
+    if (A(2).kind == ATEN_TENSOR || !num_known(at) || x->g->tensors[t].dtype == DT_INT64 || s->value || !weight) {
         aten_begin(x, OP_Gather, (uint32_t[]){t, aten_operand(x, A(2), NO_TENSOR)}, 2, 1);
         aten_attr(x, ATTR_axis, axis);
-        return aten_end(x);
+        aten_value y = aten_end(x);
+        if (A(2).kind == ATEN_TENSOR || y.kind != ATEN_TENSOR) return y;
+        aten_pass_origin(x, t, y.v.tensor);
+        return aten_view(x, y, t);
     }
     num end = num_is(at, -1) ? num_int(INT64_MAX) : num_add(at, num_int(1));
     uint32_t y = aten_squeeze(x, aten_slice(x, t, axis, at, end, num_int(1)), axis);

@@ -281,7 +281,7 @@ void lower_view(planner *p)
         return;
     }
     if (w == WORK_VIEW) {
-        p->out->views += p->rt->strided_views ? p->u->trips : 0;
+        p->out->views += p->rt->strided_views && p->u->kind != OP_Identity ? p->u->trips : 0; /* which calls nothing */
         bool reshapes = p->u->kind == OP_Reshape || p->u->kind == OP_Flatten;
         if (!reshapes) {
             view_same(p, x, out);

@@ -61,12 +61,55 @@ static nn_val position_bias(nn *n, place p)
     return nn_op2(n, OP_Mul, "bias.scale", b, nn_floats(n, "bias.sixteen", (double[]){16}, 1));
 }
 
-/* Tokens that only the shift brought into one window don't see each other. */
+static nn_val filled(nn *n, const char *layer, int64_t rows, int64_t columns)
+{
+    size_t mark = nn_push(n, "%s", layer);
+    nn_val shape = {nn_ints(n, "shape", "", (int64_t[]){rows, columns}, 2), 0};
+    nn_val out = nn_op1(n, OP_ConstantOfShape, "fill", shape);
+    nn_pop(n, mark);
+    return out;
+}
+
+/* The parts of the image that the shift brought together, each filled with a number of its own: made anew in every step. */
+static nn_val numbered_parts(nn *n, place p)
+{
+    static const char *const names[9] = {"part.0", "part.1", "part.2", "part.3", "part.4",
+                                         "part.5", "part.6", "part.7", "part.8"};
+    int64_t shift = p.window / 2, lengths[3] = {p.side - p.window, p.window - shift, shift};
+    nn_val image = filled(n, "image", p.side, p.side);
+    for (int i = 0; i < 9; i++) {
+        nn_val part = filled(n, names[i], lengths[i / 3], lengths[i % 3]);
+        image = nn_op2(n, OP_TensorScatter, names[i], image, part.t);
+    }
+    return image;
+}
+
+/* Tokens that only the shift brought into one window don't see each other: [1, windows, 1, tokens, tokens]. */
+static nn_val mask_of(nn *n, place p)
+{
+    int64_t w = p.window, count = p.side / w, tokens = w * w;
+    nn_val hidden = {nn_floats(n, "hidden", (double[]){-100}, 1), 0},
+           seen = {nn_floats(n, "seen", (double[]){0}, 1), 0};
+    nn_val x = nn_reshape(n, numbered_parts(n, p), "windows", 4, (int64_t[]){count, w, count, w}, 0);
+    x = nn_transpose(n, x, "windows.transpose", 4, (int64_t[]){0, 2, 1, 3});
+    x = nn_reshape(n, x, "windows.tokens", 2, (int64_t[]){count * count, tokens}, tokens);
+    nn_val row = nn_unsqueeze(n, x, "row", 1, (int64_t[]){1}), column = nn_unsqueeze(n, x, "column", 1, (int64_t[]){2});
+    x = nn_op2(n, OP_Sub, "difference", row, column.t);
+    for (int i = 0; i < 2; i++) {
+        nn_val which = nn_op2(n, i ? OP_Equal : OP_NotEqual, i ? "same" : "differ", x, seen.t);
+        uint32_t in[3] = {which.t, i ? seen.t : hidden.t, x.t}, out;
+        nn_emit(n, OP_Where, i ? "show" : "hide", in, 3, &out, 1);
+        x.t = out;
+    }
+    return nn_unsqueeze(n, x, "unsqueeze", 2, (int64_t[]){0, 2});
+}
+
 static nn_val mask_shifted(nn *n, nn_val scores, place p)
 {
     int64_t tokens = p.window * p.window, windows = (p.side / p.window) * (p.side / p.window);
-    nn_val shape = {nn_ints(n, "mask.shape", "", (int64_t[]){1, windows, 1, tokens, tokens}, 5), 0};
-    nn_val mask = nn_op1(n, OP_ConstantOfShape, "mask", shape);
+    size_t mark = nn_push(n, "mask");
+    nn_val mask = mask_of(n, p);
+    nn_pop(n, mark);
     scores = nn_reshape(n, scores, "mask.split", 5, (int64_t[]){-1, windows, p.heads, tokens, tokens}, tokens);
     scores = nn_add(n, scores, mask, "mask.add");
     return nn_reshape(n, scores, "mask.merge", 4, (int64_t[]){-1, p.heads, tokens, tokens}, tokens);
@@ -78,7 +121,7 @@ static nn_val direction(nn *n, nn_val x, const char *layer)
     size_t mark = nn_push(n, "%s", layer);
     nn_val length = nn_op2(n, OP_ReduceL2, "length", x, nn_ints(n, "axis", "", (int64_t[]){-1}, 1));
     nn_attr(n, ATTR_keepdims, 1);
-    x = nn_op2(n, OP_Div, "div", x, length.t);
+    x = nn_op2(n, OP_Div, "div", x, nn_op1(n, OP_Clip, "clamp", length).t);
     nn_pop(n, mark);
     return x;
 }
@@ -104,7 +147,7 @@ static nn_val attention(nn *n, nn_val x, place p)
 {
     int64_t c = x.c;
     nn_val qkv[3];
-    if (p.shifted) x = nn_op1(n, OP_Roll, "shift", x);
+    if (p.shifted) x = nn_op1(n, OP_Roll, "shift.columns", nn_op1(n, OP_Roll, "shift.rows", x));
     nn_split(n, nn_linear(n, partition(n, x, p), "qkv", 3 * c, true), "split", 2, 3, qkv);
     nn_val q = nn_split_heads(n, qkv[0], "q", p.heads), v = nn_split_heads(n, qkv[2], "v", p.heads);
     nn_val k = nn_reshape(n, qkv[1], "k.split_heads", 4, (int64_t[]){0, 0, p.heads, c / p.heads}, c / p.heads);
@@ -116,7 +159,8 @@ static nn_val attention(nn *n, nn_val x, place p)
     y = nn_transpose(n, y, "context.transpose", 4, (int64_t[]){0, 2, 1, 3});
     y = nn_reshape(n, y, "merge_heads", 3, (int64_t[]){0, 0, c}, c);
     y = merge(n, nn_linear(n, y, "proj", c, true), p);
-    return p.shifted ? nn_op1(n, OP_Roll, "shift_back", y) : y;
+    if (!p.shifted) return y;
+    return nn_op1(n, OP_Roll, "shift_back.columns", nn_op1(n, OP_Roll, "shift_back.rows", y));
 }
 
 /* Every 2 x 2 tokens become one of twice the width. */
