@@ -399,6 +399,7 @@ static void walk(planner *p)
         if (p->rt->fold_constants && (p->u->flags & UNIT_CONSTANT)) continue;
         if (is_index_arithmetic(p)) continue;
         uint32_t c = p->cluster_of[p->ui];
+        if (!c && p->train && p->train->idle[p->ui]) continue;
         if (!c) {
             lower_whole(p);
             parallel_after(p, p->ui);

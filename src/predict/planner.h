@@ -165,6 +165,8 @@ typedef struct train {
     double *born;      /* per tensor: planner.clock when its gradient was last written */
     uint16_t *parts;   /* per tensor: gradients that reached it so far */
     uint8_t *needs;    /* per tensor: a gradient is wanted */
+    uint8_t *ends;     /* per tensor: the loss reads it */
+    uint8_t *idle;     /* per unit: nothing of it reaches the loss */
     double
         *touched; /* per tensor: elements of a table that have a gradient, where only rows that were read do; 0: all */
     uint32_t *keeper; /* per tensor: the first unit that keeps it for the backward pass, + 1 */

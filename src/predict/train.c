@@ -2,6 +2,40 @@
  * Time runs over 2 n moments for n units: unit i runs forward at i and backward at 2 n - 1 - i. */
 #include "predict/planner.h"
 
+/* Picks among boxes: no derivative, though the scores and boxes that it picks are floating. */
+static bool is_choice(op_kind k)
+{
+    return k == OP_NonMaxSuppression || k == OP_DetectionPostProcess || k == OP_EfficientNMS_TRT ||
+           k == OP_BatchedNMS_TRT || k == OP_BatchedNMSDynamic_TRT;
+}
+
+/* Where the loss begins: results that need a gradient, and what only operators without a derivative read (the choice of a word, of boxes):
+ * in training a loss takes their place, and they don't run. */
+static bool find_ends(planner *p)
+{
+    enum { READ = 1, LEADS = 2, REACHES = 4 };
+    const units *us = p->us;
+    train *t = p->train;
+    uint8_t *how = ARENA_ARRAY(p->a, uint8_t, us->g->n_tensors);
+    if (!how) return false;
+    for (uint32_t i = us->n; i-- > 0;) { /* all readers of a unit's results come after it */
+        const unit *u = &us->u[i];
+        uint8_t leads = 0, reaches = 0;
+        for (uint32_t k = 0; k < u->n_out; k++) {
+            uint32_t out = unit_out(us, u)[k];
+            if (out == NO_TENSOR) continue;
+            bool last = us->g->tensors[out].is_output || how[out] & READ;
+            t->ends[out] = t->needs[out] && !(how[out] & LEADS) && last;
+            if (t->ends[out] || (t->needs[out] && how[out] & LEADS)) leads = LEADS;
+            if (t->ends[out] || how[out] & REACHES) reaches = REACHES;
+        }
+        t->idle[i] = !reaches;
+        for (uint32_t k = 0; k < u->n_in; k++)
+            if (unit_in(us, u)[k] != NO_TENSOR) how[unit_in(us, u)[k]] |= READ | leads | reaches;
+    }
+    return true;
+}
+
 bool train_begin(planner *p)
 {
     const units *us = p->us;
@@ -13,7 +47,10 @@ bool train_begin(planner *p)
     t->needs = ARENA_ARRAY(p->a, uint8_t, us->g->n_tensors);
     t->touched = ARENA_ARRAY(p->a, double, us->g->n_tensors);
     t->keeper = ARENA_ARRAY(p->a, uint32_t, us->g->n_tensors);
-    if (!t->trace || !t->born || !t->parts || !t->needs || !t->touched || !t->keeper) return false;
+    t->ends = ARENA_ARRAY(p->a, uint8_t, us->g->n_tensors);
+    t->idle = ARENA_ARRAY(p->a, uint8_t, us->n + 1);
+    if (!t->trace || !t->born || !t->parts || !t->needs || !t->touched || !t->keeper || !t->ends || !t->idle)
+        return false;
     for (uint32_t i = 0; i < us->g->n_tensors; i++) {
         const tensor *x = &us->g->tensors[i];
         t->needs[i] = x->role == ROLE_WEIGHT && !x->literal && plan_is_float(p, i) && p->v[i].elements > 1;
@@ -24,13 +61,13 @@ bool train_begin(planner *p)
             uint32_t in = unit_in(us, &us->u[i])[k];
             any |= in != NO_TENSOR && t->needs[in];
         }
-        for (uint32_t k = 0; k < us->u[i].n_out; k++) {
+        for (uint32_t k = 0; k < us->u[i].n_out && any && !is_choice((op_kind)us->u[i].kind); k++) {
             uint32_t out = unit_out(us, &us->u[i])[k];
-            if (out != NO_TENSOR && any && plan_is_float(p, out)) t->needs[out] = 1;
+            if (out != NO_TENSOR && plan_is_float(p, out)) t->needs[out] = 1;
         }
     }
     p->train = t;
-    return true;
+    return find_ends(p);
 }
 
 /* ---- batch normalisation, forward ---- */
@@ -98,7 +135,7 @@ static void loss_of(planner *p, uint32_t t, bool backward)
 static void losses(planner *p, bool backward)
 {
     for (uint32_t t = 0; t < p->g->n_tensors && p->us->n; t++) {
-        if (!p->g->tensors[t].is_output || !p->train->needs[t]) continue;
+        if (!p->train->ends[t]) continue;
         p->u = &p->us->u[p->us->n - 1];
         loss_of(p, t, backward);
     }

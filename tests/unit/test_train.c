@@ -264,6 +264,28 @@ static void test_activation_memory(void **state)
     assert_string_equal(p.task, "training");
 }
 
+/* What chooses words or boxes has no derivative: in training the loss stands before it, and every weight gets a gradient. */
+static void test_choices_end_in_a_loss(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "gnmt", "rnnt", "tacotron2", "ssd300_vgg16", "retinanet_resnet50_fpn", "mask_rcnn_r50_fpn"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        pg_error e = PG_ERROR_INIT;
+        pg_model *m;
+        pg_plan *plan;
+        pg_prediction p;
+        pg_request r = training(2, "fp32");
+        assert_int_equal(pg_model_open(&m, names[i], NULL, &e), PG_E_OK);
+        assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+        assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "h200", &e), &p, &e), PG_E_OK);
+        if (fabs(p.memory.gradients / p.memory.weights - 1) > 0.01)
+            fail_msg("%s: gradients of %.3f of the weights", names[i], p.memory.gradients / p.memory.weights);
+        pg_plan_free(plan);
+        pg_model_free(m);
+    }
+}
+
 /* Steps that ran on an RTX 3090 with 24 GB, and the next larger batch, which didn't fit: half precision under autocast, SGD, PyTorch 1.12
  * (huggingface/pytorch-image-models, results/benchmark-train-amp-nchw-pt112-cu113-rtx3090.csv; its steps from batch to batch). */
 static void test_largest_batches(void **state)
@@ -379,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_older_versions_run),
         cmocka_unit_test(test_checkpointing),
         cmocka_unit_test(test_activation_memory),
+        cmocka_unit_test(test_choices_end_in_a_loss),
         cmocka_unit_test(test_largest_batches),
         cmocka_unit_test(test_long_tables_have_sparse_gradients),
         cmocka_unit_test(test_every_weight_has_a_gradient),
