@@ -187,13 +187,13 @@ static pg_code find_optimizer(const bench_row *row, pg_optimizer *out, pg_error 
 {
     static const char *const names[] = {"none", "sgd", "adamw"};
     static const pg_optimizer kinds[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
-    for (size_t i = 0; row->optimizer && i < sizeof names / sizeof names[0]; i++)
-        if (!strcmp(names[i], row->optimizer)) {
+    const char *name = bench_optimizer(row);
+    for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
+        if (!strcmp(names[i], name)) {
             *out = kinds[i];
             return PG_E_OK;
         }
-    return row->optimizer ? error_set(e, PG_E_UNSUPPORTED, "the optimizer '%.40s' is not known", row->optimizer)
-                          : PG_E_OK;
+    return name ? error_set(e, PG_E_UNSUPPORTED, "the optimizer '%.40s' is not known", name) : PG_E_OK;
 }
 
 /* A row that says 0 means none, one that says nothing the usual length. */

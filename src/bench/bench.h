@@ -61,6 +61,7 @@ const char *bench_runtime(const bench_row *row);
 bool bench_half_norms(const bench_row *row, const char *gpu);
 const char *bench_precision(const bench_row *row);
 bool bench_channels_last(const bench_row *row);
+const char *bench_optimizer(const bench_row *row); /* NULL: the default */
 /* Of the runtime; NULL: not known, so the newest. */
 const char *bench_version(const bench_row *row);
 

@@ -72,6 +72,17 @@ bool bench_channels_last(const bench_row *row)
     return false;
 }
 
+const char *bench_optimizer(const bench_row *row)
+{
+    if (row->optimizer || !row->source) return row->optimizer;
+    /* what the training scripts of NVIDIA's DeepLearningExamples use, where it isn't Adam or a relative of it */
+    static const char *const plain[] = {"/Classification/ConvNets", "/Recommendation/DLRM", "/Detection/SSD",
+                                        "/Segmentation/MaskRCNN"};
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        if (strstr(row->source, plain[i])) return "sgd";
+    return NULL;
+}
+
 const char *bench_version(const bench_row *row)
 {
     if (row->runtime_version) return row->runtime_version;
