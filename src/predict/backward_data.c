@@ -218,10 +218,10 @@ void backward_view(planner *p)
 }
 
 /* Tables of recommenders: a gradient of all their rows would take more than the step, so they are trained with sparse ones, rows and
- * their indices. Vocabularies are shorter. */
+ * their indices. The longest vocabularies, of 262,400 tokens, are shorter. */
 static bool is_long_table(const planner *p, uint32_t x)
 {
-    enum { LONG = 1 << 20 };
+    enum { LONG = 300000 };
     const tensor_shape *s = plan_shape(p, x);
     return backward_is_weight(p, x) && s->rank == 2 && num_known(s->dims[0]) && s->dims[0].v.i > LONG;
 }
@@ -242,7 +242,8 @@ void backward_gather(planner *p)
         plan_read_bytes(p, &k, rows * 8, -1);
         k.write_bytes = backward_elements(p, plan_out(p, 0)) * backward_width(p, x);
         plan_emit(p, &k, STEP_WGRAD, OP_KIND_COUNT);
-        backward_give(p, x);
+        backward_count(p, x); /* rows that arrive are listed, not added to a gradient of the table */
+        p->train->born[x] = p->clock;
         return;
     }
     kernel sort = plan_kernel_rows(p, KERNEL_SORT, rows > 0 ? rows : 1, 1, 4 * rows); /* equal indices come together */
