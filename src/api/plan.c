@@ -59,11 +59,13 @@ static pg_code check_measured(pg_plan *p, pg_error *e)
     return p->measured_gpu ? PG_E_OK : PG_E_NOT_FOUND;
 }
 
+enum { WARNINGS_MOST = 8 }; /* of a plan; more than there are kinds */
+
 static pg_code check_training(const pg_plan *p, pg_error *e)
 {
     const pg_request *r = &p->request;
     if (r->task != PG_TASK_TRAINING) return PG_E_OK;
-    if (p->math == PREC_INT8 || p->math == PREC_FP8)
+    if (p->math != PREC_FP32 && p->math != PREC_TF32 && p->math != PREC_FP16 && p->math != PREC_BF16)
         return error_set(e, PG_E_UNSUPPORTED, "training in %s is not known; use fp32, tf32, fp16 or bf16",
                          r->precision);
     if (p->runtime->fold_batch_norm)
@@ -112,33 +114,52 @@ static pg_code check_request(pg_plan *p, pg_error *e)
     return code ? code : check_training(p, e);
 }
 
+/* A literal stays; other texts are copied. */
+static bool warn(pg_plan *p, const char *text, bool literal)
+{
+    if (!literal) text = api_text(&p->a, str_c(text));
+    if (text && p->n_warnings < WARNINGS_MOST) p->warnings[p->n_warnings++] = text;
+    return text != NULL;
+}
+
+/* Serving runtimes run transformers, and were measured with those alone. */
+static bool is_served_elsewhere(const pg_plan *p)
+{
+    return !p->language && p->runtime->llm_step_us > 0 && p->model->family != FAMILY_TRANSFORMER &&
+           strcmp(p->model->info.family, "kernel") != 0;
+}
+
 static pg_code collect_warnings(pg_plan *p, pg_error *e)
 {
-    p->warnings = ARENA_ARRAY(&p->a, const char *, 4);
-    if (!p->warnings) return error_nomem(e, &p->a);
-    if (p->shapes.rebatch_unsafe && p->model->g.fixed_batch && p->request.batch != p->model->g.fixed_batch)
-        p->warnings[p->n_warnings++] =
-            "the file fixes its batch and can't be re-batched safely everywhere; figures at other batch "
-            "sizes leave operators out: export it with a free batch dimension";
-    if (p->model->max_sequence && p->request.sequence > p->model->max_sequence) {
-        char text[160];
+    char text[400];
+    p->warnings = ARENA_ARRAY(&p->a, const char *, WARNINGS_MOST);
+    bool ok = p->warnings != NULL;
+    if (ok && p->shapes.rebatch_unsafe && p->model->g.fixed_batch && p->request.batch != p->model->g.fixed_batch)
+        warn(p,
+             "the file fixes its batch and can't be re-batched safely everywhere; figures at other batch "
+             "sizes leave operators out: export it with a free batch dimension",
+             true);
+    if (ok && p->model->max_sequence && p->request.sequence > p->model->max_sequence) {
         format_text(text, sizeof text, "sequence length %lld is beyond the %d positions that the model was made for",
                     (long long)p->request.sequence, p->model->max_sequence);
-        p->warnings[p->n_warnings++] = api_text(&p->a, str_c(text));
-        if (!p->warnings[p->n_warnings - 1]) return error_nomem(e, &p->a);
+        ok = warn(p, text, false);
     }
-    if (p->split.tensor > 1 && p->plan.divided < 0.5)
-        p->warnings[p->n_warnings++] =
-            "tensor parallelism divides less than half of this model's arithmetic: every GPU "
-            "does the rest in full";
-    if (p->plan.unknown_share > 0)
-        p->warnings[p->n_warnings++] =
-            "some operators are unknown or have no known shape: the interval is wider for it";
-    char text[400] = "";
-    pg_code code = p->request.measured_gpu ? api_measured_open(p, text, sizeof text, e) : PG_E_OK;
-    if (code || !text[0]) return code;
-    p->warnings[p->n_warnings++] = api_text(&p->a, str_c(text));
-    return p->warnings[p->n_warnings - 1] ? PG_E_OK : error_nomem(e, &p->a);
+    if (ok && p->split.tensor > 1 && p->plan.divided < 0.5)
+        warn(p,
+             "tensor parallelism divides less than half of this model's arithmetic: every GPU "
+             "does the rest in full",
+             true);
+    if (ok && p->plan.unknown_share > 0)
+        warn(p, "some operators are unknown or have no known shape: the interval is wider for it", true);
+    if (ok && is_served_elsewhere(p)) {
+        format_text(text, sizeof text, "%.*s runs transformers alone; what it would make of this model is a guess",
+                    STR_ARG(p->runtime->name));
+        ok = warn(p, text, false);
+    }
+    text[0] = '\0';
+    pg_code code = ok && p->request.measured_gpu ? api_measured_open(p, text, sizeof text, e) : PG_E_OK;
+    if (!code && ok && text[0]) ok = warn(p, text, false);
+    return code ? code : ok ? PG_E_OK : error_nomem(e, &p->a);
 }
 
 /* What the constants were fitted on: image models (anything with convolutions) in 16 bits and, for engines, INT8. */
@@ -273,6 +294,7 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
         return BASIS_SPECIFICATION;
     if (p->language && !(p->runtime->llm_step_us > 0)) return BASIS_SPECIFICATION; /* measured with other models only */
+    if (is_served_elsewhere(p)) return BASIS_SPECIFICATION;
     bool apart = !p->language &&
                  (p->split.tensor > 1 || p->split.pipeline > 1); /* nobody measured models that are taken apart */
     for (uint32_t i = 0; i < n && !apart; i++)

@@ -185,6 +185,12 @@ int cli_open_catalog(cli *c);
 /* --model, or the one argument that is no option. */
 int cli_one_model(cli *c, const char **name);
 int cli_open_model(cli *c, pg_model **out, const char *name, bool many);
+/* inapplicable.c: warns of what was asked for and has no effect on this model or task; cli_open_model calls it. */
+void cli_warn_inapplicable(cli *c, const pg_model_info *info);
+bool cli_has_images(const pg_model_info *info);
+/* What is asked of a model where --task does not say: of one that generates text, how fast it does. A time that somebody measured
+ * is that of a forward pass. */
+pg_task cli_task(const cli_args *a, const pg_model_info *info);
 /* What was asked for as far as it applies to the model, which is the n-th of those named. */
 pg_request cli_request(const cli *c, const pg_model_info *info, size_t model);
 /* The options of a measurement that don't go together; `models` of them are predicted. */

@@ -137,52 +137,15 @@ int cli_open_catalog(cli *c)
     return EXIT_OK;
 }
 
-static bool is_kernel(const pg_model_info *info)
-{
-    return info->family && strcmp(info->family, "kernel") == 0;
-}
-
-static bool has_images(const pg_model_info *info)
-{
-    for (size_t i = 0; i < info->input_count && !is_kernel(info); i++)
-        if (info->inputs[i].rank == 4) return true;
-    return false;
-}
-
 /* The library refuses a size for images where it finds none to set; without any image that is no mistake. */
 static bool opens_without_images(pg_model **out, const char *name, pg_model_options options)
 {
     options.image_size = 0;
     if (pg_model_open(out, name, &options, NULL) != PG_E_OK) return false;
-    if (!has_images(pg_model_describe(*out))) return true;
+    if (!cli_has_images(pg_model_describe(*out))) return true;
     pg_model_free(*out);
     *out = NULL;
     return false;
-}
-
-static bool is_training(const cli_args *a)
-{
-    return a->task && strcmp(a->task, "training") == 0;
-}
-
-/* Options that don't apply to this model, but perhaps to another one. */
-static void warn_inapplicable(cli *c, const pg_model_info *info)
-{
-    const cli_args *a = &c->args;
-    if (a->optimizer && !is_training(a)) cli_warn(c, NULL, "--optimizer has no effect without --task training");
-    if (a->gradient_checkpointing && !is_training(a))
-        cli_warn(c, NULL, "--gradient-checkpointing has no effect without --task training");
-    if (a->sequence && !info->sequence_symbol)
-        cli_warn(c, info->name, "--seq-len has no effect: this model has no sequence of free length");
-    if (a->image_size && !has_images(info))
-        cli_warn(c, info->name, "--image-size has no effect: this model has no images");
-    if (a->shapes.count && is_kernel(info))
-        cli_warn(c, info->name, "--input-shape has no effect: the sizes of a kernel stand in its name");
-    if (!info->generates && (a->input_len || a->output_len || a->quantization || a->cache_precision))
-        cli_warn(c, info->name,
-                 "--input-len, --output-len, --quantization and --kv-cache-precision have no effect: this "
-                 "is no language model whose dimensions are known");
-    if (a->format && is_kernel(info)) cli_warn(c, info->name, "--format has no effect: a kernel is no file");
 }
 
 int cli_one_model(cli *c, const char **name)
@@ -220,7 +183,7 @@ int cli_open_model(cli *c, pg_model **out, const char *name, bool many)
     if (code != PG_E_OK) return cli_error(&e, name);
     const pg_model_info *info = pg_model_describe(*out);
     for (size_t i = 0; i < info->warning_count; i++) cli_warn(c, many ? info->name : NULL, info->warnings[i]);
-    warn_inapplicable(c, info);
+    cli_warn_inapplicable(c, info);
     return EXIT_OK;
 }
 
@@ -281,9 +244,7 @@ int cli_check_measured(const cli *c, size_t models)
     return EXIT_OK;
 }
 
-/* What is asked of a model where --task does not say: of one that generates text, how fast it does. A time that somebody measured is
- * that of a forward pass. */
-static pg_task task_of(const cli_args *a, const pg_model_info *info)
+pg_task cli_task(const cli_args *a, const pg_model_info *info)
 {
     int task = place_of(tasks, a->task);
     if (task >= 0) return (pg_task)task;
@@ -312,7 +273,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .precision = a->precision,
                         .runtime = a->runtime,
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
-                        .task = task_of(a, info),
+                        .task = cli_task(a, info),
                         .optimizer = optimizer < 0 ? PG_OPTIMIZER_DEFAULT : of_optimizer[optimizer],
                         .autocast = a->autocast,
                         .gradient_checkpointing = a->gradient_checkpointing,
