@@ -237,6 +237,29 @@ static int take_lock(const hub_cache *c, const hub_config *config, str etag)
     return fd;
 }
 
+static void unlock(cache_blob *b)
+{
+    if (b->lock >= 0) close(b->lock);
+    b->lock = -1;
+}
+
+/* The partial file, unless the blob came while we waited for the lock. */
+static pg_code open_partial(cache_blob *b, const hub_cache *c, str etag, pg_error *e)
+{
+    struct stat st;
+    if (cache_has_blob(c, etag)) return PG_E_OK;
+    if (b->lock < 0) {
+        b->fd = hub_temporary(c->a, b->path, &b->partial, e);
+        return b->fd < 0 ? (e ? e->code : PG_E_IO) : PG_E_OK;
+    }
+    b->partial = hub_text(c->a, "%s." PARTIAL, b->path);
+    if (!b->partial) return error_nomem(e, c->a);
+    b->fd = open(b->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (b->fd < 0 || fstat(b->fd, &st) != 0) return hub_write_error(e, errno, b->partial);
+    b->have = (uint64_t)st.st_size;
+    return PG_E_OK;
+}
+
 pg_code cache_blob_begin(cache_blob *b, const hub_cache *c, const hub_config *config, str etag, pg_error *e)
 {
     *b = (cache_blob){.fd = -1, .lock = -1};
@@ -248,24 +271,9 @@ pg_code cache_blob_begin(cache_blob *b, const hub_cache *c, const hub_config *co
     if (!code && !folder_inside(c, b->path, e)) code = e ? e->code : PG_E_FORMAT;
     if (code) return code;
     b->lock = take_lock(c, config, etag);
-    if (cache_has_blob(c, etag)) return PG_E_OK;
-    if (b->lock < 0) {
-        b->fd = hub_temporary(c->a, b->path, &b->partial, e);
-        return b->fd < 0 ? (e ? e->code : PG_E_IO) : PG_E_OK;
-    }
-    struct stat st;
-    b->partial = hub_text(c->a, "%s." PARTIAL, b->path);
-    if (!b->partial) return error_nomem(e, c->a);
-    b->fd = open(b->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (b->fd < 0 || fstat(b->fd, &st) != 0) return hub_write_error(e, errno, b->partial);
-    b->have = (uint64_t)st.st_size;
-    return PG_E_OK;
-}
-
-static void unlock(cache_blob *b)
-{
-    if (b->lock >= 0) close(b->lock);
-    b->lock = -1;
+    code = open_partial(b, c, etag, e);
+    if (code) cache_blob_stop(b);
+    return code;
 }
 
 pg_code cache_blob_end(cache_blob *b, pg_error *e)

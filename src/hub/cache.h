@@ -43,7 +43,8 @@ typedef struct cache_blob {
     uint64_t have;
 } cache_blob;
 
-/* Waits for another process that fetches the same blob, for some time. fd -1 and PG_E_OK: the blob came meanwhile. */
+/* Waits for another process that fetches the same blob, for some time. fd -1 and PG_E_OK: the blob came meanwhile. What began is
+ * ended by one of the others; an error leaves nothing to end. */
 pg_code cache_blob_begin(cache_blob *b, const hub_cache *c, const hub_config *config, str etag, pg_error *e);
 pg_code cache_blob_end(cache_blob *b, pg_error *e);
 /* Keeps what arrived for the next time. */

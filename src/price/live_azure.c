@@ -62,7 +62,7 @@ static const char *next_page(live *l, const json_t *page, map *seen, pg_error *e
 
 static pg_code read_pages(live *l, const char *url, map *seen, pg_error *e)
 {
-    while (url || !e->code) {
+    for (;;) {
         json_t *page = live_page(l, url, e);
         if (!page) return e->code;
         const json_t *items = json_object_get(page, "Items"), *item;
@@ -74,7 +74,6 @@ static pg_code read_pages(live *l, const char *url, map *seen, pg_error *e)
         json_decref(page);
         if (!url) return e->code;
     }
-    return e->code;
 }
 
 /* "a%20eq%20'x'%20or%20a%20eq%20'y'" */

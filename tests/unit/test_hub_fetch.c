@@ -13,6 +13,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -480,6 +481,32 @@ static void test_links_that_lead_out(void **state)
 
 /* ---- what goes wrong ---- */
 
+/* A download that can't begin holds nothing: neither the lock, for which others would wait, nor a descriptor. */
+static void test_a_failed_beginning_frees_its_lock(void **state)
+{
+    (void)state;
+    hub_config c = config_for(NULL);
+    hub_cache hc;
+    cache_blob b;
+    arena a;
+    char path[1024];
+    static const char etag[] = "0123456789abcdef";
+    pg_error e = PG_ERROR_INIT;
+    forget();
+    arena_init(&a, plain, 0);
+    assert_int_equal(cache_open(&hc, &c, STR("acme/net"), &a, &e), PG_E_OK);
+    snprintf(path, sizeof path, "%s/models--acme--net/blobs/%s.70a47023.incomplete", cache, etag);
+    assert_int_equal(hub_folder_make(path, &e), PG_E_OK); /* a folder where the partial file should be */
+    assert_int_equal(cache_blob_begin(&b, &hc, &c, str_c(etag), &e), PG_E_IO);
+    snprintf(path, sizeof path, "%s/.locks/models--acme--net/%s.lock", cache, etag);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    close(fd);
+    assert_true(b.fd < 0 && b.lock < 0);
+    arena_free(&a);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -839,6 +866,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_ranges_refused),
         cmocka_unit_test(test_resumed_later),
+        cmocka_unit_test(test_a_failed_beginning_frees_its_lock),
         cmocka_unit_test(test_wrong_contents),
         cmocka_unit_test(test_renamed),
         cmocka_unit_test(test_listing_without_sizes),
