@@ -98,14 +98,21 @@ static arena_block *block_add(arena *a, size_t need)
     return b;
 }
 
+/* Bytes that an object takes in its block; 0: more than there can be. */
+static size_t room_for(size_t size)
+{
+    if (size > SIZE_MAX - (ALIGN + REDZONE)) return 0;
+    size_t need = ((size + ALIGN - 1) & ~(size_t)(ALIGN - 1)) + REDZONE;
+    return need ? need : ALIGN;
+}
+
 void *arena_alloc(arena *a, size_t size)
 {
-    if (size > SIZE_MAX - (ALIGN + REDZONE)) {
+    size_t need = room_for(size);
+    if (!need) {
         a->failed = true;
         return NULL;
     }
-    size_t need = ((size + ALIGN - 1) & ~(size_t)(ALIGN - 1)) + REDZONE;
-    if (!need) need = ALIGN;
     arena_block *b = a->blocks;
     if (!b || b->size - b->used < need) b = block_add(a, need);
     if (!b) {
@@ -129,8 +136,25 @@ void *arena_array(arena *a, size_t count, size_t size)
     return arena_alloc(a, count * size);
 }
 
+/* Makes the newest object of the newest block larger. */
+static bool grow_newest(arena *a, void *old, size_t old_size, size_t new_size)
+{
+    arena_block *b = a->blocks;
+    size_t had = room_for(old_size), need = room_for(new_size);
+    if (!b || !had || need < had || (unsigned char *)old + had != block_data(b) + b->used) return false;
+    if (need - had > b->size - b->used) return false;
+    b->used += need - had;
+    a->used += need - had;
+    UNPOISON(old, new_size);
+    memset((unsigned char *)old + old_size, 0, new_size - old_size);
+    return true;
+}
+
 void *arena_grow(arena *a, void *old, size_t old_count, size_t new_count, size_t size)
 {
+    bool fits = !size || new_count <= SIZE_MAX / size;
+    if (fits && old && old_count && new_count > old_count && grow_newest(a, old, old_count * size, new_count * size))
+        return old;
     void *p = arena_array(a, new_count, size);
     if (p && old && old_count) memcpy(p, old, (old_count < new_count ? old_count : new_count) * size);
     return p;
