@@ -61,7 +61,9 @@ static void try_norm(lines *ls, line *root)
     line *square = square_of(ls, line_in(ls, mean, 0), &d);
     if (!square) return;
     line *end = lines_reader(ls, line_out(ls, root), OP_KIND_COUNT);
-    if (end && end->kind == OP_Reciprocal) {
+    if (end && root->kind == OP_Rsqrt && end->kind != OP_Mul) return;
+    bool inverse = end && end->kind == OP_Div && lines_scalar(ls, line_in(ls, end, 0)); /* 1 / sqrt(...) */
+    if (inverse || (end && end->kind == OP_Reciprocal)) {
         taken[n++] = end;
         end = lines_reader(ls, line_out(ls, end), OP_Mul);
     }
@@ -106,7 +108,7 @@ void recompose_norms(lines *ls)
     for (uint32_t i = 0; i < ls->n; i++) {
         line *l = &ls->l[i];
         if (l->skip || l->leader) continue;
-        if (l->kind == OP_Sqrt) try_norm(ls, l);
+        if (l->kind == OP_Sqrt || l->kind == OP_Rsqrt) try_norm(ls, l);
         else if (l->kind == OP_InstanceNormalization) try_group_norm(ls, l);
     }
 }
@@ -129,11 +131,17 @@ static bool in_cone(const cone *c, const line *l)
     return false;
 }
 
+static bool is_comparison(int kind)
+{
+    return kind == OP_Greater || kind == OP_GreaterOrEqual || kind == OP_Less || kind == OP_LessOrEqual;
+}
+
 static bool is_simple(int kind)
 {
     return kind == OP_Add || kind == OP_Sub || kind == OP_Mul || kind == OP_Div || kind == OP_Pow || kind == OP_Erf ||
            kind == OP_Tanh || kind == OP_Sigmoid || kind == OP_HardSigmoid || kind == OP_Softplus || kind == OP_Clip ||
-           kind == OP_Exp || kind == OP_Neg;
+           kind == OP_Exp || kind == OP_Log || kind == OP_Neg || kind == OP_Abs || kind == OP_Where ||
+           is_comparison(kind);
 }
 
 /* Walks backwards over simple operators with scalar constants until only `x` is left, which may be read several times. */
@@ -215,16 +223,38 @@ static void try_gelu(lines *ls, line *inner)
     try_cone(ls, end, x, OP_Gelu);
 }
 
-/* (x + 3) clipped to 0..6, / 6, * x */
+/* (x + 3) clipped to 0..6, / 6, * x; functional programs clip to 0 and then to 6, and do so for the hard sigmoid as well. */
 static void try_hard_swish(lines *ls, line *clip)
 {
-    line *plus = lines_private(ls, line_in(ls, clip, 0), OP_Add);
+    line *inner = lines_private(ls, line_in(ls, clip, 0), OP_Clip);
+    line *plus = lines_private(ls, line_in(ls, inner ? inner : clip, 0), OP_Add);
     if (!plus) return;
     uint32_t x = lines_scalar(ls, line_in(ls, plus, 1)) ? line_in(ls, plus, 0) : line_in(ls, plus, 1);
     line *a = lines_reader(ls, line_out(ls, clip), OP_KIND_COUNT);
     line *b = a ? lines_reader(ls, line_out(ls, a), OP_KIND_COUNT) : NULL;
+    bool scaled = inner && a && a->kind == OP_Div && lines_scalar(ls, line_in(ls, a, 1));
+    if (scaled && (!b || b->kind != OP_Mul || line_other(ls, b, line_out(ls, a)) != x)) {
+        try_cone(ls, a, x, OP_HardSigmoid);
+        return;
+    }
     if (!a || !b || (a->kind != OP_Div && a->kind != OP_Mul) || (b->kind != OP_Div && b->kind != OP_Mul)) return;
     try_cone(ls, b, x, OP_HardSwish);
+}
+
+/* where(x > number, ..., ...) of x alone: leaky ReLU, ELU, softplus and their kin, as functional programs have them. */
+static void try_choice(lines *ls, line *where)
+{
+    const line *which = lines_private(ls, line_in(ls, where, 0), OP_KIND_COUNT);
+    if (!which || !is_comparison(which->kind) || !lines_scalar(ls, line_in(ls, which, 1))) return;
+    uint32_t x = line_in(ls, which, 0);
+    const line *other = lines_private(ls, line_in(ls, where, 2), OP_KIND_COUNT);
+    bool log = other && other->kind == OP_Log, exponent = other && other->kind != OP_Mul;
+    while (other && other->kind == OP_Mul && !exponent) {
+        uint32_t a = line_in(ls, other, 0), b = line_in(ls, other, 1);
+        other = lines_private(ls, lines_scalar(ls, a) ? b : a, OP_KIND_COUNT);
+        exponent = other && other->kind == OP_Exp;
+    }
+    try_cone(ls, where, x, log ? OP_Softplus : exponent ? OP_Elu : OP_LeakyRelu);
 }
 
 /* ---- addcmul ---- */
@@ -268,6 +298,7 @@ void recompose_activations(lines *ls)
         case OP_HardSigmoid: try_gate(ls, l, OP_HardSwish); break;
         case OP_Erf: try_gelu(ls, l); break;
         case OP_Clip: try_hard_swish(ls, l); break;
+        case OP_Where: try_choice(ls, l); break;
         case OP_Mul: try_addcmul(ls, l); break;
         case OP_Tanh:
             try_gate(ls, l, OP_Mish);
