@@ -72,6 +72,60 @@ static aten_value addmm(aten *x, const aten_row *row, const aten_value *arg, uin
     return aten_end(x);
 }
 
+/* x1 W y for each matrix W of weights [out, a, b], as the framework computes it: one output after the other, each a product, a product
+ * of rows and a sum into its place. */
+static aten_value bilinear_of(aten *x, uint32_t a, uint32_t b, uint32_t w)
+{
+    enum { OUTPUTS_MOST = 4096 };
+    const tensor_shape *ws = aten_shape(x, w), *as = aten_shape(x, a);
+    int rank = as->rank;
+    if (ws->rank != 3 || rank < 2 || rank > 8 || rank != aten_rank(x, b) || !num_known(ws->dims[0]) ||
+        ws->dims[0].v.i < 1 || ws->dims[0].v.i > OUTPUTS_MOST)
+        return aten_unknown();
+    uint32_t count = (uint32_t)ws->dims[0].v.i, *part = ARENA_ARRAY(x->a, uint32_t, count);
+    num left[2] = {num_int(-1), ws->dims[1]}, right[3] = {num_int(-1), ws->dims[2], num_int(1)}, dims[8];
+    for (int i = 0; i < rank; i++) dims[i] = as->dims[i];
+    dims[rank - 1] = ws->dims[0];
+    if (!part) {
+        aten_nomem(x);
+        return aten_none();
+    }
+    if (rank > 2) a = aten_reshape(x, a, left, 2);
+    b = aten_reshape(x, b, right, 3);
+    for (uint32_t i = 0; i < count && !x->code; i++) {
+        uint32_t one = aten_squeeze(x, aten_slice(x, w, 0, num_int(i), num_int((int64_t)i + 1), num_int(1)), 0);
+        uint32_t row = aten_unsqueeze(x, aten_emit2(x, OP_MatMul, a, one), 1);
+        part[i] = aten_squeeze(x, aten_emit2(x, OP_MatMul, row, b), 1);
+        part[i] = aten_emit2(x, OP_Add, part[i], part[i]);
+    }
+    aten_begin(x, OP_Concat, part, count, 1);
+    aten_attr(x, ATTR_axis, 1);
+    aten_value y = aten_end(x);
+    return rank > 2 && y.kind == ATEN_TENSOR ? aten_tensor(aten_reshape(x, y.v.tensor, dims, rank)) : y;
+}
+
+/* bilinear(x1, x2, weight, bias) */
+static aten_value bilinear(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    (void)row;
+    uint32_t a = aten_data(x, A(0)), b = aten_data(x, A(1)), w = aten_data(x, A(2)), bias = aten_data(x, A(3));
+    if (a == NO_TENSOR || b == NO_TENSOR || w == NO_TENSOR) return aten_unknown();
+    const tensor_shape *s = aten_shape(x, w);
+    if (s->rank == 3 && num_known(s->dims[1])) aten_hint_dims(x, a, 2, 1, s->dims[1].v.i);
+    if (s->rank == 3 && num_known(s->dims[2])) aten_hint_dims(x, b, 2, 1, s->dims[2].v.i);
+    aten_value y = bilinear_of(x, a, b, w);
+    return bias == NO_TENSOR || y.kind != ATEN_TENSOR ? y : aten_tensor(aten_emit2(x, OP_Add, y.v.tensor, bias));
+}
+
+/* _trilinear(x1, weight, x2, ...): what bilinear is made of. */
+static aten_value trilinear(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    (void)row;
+    uint32_t a = aten_data(x, A(0)), w = aten_data(x, A(1)), b = aten_data(x, A(2));
+    if (a == NO_TENSOR || b == NO_TENSOR || w == NO_TENSOR) return aten_unknown();
+    return bilinear_of(x, a, b, w);
+}
+
 static aten_value einsum(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     enum { MOST = 16 };
@@ -108,6 +162,8 @@ const aten_row aten_product_rows[] = {
     {"addmm", "self mat1 mat2", addmm, OP_Gemm},
     {"baddbmm", "self batch1 batch2", addmm, OP_MatMul},
     {"addbmm", "self batch1 batch2", addmm, OP_MatMul},
+    {"bilinear", "input1 input2 weight bias", bilinear, OP_MatMul},
+    {"_trilinear", "i1 i2 i3", trilinear, OP_MatMul},
     {"einsum", "equation tensors path", einsum, OP_Einsum},
     {NULL, NULL, NULL, 0},
 };
