@@ -444,6 +444,7 @@ static const aten_row *row_of(const aten *x, str name)
 {
     const aten_row *r = find_row(x, name);
     if (!r && in_place(name)) r = find_row(x, (str){name.ptr, name.len - 1});
+    if (!r && str_ends(name, "_copy")) r = find_row(x, (str){name.ptr, name.len - 5}); /* of functional programs */
     return r;
 }
 

@@ -140,6 +140,8 @@ const aten_row aten_attention_rows[] = {
      OP_ScaledDotProductAttention},
     {"_scaled_dot_product_flash_attention", "query key value dropout_p is_causal", attention, OP_Attention},
     {"_scaled_dot_product_flash_attention_for_cpu", "query key value dropout_p is_causal", attention, OP_Attention},
+    {"_scaled_dot_product_cudnn_attention", "query key value attn_bias compute_log_sumexp dropout_p is_causal",
+     attention, OP_Attention},
     {"_scaled_dot_product_efficient_attention", "query key value attn_bias compute_log_sumexp dropout_p is_causal",
      attention, OP_Attention},
     {"_transformer_encoder_layer_fwd",

@@ -88,6 +88,99 @@ static aten_value grid_sample(aten *x, const aten_row *row, const aten_value *ar
     return aten_tensor(aten_emit2(x, (op_kind)row->op, t, g));
 }
 
+/* How many windows there are along an axis. */
+static num windows(num size, int64_t kernel, int64_t dilation, int64_t pad, int64_t stride)
+{
+    num free = num_sub(num_add(size, num_int(2 * pad)), num_int(dilation * (kernel - 1) + 1));
+    return num_add(num_floor_div(free, num_int(stride)), num_int(1));
+}
+
+static bool pair(aten_value v, int64_t *out, int64_t fallback)
+{
+    int count = v.kind == ATEN_NONE ? 0 : aten_ints(v, out, 2);
+    if (count < 0) return false;
+    if (count == 0) out[0] = fallback;
+    if (count < 2) out[1] = out[0];
+    return out[0] >= 0 && out[1] >= 0 && out[0] < 1 << 20 && out[1] < 1 << 20;
+}
+
+/* im2col(x, kernel, dilation, padding, stride): [batch, channels, h, w] to [batch, channels * kernel, windows], a gather */
+static aten_value im2col(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    int64_t kernel[2], dilation[2], pad[2], stride[2];
+    uint32_t t = aten_data(x, A(0));
+    if (t == NO_TENSOR || !pair(A(1), kernel, 1) || !pair(A(2), dilation, 1) || !pair(A(3), pad, 0) ||
+        !pair(A(4), stride, 1) || stride[0] < 1 || stride[1] < 1)
+        return aten_unknown();
+    const tensor_shape *s = aten_shape(x, t);
+    if (s->rank != 4) return aten_unknown();
+    num count = num_mul(windows(s->dims[2], kernel[0], dilation[0], pad[0], stride[0]),
+                        windows(s->dims[3], kernel[1], dilation[1], pad[1], stride[1]));
+    num area = num_int(kernel[0] * kernel[1]), rows = num_mul(s->dims[1], area);
+    num flat[3] = {s->dims[0], s->dims[1], num_mul(s->dims[2], s->dims[3])}, out[3] = {s->dims[0], rows, count};
+    num picks = num_mul(area, count), zero = num_int(0);
+    if (!num_known(picks) || picks.v.i < 1) return aten_unknown();
+    uint32_t at = aten_emit2(x, OP_Expand, aten_constant(x, 1, &zero, 1), aten_constant(x, 1, &picks, 1));
+    aten_begin(x, (op_kind)row->op, (uint32_t[]){aten_reshape(x, t, flat, 3), at}, 2, 1);
+    aten_attr(x, ATTR_axis, 2);
+    aten_value y = aten_end(x);
+    return y.kind == ATEN_TENSOR ? aten_tensor(aten_reshape(x, y.v.tensor, out, 3)) : y;
+}
+
+/* col2im(x, size, kernel, ...): the sums of overlapping windows */
+static aten_value col2im(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    num size[2], kernel[2];
+    uint32_t t = aten_data(x, A(0));
+    int k = aten_nums(A(1), size, 2), m = aten_nums(A(2), kernel, 2);
+    if (t == NO_TENSOR || k != 2 || m < 1 || aten_rank(x, t) != 3) return aten_unknown();
+    if (m == 1) kernel[1] = kernel[0];
+    aten_begin(x, (op_kind)row->op, (uint32_t[]){t, aten_constant(x, 1, size, 2), aten_constant(x, 1, kernel, 2)}, 3,
+               1);
+    return aten_end(x);
+}
+
+/* affine_grid_generator(theta, size, ...): positions of an image times [batch, 2, 3] */
+static aten_value affine_grid(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    num size[MAX_RANK], out[4];
+    uint32_t t = aten_data(x, A(0));
+    int rank = aten_nums(A(1), size, MAX_RANK);
+    if (t == NO_TENSOR || rank != 4 || aten_rank(x, t) != 3) return aten_unknown();
+    num grid[2] = {num_mul(size[2], size[3]), num_int(3)}, shape[2] = {grid[0], grid[1]};
+    uint32_t at = aten_emit1(x, OP_ConstantOfShape, aten_constant(x, 1, shape, 2));
+    uint32_t y = aten_emit2(x, (op_kind)row->op, at, aten_transpose(x, t, (const int64_t[]){0, 2, 1}, 3));
+    out[0] = size[0], out[1] = size[2], out[2] = size[3], out[3] = num_int(2);
+    return aten_tensor(aten_reshape(x, y, out, 4));
+}
+
+/* torchvision's roi_align(x, boxes, scale, height, width) */
+static aten_value roi_align(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t = aten_data(x, A(0)), boxes = aten_data(x, A(1));
+    int64_t height = 1, width = 1;
+    if (t == NO_TENSOR || boxes == NO_TENSOR || !aten_plain_int(A(3), &height) || !aten_plain_int(A(4), &width))
+        return aten_unknown();
+    aten_begin(x, (op_kind)row->op, (uint32_t[]){t, boxes, boxes}, 3, 1);
+    aten_attr(x, ATTR_output_height, height);
+    aten_attr(x, ATTR_output_width, width);
+    return aten_end(x);
+}
+
+/* torchvision's nms(boxes, scores, threshold): which boxes stay, in the worst case all */
+static aten_value nms(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t boxes = aten_data(x, A(0)), scores = aten_data(x, A(1));
+    if (boxes == NO_TENSOR || scores == NO_TENSOR) return aten_unknown();
+    num most = num_int(1 << 30), zero = num_int(0);
+    scores = aten_unsqueeze(x, aten_unsqueeze(x, scores, 0), 0);
+    uint32_t in[3] = {aten_unsqueeze(x, boxes, 0), scores, aten_constant(x, 0, &most, 1)};
+    aten_begin(x, (op_kind)row->op, in, 3, 1);
+    aten_value y = aten_end(x);
+    if (y.kind != ATEN_TENSOR) return y;
+    return aten_tensor(aten_squeeze(x, aten_slice(x, y.v.tensor, 1, zero, num_int(1), num_int(1)), 1));
+}
+
 /* stft(x, n_fft, hop, win, window, normalized, onesided, complex): [batch, bins, frames], or with 2 numbers each */
 static aten_value stft(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
@@ -135,6 +228,11 @@ const aten_row aten_image_rows[] = {
     {"replication_pad3d", "self padding", pad, OP_Pad},
     {"pixel_shuffle", "self upscale_factor", shuffle, OP_DepthToSpace},
     {"pixel_unshuffle", "self downscale_factor", shuffle, OP_SpaceToDepth},
+    {"im2col", "self kernel_size dilation padding stride", im2col, OP_Gather},
+    {"col2im", "self output_size kernel_size dilation padding stride", col2im, OP_Col2Im},
+    {"affine_grid_generator", "theta size align_corners", affine_grid, OP_MatMul},
+    {"roi_align", "input rois spatial_scale pooled_height pooled_width sampling_ratio aligned", roi_align, OP_RoiAlign},
+    {"nms", "dets scores iou_threshold", nms, OP_NonMaxSuppression},
     {"grid_sampler", "input grid", grid_sample, OP_GridSample},
     {"grid_sampler_2d", "input grid", grid_sample, OP_GridSample},
     {"grid_sampler_3d", "input grid", grid_sample, OP_GridSample},

@@ -133,6 +133,36 @@ static aten_value index(aten *x, const aten_row *row, const aten_value *arg, uin
     return aten_end(x);
 }
 
+/* nonzero(x): [how many, rank] */
+static aten_value non_zero(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t = aten_data(x, A(0));
+    if (t == NO_TENSOR) return aten_unknown();
+    return aten_tensor(aten_transpose(x, aten_emit1(x, (op_kind)row->op, t), (const int64_t[]){1, 0}, 2));
+}
+
+/* masked_select(x, mask) */
+static aten_value masked_select(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t = aten_data(x, A(0)), mask = aten_data(x, A(1));
+    if (t == NO_TENSOR || mask == NO_TENSOR) return aten_unknown();
+    uint32_t where = aten_transpose(x, aten_emit1(x, OP_NonZero, mask), (const int64_t[]){1, 0}, 2);
+    return aten_tensor(aten_emit2(x, (op_kind)row->op, t, where));
+}
+
+/* one_hot(x, classes) */
+static aten_value one_hot(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t = aten_data(x, A(0));
+    num values[2] = {num_int(0), num_int(1)};
+    int64_t classes = -1;
+    if (t == NO_TENSOR || !aten_plain_int(A(1), &classes) || classes < 1) return aten_unknown();
+    num depth = num_int(classes);
+    aten_begin(x, (op_kind)row->op, (uint32_t[]){t, aten_constant(x, 0, &depth, 1), aten_constant(x, 1, values, 2)}, 3,
+               1);
+    return aten_end(x);
+}
+
 /* scatter(x, dim, index, src), index_put(x, indices, values): the size of x */
 static aten_value scatter(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
@@ -158,6 +188,9 @@ const aten_row aten_index_rows[] = {
     {"take_along_dim", "self indices dim", take_along, OP_GatherElements},
     {"index", "self indices", index, OP_Gather},
     {"_unsafe_index", "self indices", index, OP_Gather},
+    {"nonzero", "self", non_zero, OP_NonZero},
+    {"masked_select", "self mask", masked_select, OP_GatherND},
+    {"one_hot", "self num_classes", one_hot, OP_OneHot},
     {"scatter", "self dim index src", scatter, OP_ScatterElements},
     {"scatter_add", "self dim index src", scatter, OP_ScatterElements},
     {"scatter_reduce", "self dim index src", scatter, OP_ScatterElements},

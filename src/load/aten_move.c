@@ -30,6 +30,23 @@ static aten_value cat(aten *x, const aten_row *row, const aten_value *arg, uint3
     return aten_end(x);
 }
 
+/* hstack, vstack and their kin: joined where NumPy joins, after what is too short was given dims of one. */
+static aten_value stack_like(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    aten_value list = A(0), parts = aten_new_list(x, ATEN_LIST, NULL, 0);
+    char which = row->name[0]; /* h, v, c (of columns) */
+    if ((list.kind != ATEN_LIST && list.kind != ATEN_TUPLE) || !list.v.list->n || x->code) return aten_unknown();
+    int rank = -1;
+    for (uint32_t i = 0; !x->code && i < list.v.list->n; i++) {
+        uint32_t t = aten_data(x, list.v.list->v[i]);
+        if (t == NO_TENSOR || (rank = aten_rank(x, t)) < 1) return aten_unknown();
+        if (rank == 1 && which != 'h') t = aten_unsqueeze(x, t, which == 'c' ? 1 : 0);
+        aten_append(x, parts.v.list, aten_tensor(t));
+    }
+    int64_t axis = which == 'v' || (which == 'h' && rank == 1) ? 0 : 1;
+    return cat(x, row, (aten_value[]){parts, aten_int(num_int(axis))}, 2);
+}
+
 static aten_value split_into(aten *x, uint32_t t, int64_t axis, const num *sizes, uint32_t count)
 {
     enum { PARTS = 1024 };
@@ -171,6 +188,9 @@ const aten_row aten_move_rows[] = {
     {"cat", "tensors dim", cat, OP_Concat},
     {"concat", "tensors dim", cat, OP_Concat},
     {"stack", "tensors dim", cat, OP_Unsqueeze},
+    {"hstack", "tensors", stack_like, OP_Concat},
+    {"vstack", "tensors", stack_like, OP_Concat},
+    {"column_stack", "tensors", stack_like, OP_Concat},
     {"chunk", "self chunks dim", split, OP_Concat},
     {"tensor_split", "self sections dim", split, OP_Concat},
     {"split", "self split_size dim", split, OP_Split},
@@ -181,6 +201,8 @@ const aten_row aten_move_rows[] = {
     {"meshgrid", "tensors indexing", meshgrid, OP_Expand},
     {"roll", "self shifts dims", roll, OP_Roll},
     {"flip", "self dims", keep, OP_Reverse},
+    {"fliplr", "self", keep, OP_Reverse},
+    {"flipud", "self", keep, OP_Reverse},
     {"triu", "self diagonal", triangle, OP_Trilu},
     {"tril", "self diagonal", triangle, OP_Trilu},
     SAME("contiguous"),
@@ -198,6 +220,12 @@ const aten_row aten_move_rows[] = {
     SAME("resolve_conj"),
     SAME("resolve_neg"),
     SAME("pin_memory"),
+    SAME("positive"),
+    SAME("conj"),
+    SAME("_conj"),
+    SAME("dropout1d"),
+    SAME("dropout2d"),
+    SAME("dropout3d"),
     SAME("set_data"),
     SAME("dropout"),
     SAME("feature_dropout"),

@@ -69,6 +69,7 @@ static aten_value layer_norm(aten *x, const aten_row *row, const aten_value *arg
     aten_begin(x, (op_kind)row->op, (uint32_t[]){t, w, b}, b == NO_TENSOR ? 2 : 3, 1);
     aten_attr(x, ATTR_axis, -k);
     aten_value out = aten_end(x);
+    if (!strcmp(row->name, "_fused_rms_norm")) return aten_tuple_of(x, out, 2);
     return !strcmp(row->name, "native_layer_norm") ? aten_tuple_of(x, out, 3) : out;
 }
 
@@ -109,10 +110,13 @@ const aten_row aten_norm_rows[] = {
     {"layer_norm", "input normalized_shape weight bias eps", layer_norm, OP_LayerNormalization},
     {"native_layer_norm", "input normalized_shape weight bias eps", layer_norm, OP_LayerNormalization},
     {"rms_norm", "input normalized_shape weight eps", layer_norm, OP_RMSNormalization},
+    {"_fused_rms_norm", "input normalized_shape weight eps", layer_norm, OP_RMSNormalization},
     {"group_norm", "input num_groups weight bias eps", group_norm, OP_GroupNormalization},
     {"native_group_norm", "input weight bias N C HxW group eps", group_norm, OP_GroupNorm},
     {"softmax", "self dim dtype", softmax, OP_Softmax},
     {"_softmax", "self dim half_to_float", softmax, OP_Softmax},
+    {"_safe_softmax", "self dim dtype", softmax, OP_Softmax},
+    {"softmin", "self dim dtype", softmax, OP_Softmax},
     {"log_softmax", "self dim dtype", softmax, OP_LogSoftmax},
     {"_log_softmax", "self dim half_to_float", softmax, OP_LogSoftmax},
     {NULL, NULL, NULL, 0},

@@ -59,6 +59,16 @@ static aten_value matmul(aten *x, const aten_row *row, const aten_value *arg, ui
     return aten_tensor(aten_emit2(x, OP_MatMul, a, b));
 }
 
+/* inner(x, y): along the last dims of both */
+static aten_value inner(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t a = aten_data(x, A(0)), b = aten_data(x, A(1));
+    if (a == NO_TENSOR || b == NO_TENSOR) return aten_unknown();
+    if (aten_rank(x, b) > 2) return aten_unknown();
+    if (aten_rank(x, b) == 2) b = aten_turned(x, b);
+    return aten_tensor(aten_emit2(x, (op_kind)row->op, a, b));
+}
+
 /* bias + a b */
 static aten_value addmm(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
@@ -154,6 +164,12 @@ const aten_row aten_product_rows[] = {
     {"conv3d_prepack", "weight bias stride padding dilation groups", prepack, 0},
     {"matmul", "self other", matmul, OP_MatMul},
     {"mm", "self mat2", matmul, OP_MatMul},
+    {"linalg_matmul", "self other", matmul, OP_MatMul},
+    {"_int_mm", "self mat2", matmul, OP_MatMul},
+    {"_scaled_mm", "self mat2", matmul, OP_MatMul},
+    {"vdot", "self other", matmul, OP_MatMul},
+    {"inner", "self other", inner, OP_MatMul},
+    {"addmv", "self mat vec", addmm, OP_MatMul},
     {"bmm", "self mat2", matmul, OP_MatMul},
     {"mv", "self vec", matmul, OP_MatMul},
     {"dot", "self tensor", matmul, OP_MatMul},

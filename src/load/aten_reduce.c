@@ -116,6 +116,65 @@ static aten_value cumulative(aten *x, const aten_row *row, const aten_value *arg
     return aten_tensor(aten_emit2(x, (op_kind)row->op, t, aten_constant(x, 0, &axis, 1)));
 }
 
+/* cummax(x, axis): values and indices */
+static aten_value running(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    aten_value y = cumulative(x, row, arg, n);
+    return aten_new_list(x, ATEN_TUPLE, (aten_value[]){y, y}, 2);
+}
+
+/* Along `axis`, which goes unless `keep` says otherwise. */
+static uint32_t lengths(aten *x, uint32_t t, int64_t axis, bool keep)
+{
+    return reduce_to(x, OP_ReduceL2, t, aten_int(num_int(axis)), keep);
+}
+
+/* cosine_similarity(a, b, axis): both made of length one, multiplied and summed */
+static aten_value cosine(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t[2] = {aten_data(x, A(0)), aten_data(x, A(1))};
+    if (t[0] == NO_TENSOR || t[1] == NO_TENSOR) return aten_unknown();
+    int64_t axis = aten_axis(x, t[0], A(2), 1);
+    for (int i = 0; i < 2; i++)
+        t[i] = aten_emit2(x, OP_Div, t[i], aten_emit1(x, OP_Clip, lengths(x, t[i], axis, true)));
+    uint32_t product = aten_emit2(x, (op_kind)row->op, t[0], t[1]);
+    return aten_tensor(reduce_to(x, OP_ReduceSum, product, aten_int(num_int(axis)), false));
+}
+
+/* pairwise_distance(a, b) and dist(a, b), which is over all */
+static aten_value distance(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t a = aten_data(x, A(0)), b = aten_data(x, A(1));
+    if (a == NO_TENSOR || b == NO_TENSOR) return aten_unknown();
+    uint32_t d = aten_emit2(x, OP_Sub, a, b);
+    if (row->op == OP_ReduceSum) return aten_tensor(reduce_to(x, OP_ReduceL2, d, aten_none(), false));
+    return aten_tensor(lengths(x, d, -1, false));
+}
+
+/* cdist(a, b): |a|^2 and ones beside a, ones and |b|^2 beside b, and one product of both */
+static aten_value distances(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    uint32_t t[2] = {aten_data(x, A(0)), aten_data(x, A(1))};
+    (void)row;
+    if (t[0] == NO_TENSOR || t[1] == NO_TENSOR) return aten_unknown();
+    int rank = aten_rank(x, t[0]);
+    if (rank < 2 || rank > 8 || rank != aten_rank(x, t[1])) return aten_unknown();
+    for (int i = 0; i < 2; i++) {
+        uint32_t squares = reduce_to(x, OP_ReduceSum, aten_emit2(x, OP_Mul, t[i], t[i]), aten_int(num_int(-1)), true);
+        uint32_t part[3] = {t[i], squares, squares};
+        aten_begin(x, OP_Concat, part, 3, 1);
+        aten_attr(x, ATTR_axis, -1);
+        aten_end(x);
+        t[i] = aten_output(x, 0);
+    }
+    int64_t perm[8];
+    for (int i = 0; i < rank; i++) perm[i] = i;
+    perm[rank - 2] = rank - 1;
+    perm[rank - 1] = rank - 2;
+    uint32_t y = aten_emit2(x, OP_MatMul, t[0], aten_transpose(x, t[1], perm, rank));
+    return aten_tensor(aten_emit1(x, OP_Sqrt, aten_emit1(x, OP_Clip, y)));
+}
+
 /* topk(x, k, axis), sort(x, axis): values and indices */
 static aten_value sorted(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
@@ -132,6 +191,7 @@ static aten_value sorted(aten *x, const aten_row *row, const aten_value *arg, ui
     aten_value v = aten_end(x);
     aten_value at = aten_tensor(aten_output(x, 1));
     if (!strcmp(row->name, "argsort")) return at;
+    if (!strcmp(row->name, "msort")) return v;
     return aten_new_list(x, ATEN_TUPLE, (aten_value[]){v, at}, 2);
 }
 
@@ -162,6 +222,16 @@ const aten_row aten_reduce_rows[] = {
     {"frobenius_norm", "self p dim keepdim", norm, OP_ReduceL2},
     {"linalg_vector_norm", "self ord dim keepdim", norm, OP_ReduceL2},
     {"linalg_norm", "self ord dim keepdim", norm, OP_ReduceL2},
+    {"cosine_similarity", "x1 x2 dim eps", cosine, OP_Mul},
+    {"pairwise_distance", "x1 x2 p", distance, OP_ReduceL2},
+    {"dist", "self other p", distance, OP_ReduceSum},
+    {"cdist", "x1 x2 p compute_mode", distances, OP_MatMul},
+    {"count_nonzero", "self dim", reduce, OP_ReduceSum},
+    {"linalg_matrix_norm", "self ord dim keepdim", norm, OP_ReduceL2},
+    {"msort", "self", sorted, OP_TopK},
+    {"cummax", "self dim", running, OP_CumSum},
+    {"cummin", "self dim", running, OP_CumSum},
+    {"logcumsumexp", "self dim", cumulative, OP_CumSum},
     {"cumsum", "self dim", cumulative, OP_CumSum},
     {"cumprod", "self dim", cumulative, OP_CumSum},
     {"topk", "self k dim largest sorted", sorted, OP_TopK},

@@ -276,6 +276,80 @@ static aten_value expand(aten *x, const aten_row *row, const aten_value *arg, ui
     return aten_view(x, aten_tensor(aten_emit2(x, OP_Expand, t, aten_constant(x, 1, dims, (uint32_t)rank))), t);
 }
 
+/* unfold(x, dim, size, step): windows that overlap, as a view of one more dim */
+static aten_value unfold(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    num dims[MAX_RANK + 1];
+    uint32_t t = aten_data(x, A(0));
+    int64_t size, step;
+    if (t == NO_TENSOR || !aten_plain_int(A(2), &size) || !aten_plain_int(A(3), &step)) return aten_unknown();
+    const tensor_shape *s = aten_shape(x, t);
+    int64_t axis = aten_axis(x, t, A(1), 0);
+    int rank = s->rank;
+    if (rank < 1 || rank >= MAX_RANK || axis < 0 || axis >= rank || size < 1 || step < 1) return aten_unknown();
+    for (int i = 0; i < rank; i++) dims[i] = s->dims[i];
+    num length = dims[axis];
+    if (!num_known(length) || length.v.i < size) return aten_unknown();
+    dims[axis] = num_add(num_floor_div(num_sub(length, num_int(size)), num_int(step)), num_int(1));
+    dims[rank] = num_int(size);
+    if (size == step &&
+        length.v.i % size == 0) { /* which do not overlap: the dim is cut, and its inner part goes to the end */
+        num cut[MAX_RANK + 1];
+        int64_t perm[MAX_RANK + 1];
+        for (int i = 0, k = 0; i < rank; i++) {
+            perm[i] = i <= axis ? i : i + 1;
+            cut[k++] = dims[i];
+            if (i == axis) cut[k++] = num_int(size);
+        }
+        perm[rank] = axis + 1;
+        return aten_view(x, aten_tensor(aten_transpose(x, aten_reshape(x, t, cut, rank + 1), perm, rank + 1)), t);
+    }
+    t = aten_slice(x, t, axis, num_int(0), dims[axis], num_int(1)); /* as many elements as there are windows */
+    return aten_tensor(
+        aten_emit2(x, (op_kind)row->op, aten_unsqueeze(x, t, rank), aten_constant(x, 1, dims, (uint32_t)rank + 1)));
+}
+
+/* diagonal(x, offset, dim1, dim2): a view */
+static aten_value diagonal(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    int64_t offset = 0;
+    (void)row;
+    uint32_t t = aten_data(x, A(0));
+    if (t == NO_TENSOR) return aten_unknown();
+    aten_plain_int(A(1), &offset);
+    const tensor_shape *s = aten_shape(x, t);
+    int64_t a = aten_axis(x, t, A(2), 0), b = aten_axis(x, t, A(3), 1);
+    if (s->rank < 2 || a < 0 || b < 0 || a >= s->rank || b >= s->rank || a == b) return aten_unknown();
+    num one = offset >= 0 ? s->dims[a] : num_add(s->dims[a], num_int(offset)), other = s->dims[b];
+    if (offset > 0) other = num_sub(other, num_int(offset));
+    num length = num_min(one, other);
+    int64_t keep = a < b ? a : b, gone = a < b ? b : a, perm[MAX_RANK];
+    t = aten_squeeze(x, aten_slice(x, t, gone, num_int(0), num_int(1), num_int(1)), gone);
+    t = aten_slice(x, t, keep, num_int(0), length, num_int(1));
+    int rank = aten_rank(x, t);
+    if (rank < 1 || rank > MAX_RANK || x->code) return aten_unknown();
+    for (int i = 0; i < rank; i++) perm[i] = i < keep ? i : i + 1 < rank ? i + 1 : keep;
+    return keep == rank - 1 ? aten_tensor(t) : aten_tensor(aten_transpose(x, t, perm, rank));
+}
+
+/* channel_shuffle(x, groups): cut, turned, joined */
+static aten_value channel_shuffle(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    num dims[MAX_RANK];
+    int64_t groups, perm[MAX_RANK];
+    (void)row;
+    uint32_t t = aten_data(x, A(0));
+    if (t == NO_TENSOR || !aten_plain_int(A(1), &groups) || groups < 1) return aten_unknown();
+    tensor_shape s = *aten_shape(x, t);
+    if (s.rank < 3 || s.rank + 1 > MAX_RANK) return aten_unknown();
+    for (int i = 0; i <= s.rank; i++) {
+        dims[i] = i == 1 ? num_int(groups) : i == 2 ? num_floor_div(s.dims[1], num_int(groups)) : s.dims[i ? i - 1 : 0];
+        perm[i] = i == 1 ? 2 : i == 2 ? 1 : i;
+    }
+    t = aten_transpose(x, aten_reshape(x, t, dims, s.rank + 1), perm, s.rank + 1);
+    return aten_tensor(aten_reshape(x, t, s.dims, s.rank));
+}
+
 static aten_value repeat(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     num times[MAX_RANK], dims[MAX_RANK];
@@ -355,6 +429,10 @@ const aten_row aten_view_rows[] = {
     {"moveaxis", "self source destination", move_axis, OP_Transpose},
     {"squeeze", "self dim", squeeze, OP_Squeeze},
     {"unsqueeze", "self dim", unsqueeze, OP_Unsqueeze},
+    {"unfold", "self dimension size step", unfold, OP_Expand},
+    {"diagonal", "self offset dim1 dim2", diagonal, OP_Slice},
+    {"channel_shuffle", "self groups", channel_shuffle, OP_Reshape},
+    {"native_channel_shuffle", "self groups", channel_shuffle, OP_Reshape},
     {"expand", "self size implicit", expand, OP_Expand},
     {"expand_as", "self other", expand, OP_Expand},
     {"broadcast_to", "self size", expand, OP_Expand},

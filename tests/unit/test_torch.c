@@ -91,16 +91,30 @@ static void test_same_as_onnx(void **state)
 static void test_same_as_exported(void **state)
 {
     (void)state;
-    const int64_t image[] = {2, 3, 32, 32}, words[] = {2, 6}, features[] = {2, 6, 32}, narrow[] = {2, 6, 16};
+    const int64_t image[] = {2, 3, 32, 32}, words[] = {2, 6}, features[] = {2, 6, 32}, narrow[] = {2, 6, 16},
+                  windows[] = {2, 8, 8, 8};
     expect_same("residual", "_dynamic.pt2", ENDINGS("_trace.pt", "_static.pt2", "_decomposed.pt2"), true, 4, image);
     expect_same("residual", "_dynamic.pt2", ENDINGS(".onnx", "_frozen.pt"), false, 4, image);
     expect_same("gpt", "_dynamic.pt2", ENDINGS("_trace.pt", "_script.pt", "_static.pt2"), true, 2, words);
     expect_same("gpt", "_dynamic.pt2", ENDINGS(".onnx", "_frozen.pt"), false, 2, words);
     expect_same("rotary", "_dynamic.pt2", ENDINGS("_trace.pt", "_script.pt", "_static.pt2"), true, 3, features);
     expect_same("encoder", "_dynamic.pt2", ENDINGS("_trace.pt", "_static.pt2"), true, 3, narrow);
+    expect_same("shifted", "_dynamic.pt2", ENDINGS(".onnx", "_trace.pt", "_static.pt2"), true, 4, windows);
 }
 
-/* Decomposed attention is more kernels, but the same arithmetic; and sizes that are products of two symbols hold at all of them. */
+/* What run_decompositions() leaves of calls: products of two dims, masks of positions, where() for activations. */
+static void test_same_as_decomposed(void **state)
+{
+    (void)state;
+    const int64_t words[] = {2, 6}, features[] = {2, 6, 32}, narrow[] = {2, 6, 16}, windows[] = {2, 8, 8, 8};
+    expect_same("gpt", "_dynamic.pt2", ENDINGS("_decomposed.pt2"), true, 2, words);
+    expect_same("rotary", "_dynamic.pt2", ENDINGS("_decomposed.pt2"), true, 3, features);
+    expect_same("encoder", "_dynamic.pt2", ENDINGS("_decomposed.pt2"), true, 3, narrow);
+    expect_same("shifted", "_dynamic.pt2", ENDINGS("_decomposed.pt2"), true, 4, windows);
+    expect_same("gated", "_dynamic.pt2", ENDINGS("_decomposed.pt2", "_trace.pt"), true, 3, narrow);
+}
+
+/* Sizes that are products of two symbols hold at all of them. */
 static void test_free_sizes(void **state)
 {
     (void)state;
@@ -339,6 +353,37 @@ static void test_results(void **state)
                   "4x8");
 }
 
+/* Operators that only their sizes tell from others of their file. */
+static void test_more_results(void **state)
+{
+    (void)state;
+#define OF(expression, shape) expect_result(FORWARD "    return " expression "\n", shape)
+    OF("torch.im2col(x, [3, 3], [1, 1], [1, 1], [2, 2])", "batchx27x12544");
+    OF("torch.col2im(torch.im2col(x, [2, 2], [1, 1], [0, 0], [2, 2]), [224, 224], [2, 2], [1, 1], [0, 0], [2, 2])",
+       "batchx3x224x224");
+    OF("torch.unfold(x, 2, 16, 16)", "batchx3x14x224x16");
+    OF("torch.unfold(x, 2, 16, 8)", "batchx3x27x224x16");
+    OF("torch.diagonal(x, 2, 2, 3)", "batchx3x222");
+    OF("torch.diagonal(x, 0, 0, 1)", "224x224x1");
+    OF("torch.channel_shuffle(x, 3)", "batchx3x224x224");
+    OF("torch.as_strided(x, [-1, 3, 112, 448], [150528, 50176, 448, 1])", "batchx3x112x448");
+    OF("torch.cosine_similarity(x, torch.relu(x), 1, 1e-8)", "batchx224x224");
+    OF("torch.pairwise_distance(x, torch.relu(x))", "batchx3x224");
+    OF("torch.cdist(x, torch.relu(x), 2.)", "batchx3x224x224");
+    OF("torch.roll(x, [1, 1], [2, 3])", "batchx3x224x224");
+    OF("torch.one_hot(torch.arange(5), 7)", "5x7");
+    OF("torch.inner(x, torch.ones([10, 224]))", "batchx3x224x10");
+    OF("torch.hstack([x, x])", "batchx6x224x224");
+    OF("torch.vstack([torch.ones([4]), torch.ones([4])])", "2x4");
+    OF("torch.permute_copy(x, [0, 2, 3, 1])", "batchx224x224x3");
+    OF("torch._safe_softmax(x, -1)", "batchx3x224x224");
+    OF("torch.affine_grid_generator(torch.ones([2, 2, 3]), [2, 3, 8, 6], False)", "2x8x6x2");
+    OF("torch.roi_align(x, torch.ones([9, 5]), 0.25, 7, 7, 2, False)", "9x3x7x7");
+    OF("torch.bilinear(torch.ones([5, 6]), torch.ones([5, 4]), torch.ones([3, 6, 4]), torch.ones([3]))", "5x3");
+    OF("torch.bilinear(torch.ones([5, 2, 6]), torch.ones([5, 2, 4]), torch.ones([3, 6, 4]), None)", "5x2x3");
+#undef OF
+}
+
 /* Code that refuses rows of features takes sequences of them. */
 static void test_sequences_of_features(void **state)
 {
@@ -457,6 +502,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_onnx),
         cmocka_unit_test(test_same_as_exported),
+        cmocka_unit_test(test_same_as_decomposed),
         cmocka_unit_test(test_free_sizes),
         cmocka_unit_test(test_batch),
         cmocka_unit_test(test_weights_alone),
@@ -466,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_quantised),
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_results),
+        cmocka_unit_test(test_more_results),
         cmocka_unit_test(test_sequences_of_features),
         cmocka_unit_test(test_turned_input),
         cmocka_unit_test(test_harmful_sources),
