@@ -223,6 +223,8 @@ typedef struct pg_request {
     int64_t concurrency;            /* serving: requests at a time; 0: the batch, or with one of the three below as many as they allow */
     double request_rate;            /* serving: requests a second that must be borne; 0: not asked */
     double target_ttft_ms, target_tpot_ms; /* serving: no request may take longer on average; 0: not asked */
+    int speculative_tokens;         /* decode, serving: tokens guessed ahead in each step; 0: none */
+    double acceptance_rate;         /* chance that a guess holds where those before it do, above 0 to 1; 0: 0.7 */
     int lora_rank;                  /* training: of adapters beside frozen weights (QLoRA with quantization); 0: all weights */
     int gpu_layers;                 /* llama.cpp: layers on the GPU, the others on the CPU; 0: all; negative: none */
     int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */
@@ -257,6 +259,7 @@ typedef struct pg_prediction {
     double ttft_ms, ttft_low_ms, ttft_high_ms; /* time to the first token, with its 80 % interval */
     double tpot_ms, tpot_low_ms, tpot_high_ms; /* time per token after it */
     double efficiency;            /* share of the roof that binds: of the memory's or the units' */
+    double tokens_per_step;       /* of each request: more than 1 where tokens are guessed ahead */
     double requests_per_s;        /* serving: of all GPUs; else negative */
     int gpus_needed;              /* serving with request_rate: GPUs, in copies of the model that hold the targets; 0: not asked, or no
                                    * number would do */

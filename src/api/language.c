@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 enum { INPUT_USUAL = 512, OUTPUT_USUAL = 128, LENGTH_MOST = 1 << 24, REQUESTS_MOST = 1024 };
+static const double ACCEPTED_USUAL = 0.7; /* assumed: it depends on the model, the heads that guess and the text */
 
 static const struct {
     const char *name;
@@ -26,6 +27,7 @@ void api_language_none(pg_prediction *out)
     out->tokens_per_s = out->ttft_ms = out->ttft_low_ms = out->ttft_high_ms = -1;
     out->tpot_ms = out->tpot_low_ms = out->tpot_high_ms = -1;
     out->requests_per_s = -1;
+    out->tokens_per_step = -1;
     out->efficiency = out->most_batch = out->most_context = -1;
 }
 
@@ -130,6 +132,23 @@ static pg_code read_targets(const pg_request *q, pg_error *e)
     return PG_E_OK;
 }
 
+static pg_code read_guesses(const pg_request *q, llm_request *r, pg_error *e)
+{
+    r->guesses = q->speculative_tokens;
+    r->accepted = q->acceptance_rate != 0 ? q->acceptance_rate : ACCEPTED_USUAL;
+    if (!(r->accepted > 0 && r->accepted <= 1))
+        return error_set(e, PG_E_USAGE, "acceptance_rate %g is not above 0 and at most 1", q->acceptance_rate);
+    if (q->acceptance_rate != 0 && !q->speculative_tokens)
+        return error_set(e, PG_E_USAGE, "acceptance_rate %g is of guesses: give speculative_tokens too", r->accepted);
+    if (q->speculative_tokens && q->task != PG_TASK_DECODE && q->task != PG_TASK_SERVING)
+        return error_set(e, PG_E_USAGE, "speculative_tokens %d is for --task decode and serving",
+                         q->speculative_tokens);
+    if (q->speculative_tokens && r->runtime && r->runtime->ggml)
+        return error_set(e, PG_E_UNSUPPORTED, "speculative_tokens %d: not predicted for llama.cpp",
+                         q->speculative_tokens);
+    return PG_E_OK;
+}
+
 static pg_code read_lengths(const pg_plan *p, llm_request *r, pg_error *e)
 {
     const pg_request *q = &p->request;
@@ -199,6 +218,7 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     if (!code) code = read_weights(p, &r, e);
     if (!code) code = read_runtime(p, &r, e);
     if (!code) code = read_cache(p, &r, e);
+    if (!code) code = read_guesses(q, &r, e);
     if (!code) code = read_lengths(p, &r, e);
     r.tensor = p->split.tensor;
     r.pipeline = p->split.pipeline;
@@ -371,6 +391,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     put_step(p, only_prefill ? &prefill : &decode, out);
     put_range(prefill.seconds, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
     if (l->serving) {
+        out->power_w = serving.power_w * p->split.gpus;
         put_range(serving.ttft_s, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
         put_range(serving.tpot_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
         put_range(serving.request_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
@@ -383,10 +404,12 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
         put_range(prefill.seconds, first, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = r->batch * r->input * r->data / prefill.seconds;
     } else {
-        put_range(decode.step_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
-        put_range(decode.step_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
-        out->tokens_per_s = r->batch * r->data / decode.step_s;
+        double token_s = decode.step_s / llm_step_tokens(&l->c);
+        put_range(token_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
+        put_range(token_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+        out->tokens_per_s = r->batch * r->data / token_s;
     }
+    if (!only_prefill) out->tokens_per_step = llm_step_tokens(&l->c);
     out->throughput = out->tokens_per_s;
     out->throughput_unit = "tokens/s";
     if (!m.fits && !p->request.any_memory) no_speed(out);

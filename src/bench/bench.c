@@ -231,6 +231,8 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
         r->input_len = given_length(row, BENCH_KEY_input_len, row->input_len);
         r->output_len = given_length(row, BENCH_KEY_output_len, row->output_len);
         r->concurrency = row->concurrency;
+        r->speculative_tokens = (int)row->speculative_tokens;
+        r->acceptance_rate = row->acceptance_rate;
         r->quantization = row->quantization;
         r->kv_cache_precision = row->kv_cache_precision;
         r->runtime = row->runtime; /* else as the quantization has it */
@@ -260,11 +262,12 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const p
         return NULL;
     }
     format_text(key, sizeof key,
-                "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %.60s|%.60s|%.60s|%.40s|%.40s", model,
-                (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast,
-                r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel,
-                r.expert_parallel, (long long)r.input_len, (long long)r.output_len, (long long)r.concurrency,
-                r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "",
+                "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %d %.17g %.60s|%.60s|%.60s|%.40s|%.40s",
+                model, (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout,
+                r.autocast, r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel,
+                r.pipeline_parallel, r.expert_parallel, (long long)r.input_len, (long long)r.output_len,
+                (long long)r.concurrency, r.speculative_tokens, r.acceptance_rate, r.precision ? r.precision : "",
+                r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "",
                 r.quantization ? r.quantization : "", r.kv_cache_precision ? r.kv_cache_precision : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;

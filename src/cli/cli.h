@@ -87,7 +87,7 @@ typedef struct cli_args {
     cli_list models, gpus, precisions, runtimes;
     cli_numbers batches;
     int64_t batch, sequence, image_size, top; /* 0: not given */
-    int64_t input_len, output_len, concurrency, lora_rank;
+    int64_t input_len, output_len, concurrency, lora_rank, speculative;
     cli_reals request_rate, target_ttft, target_tpot; /* of one number each */
     int64_t gpu_layers;                               /* -1: not given */
     const char *quantization, *cache_precision;
@@ -100,6 +100,7 @@ typedef struct cli_args {
     cli_list clouds, regions;
     const char *prices, *currency, *today, *api_key;
     double carbon_intensity;                                   /* g/kWh; 0: not given */
+    double accepted;                                           /* 0: not given */
     double budget, target_throughput, max_latency, carbon_cap; /* 0: not given */
     const char *budget_period, *rank, *place;
     int64_t max_gpus;

@@ -53,6 +53,8 @@ void cli_warn_inapplicable(cli *c, const pg_model_info *info)
          "is no language model whose dimensions are known"},
         {!language && a->gpu_layers >= 0, info->name,
          "--gpu-layers has no effect: this is no language model whose dimensions are known"},
+        {!language && a->speculative, info->name,
+         "--speculative-tokens has no effect: this is no language model whose dimensions are known"},
         {a->format && kernel, info->name, "--format has no effect: a kernel is no file"},
         {(a->signature || a->architecture) && built_in, info->name,
          "--signature and --architecture have no effect: a built-in model is no file"},

@@ -87,7 +87,7 @@ static void attend(build *b, const lm_layer *l, double heads, double kv_heads, d
             double before = b->times, kv = keys_of(l, g->kv[at], g->q, &whole);
             if (l->index_top > 0 && kv > (double)l->index_top && g->q <= 1) kv = (double)l->index_top;
             attention_shape s = {.batch = g->seqs,
-                                 .heads = heads,
+                                 .heads = heads * (1 + g->guesses), /* rows that read the same keys */
                                  .kv_heads = kv_heads,
                                  .q_len = g->q,
                                  .kv_len = kv,
@@ -199,18 +199,18 @@ static void build_indexer(build *b, const lm_layer *l)
     build_stream(b, "index weights", t * heads, 2, t * heads * act, t * heads * 4);
     for (int i = 0; i < b->pass->groups; i++) {
         const llm_group *g = &b->pass->group[i];
-        double kv = 0.5 * (g->kv[0] + g->kv[1]), n = g->seqs * g->q * kv;
+        double kv = 0.5 * (g->kv[0] + g->kv[1]), q = g->q + g->guesses, n = g->seqs * q * kv;
         kernel k = {.kind = KERNEL_GEMM,
                     .math = PREC_FP8,
                     .flops = 2 * n * heads * dim,
-                    .read_bytes = g->seqs * kv * dim + g->seqs * g->q * heads * dim,
+                    .read_bytes = g->seqs * kv * dim + g->seqs * q * heads * dim,
                     .write_bytes = n * 4,
                     .write_distance = n * 4};
-        k.shape.gemm = (gemm_shape){g->q * heads, kv, dim, g->seqs};
+        k.shape.gemm = (gemm_shape){q * heads, kv, dim, g->seqs};
         build_add(b, "index scores", k, 1);
-        build_stream(b, "index top", n, 4, 2 * n * 4, g->seqs * g->q * (double)l->index_top * 4);
-        build_stream(b, "index places", g->seqs * g->q * (double)l->index_top, 1,
-                     g->seqs * g->q * (double)l->index_top * 4, g->seqs * g->q * (double)l->index_top * 4);
+        build_stream(b, "index top", n, 4, 2 * n * 4, g->seqs * q * (double)l->index_top * 4);
+        build_stream(b, "index places", g->seqs * q * (double)l->index_top, 1, g->seqs * q * (double)l->index_top * 4,
+                     g->seqs * q * (double)l->index_top * 4);
     }
 }
 
@@ -227,7 +227,7 @@ static void latent_part(build *b, const lm_layer *l, bool decode)
         const llm_group *g = &all->group[i];
         if ((g->q <= 1) != decode) continue;
         part.group[part.groups++] = *g;
-        t += g->seqs * g->q;
+        t += llm_group_tokens(g);
     }
     if (!part.groups) return;
     b->pass = &part;

@@ -7,6 +7,10 @@ static pg_code check_lengths(const llm_request *r, pg_error *e)
 {
     double most = (double)r->model->max_position, all = r->input + r->output;
     if (!(r->batch >= 1)) return error_set(e, PG_E_USAGE, "batch %g: at least one sequence is needed", r->batch);
+    if (!(r->guesses >= 0 && r->guesses <= LLM_GUESSES_MOST))
+        return error_set(e, PG_E_USAGE, "speculative_tokens %g is not between 0 and %d", r->guesses, LLM_GUESSES_MOST);
+    if (!(r->accepted >= 0 && r->accepted <= 1))
+        return error_set(e, PG_E_USAGE, "acceptance_rate %g is not between 0 and 1", r->accepted);
     if (!(r->input >= 0) || !(r->output >= 0) || !(all >= 1))
         return error_set(e, PG_E_USAGE, "input_len %g and output_len %g: at least one token is needed", r->input,
                          r->output);

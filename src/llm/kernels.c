@@ -239,18 +239,18 @@ static void build_sampling(build *b, double rows)
     build_stream(b, "sample", n, 2, n * 4, rows * 8);
 }
 
-static void build_around(build *b)
+static void build_around(build *b, double rows, double times)
 {
     const llm_case *c = b->c;
-    double h = (double)b->m->hidden, rows = b->pass->logits, v = (double)b->m->vocab;
-    b->times = 1;
+    double h = (double)b->m->hidden, v = (double)b->m->vocab;
+    b->times = times;
     kernel gather = {.kind = KERNEL_GATHER, .weight_bytes = b->tokens * h * 2, .write_bytes = b->tokens * h * c->act};
     gather.shape.rows = (rows_shape){b->tokens, h};
     build_add(b, "embedding", gather, 1);
     build_norm(b, "final norm", b->rt->ggml || b->eager ? b->tokens : build_max(rows, 1), h, true);
     if (rows <= 0 || b->m->no_output) return;
     /* a chunk that ends no prompt has no logits */
-    b->times = rows < 1 ? rows : 1;
+    b->times = times * (rows < 1 ? rows : 1);
     rows = build_max(rows, 1);
     build_product(b, "output layer", rows, v / c->tensor, h, lm_bits(b->m, b->m->output_bits));
     if (c->tensor > 1) {
@@ -260,6 +260,28 @@ static void build_around(build *b)
     }
     build_sampling(b, rows);
     b->times = 1;
+}
+
+/* Guesses come one after the other from a layer like the model's last and the output layer, as heads for the next tokens have them. */
+static void build_guesses(build *b)
+{
+    llm_pass draft = {.groups = 0, .steps = 1};
+    double guesses = 0;
+    b->tokens = 0;
+    for (int i = 0; i < b->pass->groups; i++) {
+        llm_group g = b->pass->group[i];
+        if (g.guesses <= 0) continue;
+        guesses = g.guesses;
+        g.guesses = 0;
+        draft.group[draft.groups++] = g;
+        b->tokens += g.seqs * g.q;
+    }
+    if (!draft.groups) return;
+    lm_layer last = b->m->layers[b->m->n_layers - 1];
+    last.count = (uint32_t)guesses;
+    b->pass = &draft;
+    build_layer(b, &last);
+    build_around(b, b->tokens, guesses);
 }
 
 /* Layers that stay on the CPU read their weights from its memory; of a long prompt they go to the GPU over PCIe instead. Seconds. */
@@ -276,16 +298,19 @@ pg_code llm_plan_make(llm_plan *out, const llm_case *c, const llm_pass *pass, ar
 {
     const language_model *m = &c->model;
     const runtime_profile *rt = c->r.runtime;
-    uint32_t cap = m->n_layers * KERNELS_A_LAYER * (pass->rank > 0 ? 2 : 1) + KERNELS_AROUND;
+    uint32_t cap = (m->n_layers + 1) * KERNELS_A_LAYER * (pass->rank > 0 ? 2 : 1) + 2 * KERNELS_AROUND;
     *out = (llm_plan){.plan = {.runtime = rt, .opt = {.math = c->r.math}}, .steps = pass->steps};
     out->plan.kernels = ARENA_ARRAY(a, plan_kernel, cap);
     out->labels = ARENA_ARRAY(a, const char *, cap);
     if (!out->plan.kernels || !out->labels) return error_nomem(e, a);
     build b = {.c = c, .m = m, .rt = rt, .pass = pass, .out = out, .cap = cap, .eager = !rt->fuse_norm && !rt->ggml};
-    for (int i = 0; i < pass->groups; i++) b.tokens += pass->group[i].seqs * pass->group[i].q;
+    for (int i = 0; i < pass->groups; i++) b.tokens += llm_group_tokens(&pass->group[i]);
     out->tokens = b.tokens;
     for (uint32_t i = 0; i < m->n_layers; i++) build_layer(&b, &m->layers[i]);
-    build_around(&b);
+    build_around(&b, pass->logits, 1);
+    double tokens = b.tokens;
+    build_guesses(&b);
+    b.tokens = tokens;
     if (out->plan.n_kernels >= cap)
         return error_set(e, PG_E_LIMIT, "a layer has more than %d kernels", KERNELS_A_LAYER);
     out->stage_bytes = b.tokens * (double)m->hidden * build_min(c->act, 2);

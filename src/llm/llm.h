@@ -21,6 +21,8 @@ typedef struct llm_request {
     double batch, input, output;
     int tensor, pipeline, data, expert; /* at least 1 */
     int gpu_layers;                     /* layers on the GPU; negative: all */
+    double guesses,
+        accepted; /* tokens that are guessed ahead of each, and the chance of each that it holds where those before it do */
 } llm_request;
 
 /* A request with everything filled in. */
@@ -41,10 +43,17 @@ typedef struct llm_case {
 /* Sequences of a pass that are alike: `q` new tokens each, behind which the cache holds `kv` tokens, the new ones among them. */
 typedef struct llm_group {
     double seqs, q;
-    double kv[2]; /* two lengths, each of which half of the executions have */
+    double kv[2];   /* two lengths, each of which half of the executions have */
+    double guesses; /* where one token is new: further ones, guessed, that are checked with it */
 } llm_group;
 
-enum { LLM_GROUPS = 2 };
+/* New tokens of a group. */
+static inline double llm_group_tokens(const llm_group *g)
+{
+    return g->seqs * (g->q + g->guesses);
+}
+
+enum { LLM_GROUPS = 2, LLM_GUESSES_MOST = 16 };
 
 typedef struct llm_pass {
     llm_group group[LLM_GROUPS];
@@ -85,6 +94,8 @@ pg_code llm_plan_make(llm_plan *out, const llm_case *c, const llm_pass *pass, ar
 /* passes.c: the prompts of a batch, in the chunks in which the runtime takes them; all steps of generating its output. */
 llm_pass llm_prefill_pass(const llm_case *c, double seqs, double input);
 llm_pass llm_decode_pass(const llm_case *c, double seqs, double input, double output);
+/* Tokens that a step makes of each request, on average. */
+double llm_step_tokens(const llm_case *c);
 /* Tokens that the runtime takes into one step. */
 double llm_chunk(const llm_case *c);
 

@@ -7,7 +7,7 @@ static void build_scan(build *b, double heads, double dim, double width)
 {
     for (int i = 0; i < b->pass->groups; i++) {
         const llm_group *g = &b->pass->group[i];
-        kernel k = scan_kernel(g->seqs, g->q, heads, dim, width, build_min(b->c->act, 2));
+        kernel k = scan_kernel(g->seqs * (1 + g->guesses), g->q, heads, dim, width, build_min(b->c->act, 2));
         build_add(b, g->q <= 1 ? "state update" : "chunk scan", k, 1);
     }
 }
@@ -16,7 +16,8 @@ static void build_conv(build *b, double channels, double kernel_size)
 {
     for (int i = 0; i < b->pass->groups; i++) {
         const llm_group *g = &b->pass->group[i];
-        build_add(b, "short convolution", scan_convolution(g->seqs, g->q, channels, kernel_size, b->c->act), 1);
+        build_add(b, "short convolution",
+                  scan_convolution(g->seqs * (1 + g->guesses), g->q, channels, kernel_size, b->c->act), 1);
     }
 }
 

@@ -9,6 +9,13 @@ double llm_chunk(const llm_case *c)
     return c->r.runtime->chunk_tokens > 0 ? c->r.runtime->chunk_tokens : INFINITY;
 }
 
+double llm_step_tokens(const llm_case *c)
+{
+    double tokens = 1, chance = 1;
+    for (int i = 0; i < c->r.guesses; i++) tokens += chance *= c->r.accepted;
+    return tokens;
+}
+
 /* A chunk holds whole prompts where several fit into it, else a part of one. */
 llm_pass llm_prefill_pass(const llm_case *c, double seqs, double input)
 {
@@ -18,7 +25,7 @@ llm_pass llm_prefill_pass(const llm_case *c, double seqs, double input)
     if (input > chunk) {
         double parts = ceil(input / chunk), each = input / parts;
         p.steps = seqs * parts;
-        p.group[0] = (llm_group){1, each, {each + points[0] * (input - each), each + points[1] * (input - each)}};
+        p.group[0] = (llm_group){1, each, {each + points[0] * (input - each), each + points[1] * (input - each)}, 0};
         p.logits = 1 / parts;
         return p;
     }
@@ -26,16 +33,17 @@ llm_pass llm_prefill_pass(const llm_case *c, double seqs, double input)
     if (together > seqs) together = seqs;
     p.steps = ceil(seqs / together);
     together = seqs / p.steps;
-    p.group[0] = (llm_group){together, input, {input, input}};
+    p.group[0] = (llm_group){together, input, {input, input}, 0};
     p.logits = together;
     return p;
 }
 
 llm_pass llm_decode_pass(const llm_case *c, double seqs, double input, double output)
 {
-    (void)c;
-    llm_pass p = {.groups = 1, .steps = output >= 1 ? output : 1, .logits = seqs};
-    p.group[0] = (llm_group){seqs, 1, {input + points[0] * p.steps, input + points[1] * p.steps}};
+    double tokens = output >= 1 ? output : 1;
+    llm_pass p = {.groups = 1, .steps = tokens / llm_step_tokens(c), .logits = seqs * (1 + c->r.guesses)};
+    if (p.steps < 1) p.steps = 1;
+    p.group[0] = (llm_group){seqs, 1, {input + points[0] * tokens, input + points[1] * tokens}, c->r.guesses};
     for (int i = 0; i < 2; i++)
         if (p.group[0].kv[i] < 1) p.group[0].kv[i] = 1;
     return p;

@@ -12,10 +12,10 @@ static double larger(double a, double b)
 static llm_pass prompts_pass(const llm_case *c, double requests, double prompts, double parts)
 {
     llm_pass decode = llm_decode_pass(c, requests, c->r.input, c->r.output),
-             p = {.steps = 1, .logits = requests + prompts / parts};
+             p = {.steps = 1, .logits = decode.logits + prompts / parts};
     double input = larger(c->r.input, 1), q = input / parts;
     if (requests > 0) p.group[p.groups++] = decode.group[0];
-    p.group[p.groups++] = (llm_group){prompts, q, {q + 0.2113 * (input - q), q + 0.7887 * (input - q)}};
+    p.group[p.groups++] = (llm_group){prompts, q, {q + 0.2113 * (input - q), q + 0.7887 * (input - q)}, 0};
     return p;
 }
 
@@ -128,6 +128,8 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .slots = most,
                         .input = larger(c->r.input, 1),
                         .output = output,
+                        .tokens = llm_step_tokens(c),
+                        .rows = 1 + c->r.guesses,
                         .spread = pc->serving_spread,
                         .budget = larger(llm_chunk(c), c->r.input / PARTS_MOST),
                         .whole = rt->whole_prompts,
@@ -136,7 +138,7 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .delay = plain ? 0 : delay(c)};
     simulate_result r = simulate_run(&u, &steps);
     llm_serving s = {.asked = requests, .running = requests < most ? requests : most, .ttft_s = r.ttft_s};
-    s.tpot_s = output > 1 ? larger(r.tpot_s, steps.decode[0]) : steps.decode[0];
+    s.tpot_s = output > 1 ? larger(r.tpot_s, steps.decode[0] / u.tokens) : steps.decode[0];
     s.request_s = s.ttft_s + (output - 1) * s.tpot_s;
     s.requests_per_s = requests / s.request_s;
     if (requests > s.running) s.waiting_share = 1 - s.running / requests;
@@ -151,5 +153,7 @@ llm_serving llm_serving_predict(const llm_case *c, const llm_serving_plan *p, do
     int i = p->levels - 1;
     while (i > 0 && p->requests[i - 1] >= s.running) i--;
     s.decode = llm_predict_step(c, &p->decode[i], g, pc, opt);
+    double prompts = llm_predict_step(c, &p->mixed[p->loads - 1], g, pc, opt).s.power_w;
+    s.power_w = s.decode.s.power_w + s.prefill_share * (prompts - s.decode.s.power_w);
     return s;
 }

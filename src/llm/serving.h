@@ -23,13 +23,14 @@ typedef struct llm_serving {
     double prefill_share;  /* of the time that goes to prompts */
     double waiting_share;  /* of requests that wait for memory */
     llm_step decode;       /* the step that all take part in */
+    double power_w;        /* of one GPU, over steps with prompts and steps without */
 } llm_serving;
 
 pg_code llm_serving_make(llm_serving_plan *out, const llm_case *c, double concurrency, arena *a, pg_error *e);
 /* At so many requests at a time, no more than the plan was made for. */
 llm_serving llm_serving_predict(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
                                 const predict_constants *pc, const predict_options *opt);
-/* The same without `decode`. */
+/* The same without `decode` and the power. */
 llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
                            const predict_constants *pc, const predict_options *opt);
 

@@ -20,6 +20,7 @@ typedef struct engine {
     running heap[SIMULATE_REQUESTS]; /* the one that ends first is at 0 */
     int decoding;
     double now, step;
+    double tokens, rows;    /* of a step for each request */
     double poll, next_poll; /* the step before which it looks for requests; those that were there by `seen` take part */
     double seen;
     int sent, done;
@@ -112,7 +113,7 @@ static void look(engine *e)
 static double take_prompts(engine *e, int *ready)
 {
     const simulate_setup *u = e->u;
-    double decoding = u->apart ? 0 : e->decoding * e->weight, taken = 0;
+    double decoding = u->apart ? 0 : e->decoding * e->weight * e->rows, taken = 0;
     double room = u->budget - decoding > u->budget / 8 ? u->budget - decoding : u->budget / 8;
     *ready = 0;
     while (*ready < e->queued && e->decoding + *ready < e->slots) {
@@ -145,7 +146,7 @@ static void run_prompts(engine *e, double tokens, int ready)
         e->head = (e->head + 1) % SIMULATE_REQUESTS;
         e->queued--;
         e->ttft += e->now - w.sent;
-        heap_add(e, (running){e->step + w.output - 1, e->now, w.output});
+        heap_add(e, (running){e->step + ceil((w.output - 1) / e->tokens), e->now, w.output});
     }
 }
 
@@ -167,6 +168,8 @@ static void run_decode(engine *e)
 simulate_result simulate_run(const simulate_setup *setup, const simulate_steps *steps)
 {
     engine e = {.u = setup, .t = steps};
+    e.tokens = setup->tokens > 1 ? setup->tokens : 1;
+    e.rows = setup->rows > 1 ? setup->rows : 1;
     e.poll = setup->poll > 1 ? floor(setup->poll) : 1;
     double requests = setup->requests > 1 ? floor(setup->requests) : 1;
     e.weight = requests > SIMULATE_REQUESTS ? requests / SIMULATE_REQUESTS : 1;

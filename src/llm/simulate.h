@@ -29,12 +29,13 @@ typedef struct simulate_setup {
     double prompts;  /* in all; the first `requests` of them come together */
     double slots;    /* requests that memory lets run at a time, at least 1 */
     double input, output;
-    double spread; /* outputs are between (1 - spread) and (1 + spread) times `output` */
-    double budget; /* tokens of a step: one for each request that it decodes, the others of prompts */
-    bool whole;    /* prompts that fit into a step are not divided */
-    bool apart;    /* steps of prompts decode nobody, and come first */
-    double poll;   /* steps that decode between two at which the runtime looks whether requests are there; 0: 1 */
-    double delay;  /* seconds between a request's being sent and its being there */
+    double tokens, rows; /* that a step makes of each request, and that it computes for that; 0: 1 */
+    double spread;       /* outputs are between (1 - spread) and (1 + spread) times `output` */
+    double budget;       /* tokens of a step: one for each request that it decodes, the others of prompts */
+    bool whole;          /* prompts that fit into a step are not divided */
+    bool apart;          /* steps of prompts decode nobody, and come first */
+    double poll;         /* steps that decode between two at which the runtime looks whether requests are there; 0: 1 */
+    double delay;        /* seconds between a request's being sent and its being there */
 } simulate_setup;
 
 typedef struct simulate_result {

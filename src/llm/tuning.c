@@ -85,7 +85,7 @@ pg_code llm_tuning_make(llm_tuning *out, const llm_case *c, double rank, bool ch
     if (code) return code;
     double tokens = c->r.batch * c->r.input;
     llm_pass pass = {.groups = 1, .steps = 1, .logits = tokens, .rank = rank};
-    pass.group[0] = (llm_group){c->r.batch, c->r.input, {c->r.input, c->r.input}};
+    pass.group[0] = (llm_group){c->r.batch, c->r.input, {c->r.input, c->r.input}, 0};
     *out = (llm_tuning){.rank = rank, .adapters = count_adapters(&c->model, rank)};
     code = llm_plan_make(&out->plan, c, &pass, a, e);
     if (code) return code;

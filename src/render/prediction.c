@@ -72,6 +72,7 @@ static const field language_fields[] = {
     ROW("max_batch_size", FIELD_BYTES, p.most_batch, false),
     ROW("max_context", FIELD_BYTES, p.most_context, false),
     ROW("advice", FIELD_CHARS, p.advice, false),
+    ROW("tokens_per_step", FIELD_NUMBER, p.tokens_per_step, true),
 };
 
 static const field memory_fields[] = {

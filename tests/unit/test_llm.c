@@ -352,6 +352,53 @@ static void test_first_token_of_experts(void **state)
     arena_free(&a);
 }
 
+/* Prompts draw more than tokens that are decoded: the shorter the output, the more of the time is theirs. */
+static void test_power_of_prompts(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_SERVING, .runtime = "vllm", .concurrency = 16, .input_len = 4096};
+    double before = 0;
+    for (int64_t output = 2048; output >= 32; output /= 4) {
+        r.output_len = output;
+        double watts = predict("llama-3.1-8b", "h100", r).power_w;
+        assert_true(watts > before && watts <= 700);
+        before = watts;
+    }
+}
+
+/* Guesses that always hold make a step worth so many tokens more; none that hold cost the check of them and the guessing. */
+static void test_guessed_tokens(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 8, .runtime = "vllm", .input_len = 1024, .output_len = 256};
+    for (int serving = 0; serving < 2; serving++) {
+        r.task = serving ? PG_TASK_SERVING : PG_TASK_DECODE;
+        r.concurrency = serving ? 8 : 0;
+        r.speculative_tokens = 0, r.acceptance_rate = 0;
+        pg_prediction plain = predict("llama-3.1-8b", "h100", r), guessed[3];
+        assert_true(plain.tokens_per_step == 1);
+        r.speculative_tokens = 3;
+        for (int i = 0; i < 3; i++) {
+            r.acceptance_rate = i == 0 ? 1 : i == 1 ? 0.7 : 1e-9;
+            guessed[i] = predict("llama-3.1-8b", "h100", r);
+        }
+        near(guessed[0].tokens_per_step, 4, 1e-9);
+        near(guessed[1].tokens_per_step, 1 + 0.7 + 0.49 + 0.343, 1e-9);
+        assert_true(guessed[0].tpot_ms > plain.tpot_ms / 4 && guessed[0].tpot_ms < plain.tpot_ms / 2);
+        assert_true(guessed[1].tpot_ms > guessed[0].tpot_ms && guessed[1].tpot_ms < plain.tpot_ms);
+        /* three times a layer of 32 and the output layer, and more rows in each product */
+        assert_true(guessed[2].tpot_ms > 1.09 * plain.tpot_ms && guessed[2].tpot_ms < 1.6 * plain.tpot_ms);
+        r.acceptance_rate = 0; /* 0.7 where none is given */
+        near(predict("llama-3.1-8b", "h100", r).tpot_ms, guessed[1].tpot_ms, 1e-9);
+    }
+    refused("llama-3.1-8b", (pg_request){.task = PG_TASK_DECODE, .speculative_tokens = 17}, "speculative_tokens 17");
+    refused("llama-3.1-8b", (pg_request){.task = PG_TASK_DECODE, .speculative_tokens = -1}, "speculative_tokens -1");
+    refused("llama-3.1-8b", (pg_request){.task = PG_TASK_DECODE, .acceptance_rate = 0.5}, "acceptance_rate 0.5");
+    refused("llama-3.1-8b", (pg_request){.task = PG_TASK_PREFILL, .speculative_tokens = 2}, "decode and serving");
+    refused("llama-3.1-8b", (pg_request){.task = PG_TASK_DECODE, .speculative_tokens = 2, .acceptance_rate = NAN},
+            "acceptance_rate");
+}
+
 static double pass_flops(const llm_case *c, int groups, const llm_group *group, arena *a)
 {
     llm_pass pass = {.groups = groups, .steps = 1};
@@ -380,7 +427,7 @@ static void test_latent_attention_in_mixed_steps(void **state)
     llm_case c;
     pg_error e = PG_ERROR_INIT;
     if (llm_case_make(&c, &r, &e)) fail_msg("%s", e.text);
-    const llm_group decode = {64, 1, {4100, 4200}}, prompt = {1, 4096, {4096, 4096}}, both[2] = {decode, prompt};
+    const llm_group decode = {64, 1, {4100, 4200}, 0}, prompt = {1, 4096, {4096, 4096}, 0}, both[2] = {decode, prompt};
     double apart = pass_flops(&c, 1, &decode, &a) + pass_flops(&c, 1, &prompt, &a);
     near(pass_flops(&c, 2, both, &a), apart, 1e-3);
     arena_free(&a);
@@ -484,6 +531,8 @@ int main(void)
         cmocka_unit_test(test_latent_attention_in_mixed_steps),
         cmocka_unit_test(test_cache_by_gpu),
         cmocka_unit_test(test_first_token_of_experts),
+        cmocka_unit_test(test_guessed_tokens),
+        cmocka_unit_test(test_power_of_prompts),
         cmocka_unit_test(test_walk_over_k_is_of_lone_products),
         cmocka_unit_test(test_serving),
         cmocka_unit_test(test_how_many_gpus),
