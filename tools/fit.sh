@@ -45,14 +45,13 @@ for path in sys.argv[1:]:
     j['benchmarks'] = [r for r in j['benchmarks'] if r['family'] != 'gcvit']
     json.dump(j, open(path, 'w'))
 PY
-for runtime in onnxruntime tensorrt; do
-    python3 "$here/tools/engine_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" $runtime "$work/$runtime.json"
-done
-# Language models are left out there: the table does not give their lengths; and models whose samples are volumes or whole pictures in tiles.
+python3 "$here/tools/engine_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" onnxruntime "$work/onnxruntime.json"
+# Language models are left out there: the table does not give their lengths; and models whose samples are volumes.
 python3 - "$work/mlperf.json" <<'PY'
 import json, sys
 j = json.load(open(sys.argv[1]))
-j['benchmarks'] = [dict(r, runtime='tensorrt') for r in j['benchmarks'] if r['model'] in ('resnet50', 'mobilenet_v1', 'ssd-mobilenet-v1')]
+j['benchmarks'] = [dict(r, runtime='tensorrt') for r in j['benchmarks'] if r['model'] in
+                   ('resnet50', 'mobilenet_v1', 'ssd-mobilenet-v1', 'ssd-resnet34-1200', 'retinanet_resnext50_32x4d_fpn')]
 json.dump(j, open(sys.argv[1], 'w'))
 PY
 
@@ -64,10 +63,17 @@ models --rounds 3 --fit host "$work/host.json"
 models --rounds 3 --fit training "$work/timm-train.json"
 models --rounds 3 --fit predict.host_backward "$work/small.json"
 models --rounds 3 --fit engines "$work/power.json" "$work/mlperf.json"
-# Single streams show what an engine costs between its kernels.
-models --rounds 3 --fit engines-host "$here/data/benchmarks/mlperf.json"
-models --rounds 3 --fit tensorrt.gemm_speed "$work/tensorrt.json"
-models --rounds 3 --fit onnxruntime.gemm_speed,onnxruntime.pointwise_speed "$work/onnxruntime.json"
+# Single streams show what an engine costs between its kernels; transformers, what it does beside products.
+python3 - "$here/data/benchmarks/deeplearningexamples.json" "$work/engines.json" <<'PY'
+import json, sys
+j = json.load(open(sys.argv[1]))
+# Wide & Deep's engines ran batches padded to powers of two.
+j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == 'tensorrt' and r['model'] != 'wide_and_deep']
+json.dump(j, open(sys.argv[2], 'w'))
+PY
+models --rounds 3 --fit engines-host "$here/data/benchmarks/mlperf.json" "$work/engines.json"
+models --rounds 3 --fit onnxruntime "$work/onnxruntime.json"
+models --rounds 3 --fit traced "$here/data/benchmarks/fastertransformer.json"
 models --rounds 3 --fit recurrent "$work/recurrent.json"
 models --fit levels "$work/timm.json"
 models --fit levels-compiled "$work/timm-compile.json"

@@ -19,7 +19,7 @@
 
 typedef struct runtime_read {
     runtime_profile p;
-    str fused_attention_since, wide_attention_since;
+    str fused_attention_since, late_attention_since, wide_attention_since, linear_bias_since;
     str like;
     const toml_node *measured_on, *trained_on;
 } runtime_read;
@@ -52,13 +52,17 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, quantize_bytes, 0, 64),
     FLAG(quantize_rows),
     FLAG(split_fp8),
+    FLAG(int8_ready),
     FLAG(fp8_by_rows),
     FLAG(spelled_attention),
     {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
+    {"", "late_attention_since", SCHEMA_TEXT, offsetof(runtime_read, late_attention_since), 0, 0, false, 0},
     {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
+    {"", "linear_bias_since", SCHEMA_TEXT, offsetof(runtime_read, linear_bias_since), 0, 0, false, 0},
     REAL(runtime_profile, host_us, 0, 1000),
     REAL(runtime_profile, host_view_us, 0, 1000),
     REAL(runtime_profile, host_step_us, 0, 1e6),
+    REAL(runtime_profile, gap_us, 0, 100),
     REAL(runtime_profile, lone_unary_us, 0, 1000),
     REAL(runtime_profile, lone_binary_us, 0, 1000),
     REAL(runtime_profile, lone_softmax_us, 0, 1000),
@@ -77,6 +81,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, interval_factor, 0.2, 10),
     REAL(runtime_profile, conv_speed, 0.1, 10),
     REAL(runtime_profile, depthwise_speed, 0.1, 20),
+    REAL(runtime_profile, conv_peak, 0.1, 1),
     REAL(runtime_profile, gemm_speed, 0.1, 10),
     REAL(runtime_profile, fp8_speed, 0, 10),
     REAL(runtime_profile, fp4_speed, 0, 10),
@@ -96,6 +101,9 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, reserve_share, 0, 1),
     FLAG(narrow_cache),
     REAL(runtime_profile, narrow_since, 0, 100),
+    REAL(runtime_profile, int8_us, 0, 100),
+    REAL(runtime_profile, int8_k_clocks, 0, 100),
+    REAL(runtime_profile, int8_vectors, 0, 1000),
     REAL(runtime_profile, fp4_us, 0, 1000),
     REAL(runtime_profile, fp4_k_clocks, 0, 100),
     REAL(runtime_profile, moe_since, 0, 100),
@@ -241,7 +249,9 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     if (code) return code;
     *out = r.p;
     out->fused_attention_since = api_version_number(r.fused_attention_since);
+    out->late_attention_since = api_version_number(r.late_attention_since);
     out->wide_attention_since = api_version_number(r.wide_attention_since);
+    out->linear_bias_since = api_version_number(r.linear_bias_since);
     out->key = str_copy(a, n->key);
     if (!out->key.ptr) return error_nomem(e, a);
     code = read_keys(&out->measured_on, &out->n_measured_on, r.measured_on, a, e);

@@ -13,11 +13,15 @@ static const struct {
     {                                                     \
 #name, offsetof(runtime_profile, name), low, high \
     }
+    FIELD(gap_us, 0, 20),
+    FIELD(int8_us, 0, 20),
+    FIELD(int8_k_clocks, 0, 20),
     FIELD(host_us, 0.5, 80),
     FIELD(host_view_us, 0, 20),
     FIELD(host_step_us, 0, 500),
     FIELD(conv_speed, 0.3, 2.5),
     FIELD(depthwise_speed, 0.3, 8),
+    FIELD(conv_peak, 0.3, 1),
     FIELD(gemm_speed, 0.3, 2.5),
     FIELD(attention_speed, 0.3, 4),
     FIELD(pointwise_speed, 0.3, 1.3),

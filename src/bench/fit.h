@@ -4,7 +4,7 @@
 
 #include "bench/bench.h"
 
-enum { FIT_CONSTANTS_MOST = 64, FIT_STEPS_MOST = 32, FIT_NAME_SIZE = 64 };
+enum { FIT_CONSTANTS_MOST = 64, FIT_STEPS_MOST = 48, FIT_NAME_SIZE = 64 };
 
 /* A number in the catalog that a fit may move. */
 typedef struct fit_constant {

@@ -31,9 +31,18 @@ const char *bench_precision(const bench_row *row)
     return row->precision;
 }
 
+/* PyTorch's own baselines in NVIDIA's FasterTransformer are traced modules. */
+static bool is_traced(const bench_row *row)
+{
+    return (row->notes && strstr(row->notes, "TorchScript")) ||
+           (row->source && strstr(row->source, "FasterTransformer"));
+}
+
 const char *bench_runtime(const bench_row *row)
 {
-    if (row->runtime && row->runtime[0]) return row->runtime;
+    bool given = row->runtime && row->runtime[0];
+    if ((!given || !strcmp(row->runtime, "pytorch")) && is_traced(row)) return "torchscript";
+    if (given) return row->runtime;
     bool xla = row->precision && strstr(row->precision, "+xla");
     const char *precision = bench_precision(row), *runtime = NULL;
     for (size_t i = 0; !runtime && row->source && i < sizeof sources / sizeof sources[0]; i++)
@@ -67,8 +76,8 @@ bool bench_channels_last(const bench_row *row)
     /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
     static const char *const scripts[] = {"PyTorch/Classification/ConvNets", "MxNet/Classification",
                                           "PaddlePaddle/Classification"};
-    for (size_t i = 0; row->autocast && row->source && i < sizeof scripts / sizeof scripts[0]; i++)
-        if (strstr(row->source, scripts[i])) return true;
+    for (size_t i = 0; row->autocast && i < sizeof scripts / sizeof scripts[0]; i++)
+        if ((row->source && strstr(row->source, scripts[i])) || (row->url && strstr(row->url, scripts[i]))) return true;
     return false;
 }
 
@@ -87,7 +96,12 @@ const char *bench_version(const bench_row *row)
 {
     if (row->runtime_version) return row->runtime_version;
     if (!row->source) return NULL;
+    if (strstr(row->source, "NeuSight")) return "2.1";
+    if (strstr(row->source, "FasterTransformer")) return "1.10"; /* its baselines: containers of 2020 to 2022 */
     /* NVIDIA's DeepLearningExamples: containers of 2020 and 2021 */
-    if (strstr(row->source, "PyTorch/") == row->source) return strcmp(bench_runtime(row), "tensorrt") ? "1.11" : "8.2";
+    bool examples = strstr(row->source, "PyTorch/") == row->source ||
+                    strstr(row->source, "NVIDIA/DeepLearningExamples");
+    if (examples && !strcmp(bench_runtime(row), "pytorch")) return "1.11";
+    if (examples && !strcmp(bench_runtime(row), "tensorrt")) return "8.2";
     return NULL;
 }

@@ -196,7 +196,7 @@ double cost_clock_share(const cost_gpu *g, precision p, double utilisation)
 double cost_power_limited(const cost_gpu *g, const kernel *k, double seconds, double flops)
 {
     double limited = flops / g->peak[k->math] / g->headroom[k->math];
-    if (limited <= seconds) return seconds;
+    if (limited <= seconds || k->among) return seconds;
     double settled = seconds * pow(limited / seconds, g->c->power_droop);
     /* Boards hold their limit on the mean of some tens of milliseconds, which is as long as many a benchmark runs. */
     double felt = k->brief ? settled / (settled + g->c->power_settle_ms * 1e-3) : 1;
@@ -244,7 +244,7 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
     /* A kernel whose own arithmetic passes the limit runs at the clock at which it does not, and each operation takes less. */
     double limit = g->headroom[k->math] * g->peak[k->math] * out.compute_s;
-    double own = k->flops > limit ? limit / k->flops : 1;
+    double own = !k->among && k->flops > limit ? limit / k->flops : 1;
     out.core_j = k->flops * g->joule[k->math] * own + moved * g->chip_joule;
     out.memory_j = out.dram_bytes * g->dram_joule;
     return out;

@@ -33,6 +33,10 @@ void cost_elementwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel
     if (k->scan == SCAN_ROWS) out->compute_s = cost_max(out->compute_s, scan_time(g, &k->shape.rows));
     if (k->scattered)
         out->compute_s = cost_max(out->compute_s, t.total / (c->vector_scattered_bytes * g->clock * g->sms));
+    if (k->indexed) {
+        double each = c->vector_indexed_rate * g->clock * g->sms;
+        out->compute_s = cost_max(out->compute_s, k->shape.rows.rows * k->shape.rows.cols / each);
+    }
     if (k->kind == KERNEL_POOL) t.total += k->read_bytes * cost_max(k->shape.rows.cols - 1, 0) * g->l1_miss;
     out->memory_s = cost_memory_time(g, t, share);
     if (k->pass == PASS_STATISTICS) out->memory_s = cost_max(out->memory_s, cost_channels_time(g, k, t));

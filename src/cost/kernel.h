@@ -135,6 +135,7 @@ typedef struct kernel {
                                0 (the usual case in a model's step): all written bytes reach DRAM */
     double pull;            /* KERNEL_GEMV: bytes that an SM takes in a clock at most */
     double pull_share;      /* ... and the share of the long-stream bandwidth that it reaches; 0: all of it */
+    bool among;             /* one of many kernels of a step, whose power is a mean over all of them */
     bool brief;             /* alone in a benchmark's loop of few turns, over before power management has settled */
     double grouped_share;   /* grouped products: how fast their tiles are against those of plain ones; 0: as fast */
     double grouped_setup;   /* ... and seconds that each round of them takes more */
@@ -148,6 +149,7 @@ typedef struct kernel {
     double
         serial_threads; /* ... of so many threads: bounds kernels that run with little parallelism. 0: not one of those */
     uint8_t scan;       /* kernel_scan */
+    bool indexed;       /* a pass that works out for each element where its operands lie: broadcasts, copies of views */
     union {
         gemm_shape gemm;
         grouped_shape grouped;

@@ -1,4 +1,4 @@
-/* Attention without a fused kernel, as PyTorch before 2.0 trains it: two products with the scores between them in memory. */
+/* Attention without a fused kernel, as PyTorch before 2.0 and libraries of models for some time after it train it: two products with the scores between them in memory. */
 #include "predict/planner.h"
 
 static kernel product(const planner *p, precision math, double m, double n, double k, double batch)
@@ -34,7 +34,7 @@ void attention_plain(planner *p, const attention_shape *s, precision math, doubl
     k.write_bytes = n * width;
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     pass(p, KERNEL_ELEMENTWISE, rows, s->kv_len, 1, width, width, STEP_MAIN); /* the scale */
-    if (s->bias) pass(p, KERNEL_ELEMENTWISE, rows, s->kv_len, 1, width, width, STEP_MAIN);
+    if (s->bias || s->causal) pass(p, KERNEL_ELEMENTWISE, rows, s->kv_len, 1, width, width, STEP_MAIN);
     pass(p, KERNEL_SOFTMAX, rows, s->kv_len, 1, width, wide, STEP_MAIN);
     if (wide != width) pass(p, KERNEL_COPY, rows, s->kv_len, 1, wide, width, STEP_CAST);
     k = product(p, math, s->q_len, s->v_dim, s->kv_len, batch);

@@ -22,5 +22,7 @@ precision lower_precision(const planner *p, bool tf32);
 kernel lower_kernel(precision math, kernel_kind kind);
 /* Casts an operand to the width of the products and makes it contiguous where asked; weights are cast once a step. */
 void lower_prepare(planner *p, uint32_t t, bool contiguous);
+/* A pass of its own over what a product or convolution wrote. */
+void lower_after(planner *p, uint32_t out, step_role role, double operations);
 
 #endif

@@ -104,6 +104,16 @@ static void attention_step(planner *p, kernel_kind kind, double rows, double col
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
 }
 
+/* A mask or bias, which is the same for several heads or queries. */
+static void attention_mask(planner *p, double n, double width)
+{
+    kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n);
+    plan_read_bytes(p, &k, 2 * n * width, p->clock);
+    k.write_bytes = n * width;
+    k.indexed = p->opt.legacy;
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+}
+
 static void attention_product(planner *p, precision math, gemm_shape shape, double read, double written)
 {
     kernel k = lower_kernel(math, KERNEL_GEMM);
@@ -114,11 +124,20 @@ static void attention_product(planner *p, precision math, gemm_shape shape, doub
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
 }
 
+/* A fused call, and code that calls it. */
+static bool has_fused_attention(const planner *p)
+{
+    bool late = lower_op(p)->flags & OPF_LATE_ATTENTION;
+    double since = late ? p->rt->late_attention_since : 0;
+    if (since < p->rt->fused_attention_since) since = p->rt->fused_attention_since;
+    return !(p->opt.version > 0 && p->opt.version < since);
+}
+
 /* Runtimes fuse attention from some version on, PyTorch only where queries, keys and values have four dimensions. */
 static bool attention_is_fused(const planner *p)
 {
     bool own = p->u->kind != OP_ScaledDotProductAttention; /* an operator for it in the file */
-    bool since = !(p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since);
+    bool since = has_fused_attention(p);
     if (!p->rt->strided_views) return own || (since && !p->rt->spelled_attention);
     return since && (!(p->u->flags & UNIT_RECOMPOSED) || plan_shape(p, plan_in(p, 0))->rank == 4);
 }
@@ -126,7 +145,7 @@ static bool attention_is_fused(const planner *p)
 /* Attention as products and a softmax: what a model's own code does, and what PyTorch's fused call falls back to. */
 static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t out)
 {
-    bool own = !p->rt->strided_views || (p->opt.version > 0 && p->opt.version < p->rt->fused_attention_since);
+    bool own = !p->rt->strided_views || !has_fused_attention(p);
     bool wide = !own && !(p->opt.version > 0 && p->opt.version < p->rt->wide_attention_since);
     precision math = wide ? p->rt->gemm_tf32 ? PREC_TF32 : PREC_FP32 : lower_precision(p, p->rt->gemm_tf32);
     double w = wide ? 4 : lower_width(p), soft = own && p->opt.autocast ? 4 : w;
@@ -135,11 +154,15 @@ static void lower_attention_steps(planner *p, const attention_shape *s, uint32_t
            v = s->batch * s->kv_heads * s->kv_len * s->v_dim, o = rows * s->v_dim;
     bool eager = !p->rt->fuse_pointwise; /* a compiler does what is pointwise inside the kernels around it */
     for (uint32_t i = 0; wide && i < 3; i++) plan_cast(p, plan_in(p, i), 4);
-    if (eager || wide) attention_step(p, KERNEL_ELEMENTWISE, q, 1, q, q * w, q * w);
-    if (!own && (eager || wide))
-        attention_step(p, KERNEL_ELEMENTWISE, k, 1, k, k * w, k * w); /* half of the scale each */
+    for (uint32_t i = 0; own && i < 3; i++) /* heads that lie between positions are no batch of matrices */
+        if (!view_batchable(p, plan_in(p, i))) plan_contiguous(p, plan_in(p, i));
+    if (!own && (eager || wide)) { /* half of the scale each */
+        attention_step(p, KERNEL_ELEMENTWISE, q, 1, q, q * w, q * w);
+        attention_step(p, KERNEL_ELEMENTWISE, k, 1, k, k * w, k * w);
+    }
     attention_product(p, math, (gemm_shape){s->q_len, s->kv_len, s->head_dim, s->batch * s->heads}, (q + k) * w, n * w);
-    if (s->bias && eager) attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, 2 * n * w, n * w);
+    if (own && eager) attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, n * w, n * w); /* authors scale the scores */
+    if ((s->bias || (own && s->causal)) && eager) attention_mask(p, n, w);
     attention_step(p, KERNEL_SOFTMAX, rows, s->kv_len, n * op_flops_per_element(OP_Softmax), n * w, n * soft);
     if (wide && eager) { /* rows that a mask leaves empty become zero: a comparison, its reduction, a choice */
         attention_step(p, KERNEL_ELEMENTWISE, n, 1, n, n * w, n);
@@ -163,7 +186,8 @@ void lower_attention(planner *p)
         for (uint32_t i = 0; i < 3; i++) lower_prepare(p, plan_in(p, i), false);
     if (h.projected <= 0) fill_cache(p, &h.s, p->v[q].born);
     precision math = lower_precision(p, p->rt->gemm_tf32);
-    if (p->train && p->opt.legacy && h.projected == 0 && p->u->n_in >= 3 && !p->cluster_of[p->ui]) {
+    bool spelled = p->opt.legacy || (p->rt->strided_views && !has_fused_attention(p));
+    if (p->train && spelled && h.projected == 0 && p->u->n_in >= 3 && !p->cluster_of[p->ui]) {
         attention_plain(p, &h.s, math, lower_width(p));
         return;
     }

@@ -47,17 +47,6 @@ static conv_shape conv_of(const planner *p, uint32_t x, uint32_t w, uint32_t out
     return s;
 }
 
-/* PyTorch adds a convolution's bias, and runs its batch normalisation, in kernels of their own over the result. */
-static void after_conv(planner *p, uint32_t out, bool norm)
-{
-    double n = p->v[out].elements > 0 ? p->v[out].elements : 0;
-    kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * (norm ? 2 : 1));
-    plan_read(p, &k, out);
-    k.write_bytes = p->v[out].stored * p->v[out].width;
-    plan_emit(p, &k, norm ? STEP_NORM : STEP_BIAS, OP_KIND_COUNT);
-    p->v[out].born = p->clock;
-}
-
 /* PyTorch convolves channels last where the data or the weights are; what is not gets copied first. */
 static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
 {
@@ -148,5 +137,6 @@ void lower_conv(planner *p)
     if (norm && p->train) {
         train_statistics(p, out, !p->rt->fuse_pointwise);
         p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
-    } else if ((norm || bias) && !p->rt->fuse_pointwise) after_conv(p, out, norm);
+    } else if ((norm || bias) && !p->rt->fuse_pointwise)
+        lower_after(p, out, norm ? STEP_NORM : STEP_BIAS, norm ? 2 : 1); /* kernels of their own */
 }

@@ -90,6 +90,17 @@ static bool is_noop_cast(const planner *p)
     return p->u->kind == OP_Cast && p->u->n_in && plan_is_float(p, plan_in(p, 0)) && plan_is_float(p, plan_out(p, 0));
 }
 
+/* PyTorch's pointwise kernels go over memory as it lies where all operands lie alike; else they work out each one's position. */
+static bool is_broadcast(const planner *p, double n)
+{
+    if (!p->opt.legacy || op_work_class((op_kind)p->u->kind) != WORK_ELEMENTWISE) return false;
+    for (uint32_t i = 0; i < p->u->n_in; i++) {
+        uint32_t t = plan_in(p, i);
+        if (t != NO_TENSOR && p->v[t].elements > 1 && p->v[t].elements < n) return true;
+    }
+    return false;
+}
+
 void lower_pointwise(planner *p)
 {
     work_class w = unit_work(p->u);
@@ -106,6 +117,7 @@ void lower_pointwise(planner *p)
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
     if (runs_in_fp32(p, p->u) && p->opt.autocast) plan_cast(p, plan_in(p, 0), 4);
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+    k.indexed = is_broadcast(p, n);
     if (p->train && w == WORK_BATCHNORM) {
         train_statistics(p, plan_in(p, 0), false);
         p->train->silent = true;
@@ -233,6 +245,7 @@ static void copy_out(planner *p, uint32_t out, double width)
     kernel k = plan_kernel_rows(p, KERNEL_COPY, n, 1, 0);
     plan_read_bytes(p, &k, n * p->v[plan_in(p, 0)].width, p->v[plan_in(p, 0)].born);
     plan_write(p, &k, out, width);
+    k.indexed = p->opt.legacy;
     plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
     p->v[out].born = p->clock;
     plan_mirror(p, out, k.read_bytes + k.write_bytes);

@@ -140,6 +140,12 @@ static void quantize_input(planner *p, kernel *product)
     if (rt->quantized_io || !(width > 0) || kernels < 1) return;
     const gemm_shape *s = &product->shape.gemm;
     double n = s->m * s->k * s->batch, in = product->read_bytes;
+    if (product->math == PREC_INT8 && rt->int8_ready) {
+        product->read_bytes = n * width;
+        product->whole_k = s->m > rt->int8_vectors;
+        if (product->hot_bytes > n * width) product->hot_bytes = n * width;
+        return;
+    }
     double bytes = !fp8 || block                           ? in + n * width
                  : rt->quantize_bytes * n > in + n * width ? rt->quantize_bytes * n
                                                            : in + n * width;
@@ -160,6 +166,25 @@ static void quantize_input(planner *p, kernel *product)
     product->hot_distance = 0;
 }
 
+void lower_after(planner *p, uint32_t out, step_role role, double operations)
+{
+    double n = p->v[out].elements > 0 ? p->v[out].elements / p->v[out].shards : 0;
+    kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * operations);
+    plan_read(p, &k, out);
+    k.write_bytes = p->v[out].stored * p->v[out].width / p->v[out].shards;
+    k.indexed = role == STEP_BIAS && p->opt.legacy;
+    plan_emit(p, &k, role, OP_KIND_COUNT);
+    p->v[out].born = p->clock;
+}
+
+/* PyTorch's linear layers have a product that adds the bias for matrices alone, and from some version on for batches of them. */
+static bool adds_bias_apart(const planner *p, uint32_t a)
+{
+    if (!(p->u->flags & UNIT_BIAS) || !p->rt->strided_views || p->rt->fuse_pointwise) return false;
+    bool old = p->opt.version > 0 && p->opt.version < p->rt->linear_bias_since;
+    return old && plan_shape(p, a)->rank > 2;
+}
+
 void lower_gemm(planner *p)
 {
     uint32_t a, b, out = plan_out(p, 0);
@@ -176,6 +201,7 @@ void lower_gemm(planner *p)
         k.weight_bytes *= k.shape.gemm.batch / lower_dim(p, b, 0);
     if (weight && !is_integer_op((op_kind)p->u->kind)) quantize_input(p, &k);
     plan_result(p, &k, out, lower_width(p));
+    if (adds_bias_apart(p, a) && !p->cluster_of[p->ui]) lower_after(p, out, STEP_BIAS, 1);
 }
 
 /* ---- recurrent ---- */

@@ -298,6 +298,7 @@ void plan_contiguous(planner *p, uint32_t t)
         kernel k = plan_kernel_rows(p, KERNEL_COPY, v->elements / v->shards, 1, v->elements / v->shards);
         plan_read(p, &k, t);
         k.write_bytes = v->elements * v->width / v->shards;
+        k.indexed = p->opt.legacy;
         plan_emit(p, &k, STEP_COPY, OP_KIND_COUNT);
         v->born = p->clock;
         plan_mirror(p, t, k.read_bytes + k.write_bytes);
@@ -471,6 +472,9 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     out->footprint = p.clock;
     for (uint32_t i = 0; i < out->n_kernels; i++) {
         out->kernels[i].k.weight_distance = p.clock;
+        out->kernels[i].k.among = !opt->lone;
+        /* results lie in memory that others lay in before: what all of them take together is written back only where L2 is less */
+        if (!opt->training) out->kernels[i].k.write_distance = p.peak;
         if (opt->lone) lone_distances(&out->kernels[i].k, runtime, p.clock - p.again);
     }
     memory_weights(&p);

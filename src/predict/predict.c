@@ -55,6 +55,19 @@ static bool is_fp4(const kernel *k, const gpu_spec *s)
     return k->kind == KERNEL_GEMM && k->math == PREC_FP4 && !k->grouped && s->tflops[PREC_FP4] > 0;
 }
 
+static bool is_int8(const kernel *k, const gpu_spec *s)
+{
+    return k->kind == KERNEL_GEMM && k->math == PREC_INT8 && !k->grouped && s->tflops[PREC_INT8] > 0;
+}
+
+/* Kernels of a library of one's own for INT8: a tile walks over all of K, each element of which takes its clocks. */
+static double int8_seconds(const kernel_cost *c, const kernel *k, const predict_gpu *g, const runtime_profile *rt,
+                           bool lone)
+{
+    double walk = k->whole_k ? k->shape.gemm.k * rt->int8_k_clocks * g->cost.tick : 0;
+    return (walk > c->seconds ? walk : c->seconds) + (lone ? rt->int8_us * 1e-6 : 0);
+}
+
 /* Kernels for FP4 compute at a speed of their own, stream as others do, and take longer to start: scales lie in an order of their own.
  * Alone, a tile walks over all of K, never split, and each element of it takes its clocks however little there is to do; engines choose
  * among kernels shape by shape, and the time per token of whole models shows nothing of it. */
@@ -138,8 +151,10 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         if (is_fp4(&p->kernels[i].k, g->spec))
             c.seconds = fp4_seconds(&c, &p->kernels[i].k, g, p->runtime, speed, p->lone);
         else if (speed > 0) c.seconds /= speed;
+        if (is_int8(&p->kernels[i].k, g->spec)) c.seconds = int8_seconds(&c, &p->kernels[i].k, g, p->runtime, p->lone);
         /* Better kernels come nearer to the roofs, never above them (Winograd may: it needs fewer operations). */
         double roof = p->kernels[i].k.flops * g->compute_level / (g->cost.peak[p->kernels[i].k.math] * g->family_speed);
+        if (p->kernels[i].k.kind == KERNEL_CONV && p->runtime->conv_peak > 0) roof /= p->runtime->conv_peak;
         double stream = c.dram_bytes * g->memory_level / (g->cost.dram_peak * g->family_speed);
         before *= clamp(g->compute_level > g->memory_level ? g->compute_level : g->memory_level, 1, 2);
         if (roof < stream) roof = stream;
@@ -149,6 +164,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         double core = c.compute_s < c.seconds ? c.compute_s : c.seconds;
         c.seconds += core * (1 / g->clock_share - 1);
     }
+    if (!opt->fast_mode && !p->lone) c.seconds += 1e-6 * p->runtime->gap_us;
     if (opt->measured) c.seconds *= opt->measured->gpu;
     return c;
 }

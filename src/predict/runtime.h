@@ -46,11 +46,14 @@ typedef struct runtime_profile {
     double own_allreduce; /* comm_own: small all-reduces by kernels of its own */
     /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */
     double fused_attention_since; /* attention is one kernel, given four dimensions; before: products and a softmax */
+    double late_attention_since;  /* the same in models whose library took to the fused call later */
     double wide_attention_since;  /* attention that can't be one kernel runs in fp32 whatever comes in */
+    double linear_bias_since;     /* linear layers of inputs with three dimensions add their bias inside the product */
 
     /* the host */
     double host_us;      /* to issue one operation that launches a kernel */
     double host_view_us; /* ... one that only makes a view */
+    double gap_us;       /* from one kernel to the next on the GPU, in steps whose launches the host has ready */
     double host_step_us; /* once a step: Python entry, synchronisation */
 
     /* An operator by itself, over and over (op: models): microseconds to issue it; 0: as in a model. Such loops were timed from
@@ -80,6 +83,10 @@ typedef struct runtime_profile {
     double reserve_share; /* of a request's output, for which the cache must have room when the request is taken in */
     bool narrow_cache;    /* keys and values in 8 bits where the weights are in 8 or fewer ... */
     double narrow_since;  /* ... on GPUs of this compute capability and later; 0: on all */
+    bool int8_ready;      /* whatever makes the input of an INT8 product writes it in INT8 */
+    double int8_us;       /* more for a product in INT8 by itself: launched one by one where it was measured */
+    double int8_k_clocks; /* products in INT8: at least for each element of K ... */
+    double int8_vectors;  /* ... of more rows than this; up to it they have a kernel that splits K */
     double fp4_us;        /* more for each product in FP4 */
     double fp4_k_clocks;  /* ... at least for each element of K */
     /* mixtures of experts: products of each expert's own rows. Newer kernels, fed by asynchronous copies, from this compute
@@ -113,6 +120,8 @@ typedef struct runtime_profile {
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
     double conv_speed, depthwise_speed, gemm_speed, fp8_speed, fp4_speed, attention_speed, decode_speed,
         pointwise_speed;
+
+    double conv_peak; /* share of the units' peak that its convolutions reach at best; 0: all */
 
     double train_pointwise_speed; /* pointwise_speed of a training step */
 

@@ -56,7 +56,7 @@ static nn_val layer(nn *n, nn_val x, nn_val mask, const bert_dims *d)
     size_t mark = nn_push(n, "attention");
     nn_val q = nn_linear(n, x, "self.query", d->width, true), k = nn_linear(n, x, "self.key", d->width, true);
     nn_val v = nn_linear(n, x, "self.value", d->width, true);
-    nn_val y = nn_attention(n, q, k, v, (nn_attend){.heads = d->heads, .mask = mask});
+    nn_val y = nn_attention(n, q, k, v, (nn_attend){.heads = d->heads, .mask = mask, .late = true});
     y = nn_linear(n, y, "output.dense", d->width, true);
     x = nn_layer_norm(n, nn_add(n, y, x, "output.add"), "output.LayerNorm");
     nn_pop(n, mark);

@@ -36,7 +36,7 @@ static nn_val attend(nn *n, const nn_val *qkv, const shared_inputs *in, const de
             n, qkv[0], qkv[1], qkv[2],
             (nn_explicit){.heads = d->heads, .scale = scale, .bias = in->mask, .bias_2 = in->alibi});
     }
-    nn_attend o = {.heads = d->heads, .causal = true, .mask = NN_ABSENT};
+    nn_attend o = {.heads = d->heads, .causal = true, .mask = NN_ABSENT, .late = true};
     if (!d->rotary) return nn_attention(n, qkv[0], qkv[1], qkv[2], o);
     nn_val q = nn_split_heads(n, qkv[0], "q", d->heads), k = nn_split_heads(n, qkv[1], "k", d->heads);
     nn_val v = nn_split_heads(n, qkv[2], "v", d->heads);

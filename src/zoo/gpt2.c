@@ -15,7 +15,8 @@ static nn_val layer(nn *n, nn_val x, const gpt2_dims *d)
     nn_val qkv[3], y = nn_layer_norm(n, x, "ln_1");
     size_t mark = nn_push(n, "attn");
     nn_split(n, nn_linear(n, y, "c_attn", 3 * d->width, true), "split", 2, 3, qkv);
-    y = nn_attention(n, qkv[0], qkv[1], qkv[2], (nn_attend){.heads = d->heads, .causal = true, .mask = NN_ABSENT});
+    y = nn_attention(n, qkv[0], qkv[1], qkv[2],
+                     (nn_attend){.heads = d->heads, .causal = true, .mask = NN_ABSENT, .late = true});
     y = nn_linear(n, y, "c_proj", d->width, true);
     nn_pop(n, mark);
     x = nn_add(n, x, y, "add_1");
@@ -85,7 +86,7 @@ static nn_val gptj_layer(nn *n, nn_val x, nn_rotary r, int64_t heads)
     nn_val v = nn_split_heads(n, nn_linear(n, y, "v_proj", y.c, false), "v", heads);
     q = nn_rotate(n, q, r, "q_rotary");
     k = nn_rotate(n, k, r, "k_rotary");
-    nn_val a = nn_sdpa(n, q, k, v, (nn_attend){.heads = heads, .causal = true, .mask = NN_ABSENT});
+    nn_val a = nn_sdpa(n, q, k, v, (nn_attend){.heads = heads, .causal = true, .mask = NN_ABSENT, .late = true});
     a = nn_linear(n, a, "out_proj", x.c, false);
     nn_pop(n, mark);
     mark = nn_push(n, "mlp");

@@ -436,6 +436,7 @@ nn_val nn_sdpa(nn *n, nn_val q, nn_val k, nn_val v, nn_attend o)
     uint32_t in[4] = {q.t, k.t, v.t, o.mask.t};
     nn_val y = nn_op(n, OP_ScaledDotProductAttention, "sdpa", in, masked ? 4 : 3, v.c);
     nn_attr(n, ATTR_is_causal, o.causal);
+    if (o.late && !n->failed) n->g->ops[n->g->n_ops - 1].flags |= OPF_LATE_ATTENTION;
     y = nn_transpose(n, y, "transpose", 4, (int64_t[]){0, 2, 1, 3});
     return nn_reshape(n, y, "merge_heads", 3, (int64_t[]){0, 0, o.heads * v.c}, o.heads * v.c);
 }

@@ -55,6 +55,7 @@ typedef struct nn_attend {
     int64_t heads, kv_heads; /* kv_heads 0: as many as heads */
     bool causal;
     nn_val mask; /* NN_ABSENT: none */
+    bool late;   /* OPF_LATE_ATTENTION */
 } nn_attend;
 
 typedef struct nn_rotary {

@@ -229,7 +229,7 @@ static void rows_are_predicted_or_skipped(void **state)
         ", \"task\": \"decode\"}, {\"model\": \"op:gemm:m=64:n=64:k=64\", \"gpu\": \"t4\", \"image_size\": 224, \"metric\": "
         "\"memory_bytes\", \"value\": 9e8}, {" ROW
         ", \"batch\": 1048576}, {\"model\": \"ncf\", \"gpu\": \"a100\", \"batch\": 1048576, \"metric\": \"throughput\", "
-        "\"value\": 20.18}]}";
+        "\"value\": 20.18}, {" ROW ", \"source\": \"closed/x/results/Orin_TRT_MaxQ/y\"}]}";
     static const char *const skips[] = {NULL,
                                         NULL,
                                         "none",
@@ -241,7 +241,8 @@ static void rows_are_predicted_or_skipped(void **state)
                                         "decode",
                                         NULL,
                                         NULL /* it was measured, so it did fit */,
-                                        "beyond belief"};
+                                        "beyond belief",
+                                        "MaxQ"};
     bench_rows r;
     pg_error e = PG_ERROR_INIT;
     pg_catalog *c;
@@ -293,12 +294,40 @@ static void what_a_row_leaves_open_comes_from_its_source(void **state)
         {NULL, "fp16", "TensorFlow2/LanguageModeling/BERT/README.md", "tensorflow", "fp16"},
         {NULL, "tf32+xla", "TensorFlow/Classification/ConvNets/README.md", "tensorflow-xla", "tf32"},
         {NULL, "fp16+xla", NULL, "pytorch-compile", "fp16"},
-        {NULL, "fp32|fp16", NULL, "pytorch", "fp32|fp16"}, /* which of them is not said */
+        {NULL, "fp32|fp16", NULL, "pytorch", "fp32|fp16"},                      /* which of them is not said */
+        {"pytorch", "fp16", "NVIDIA/FasterTransformer", "torchscript", "fp16"}, /* its baselines are traced */
+        {"tensorrt", "fp16", "NVIDIA/FasterTransformer", "tensorrt", "fp16"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         bench_row row = {.runtime = cases[i].runtime, .precision = cases[i].precision, .source = cases[i].source};
         assert_string_equal(bench_runtime(&row), cases[i].want_runtime);
         assert_string_equal(bench_precision(&row), cases[i].want_precision);
+    }
+}
+
+/* Containers have a date, launch scripts a layout. */
+static void versions_and_layouts_come_from_sources(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *runtime, *source, *url, *version;
+        bool last;
+    } cases[] = {
+        {"pytorch", "NVIDIA/DeepLearningExamples", "https://x/PyTorch/Classification/ConvNets/README.md", "1.11", true},
+        {"pytorch", "PyTorch/LanguageModeling/BERT/README.md", NULL, "1.11", false},
+        {"tensorrt", "NVIDIA/DeepLearningExamples (triton)", NULL, "8.2", false},
+        {"onnxruntime", "NVIDIA/DeepLearningExamples (triton)", NULL, NULL, false},
+        {"pytorch", "NVIDIA/FasterTransformer", NULL, "1.10", false},
+        {"pytorch", "my desk", NULL, NULL, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_row row = {.runtime = cases[i].runtime, .source = cases[i].source, .url = cases[i].url, .autocast = true};
+        const char *version = bench_version(&row);
+        if (cases[i].version) assert_string_equal(version, cases[i].version);
+        else assert_null(version);
+        assert_int_equal(bench_channels_last(&row), cases[i].last);
+        row.runtime_version = "9.9";
+        assert_string_equal(bench_version(&row), "9.9"); /* what the row says itself */
     }
 }
 
@@ -691,6 +720,7 @@ int main(void)
         cmocka_unit_test(paths_are_relative_to_the_file),
         cmocka_unit_test(rows_are_predicted_or_skipped),
         cmocka_unit_test(what_a_row_leaves_open_comes_from_its_source),
+        cmocka_unit_test(versions_and_layouts_come_from_sources),
         cmocka_unit_test(families_come_from_names),
         cmocka_unit_test(statistics_are_as_by_hand),
         cmocka_unit_test(summaries_group),

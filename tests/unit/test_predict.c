@@ -161,6 +161,18 @@ static void test_lone_fp32_is_fp32(void **state)
     assert_true(2.0 * 64 * 512 * 512 * 28 * 28 / (ms * 1e-3) < 19.5e12);
 }
 
+/* TensorRT-LLM's INT8 products find their input quantised, and walk over all of K. */
+static void test_int8_products(void **state)
+{
+    (void)state;
+    const char *tall = "op:gemm:m=4096:n=128:k=16384";
+    double ready = lone(tall, "a100", "int8", "tensorrt-llm", true).latency_ms;
+    assert_true(ready < 0.7 * lone(tall, "a100", "int8", "vllm", true).latency_ms);
+    double few = lone("op:gemm:m=4:n=256:k=65536", "a100", "int8", "tensorrt-llm", true).latency_ms;
+    double more = lone("op:gemm:m=5:n=256:k=65536", "a100", "int8", "tensorrt-llm", true).latency_ms;
+    assert_true(more > 0.1 && few < 0.5 * more);
+}
+
 /* What serving runtimes run around a kernel is in its time. */
 static void test_serving_runtimes_run_more_than_the_kernel(void **state)
 {
@@ -400,7 +412,7 @@ static void test_fast_mode_is_a_bound(void **state)
                 }
 }
 
-/* PyTorch fuses attention from 2.0 on; a version that is no version is the newest. */
+/* PyTorch fuses attention from 2.0 on, BERT's code calls that from the time of 2.4 on; a version that is no version is the newest. */
 static void test_attention_follows_the_version(void **state)
 {
     (void)state;
@@ -411,13 +423,58 @@ static void test_attention_follows_the_version(void **state)
         r.runtime_version = "1.13";
         double old = predict_on(gpus, "rtx3090", names[i], &r).latency_ms;
         if (old < newest * 1.05) fail_msg("%s: %g ms under 1.13, newest %g", names[i], old, newest);
-        static const char *const same[] = {"2.0", "2.9.1", "2.10.0", "nightly", ""};
+        r.runtime_version = "2.1.0";
+        bool late = predict_on(gpus, "rtx3090", names[i], &r).latency_ms > newest;
+        assert_int_equal(late, i == 1);
+        static const char *const same[] = {"2.4", "2.9.1", "2.10.0", "nightly", ""};
         for (size_t k = 0; k < 5; k++) {
             r.runtime_version = same[k];
             double same_ms = predict_on(gpus, "rtx3090", names[i], &r).latency_ms;
             if (same_ms != newest) fail_msg("%s %s: %g, newest %g", names[i], same[k], same_ms, newest);
         }
     }
+}
+
+/* What old PyTorch runs one by one, an interpreter in C++ issues in half the time; the GPU does the same. */
+static void test_traced_modules_spare_the_host(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 1, .sequence = 32, .precision = "fp16", .runtime_version = "1.10"}, traced = r;
+    traced.runtime = "torchscript";
+    pg_prediction eager = predict_on(gpus, "a100", "bert-base-uncased", &r);
+    pg_prediction script = predict_on(gpus, "a100", "bert-base-uncased", &traced);
+    assert_string_equal(eager.bottleneck, "host");
+    assert_true(script.latency_ms < 0.6 * eager.latency_ms && script.gpu_ms == eager.gpu_ms);
+}
+
+/* Before 1.12 linear layers of three dimensions add their bias in a kernel of its own. */
+static void test_biases_follow_the_version(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 32, .sequence = 384, .precision = "fp16", .runtime_version = "1.13"};
+    double inside = predict_on(gpus, "v100", "bert-base-uncased", &r).gpu_ms;
+    r.runtime_version = "1.11";
+    double apart = predict_on(gpus, "v100", "bert-base-uncased", &r).gpu_ms;
+    assert_true(apart > 1.05 * inside && apart < 1.5 * inside);
+}
+
+/* An engine's kernels follow each other on the GPU, whatever the host's year; a step whose activations fit into L2 writes none back;
+ * no convolution reaches the units' peak. */
+static void test_engines(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 1, .precision = "int8", .runtime = "tensorrt"};
+    pg_prediction one = predict_on(gpus, "h100_pcie", "resnet50", &r);
+    assert_string_not_equal(one.bottleneck, "host");
+    assert_true(one.gpu_ms > 0.2);
+    r.batch = 32;
+    double in_l2 = predict_on(gpus, "l40s", "resnet50", &r).latency_ms / 32;
+    r.batch = 256;
+    assert_true(predict_on(gpus, "l40s", "resnet50", &r).latency_ms / 256 > 1.2 * in_l2);
+    double ms = lone("op:conv2d:batch=128:in=1024:out=1024:kernel=3:padding=1:size=28", "a100", "int8", "tensorrt",
+                     true)
+                    .latency_ms;
+    assert_true(2.0 * 128 * 1024 * 1024 * 9 * 28 * 28 / (ms * 1e-3) < 0.85 * 624e12);
 }
 
 /* Engines need plugins for it before 8.6; ONNX Runtime runs what the file spells out. */
@@ -797,6 +854,7 @@ int main(void)
         cmocka_unit_test(test_engines_without_units_are_not_narrow),
         cmocka_unit_test(test_lone_operators_wait_for_the_host),
         cmocka_unit_test(test_lone_fp32_is_fp32),
+        cmocka_unit_test(test_int8_products),
         cmocka_unit_test(test_serving_runtimes_run_more_than_the_kernel),
         cmocka_unit_test(test_sequence_never_faster),
         cmocka_unit_test(test_each_field_moves_as_documented),
@@ -805,6 +863,9 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_fast_mode_is_a_bound),
         cmocka_unit_test(test_attention_follows_the_version),
+        cmocka_unit_test(test_traced_modules_spare_the_host),
+        cmocka_unit_test(test_biases_follow_the_version),
+        cmocka_unit_test(test_engines),
         cmocka_unit_test(test_engines_spell_attention_out),
         cmocka_unit_test(test_layouts_of_convolutions),
         cmocka_unit_test(test_half_norms_are_faster),

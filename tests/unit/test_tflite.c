@@ -350,7 +350,8 @@ static void test_shared_files(void **state)
             fail_msg("%s: %.0f parameters, %.0f MACs, %d operators", files[i].name, info->parameters, info->macs,
                      (int)info->operators);
         double small = latency(m, "onnxruntime", 1), large = latency(m, "onnxruntime", 256);
-        assert_true(small > 0 && large > small);
+        bool tiny = files[i].macs < 1e6; /* the host takes longer than the GPU, whatever the batch */
+        assert_true(small > 0 && (large > small || (tiny && large == small)));
         pg_model_free(m);
     }
 }
