@@ -347,7 +347,7 @@ static void layer_rows(table *t, int gpu)
             if (us < SHORTEST_US || fmod(n[i], 1) > 0 || fmod(k[i], 1) > 0) {
                 continue;
             }
-            wanted w = {"gemm.fp16", "vidur", "fp16", "vllm", 1, 0, true};
+            wanted w = {"gemm.fp16", "vidur", "fp16", "sglang", 1, 0, true};
             snprintf(operator, sizeof operator, "op:gemm:m=%s:n=%.0f:k=%.0f", text(t, "num_tokens"), n[i], k[i]);
             row_new(gpu, &w, us, operator);
         }

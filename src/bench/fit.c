@@ -40,6 +40,7 @@ static const struct {
     FIELD(fp4_k_clocks, 0, 10),
     FIELD(decode_speed, 0.5, 2),
     FIELD(lone_first, 0, 1),
+    FIELD(lone_turns, 1, 40),
     FIELD(train_pointwise_speed, 0.3, 1.3),
     FIELD(gemv_bytes, 2, 64),
     FIELD(gemv_share, 0.7, 1.2),

@@ -10,7 +10,7 @@ static cost_matmul conv_product(const cost_gpu *g, double m, double n, double k,
         .batch = batch,
         .depth = g->c->gemm_vector_depth,
         .slow = 1,
-        .setup = g->c->gemm_tile_clocks * g->tick,
+        .setup = g->c->gemm_vector_tile_clocks * g->tick,
         .splits = 1,
         .tiles = tiles,
     };

@@ -101,7 +101,7 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
     double usual = own ? g->clock / (own->ghz * 1e9) : 1, volts = cost_min(cost_max(usual, LEAST_VOLTS), 1);
     double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
     for (int p = 0; p < PREC_COUNT; p++) {
-        double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage
+        double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage * (g->async ? c->power_async : 1)
                                     : newer * c->power_vector_pj * volts * volts;
         double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
         g->joule[p] = joule * rate / g->peak[p];
@@ -160,6 +160,7 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->dram_peak = (spec->bandwidth_gbs > 0 ? spec->bandwidth_gbs : 100) * 1e9;
     g->dram = g->dram_peak * cost_dram_share(spec, c) * (gpu_inline_ecc(spec) ? c->memory_ecc_share : 1);
     if (spec->compute_capability >= 6 && spec->compute_capability < 6.05) g->dram *= c->memory_gp100_share;
+    if (spec->compute_capability >= 10 && spec->compute_capability < 12) g->dram *= c->memory_two_dies;
     g->stream = name_has(spec->memory_type, "GDDR") ? 1 : cost_min(c->memory_stacked_stream, g->dram_peak / g->dram);
     double l1 = spec->l1_kb > 0 ? spec->l1_kb : 128;
     g->l1_miss = c->memory_l1_window / (l1 + c->memory_l1_window);
@@ -195,11 +196,12 @@ double cost_clock_share(const cost_gpu *g, precision p, double utilisation)
  * seconds that is a geometric mean, which grows with both of its parts. */
 double cost_power_limited(const cost_gpu *g, const kernel *k, double seconds, double flops)
 {
-    double limited = flops / g->peak[k->math] / g->headroom[k->math];
+    double limited = flops / g->peak[k->math] / g->headroom[k->math] * (k->quiet ? g->c->power_quiet : 1);
     if (limited <= seconds || k->among) return seconds;
     double settled = seconds * pow(limited / seconds, g->c->power_droop);
     /* Boards hold their limit on the mean of some tens of milliseconds, which is as long as many a benchmark runs. */
-    double felt = k->brief ? settled / (settled + g->c->power_settle_ms * 1e-3) : 1;
+    double loop = settled * k->turns * cost_weight_copies(g, k),
+           felt = k->turns > 0 ? loop / (loop + g->c->power_settle_ms * 1e-3) : 1;
     return seconds + (settled - seconds) * felt;
 }
 
@@ -243,9 +245,10 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     }
     double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
     /* A kernel whose own arithmetic passes the limit runs at the clock at which it does not, and each operation takes less. */
-    double limit = g->headroom[k->math] * g->peak[k->math] * out.compute_s;
+    double limit = g->headroom[k->math] / (k->quiet ? g->c->power_quiet : 1) * g->peak[k->math] * out.compute_s;
     double own = !k->among && k->flops > limit ? limit / k->flops : 1;
-    out.core_j = k->flops * g->joule[k->math] * own + moved * g->chip_joule;
+    double operation = g->joule[k->math] * (k->quiet ? g->c->power_quiet : 1);
+    out.core_j = k->flops * operation * own + moved * g->chip_joule;
     out.memory_j = out.dram_bytes * g->dram_joule;
     return out;
 }

@@ -61,7 +61,8 @@ static double scale_time(const cost_gpu *g, double area)
 static void tile_init(cost_gpu *g, precision p, bool scaled, int i)
 {
     const cost_constants *c = g->c;
-    double rate = g->peak[p] / g->sms * (g->tensor[p] ? c->gemm_tensor_share : c->gemm_vector_share);
+    double share = !g->tensor[p] ? c->gemm_vector_share : g->async ? c->gemm_async_share : c->gemm_tensor_share;
+    double rate = g->peak[p] / g->sms * share;
     double load = (g->async ? c->gemm_async_load : g->wide ? c->gemm_wide_load : c->gemm_load_bytes) * g->clock;
     double area = tiles[i].m * tiles[i].n, edge = tiles[i].m + tiles[i].n;
     double math = 2 * area / rate;
@@ -70,11 +71,12 @@ static void tile_init(cost_gpu *g, precision p, bool scaled, int i)
     if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
     if (scaled) math += scale_time(g, area);
     double move = edge * element_bytes[p] / load;
-    double wait = scaled
-                    ? c->gemm_scale_clocks
-                    : c->gemm_k_clocks * cost_min(element_bytes[p] / 2, 1); /* narrow elements come several at once */
+    double wait = scaled          ? c->gemm_scale_clocks * g->tick
+                : !g->tensor[p] ? c->gemm_vector_k_clocks * g->tick
+                                : (g->async ? c->gemm_async_k_ns : c->gemm_k_ns) * 1e-9 *
+                                      cost_min(element_bytes[p] / 2, 1); /* narrow elements come several at once */
     int row = scaled ? COST_SCALED : (int)p;
-    g->tile[row][i] = cost_max(cost_max(math, move), wait * g->tick);
+    g->tile[row][i] = cost_max(cost_max(math, move), wait);
     /* What a tile costs before and after its main loop is loads and stores: no slower where the units are. */
     double full = cost_max(rate, COST_FULL_RATE * g->clock);
     g->edge[row][i] = g->tensor[p] ? cost_min(g->tile[row][i], 2 * area / full) : g->tile[row][i];
@@ -88,9 +90,16 @@ void cost_tiles_init(cost_gpu *g)
 }
 
 /* A last wave that is partly empty still takes part of a wave's time: other tiles share its SMs' units meanwhile. */
-static inline double gemm_waves(double quantum, double alone, double full)
+static inline double gemm_waves(double quantum, double alone, double full, double together)
 {
-    return alone + (full <= 1 ? 1 : full + quantum * (gemm_ceil(full) - full));
+    return alone + (full <= 1 ? 1 : full + quantum * (gemm_ceil(full / together) * together - full));
+}
+
+/* Tiles that share an SM start and end together: as many as have the registers and shared memory of the largest one. */
+static double tiles_together(int i)
+{
+    enum { LARGEST = 256 * 128, MOST = 4 };
+    return cost_min(LARGEST * tiles[i].inv_m * tiles[i].inv_n, MOST);
 }
 
 cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_matmul *w)
@@ -99,11 +108,12 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
     int row = w->scaled ? COST_SCALED : (int)p;
     const double *step = g->tile[row], *edge = g->edge[row],
                  quantum = w->waves     ? 1
-                         : g->tensor[p] ? g->quantum
-                                        : c->gemm_vector_quantum,
+                         : !g->tensor[p] ? c->gemm_vector_quantum
+                         : w->plain || g->async ? g->quantum
+                                        : c->conv_quantum,
                  last = g->tensor[p] ? 0 : c->gemm_vector_alone;
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
-           depth = w->depth * w->slow;
+           depth = w->depth * w->slow, most = w->plain && g->tensor[p] ? 12 : 2;
     cost_matmul_time best = {INFINITY, 1};
     for (int i = 0; i < COST_TILES; i++) {
         if (!(w->tiles >> i & 1)) {
@@ -116,17 +126,18 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
         }
         double flops = 2 * full * g->sms * tiles[i].m * tiles[i].n * w->k;
         double alone = last * tiles[i].inv_m * tiles[i].inv_n; /* in waves */
-        double split = 1, cost = gemm_waves(quantum, alone, full) * (k * step[i] + depth * edge[i] + w->setup);
+        double together = w->plain && g->tensor[p] && !g->async ? tiles_together(i) : 1;
+        double split = 1, cost = gemm_waves(quantum, alone, full, together) * (k * step[i] + depth * edge[i] + w->setup);
         for (;;) {
             if (w->limited) cost = cost_power_limited(g, w->limited, cost, flops);
             if (cost < best.seconds) {
                 best = (cost_matmul_time){cost, split};
             }
             split *= 2;
-            if (split > w->splits || full * split > 2) {
+            if (split > w->splits || full * split > most) {
                 break;
             }
-            cost = gemm_waves(quantum, alone, full * split) * (k / split * step[i] + depth * edge[i] + w->setup) +
+            cost = gemm_waves(quantum, alone, full * split, together) * (k / split * step[i] + depth * edge[i] + w->setup) +
                    c->gemm_split_clocks * g->tick + split * sum;
         }
     }
@@ -203,7 +214,10 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         .batch = s->batch,
         .depth = g->tensor[p] ? c->gemm_depth / element_bytes[p] : g->depth,
         .slow = 1,
-        .setup = c->gemm_tile_clocks * g->tick,
+        .setup = (!g->tensor[p] ? c->gemm_vector_tile_clocks
+                  : g->async    ? c->gemm_async_tile_clocks
+                                : c->gemm_tile_clocks) *
+                 g->tick,
         .splits = k->whole_k || batched ? 1 : COST_SPLITS,
         .tiles = choice == PRODUCT_BLOCK_SCALED ? tiles_scaled(g, s->m)
                : g->tensor[p]                   ? g->tiles_tensor
@@ -211,6 +225,7 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
                                                 : g->tiles_vector,
         .scaled = choice == PRODUCT_BLOCK_SCALED,
         .waves = choice != PRODUCT_BEST,
+        .plain = choice != PRODUCT_BLOCK_SCALED,
         .limited = g->tensor[p] ? NULL : k,
     };
     cost_matmul_time best = choice == PRODUCT_BY_ROWS ? gemm_by_rows(g, p, &w) : cost_matmul_best(g, p, &w);
@@ -232,6 +247,7 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
     if (choice == PRODUCT_BY_ROWS && !g->async) t.dram = cost_max(t.dram, 2 * k->write_bytes);
     out->memory_s = cost_memory_time(g, t, 1);
     cost_finish(g, out, t);
+    if (g->tensor[p] && g->persistent && element_bytes[p] > 1) out->seconds -= (1 - c->gemm_early_share) * g->floor;
 }
 
 static int row_tiles_of(double rows)
@@ -250,13 +266,13 @@ static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled, bool
     bool slow = g->async && scaled;
     double share = (k->grouped_share > 0 ? k->grouped_share : 1) * (slow ? g->c->gemm_grouped_scale : 1),
            best = INFINITY, depth = g->c->gemm_depth / element_bytes[k->math],
-           setup = g->c->gemm_tile_clocks * g->tick + k->grouped_setup;
+           setup = (g->async ? g->c->gemm_async_tile_clocks : g->c->gemm_tile_clocks) * g->tick + k->grouped_setup;
     for (int i = 0; i < COST_TENSOR_TILES; i++) {
         double n = gemm_ceil(s->n * tiles[i].inv_n), full = row_tiles[row_tiles_of(tiles[i].m)] * n / g->sms;
         /* what widens weights in registers feeds the units from there, as synchronous ones are fed */
         double least = packed ? 2 * tiles[i].m * tiles[i].n / (COST_FULL_RATE * g->clock) : 0,
                step = cost_max(g->tile[row][i], least);
-        double time = gemm_waves(g->quantum, 0, full) * ((s->k * step + depth * g->edge[row][i]) / share + setup);
+        double time = gemm_waves(g->async ? g->quantum : g->c->conv_quantum, 0, full, 1) * ((s->k * step + depth * g->edge[row][i]) / share + setup);
         best = cost_min(best, time);
     }
     return best;

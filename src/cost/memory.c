@@ -12,6 +12,18 @@ double cost_resident(const cost_gpu *g, double distance)
     return distance >= g->l2_lose ? 0 : (g->l2_lose - distance) / (g->l2_lose - g->l2_keep);
 }
 
+static double copies_that_fill(const cost_gpu *g, const kernel *k)
+{
+    double copies = g->l2_bytes / k->weight_bytes, whole = (double)(int64_t)cost_min(copies, 1e9);
+    return whole + (whole < copies ? 1 : 0);
+}
+
+double cost_weight_copies(const cost_gpu *g, const kernel *k)
+{
+    if (k->copies <= 1 || k->weight_bytes <= 0) return 1;
+    return k->weight_rotated ? cost_max(cost_min(k->copies, copies_that_fill(g, k)), 1) : k->copies;
+}
+
 cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k)
 {
     cost_traffic t = {k->read_bytes + k->weight_bytes + k->write_bytes, 0};
@@ -22,10 +34,7 @@ cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k)
     }
     if (k->weight_bytes > 0 && k->weight_distance > 0) {
         double distance = cost_max(k->weight_distance, k->weight_bytes);
-        if (k->weight_rotated) {
-            double copies = g->l2_bytes / k->weight_bytes, whole = (double)(int64_t)cost_min(copies, 1e9);
-            distance = cost_min(distance, (whole + (whole < copies ? 1 : 0)) * k->weight_bytes);
-        }
+        if (k->weight_rotated) distance = cost_min(distance, copies_that_fill(g, k) * k->weight_bytes);
         t.dram -= k->weight_bytes * cost_resident(g, distance);
     }
     if (k->write_bytes > 0 && k->write_distance > 0) {

@@ -46,6 +46,7 @@ typedef struct cost_matmul {
     int tiles;     /* bits: which of the tiles this kind of kernel has */
     bool scaled;   /* FP8 with block scales */
     bool waves;    /* a last wave that is partly filled takes as long as a whole one */
+    bool plain;    /* a library's product, whose tiles share SMs */
     bool fine;     /* n fills parts of tiles: its padding is already in n */
     const kernel
         *limited; /* under the power limit, which counts what tiles are padded with (vector units); NULL: without */
@@ -58,6 +59,8 @@ typedef struct cost_matmul_time {
 
 /* Share of a reused set that survived `distance` bytes of traffic in L2. */
 double cost_resident(const cost_gpu *g, double distance);
+/* Copies of its weights that a benchmark's loop takes in turn. */
+double cost_weight_copies(const cost_gpu *g, const kernel *k);
 cost_traffic cost_traffic_of(const cost_gpu *g, const kernel *k);
 /* Time for the traffic at `share` of the long-stream bandwidth, with the ramp of small streams. */
 double cost_memory_time(const cost_gpu *g, cost_traffic t, double share);

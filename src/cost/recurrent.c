@@ -9,7 +9,7 @@ void cost_recurrent(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     double directions = cost_max(s->directions, 1), steps = cost_max(s->steps, 1);
     cost_matmul inputs = {.m = s->steps * s->batch, .n = s->gates * s->hidden, .k = s->input, .batch = directions};
     inputs.slow = 1;
-    inputs.setup = c->gemm_tile_clocks * g->tick;
+    inputs.setup = c->gemm_vector_tile_clocks * g->tick;
     inputs.splits = COST_SPLITS;
     inputs.tiles = g->tensor[p] ? g->tiles_tensor : g->tiles_vector;
     cost_matmul step = inputs;

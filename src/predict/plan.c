@@ -424,7 +424,10 @@ static void lone_distances(kernel *k, const runtime_profile *rt, double footprin
 {
     k->hot_bytes = k->read_bytes;
     k->hot_distance = k->write_distance = footprint;
-    k->brief = rt->lone_brief;
+    k->turns = rt->lone_turns;
+    k->copies = rt->lone_copies;
+    k->quiet = rt->lone_quiet && k->kind == KERNEL_GEMM && !k->grouped && k->choice != PRODUCT_BLOCK_SCALED &&
+               k->math != PREC_FP4;
     if (k->grouped) { /* benchmarks of experts have one set of weights */
         k->weight_distance = footprint;
         return;

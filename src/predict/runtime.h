@@ -63,7 +63,8 @@ typedef struct runtime_profile {
     double lone_first;     /* share of that time after which the kernel starts */
     double lone_copies;    /* copies of its weights that such loops use in turn; 0: one */
     bool lone_fill;        /* ... but no more than fill L2 */
-    bool lone_brief;       /* such loops have few turns */
+    double lone_turns;     /* of such loops; 0: many */
+    bool lone_quiet;       /* their weights of 16 and of 8 bits without block scales are memory as allocated: zeros */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */

@@ -366,7 +366,7 @@ static void full_wave_by_hand(void **state)
     (void)state;
     cost_constants ideal = constants;
     ideal.gemm_tensor_share = 1;
-    ideal.gemm_feed_clocks = ideal.gemm_k_clocks = ideal.gemm_depth = ideal.gemm_tile_clocks = 0;
+    ideal.gemm_feed_clocks = ideal.gemm_k_ns = ideal.gemm_depth = ideal.gemm_tile_clocks = 0;
     ideal.gemm_load_bytes = 512;
     ideal.power_tensor_pj = 0.1;
     gpu_spec s = spec_a100();
@@ -637,7 +637,7 @@ static void brief_loops_run_at_boost(void **state)
     for (double m = 128; m < 40000; m *= 2) {
         kernel k = gemm(PREC_FP32, m, 2048, 2048, 1);
         double settled = seconds(&hot, k), boost = seconds(&free, k);
-        k.brief = true;
+        k.turns = 1;
         k.among = true; /* of many kernels in a step: the limit holds for their mean */
         assert_true(seconds(&hot, k) == boost);
         k.among = false;
