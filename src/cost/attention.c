@@ -95,7 +95,8 @@ static double around(const cost_gpu *g, const attention_shape *s, const attentio
     double us = decode ? c->attention_decode_us : g->async ? c->attention_prefill_us : 0;
     if (decode && s->single && g->persistent) us += c->attention_persistent_us;
     /* Summing up walks over the parts. As many as one sequence has: fewer for more would make a larger batch faster. */
-    if (decode && s->flash && !g->async && w->parts > 1) us += c->attention_part_us * cost_min(w->parts, g->sms);
+    bool summed = decode && w->parts > 1 && (g->async || s->flash);
+    if (summed) us += (g->async ? c->attention_async_part_us : c->attention_part_us) * cost_min(w->parts, g->sms);
     return us * 1e-6 + c->attention_around_clocks * g->tick + packing_time(g, s, decode && shared);
 }
 
@@ -175,7 +176,10 @@ void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_c
     bool bulk = g->async && (!s->single || g->persistent); /* such lighter kernels load as they did before Hopper */
     double stream = bulk ? c->gemm_async_load : c->attention_pull_bytes;
     double pull = keys / (cost_min(2 * g->sms, cost_max(w.tiles, 1) * parts) * stream * g->clock);
-    out->memory_s = cost_max(cost_memory_time(g, t, 1), decode ? pull : 0);
+    cost_traffic fetched = t;
+    /* never slower than the memory behind it */
+    if (decode) fetched.total *= g->l2 / cost_max(c->attention_l2_bytes * g->clock * g->sms, g->dram_peak);
+    out->memory_s = cost_max(cost_memory_time(g, fetched, 1), decode ? pull : 0);
     cost_finish(g, out, t);
     out->seconds += around(g, s, &w, decode, shared);
     if (decode &&
