@@ -31,7 +31,7 @@ static attention_work attention_prefill(const cost_gpu *g, const attention_shape
 {
     /* Half tiles where whole ones would leave SMs idle. */
     bool few = s->batch * s->heads * attention_ceil(s->q_len / 128) * 2 <= g->sms;
-    double tile = s->q_len <= 64 || few ? 64 : 128;
+    double tile = !g->persistent && (s->q_len <= 64 || few) ? 64 : 128; /* Blackwell's units take 128 rows at once */
     attention_work w = {s->batch * s->heads * attention_ceil(s->q_len / tile), tile, s->kv_len, s->kv_len, 1};
     if (s->causal) {
         /* Of a causal square half the scores are computed, and half of each tile on the diagonal in vain. */
@@ -74,7 +74,7 @@ static double key_time(const cost_gpu *g, precision p, const attention_shape *s,
     double grain = g->tensor[p] ? (g->async ? UNIT_DIMS : 2 * UNIT_DIMS) : 1;
     double dims = grain * (attention_ceil(s->head_dim / grain) + attention_ceil(s->v_dim / grain));
     double time = 2 * rows * dims * math + rows / g->c->attention_exp_clock * g->tick;
-    if (unfit) time /= g->c->attention_unfit;
+    if (unfit) time /= g->c->attention_unfit * (s->head_dim > 192 ? g->c->attention_unfit : 1);
     /* A bias takes another kernel than the plain one: it reads the bias tile by tile and keeps fewer tiles in flight. */
     return s->bias ? time / g->c->attention_masked : time;
 }
@@ -92,7 +92,8 @@ static double packing_time(const cost_gpu *g, const attention_shape *s, bool sha
 static double around(const cost_gpu *g, const attention_shape *s, const attention_work *w, bool decode, bool shared)
 {
     const cost_constants *c = g->c;
-    double us = decode ? c->attention_decode_us : g->async ? c->attention_prefill_us : 0;
+    double prompt_us = !g->async ? 0 : c->attention_prefill_us * (g->persistent ? c->attention_persistent : 1);
+    double us = decode ? c->attention_decode_us : prompt_us;
     if (decode && s->single && g->persistent) us += c->attention_persistent_us;
     /* Summing up walks over the parts. As many as one sequence has: fewer for more would make a larger batch faster. */
     bool summed = decode && w->parts > 1 && (g->async || s->flash);
