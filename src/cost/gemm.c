@@ -187,15 +187,17 @@ static cost_matmul_time gemm_by_rows(const cost_gpu *g, precision p, cost_matmul
     return own;
 }
 
-/* Thread blocks side by side read 8 elements of each of their weights' rows at a time: DRAM gives a small share of its bandwidth for
- * that, for each row of tiles anew, as far as L2 doesn't hold all weights. */
+/* Thread blocks read 8 elements of each of their rows of A and of the weights at a time: DRAM gives a small share of its bandwidth for
+ * that. A row of tiles reads A once and the weights anew, as far as L2 doesn't hold them all. */
 static double pieces_time(const cost_gpu *g, const kernel *k)
 {
     enum { TILE = 64 };
     const gemm_shape *s = &k->shape.gemm;
     double across = cost_min(1, gemm_ceil(s->n / TILE) / g->sms), pitch = s->k * 4 / (g->c->gemm_pieces_kb * 1024);
-    double bytes = k->weight_bytes * cost_max(1, gemm_ceil(s->m / TILE) * across) * (1 + pitch);
-    return bytes * (1 - cost_resident(g, k->weight_bytes)) / (g->dram_peak * g->c->gemm_pieces_share);
+    double weights = k->weight_bytes * cost_max(1, gemm_ceil(s->m / TILE) * across);
+    double bytes = weights * (1 - cost_resident(g, k->weight_bytes)) +
+                   k->read_bytes * (1 - cost_resident(g, k->read_bytes + k->weight_bytes));
+    return bytes * (1 + pitch) / (g->dram_peak * g->c->gemm_pieces_share);
 }
 
 void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
