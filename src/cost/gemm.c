@@ -71,7 +71,7 @@ static void tile_init(cost_gpu *g, precision p, bool scaled, int i)
     if (g->tensor[p] && !g->async) math += edge * element_bytes[p] * c->gemm_feed_clocks * g->tick;
     if (scaled) math += scale_time(g, area);
     double move = edge * element_bytes[p] / load;
-    double wait = scaled          ? c->gemm_scale_clocks * g->tick
+    double wait = scaled        ? c->gemm_scale_clocks * g->tick
                 : !g->tensor[p] ? c->gemm_vector_k_clocks * g->tick
                                 : (g->async ? c->gemm_async_k_ns : c->gemm_k_ns) * 1e-9 *
                                       cost_min(element_bytes[p] / 2, 1); /* narrow elements come several at once */
@@ -107,10 +107,10 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
     const cost_constants *c = g->c;
     int row = w->scaled ? COST_SCALED : (int)p;
     const double *step = g->tile[row], *edge = g->edge[row],
-                 quantum = w->waves     ? 1
-                         : !g->tensor[p] ? c->gemm_vector_quantum
+                 quantum = w->waves             ? 1
+                         : !g->tensor[p]        ? c->gemm_vector_quantum
                          : w->plain || g->async ? g->quantum
-                                        : c->conv_quantum,
+                                                : c->conv_quantum,
                  last = g->tensor[p] ? 0 : c->gemm_vector_alone;
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
            depth = w->depth * w->slow, most = w->plain && g->tensor[p] ? 12 : 2;
@@ -127,7 +127,8 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
         double flops = 2 * full * g->sms * tiles[i].m * tiles[i].n * w->k;
         double alone = last * tiles[i].inv_m * tiles[i].inv_n; /* in waves */
         double together = w->plain && g->tensor[p] && !g->async ? tiles_together(i) : 1;
-        double split = 1, cost = gemm_waves(quantum, alone, full, together) * (k * step[i] + depth * edge[i] + w->setup);
+        double split = 1,
+               cost = gemm_waves(quantum, alone, full, together) * (k * step[i] + depth * edge[i] + w->setup);
         for (;;) {
             if (w->limited) cost = cost_power_limited(g, w->limited, cost, flops);
             if (cost < best.seconds) {
@@ -137,7 +138,8 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
             if (split > w->splits || full * split > most) {
                 break;
             }
-            cost = gemm_waves(quantum, alone, full * split, together) * (k / split * step[i] + depth * edge[i] + w->setup) +
+            cost = gemm_waves(quantum, alone, full * split, together) *
+                       (k / split * step[i] + depth * edge[i] + w->setup) +
                    c->gemm_split_clocks * g->tick + split * sum;
         }
     }
@@ -274,7 +276,8 @@ static double grouped_time(const cost_gpu *g, const kernel *k, bool scaled, bool
         /* what widens weights in registers feeds the units from there, as synchronous ones are fed */
         double least = packed ? 2 * tiles[i].m * tiles[i].n / (COST_FULL_RATE * g->clock) : 0,
                step = cost_max(g->tile[row][i], least);
-        double time = gemm_waves(g->async ? g->quantum : g->c->conv_quantum, 0, full, 1) * ((s->k * step + depth * g->edge[row][i]) / share + setup);
+        double time = gemm_waves(g->async ? g->quantum : g->c->conv_quantum, 0, full, 1) *
+                      ((s->k * step + depth * g->edge[row][i]) / share + setup);
         best = cost_min(best, time);
     }
     return best;

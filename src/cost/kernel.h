@@ -136,12 +136,13 @@ typedef struct kernel {
     double pull;            /* KERNEL_GEMV: bytes that an SM takes in a clock at most */
     double pull_share;      /* ... and the share of the long-stream bandwidth that it reaches; 0: all of it */
     bool among;             /* one of many kernels of a step, whose power is a mean over all of them */
-    double turns;  /* alone in a benchmark's loop of so many turns, over before power management has settled; 0: a long one */
-    double copies; /* ... each turn of it as often as it has copies of the weights, if more than one */
-    bool quiet;    /* ... whose weights are whatever memory held, nearly all zeros: units that hardly switch */
-    double grouped_share;   /* grouped products: how fast their tiles are against those of plain ones; 0: as fast */
-    double grouped_setup;   /* ... and seconds that each round of them takes more */
-    double idle_bytes;      /* mixtures of experts: bytes for experts of other GPUs, where kernels don't skip them */
+    double
+        turns; /* alone in a benchmark's loop of so many turns, over before power management has settled; 0: a long one */
+    double copies;        /* ... each turn of it as often as it has copies of the weights, if more than one */
+    bool quiet;           /* ... whose weights are whatever memory held, nearly all zeros: units that hardly switch */
+    double grouped_share; /* grouped products: how fast their tiles are against those of plain ones; 0: as fast */
+    double grouped_setup; /* ... and seconds that each round of them takes more */
+    double idle_bytes;    /* mixtures of experts: bytes for experts of other GPUs, where kernels don't skip them */
     bool
         grouped; /* mixtures of experts: products of each one's own rows (m: their mean), sorting, passes over sorted rows */
     bool fused;          /* KERNEL_SCAN: one kernel for all of a prompt */

@@ -470,6 +470,7 @@ static void thin_batches_waste_their_tiles(void **state)
     half.math = PREC_FP16;
     assert_true(cost_kernel(&a100, &half).compute_s < 0.5 * cost_kernel(&a100, &thin).compute_s);
     kernel wide = gemm(PREC_FP32, 128, 64, 512, 512), tall = gemm(PREC_FP32, 64, 128, 512, 512);
+    wide.weight_bytes = tall.weight_bytes = 0;
     assert_true(cost_kernel(&p4, &wide).compute_s > cost_kernel(&p4, &tall).compute_s); /* 64 rows x 128 columns */
 }
 
@@ -647,6 +648,49 @@ static void brief_loops_run_at_boost(void **state)
         last = felt;
     }
     assert_true(last > 0.9);
+    kernel k = gemm(PREC_FP32, 512, 2048, 2048, 1), copied = k, quiet = k;
+    k.turns = copied.turns = quiet.turns = 2;
+    copied.copies = 6; /* a longer loop */
+    NOT_FASTER(seconds(&hot, copied), 1.01 * seconds(&hot, k));
+    quiet.quiet = true;
+    assert_true(seconds(&hot, quiet) < seconds(&hot, k) && seconds(&hot, quiet) >= seconds(&free, k));
+    assert_true(cost_kernel(&free, &quiet).core_j < cost_kernel(&free, &k).core_j);
+}
+
+/* Tiles of 256 x 128 in one wave and a bit take nearly two; it pays to split those along a long K. */
+static void waves_are_felt_unless_split(void **state)
+{
+    (void)state;
+    gpu_spec spec = spec_a100();
+    spec.tdp_w = 1000;
+    cost_constants with = constants;
+    with.gemm_quantum = 0.9;
+    with.gemm_feed_clocks = 0;
+    with.gemm_depth = 300;
+    with.gemm_tile_clocks = 200;
+    cost_gpu cool;
+    cost_gpu_init(&cool, &spec, &with);
+    double one = seconds(&cool, gemm(PREC_BF16, 2048, 1536, 2048, 1)), /* 96 of them on 108 SMs */
+        two = seconds(&cool, gemm(PREC_BF16, 2048, 2048, 2048, 1));    /* 128 */
+    assert_true(two > 1.5 * one && two < 2.1 * one);
+    double deep_one = seconds(&cool, gemm(PREC_BF16, 2048, 1536, 65536, 1)),
+           deep_two = seconds(&cool, gemm(PREC_BF16, 2048, 2048, 65536, 1));
+    assert_true(deep_two < 1.5 * deep_one && deep_two > 1.2 * deep_one);
+}
+
+/* A normalisation reads its rows twice; what L2 can't keep of all rows under way comes from DRAM again. */
+static void long_rows_are_read_again(void **state)
+{
+    (void)state;
+    kernel row = {.kind = KERNEL_NORM, .math = PREC_FP32, .shape.rows = {65536, 8192}};
+    row.read_bytes = row.write_bytes = 65536.0 * 8192 * 4;
+    kernel part = row;
+    part.shape.rows = (rows_shape){65536.0 * 32, 256};
+    double twice = row.read_bytes + row.write_bytes;
+    assert_true(cost_kernel(&a100, &row).dram_bytes > 1.2 * twice);
+    assert_true(cost_kernel(&a100, &part).dram_bytes < 1.1 * twice);
+    row.kind = KERNEL_SOFTMAX;
+    assert_true(cost_kernel(&a100, &row).dram_bytes <= twice);
 }
 
 /* The same chip made for two thirds of the clock draws less than two thirds of the power, so its limit costs it less. */
@@ -676,6 +720,8 @@ static void pascal_reads_weights_in_pieces(void **state)
     double pieces = k.weight_bytes * 16 * (1 + 32 / constants.gemm_pieces_kb) / (192e9 * constants.gemm_pieces_share);
     assert_true(seconds(&p4, k) >= pieces && seconds(&p4, k) > 1.2 * seconds(&p4, inputs));
     assert_true(seconds(&a100, k) <= seconds(&a100, inputs));
+    kernel narrow = gemm(PREC_FP32, 8192, 32, 8192, 1);
+    assert_true(seconds(&p4, narrow) > narrow.read_bytes / (192e9 * constants.gemm_pieces_share));
     kernel held = gemm(PREC_FP32, 4096, 256, 256, 1);
     inputs = held;
     inputs.read_bytes += inputs.weight_bytes;
@@ -701,6 +747,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_grows_with_each_side),
         cmocka_unit_test(fixed_tiles_are_not_faster),
+        cmocka_unit_test(waves_are_felt_unless_split),
+        cmocka_unit_test(long_rows_are_read_again),
         cmocka_unit_test(thin_batches_waste_their_tiles),
         cmocka_unit_test(wide_caches_feed_small_tiles),
         cmocka_unit_test(attention_kernels_have_gaps),
