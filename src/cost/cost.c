@@ -51,17 +51,18 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
     }
 }
 
-/* Generations of silicon: the year of the chip, not of the board, which later boards of a generation share; the boost clock of the
- * generation's boards without a tight power budget, in GHz, which its voltage is made for. */
+/* Generations of silicon: the year of the chip, not of the board, which later boards of a generation share; the boost clock in GHz,
+ * which its voltage is made for, of its largest board (data/hardware_profiles.toml: RTX 5090, B200, H100, RTX 4090, RTX 3090, A100, RTX 2080 Ti,
+ * V100 SXM, P40). */
 typedef struct generation {
     double capability, year, ghz;
 } generation;
 
 static const generation *silicon(const gpu_spec *spec)
 {
-    static const generation all[] = {{12, 2025, 2.4},   {10, 2024, 1.9},  {9, 2022, 1.9},
-                                     {8.9, 2022, 2.5},  {8.6, 2020, 1.7}, {8, 2020, 1.41},
-                                     {7.5, 2018, 1.65}, {7, 2017, 1.5},   {6, 2016, 1.6}};
+    static const generation all[] = {{12, 2025, 2.407},  {10, 2024, 1.965},  {9, 2022, 1.98},
+                                     {8.9, 2022, 2.52},  {8.6, 2020, 1.695}, {8, 2020, 1.41},
+                                     {7.5, 2018, 1.545}, {7, 2017, 1.53},    {6, 2016, 1.531}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (spec->compute_capability >= all[i].capability - 1e-6) return &all[i];
     }
