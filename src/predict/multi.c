@@ -34,9 +34,19 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+static double less(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* From a stage to the next. Boards that reach each other through the host only are slowed down by those that send at the same
+ * time, as many as there are micro-batches under way, and not by all that there are. */
 static double send_seconds(const walk *w, double bytes)
 {
-    comm_shape s = {bytes, w->gpus, COMM_SEND, COMM_OWN_NONE};
+    enum { NODE_GPUS = 8 };
+    double senders = less(larger(w->opt->micro, 1), w->opt->pipeline - 1), gpus = w->gpus;
+    if (!w->g->cost.links.direct && gpus <= NODE_GPUS) gpus = less(gpus, larger(senders, 2));
+    comm_shape s = {bytes, gpus, COMM_SEND, COMM_OWN_NONE};
     return w->opt->fast_mode ? 0 : cost_comm_seconds(&w->g->cost, &s);
 }
 
@@ -117,8 +127,8 @@ static double exchange_seconds(const walk *w, const predict_constants *pc, doubl
     return exposed + felt * hidden;
 }
 
-/* A step of the whole batch: micro-batches, through the stages in turn (one forward, one backward: stages - 1 of them pass before
- * all stages have work and after the first has none), then the optimizer. */
+/* A step of the whole batch: the first micro-batch through all stages and back, each other one behind it by the longest stage (one
+ * forward, one backward), then the optimizer. */
 static void training(step_prediction *s, walk *w, const predict_constants *pc, double data, double stages,
                      double host_optimizer)
 {
@@ -135,7 +145,7 @@ static void training(step_prediction *s, walk *w, const predict_constants *pc, d
         s->weight_share = best.weights > 0 ? best.weights : 1;
         s->activation_share = (micro < stages ? micro : stages) / stages;
         s->seconds = larger(last, host_optimizer) * s->weight_share;
-        s->seconds += (micro + stages - 1) * body * share;
+        s->seconds += forward > 0 ? body / forward * (best.latency + (micro - 1) * best.longest) : body;
     } else s->seconds += (micro - 1) * body;
     w->gradient_share = s->weight_share;
     double exposed = exchange_seconds(w, pc, data, backward * share);

@@ -740,6 +740,28 @@ static void test_links_matter(void **state)
     }
 }
 
+/* A lone micro-batch passes through the stages one after the other: what it costs beside the work is the sends, of which one at a
+ * time crosses the host. What is sent is up to four times as large near the images as in the middle, where two stages meet. */
+static void test_pipelines_wait_for_one_send_at_a_time(void **state)
+{
+    (void)state;
+    static const char *const cards[] = {"rtx4090", "l40s", "h100"};
+    for (size_t i = 0; i < sizeof cards / sizeof cards[0]; i++)
+        for (int training = 0; training < 2; training++) {
+            pg_request r = {.batch = 64, .task = training ? PG_TASK_TRAINING : PG_TASK_INFERENCE};
+            double one = predict_on(gpus, cards[i], "resnet50", &r).latency_ms;
+            r.pipeline_parallel = 2;
+            double first = predict_on(gpus, cards[i], "resnet50", &r).latency_ms - one;
+            for (r.pipeline_parallel = 4; r.pipeline_parallel <= 8; r.pipeline_parallel *= 2) {
+                double more = predict_on(gpus, cards[i], "resnet50", &r).latency_ms - one;
+                double most = 4.0 * (r.pipeline_parallel - 1) * first + 0.25 * one; /* the host of each stage, too */
+                if (more > most)
+                    fail_msg("%s: %d stages cost %g ms beside %g, two %g", cards[i], r.pipeline_parallel, more, one,
+                             first);
+            }
+        }
+}
+
 static void test_pipeline_stages(void **state)
 {
     (void)state;
@@ -879,6 +901,7 @@ int main(void)
         cmocka_unit_test(test_data_parallel_inference),
         cmocka_unit_test(test_tensor_parallel_divides),
         cmocka_unit_test(test_links_matter),
+        cmocka_unit_test(test_pipelines_wait_for_one_send_at_a_time),
         cmocka_unit_test(test_pipeline_stages),
         cmocka_unit_test(test_data_parallel_training),
         cmocka_unit_test(test_micro_batches_and_stages),
