@@ -267,15 +267,29 @@ static void put_memory(pg_prediction *out, const llm_memory *m)
     out->most_context = m->most_tokens;
 }
 
+/* Pipeline stages that have work at a time: parts of a prompt follow each other through them. */
+static double stages_at_work(const llm_plan *pass, const llm_step *s)
+{
+    return s->seconds > 0 ? pass->steps * s->step_s / s->seconds : 1;
+}
+
+/* Watts of all GPUs: stages that wait for others are idle. */
+static double watts_of(const pg_plan *p, const llm_step *s, const predict_gpu *g, double at_work)
+{
+    const step_energy none = {0};
+    double idle = power_of_step(&none, g, &p->catalog->config.predict, 1), share = at_work / p->split.pipeline;
+    return p->split.gpus * (share < 1 ? idle + (s->s.power_w - idle) * share : s->s.power_w);
+}
+
 /* The figures of the step that the task is about, in the places that all tasks have. */
-static void put_step(const pg_plan *p, const llm_step *s, pg_prediction *out)
+static void put_step(const pg_plan *p, const llm_step *s, const predict_gpu *g, double at_work, pg_prediction *out)
 {
     static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     bool host = s->s.seconds < 0.5 * s->step_s;
     out->memory_efficiency = s->s.memory_efficiency * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
     out->compute_utilization = s->s.compute_utilization * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
     out->bottleneck = host ? "host" : limits[s->s.limit];
-    out->power_w = s->s.power_w * p->split.gpus;
+    out->power_w = watts_of(p, s, g, at_work);
     out->gpu_ms = s->s.gpu_s * 1e3;
     out->host_ms = (s->step_s - s->s.seconds + s->s.host_s) * 1e3;
     out->flops = s->s.flops;
@@ -349,7 +363,7 @@ static pg_code predict_tuning(const pg_plan *p, const pg_gpu *gpu, const predict
     out->memory.gradients = gradients;
     out->memory.optimizer = optimizer;
     out->most_batch = out->most_context = -1;
-    put_step(p, &s, out);
+    put_step(p, &s, g, stages_at_work(&l->tuning->plan, &s), out);
     put_range(s.seconds, s.s.high / s.s.seconds - 1, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
     out->throughput = l->c.r.batch * l->c.r.data / s.seconds;
     out->tokens_per_s = out->throughput * l->c.r.input;
@@ -388,7 +402,8 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     api_language_none(out);
     double first = width_of(p, &o, LLM_TTFT), each = width_of(p, &o, LLM_TPOT);
     put_memory(out, &m);
-    put_step(p, only_prefill ? &prefill : &decode, out);
+    /* a token's step is its way through all stages, one at a time */
+    put_step(p, only_prefill ? &prefill : &decode, &g, only_prefill ? stages_at_work(&l->prefill, &prefill) : 1, out);
     put_range(prefill.seconds, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
     if (l->serving) {
         out->power_w = serving.power_w * p->split.gpus;

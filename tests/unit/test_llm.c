@@ -74,6 +74,19 @@ static void test_memory_by_hand(void **state)
     near(p.memory.kv_cache, 640 * 2.0 * 32 * 8 * 128, 1e-9);
 }
 
+/* A token passes through pipeline stages one after the other: those that wait draw what an idle board draws. */
+static void test_waiting_stages_are_idle(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 8};
+    double one = predict("llama-7b", "h100", r).power_w;
+    r.pipeline_parallel = 4;
+    pg_prediction p = predict("llama-7b", "h100", r);
+    assert_true(p.power_w > one && p.power_w < one + 3 * 0.25 * 700); /* idle is below a quarter of TDP */
+    r = (pg_request){.batch = 8, .tensor_parallel = 4};
+    assert_true(predict("llama-7b", "h100", r).power_w > 2 * one); /* all work on the same token */
+}
+
 /* Sizes of the files of Meta-Llama-3-8B-Instruct-GGUF on the Hub; the table of embeddings stays on the CPU. */
 static void test_quantised_weights_are_as_large_as_the_files(void **state)
 {
@@ -520,6 +533,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_by_hand),
+        cmocka_unit_test(test_waiting_stages_are_idle),
         cmocka_unit_test(test_quantised_weights_are_as_large_as_the_files),
         cmocka_unit_test(test_what_fits),
         cmocka_unit_test(test_directions),
