@@ -147,6 +147,9 @@ static double norm_span(const planner *p, uint32_t x)
     if (p->u->kind == OP_InstanceNormalization || p->u->kind == OP_GroupNorm || p->u->kind == OP_GroupNormalization) {
         double span = 1;
         for (int i = 2; i < ts->rank; i++) span *= num_known(ts->dims[i]) ? (double)ts->dims[i].v.i : 1;
+        int64_t groups = op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_num_groups, 0);
+        if (p->u->kind == OP_GroupNormalization && groups > 0 && ts->rank > 1 && num_known(ts->dims[1]))
+            span *= (double)ts->dims[1].v.i / (double)groups;
         return span;
     }
     int64_t axis = -1;
