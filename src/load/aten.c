@@ -453,6 +453,16 @@ bool aten_known(aten *x, str name)
     return row_of(x, name) != NULL;
 }
 
+/* What schemas have behind the star, and so never by its place. */
+static bool keyword_only(str key)
+{
+    static const char *const keys[] = {"dtype",         "layout",    "device",      "pin_memory",
+                                       "memory_format", "generator", "non_blocking"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (str_is(key, keys[i])) return true;
+    return false;
+}
+
 /* Arguments in the order of the row. Where the row doesn't know a name, the place among the arguments counts. */
 static uint32_t sort_args(const aten_row *row, const aten_args *args, aten_value *out)
 {
@@ -471,8 +481,9 @@ static uint32_t sort_args(const aten_row *row, const aten_args *args, aten_value
             if (str_eq(args->keys[i], (str){p, len})) break;
             p += len + (p[len] == ' ');
         }
-        if (!*p && i == at) k = at++;
-        else if (!*p) continue;
+        if (!*p && (i != at || keyword_only(args->keys[i]))) continue;
+        if (!*p) k = at;
+        if (k == at) at++;
         out[k] = args->v[i];
         if (k + 1 > n) n = k + 1;
     }

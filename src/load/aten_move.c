@@ -64,7 +64,22 @@ static aten_value split_into(aten *x, uint32_t t, int64_t axis, const num *sizes
     return out;
 }
 
-/* chunk(x, n, dim), split(x, size or sizes, dim) */
+/* Where the parts begin, from the second on, to their sizes: the last goes to the end. The number of parts; 0: too many. */
+static uint32_t sizes_between(const aten_list *starts, num whole, num *sizes, uint32_t most)
+{
+    num at = num_int(0);
+    if (starts->n >= most) return 0;
+    for (uint32_t i = 0; i <= starts->n; i++) {
+        num end = i < starts->n ? aten_bound(starts->v[i], 0) : whole;
+        if (num_known(end) && end.v.i < 0) end = num_add(whole, end);
+        end = num_min(end, whole);
+        sizes[i] = num_max(num_sub(end, at), num_int(0));
+        at = end;
+    }
+    return starts->n + 1;
+}
+
+/* chunk(x, n, dim), split(x, size or sizes, dim), tensor_split(x, n or starts, dim) */
 static aten_value split(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     enum { PARTS = 1024 };
@@ -74,6 +89,11 @@ static aten_value split(aten *x, const aten_row *row, const aten_value *arg, uin
     if (t == NO_TENSOR) return aten_unknown();
     axis = aten_axis(x, t, A(2), 0);
     const tensor_shape *s = aten_shape(x, t);
+    if (A(1).kind == ATEN_LIST && !strcmp(row->name, "tensor_split")) {
+        if (axis < 0 || s->rank <= axis) return aten_unknown();
+        count = sizes_between(A(1).v.list, s->dims[axis], sizes, PARTS);
+        return split_into(x, t, axis, sizes, count);
+    }
     if (A(1).kind == ATEN_LIST) {
         for (; count < A(1).v.list->n && count < PARTS; count++) sizes[count] = aten_bound(A(1).v.list->v[count], 0);
         return split_into(x, t, axis, sizes, count);

@@ -373,6 +373,10 @@ static void test_more_results(void **state)
     OF("torch.roll(x, [1, 1], [2, 3])", "batchx3x224x224");
     OF("torch.one_hot(torch.arange(5), 7)", "5x7");
     OF("torch.inner(x, torch.ones([10, 224]))", "batchx3x224x10");
+    expect_result(
+        FORWARD
+        "    a, b, c, = torch.tensor_split(self=x, indices=[100, -24], dim=2)\n    return torch.cat([b, a], 1)\n",
+        "batchx6x100x224");
     OF("torch.hstack([x, x])", "batchx6x224x224");
     OF("torch.vstack([torch.ones([4]), torch.ones([4])])", "2x4");
     OF("torch.permute_copy(x, [0, 2, 3, 1])", "batchx224x224x3");
