@@ -60,9 +60,9 @@ typedef struct generation {
 
 static const generation *silicon(const gpu_spec *spec)
 {
-    static const generation all[] = {{12, 2025, 2.407},  {10, 2024, 1.965},  {9, 2022, 1.98},
-                                     {8.9, 2022, 2.52},  {8.6, 2020, 1.695}, {8, 2020, 1.41},
-                                     {7.5, 2018, 1.545}, {7, 2017, 1.53},    {6, 2016, 1.531}};
+    static const generation all[] = {{12, 2025, 2.407},  {10, 2024, 1.965}, {9, 2022, 1.98},    {8.9, 2022, 2.52},
+                                     {8.6, 2020, 1.695}, {8, 2020, 1.41},   {7.5, 2018, 1.545}, {7, 2017, 1.53},
+                                     {6, 2016, 1.531},   {5.2, 2015, 1.114}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (spec->compute_capability >= all[i].capability - 1e-6) return &all[i];
     }
@@ -86,6 +86,12 @@ static bool name_has(str name, const char *word)
     return false;
 }
 
+double cost_static_watts(double tdp, const cost_constants *c)
+{
+    static const double MOST = 0.4; /* of the limit: about what the smallest cards give, P4 and T4 of 70 W */
+    return cost_min(c->power_static_w, MOST * tdp);
+}
+
 /* Utilisation at which the board's power is used up at boost clock: (TDP - static) / (energy per FLOP * peak). A
  * narrower operation takes as much less energy as its unit is faster, so the rate of 16-bit (or FP32 vector)
  * operations stands for all. */
@@ -100,7 +106,7 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     /* Boards of small power are made for less than their generation's usual clock, and for the voltage that does for it. */
     double usual = own ? g->clock / (own->ghz * 1e9) : 1, volts = cost_min(cost_max(usual, LEAST_VOLTS), 1);
-    double budget = cost_max(spec->tdp_w - c->power_static_w, 0.2 * spec->tdp_w);
+    double budget = spec->tdp_w - cost_static_watts(spec->tdp_w, c);
     for (int p = 0; p < PREC_COUNT; p++) {
         double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage * (g->async ? c->power_async : 1)
                                     : newer * c->power_vector_pj * volts * volts;

@@ -67,6 +67,9 @@ double cost_comm_seconds(const cost_gpu *g, const comm_shape *s);
 /* The year in which the GPU's kind of chip came out, by its compute capability; else the board's release. */
 double cost_silicon_year(const gpu_spec *spec);
 
+/* Watts of a board at work that are not arithmetic; a module of few watts has less of them than a card has. */
+double cost_static_watts(double tdp, const cost_constants *c);
+
 /* Share of the boost clock that a load with this utilisation of its unit keeps under the power limit, in (0, 1]. */
 double cost_clock_share(const cost_gpu *g, precision p, double utilisation);
 

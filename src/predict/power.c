@@ -27,7 +27,7 @@ static double board_idle(const gpu_spec *spec, const predict_constants *pc)
 static double busy_watts(const predict_gpu *g, const predict_constants *pc)
 {
     double idle = board_idle(g->spec, pc), share = pc->busy_power_share * (board_tdp(g->spec) - idle);
-    double rest = g->cost.c->power_static_w - idle;
+    double rest = cost_static_watts(board_tdp(g->spec), g->cost.c) - idle;
     return share > rest ? share : rest;
 }
 
