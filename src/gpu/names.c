@@ -15,6 +15,22 @@ static ptrdiff_t find_folded(const gpu_catalog *c, str folded)
     return s->folded.ptr ? (ptrdiff_t)s->entry : -1;
 }
 
+/* "RTX PRO 5000 Blackwell" where the table has the maker's name in front. */
+static ptrdiff_t find_branded(const gpu_catalog *c, str folded)
+{
+    static const char *const brands[] = {"nvidia", "nvidiageforce", "nvidiatesla", "tesla", "amd"};
+    char buffer[GPU_NAME_MAX];
+    for (size_t i = 0; i < sizeof brands / sizeof brands[0] && folded.len; i++) {
+        size_t n = strlen(brands[i]);
+        if (n + folded.len > sizeof buffer) continue;
+        memcpy(buffer, brands[i], n);
+        memcpy(buffer + n, folded.ptr, folded.len);
+        ptrdiff_t found = find_folded(c, (str){buffer, n + folded.len});
+        if (found >= 0) return found;
+    }
+    return -1;
+}
+
 ptrdiff_t names_find(const gpu_catalog *c, str name)
 {
     static const char *const prefixes[] = {"", "nvidia", "geforce", "tesla"};
@@ -28,7 +44,7 @@ ptrdiff_t names_find(const gpu_catalog *c, str name)
         ptrdiff_t found = find_folded(c, folded);
         if (found >= 0) return found;
     }
-    return -1;
+    return find_branded(c, folded);
 }
 
 static bool names_grow(gpu_catalog *c)
