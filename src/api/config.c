@@ -131,6 +131,8 @@ static const schema_field runtime_fields[] = {
     FLAG(whole_prompts),
     FLAG(prompts_apart),
     REAL(runtime_profile, llm_stage_us, 0, 1e5),
+    REAL(runtime_profile, interval_tpot, 0, 5),
+    REAL(runtime_profile, interval_ttft, 0, 5),
     REAL(runtime_profile, cpu_gbs, 0, 1000),
     REAL(runtime_profile, cpu_prompt_gbs, 0, 1000),
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},

@@ -243,7 +243,10 @@ static double width_of(const pg_plan *p, const predict_options *o, llm_figure f)
     llm_figure prompt = !p->runtime->ggml ? LLM_TPOT : p->split.pipeline > 1 ? LLM_STAGED : LLM_PREFILL;
     if (f == LLM_TTFT && !p->language->serving) f = prompt; /* of prompts that wait for nobody */
     if (f == LLM_TPOT && p->runtime->ggml) f = LLM_DECODE;
-    return interval_language(&p->catalog->config.predict.interval, f, o->basis);
+    interval_constants c = p->catalog->config.predict.interval;
+    if (p->runtime->interval_tpot > 0) c.llm_tpot = p->runtime->interval_tpot;
+    if (p->runtime->interval_ttft > 0) c.llm_ttft = p->runtime->interval_ttft;
+    return interval_language(&c, f, o->basis);
 }
 
 static void put_range(double seconds, double width, double *ms, double *low, double *high)

@@ -126,6 +126,8 @@ typedef struct runtime_profile {
 
     double train_pointwise_speed; /* pointwise_speed of a training step */
 
+    double interval_tpot,
+        interval_ttft; /* 80 % intervals of times per token and to the first one in serving; 0: as [interval] has them */
     double interval_factor; /* on the widths of [interval], for models */
     const str *measured_on; /* keys of GPUs on which this runtime's constants were fitted */
     uint32_t n_measured_on;

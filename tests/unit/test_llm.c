@@ -379,6 +379,23 @@ static void test_power_of_prompts(void **state)
     }
 }
 
+/* Runtimes have intervals of their own, which are wider where their GPU was not measured. */
+static void test_intervals_of_runtimes(void **state)
+{
+    (void)state;
+    runtime_profile *rt = runtime_of("sglang");
+    pg_request r = {.task = PG_TASK_SERVING, .runtime = "sglang", .concurrency = 8, .input_len = 512, .output_len = 64};
+    pg_prediction here = predict("llama-3.1-8b", "b200", r), there = predict("llama-3.1-8b", "a100", r);
+    near(here.tpot_high_ms / here.tpot_ms, 1 + rt->interval_tpot, 1e-9);
+    near(here.ttft_ms / here.ttft_low_ms, 1 + rt->interval_ttft, 1e-9);
+    assert_true(there.tpot_high_ms / there.tpot_ms > 1 + rt->interval_tpot);
+    double before = rt->interval_tpot;
+    rt->interval_tpot = 0;
+    here = predict("llama-3.1-8b", "b200", r);
+    near(here.tpot_high_ms / here.tpot_ms, 1 + gpus->config.predict.interval.llm_tpot, 1e-9);
+    rt->interval_tpot = before;
+}
+
 /* Guesses that always hold make a step worth so many tokens more; none that hold cost the check of them and the guessing. */
 static void test_guessed_tokens(void **state)
 {
@@ -546,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_cache_by_gpu),
         cmocka_unit_test(test_first_token_of_experts),
         cmocka_unit_test(test_guessed_tokens),
+        cmocka_unit_test(test_intervals_of_runtimes),
         cmocka_unit_test(test_power_of_prompts),
         cmocka_unit_test(test_walk_over_k_is_of_lone_products),
         cmocka_unit_test(test_serving),
