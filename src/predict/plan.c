@@ -153,6 +153,21 @@ static uint32_t kernel_index(planner *p, const kernel *k)
     return out->n_kernels++;
 }
 
+static issue_class issue_of(const kernel *k, step_role role)
+{
+    if (role == STEP_NORM) return ISSUE_NORM;
+    switch (k->kind) {
+    case KERNEL_CONV:
+    case KERNEL_DEPTHWISE: return ISSUE_CONV;
+    case KERNEL_NORM: return ISSUE_NORM;
+    case KERNEL_GEMM: return k->weight_bytes > 0 ? ISSUE_GEMM : ISSUE_BMM;
+    case KERNEL_SOFTMAX: return ISSUE_SOFTMAX;
+    case KERNEL_ELEMENTWISE:
+    case KERNEL_COPY: return ISSUE_POINTWISE;
+    default: return ISSUE_CLASSES;
+    }
+}
+
 void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
 {
     kernel_plan *out = p->out;
@@ -182,7 +197,11 @@ void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
     if (p->train && p->train->silent) p->train->silent = false;
     else if (role == STEP_OPTIMIZER) out->launches_optimizer += trips;
     else if (role >= STEP_LOSS_BACKWARD && role != STEP_RECOMPUTE) out->launches_backward += trips;
-    else out->launches += trips;
+    else {
+        issue_class c = issue_of(k, role);
+        out->launches += trips;
+        if (c < ISSUE_CLASSES) out->issued[c] += trips;
+    }
     if (role >= STEP_LOSS_BACKWARD && role < STEP_OPTIMIZER) out->kernels[index].backward += trips;
 }
 

@@ -74,6 +74,18 @@ typedef struct plan_memory {
     double weights, activations, workspace, gradients, optimizer; /* bytes */
 } plan_memory;
 
+/* What an eager framework does before a launch goes with the operator: library calls look for a kernel and a workspace, pointwise
+ * ones hardly do anything. */
+typedef enum issue_class {
+    ISSUE_CONV,
+    ISSUE_NORM,
+    ISSUE_GEMM,
+    ISSUE_BMM,
+    ISSUE_SOFTMAX,
+    ISSUE_POINTWISE,
+    ISSUE_CLASSES
+} issue_class;
+
 typedef struct kernel_plan {
     const graph *g;
     const runtime_profile *runtime;
@@ -84,7 +96,9 @@ typedef struct kernel_plan {
     uint32_t n_steps;
     plan_cut *cuts; /* per unit */
     uint32_t n_cuts;
-    bool lone;       /* plan_options.lone */
+    bool lone; /* plan_options.lone */
+    /* of these launches: by what the host has to do for them; what is in none of them counts as an image network's mean operation */
+    double issued[ISSUE_CLASSES];
     double launches; /* operations that launch something, in a step: forward and loss */
     double launches_backward, launches_optimizer;
     double gradient_bytes;   /* of all parameters, as data parallelism exchanges them */

@@ -240,6 +240,16 @@ static double lone_host_us(const kernel_plan *p, double launches)
     }
 }
 
+double predict_issued(const kernel_plan *p)
+{
+    const runtime_profile *rt = p->runtime;
+    const double us[ISSUE_CLASSES] = {rt->lone_conv_us, rt->lone_norm_us,    rt->lone_gemm_us,
+                                      rt->lone_bmm_us,  rt->lone_softmax_us, rt->lone_unary_us};
+    double mean = (rt->lone_conv_us + rt->lone_norm_us + rt->lone_unary_us) / 3, n = p->launches;
+    for (int i = 0; mean > 0 && i < ISSUE_CLASSES; i++) n += p->issued[i] * (us[i] / mean - 1);
+    return n;
+}
+
 /* Sums over all kernels; share of the time that the units would take at their peak. */
 static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_plan *p, const predict_gpu *g,
                           const predict_options *opt)
@@ -292,10 +302,11 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow *
                    (rt->host_step_us +
-                    rt->host_us * (p->launches + pc->host_backward * p->launches_backward +
+                    rt->host_us * (predict_issued(p) + pc->host_backward * p->launches_backward +
                                    pc->host_optimizer * p->launches_optimizer) +
                     rt->host_view_us * p->views);
-        first = 1e-6 * slow * rt->host_us; /* the GPU waits for the first launch */
+        double mean = p->launches > 0 ? predict_issued(p) / p->launches : 1;
+        first = 1e-6 * slow * rt->host_us * mean; /* the GPU waits for the first launch */
     }
     if (opt->measured) {
         s.host_s *= opt->measured->host;

@@ -129,6 +129,9 @@ typedef struct step_energy {
 void predict_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *c, const predict_options *opt);
 /* Seconds of one execution of kernel i of the plan on this GPU, and its parts. */
 kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *g, const predict_options *opt);
+/* The launches of the forward pass, each weighed by what its kind took the host in a loop by itself, relative to an image network's
+ * mean: a convolution, a normalisation and an activation. */
+double predict_issued(const kernel_plan *p);
 /* multi.c: rate, and what pipeline stages change. */
 void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                const predict_options *opt);

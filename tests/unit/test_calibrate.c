@@ -79,7 +79,7 @@ static void add(run *r, const char *gpu, const char *model, int64_t batch, doubl
 static void add_scaled(run *r, const char *gpu, size_t count, double factor)
 {
     for (size_t i = 0; i < count; i++) {
-        int64_t batch = (int64_t)64 << i / MODELS;
+        int64_t batch = (int64_t)128 << i / MODELS; /* the GPU bounds all of them */
         add(r, gpu, models[i % MODELS], batch, predict(plain, gpu, models[i % MODELS], batch, NULL) * factor);
     }
 }

@@ -1,5 +1,6 @@
 /* The kernel cost model: monotone, never faster than the roofs, sane on a GPU known only by its specification. */
 #include "cost/cost.h"
+#include "predict/predict.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -693,6 +694,20 @@ static void long_rows_are_read_again(void **state)
     assert_true(cost_kernel(&a100, &row).dram_bytes <= twice);
 }
 
+/* A convolution is more work to issue than a sum; a network of convolutions, normalisations and activations sets the scale. */
+static void launches_weigh_what_they_take(void **state)
+{
+    (void)state;
+    runtime_profile rt = {.lone_conv_us = 90, .lone_norm_us = 60, .lone_gemm_us = 60, .lone_unary_us = 30};
+    kernel_plan p = {
+        .runtime = &rt, .launches = 3, .issued = {[ISSUE_CONV] = 1, [ISSUE_NORM] = 1, [ISSUE_POINTWISE] = 1}};
+    assert_true(fabs(predict_issued(&p) - 3) < 1e-12);
+    kernel_plan sums = {.runtime = &rt, .launches = 4, .issued = {[ISSUE_POINTWISE] = 3}}; /* and one of no class */
+    assert_true(fabs(predict_issued(&sums) - 2.5) < 1e-12);
+    rt = (runtime_profile){.host_us = 1}; /* nobody timed its operators: all the same */
+    assert_true(predict_issued(&sums) == 4);
+}
+
 /* The same chip made for two thirds of the clock draws less than two thirds of the power, so its limit costs it less. */
 static void small_boards_have_low_voltages(void **state)
 {
@@ -773,6 +788,7 @@ int main(void)
         cmocka_unit_test(empty_kernels_cost_a_launch),
         cmocka_unit_test(recurrent_steps_pass_their_states_on),
         cmocka_unit_test(brief_loops_run_at_boost),
+        cmocka_unit_test(launches_weigh_what_they_take),
         cmocka_unit_test(small_boards_have_low_voltages),
         cmocka_unit_test(pascal_reads_weights_in_pieces),
         cmocka_unit_test(constants_are_checked),
