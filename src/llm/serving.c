@@ -64,6 +64,8 @@ pg_code llm_serving_make(llm_serving_plan *out, const llm_case *c, double concur
     return code ? code : make_loads(out, c, concurrency, a, e);
 }
 
+enum { FEW = 8 };
+
 /* Sequences that the cache has room for: a runtime takes a request in when its prompt and `reserve_share` of its output fit. */
 static double room(const llm_case *c, const predict_gpu *g, const predict_constants *pc)
 {
@@ -78,8 +80,10 @@ static double room(const llm_case *c, const predict_gpu *g, const predict_consta
            length = c->r.input + rt->reserve_share * c->r.output;
     double cache = rt->share_of_rest ? share * (capacity - fixed) : share * capacity - fixed;
     double most = llm_most_sequences(c, cache, length);
-    /* Where the usual share has room for nobody, whoever runs it gives all of the memory. */
-    return most >= 1 ? most : llm_most_sequences(c, capacity - fixed, length);
+    /* Where the usual share has room for next to nobody, whoever runs it raises it until a few fit. */
+    double all = llm_most_sequences(c, capacity - fixed, length);
+    if (all > FEW) all = FEW;
+    return most > all ? most : all;
 }
 
 static simulate_steps steps_of(const llm_case *c, const llm_serving_plan *p, const predict_gpu *g,
