@@ -163,7 +163,9 @@ static issue_class issue_of(const kernel *k, step_role role)
     case KERNEL_GEMM: return k->weight_bytes > 0 ? ISSUE_GEMM : ISSUE_BMM;
     case KERNEL_SOFTMAX: return ISSUE_SOFTMAX;
     case KERNEL_ELEMENTWISE:
-    case KERNEL_COPY: return ISSUE_POINTWISE;
+    case KERNEL_COPY:
+    case KERNEL_GATHER:
+    case KERNEL_REDUCE: return ISSUE_POINTWISE;
     default: return ISSUE_CLASSES;
     }
 }
