@@ -273,7 +273,7 @@ static void test_serving(void **state)
     pg_prediction full = predict("llama-3.1-8b", "rtx4090", r);
     r.concurrency = 256;
     pg_prediction more = predict("llama-3.1-8b", "rtx4090", r);
-    near(more.tokens_per_s, full.tokens_per_s, 0.02);
+    near(more.tokens_per_s, full.tokens_per_s, 0.04);
     assert_true(more.ttft_ms > 3 * full.ttft_ms);
 }
 
