@@ -1,4 +1,4 @@
-/* Writes into parts of a tensor, x[a:b] = y. Exporters make a tensor of the value first; functional programs update the part, and then
+/* Writes into parts of a tensor, x[a:b] = y, and rolls. Exporters make a tensor of the value first; functional programs update the part, and then
  * write the part back into what it is a part of, view by view. What was called was one write. */
 #include "graph/unit_internal.h"
 
@@ -42,12 +42,47 @@ static void try_write_back(lines *ls, line *write)
     ls->consumer[value] = (uint32_t)(write - ls->l) + 1;
 }
 
+static void lead_roll(lines *ls, line *end, uint32_t data)
+{
+    lines_lead(end, OP_Roll, 0, line_out(ls, end));
+    end->in[0] = data;
+    end->n_in = 1;
+}
+
+/* The end of a tensor in front of its beginning, as exporters write a roll along one dim. */
+static void try_roll(lines *ls, line *join)
+{
+    uint32_t parts = line_op(ls, join)->n_in;
+    line *a = lines_private(ls, line_in(ls, join, 0), OP_Slice), *b = lines_private(ls, line_in(ls, join, 1), OP_Slice);
+    if (parts != 2 || !a || !b || a == b || line_in(ls, a, 0) != line_in(ls, b, 0)) return;
+    uint32_t data = line_in(ls, a, 0);
+    double whole = data == NO_TENSOR ? -1 : shape_elements(&ls->s->t[data]);
+    if (whole < 0 || whole != shape_elements(&ls->s->t[line_out(ls, join)])) return;
+    lines_absorb(ls, join, a);
+    lines_absorb(ls, join, b);
+    lead_roll(ls, join, data);
+}
+
+/* Rows picked by their own positions and a shift, modulo their number: a roll in functional programs. */
+static void try_positions(lines *ls, line *gather)
+{
+    uint32_t data = line_in(ls, gather, 0), at = line_in(ls, gather, 1);
+    if (data == NO_TENSOR || at == NO_TENSOR || ls->constant[data] || !ls->constant[at]) return;
+    uint32_t maker = ls->producer[at]; /* which may be so small that the host does it */
+    if (!maker || ls->l[maker - 1].kind != OP_Mod) return;
+    double whole = shape_elements(&ls->s->t[data]);
+    if (whole < 0 || whole != shape_elements(&ls->s->t[line_out(ls, gather)])) return;
+    lead_roll(ls, gather, data);
+}
+
 void recompose_writes(lines *ls)
 {
     for (uint32_t i = 0; i < ls->n; i++) {
         line *l = &ls->l[i];
         if (l->skip || l->leader) continue;
         if (l->kind == OP_ScatterND || l->kind == OP_ScatterElements) try_fill(ls, l);
+        if (l->kind == OP_Concat) try_roll(ls, l);
+        if (l->kind == OP_Gather) try_positions(ls, l);
         if (l->kind == OP_TensorScatter) {
             try_write_back(ls, l);
             if (!l->n_in) try_fill(ls, l);

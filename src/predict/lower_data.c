@@ -362,12 +362,14 @@ void lower_gather(planner *p)
     double n = elements(p, out), width = p->v[x].width;
     double rows = elements(p, plan_in(p, 1));
     bool scatter = unit_work(p->u) == WORK_SCATTER;
-    if (scatter && p->u->n_in > 2 && p->us->constant[plan_in(p, 1)] &&
-        p->rt->strided_views) { /* x[a:b] = y as exported */
+    bool slice = p->u->kind == OP_TensorScatter && p->u->n_in == 2; /* written where it is, x[a:b] = y */
+    if (scatter && p->rt->strided_views &&
+        (slice || (p->u->n_in > 2 && p->us->constant[plan_in(p, 1)]))) { /* or as exported, by positions */
+        uint32_t part = plan_in(p, slice ? 1 : 2);
         view_same(p, x, out);
-        kernel k = plan_kernel_rows(p, KERNEL_COPY, elements(p, plan_in(p, 2)), 1, 0);
-        plan_read(p, &k, plan_in(p, 2));
-        k.write_bytes = elements(p, plan_in(p, 2)) * width;
+        kernel k = plan_kernel_rows(p, KERNEL_COPY, elements(p, part), 1, 0);
+        plan_read(p, &k, part);
+        k.write_bytes = elements(p, part) * width;
         plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
         p->v[out].born = p->clock;
         return;

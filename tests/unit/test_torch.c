@@ -67,9 +67,9 @@ static void expect_same(const char *name, const char *reference, const char *con
         if (i->macs != want->macs) fail_msg("%s: %.0f MACs instead of %.0f", path, i->macs, want->macs);
         if (parameters && i->parameters != want->parameters)
             fail_msg("%s: %.0f parameters instead of %.0f", path, i->parameters, want->parameters);
-        if (fabs(have / ms - 1) >
-            0.03) /* a roll may be two copies or a gather, which take the host as long but for a little */
-            fail_msg("%s: %.4f ms instead of %.4f ms", path, have, ms);
+        bool views = strstr(
+            path, "shifted_decomposed"); /* of its writes, which only the host's time knows: there are fewer */
+        if (fabs(have / ms - 1) > (views ? 0.03 : 0.02)) fail_msg("%s: %.4f ms instead of %.4f ms", path, have, ms);
         assert_int_equal(i->unknown_operator_count, 0);
         assert_true(i->has_batch);
         pg_model_free(m);
