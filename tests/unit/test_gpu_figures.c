@@ -122,7 +122,7 @@ static void test_tensor_rates_of_a_generation(void **state)
         double cc = g->compute_capability, fp32 = g->tflops[PREC_FP32], fp16 = g->tflops[PREC_FP16];
         bool geforce = name_has(g, "GeForce"), card = name_has(g, "RTX"), turing = cc > 7.4 && cc < 7.6,
              newer = (cc > 8.5 && cc < 8.65) || cc > 8.85;
-        if (!fp16 || (!geforce && !card) || !(turing || newer)) continue;
+        if (fp16 <= 0 || (!geforce && !card) || !(turing || newer)) continue;
         double half = (turing ? 4 : 2) * (geforce ? 1 : 2);
         if (!near_ratio(fp16, fp32, half, 0.03))
             fail_msg("%.*s: FP16 is %.2f of FP32, not %g", STR_ARG(g->key), fp16 / fp32, half);
