@@ -79,7 +79,7 @@ static int show(cli *c, session *s)
     if (refused) a->write = NULL; /* what is shown is no less true */
     int status = cli_finish_output(c);
     if (status != EXIT_OK || !refused) return status;
-    cli_fail("%s: not written, since it would make predictions worse; --force writes it all the same", file);
+    cli_fail("%s: not written, since predictions would be no better; --force writes it all the same", file);
     return EXIT_CHECK;
 }
 
