@@ -1,12 +1,14 @@
 /* Checks whole-model predictions against measurements, and fits the constants that only whole models can show (half-precision
  * convolutions, layout changes, the host) on them: a thin tool over src/bench.
  *
- * usage: fit_models [--fit NAME,...] [--rounds N] [--leave GPU] [--families K/N] [--dump FILE.csv] [--steps FILE.csv] [--by-family]
+ * usage: fit_models [--fit STEP|NAME,...] [--rounds N] [--start] [--leave GPU] [--families K/N] [--dump FILE.csv] [--steps FILE.csv] [--by-family]
  *                   [--all] [--write FOLDER] BENCHMARKS.json ...
  *   BENCHMARKS.json  benchmark files (docs/validation.md); rows of other metrics than latency and throughput are passed over
- *   --fit NAME,...   constants to move: "conv.tensor_k0" of cost_constants.toml, "pytorch.host_us" of runtimes.toml, or all those of
- *                    a step of data/fit.toml: "images"
- *   --rounds N       optimiser restarts (3)
+ *   --fit STEP       fits the constants of a step of data/fit.toml from their start values, on those of the rows that the step takes
+ *   --fit NAME,...   fits these constants on all rows, from where they are: "conv.tensor_k0" of cost_constants.toml,
+ *                    "pytorch.host_us" of runtimes.toml
+ *   --rounds N       optimiser restarts (as the step says; 3)
+ *   --start          all constants of all steps get their start values
  *   --leave GPU      fit without this GPU, then report it alone: what a GPU that nobody measured may expect
  *   --families K/N   fit without every N-th model family, from the K-th on, then report those alone
  *   --dump FILE.csv  one line a row
@@ -25,6 +27,8 @@
 #include "bench/split.h"
 #include "fit_write.h"
 
+enum { TOOL_CONSTANTS_MOST = 1024 };
+
 typedef struct tool {
     pg_catalog *catalog;
     arena a;
@@ -34,7 +38,7 @@ typedef struct tool {
     size_t count;
     bool *out; /* left out of the fit */
     bool any_out;
-    fit_constant constants[2 * FIT_CONSTANTS_MOST];
+    fit_constant constants[TOOL_CONSTANTS_MOST];
     int constant_count;
 } tool;
 
@@ -52,21 +56,23 @@ static unsigned family_index(const char *family)
     return h % 1000;
 }
 
-/* A constant, or all those of a step. */
-static void add_constants(tool *t, const char *name)
+static const fit_steps *steps_of(tool *t)
 {
     static fit_steps steps;
     pg_error e = PG_ERROR_INIT;
     if (!steps.count && fit_steps_read(&steps, t->catalog, &t->a, &e)) die("data/fit.toml", &e);
-    bool dot = strchr(name, '.') != NULL;
-    const fit_step *s = dot ? NULL : fit_step_find(&steps, name, &e);
-    if (!dot && !s) die(name, &e);
-    for (int i = 0; i < (s ? s->count : 1); i++) {
-        fit_constant *c = &t->constants[t->constant_count];
-        if (t->constant_count++ == 2 * FIT_CONSTANTS_MOST) die("too many constants", NULL);
-        if (s) *c = s->constants[i];
-        else if (fit_find(c, t->catalog, name, &e)) die(name, &e);
-    }
+    return &steps;
+}
+
+static void add_constant(tool *t, const fit_constant *c)
+{
+    if (t->constant_count == TOOL_CONSTANTS_MOST) die("too many constants", NULL);
+    t->constants[t->constant_count++] = *c;
+}
+
+static void add_step(tool *t, const fit_step *s)
+{
+    for (int i = 0; i < s->count; i++) add_constant(t, &s->constants[i]);
 }
 
 static void show_round(void *ud, int round, double loss)
@@ -76,23 +82,52 @@ static void show_round(void *ud, int round, double loss)
     fflush(stdout);
 }
 
-static void fit(tool *t, int rounds)
+/* Constants by name, from where they are, on all points. */
+static void fit_names(tool *t, char *names, int rounds)
 {
     pg_error e = PG_ERROR_INIT;
     bool *use = ARENA_ARRAY(&t->a, bool, t->count + 1);
     if (!use) die("out of memory", NULL);
+    for (char *at = strtok(names, ","); at; at = strtok(NULL, ",")) {
+        fit_constant c;
+        if (fit_find(&c, t->catalog, at, &e)) die(at, &e);
+        add_constant(t, &c);
+    }
     for (size_t i = 0; i < t->count; i++) use[i] = !t->out[i] && bench_seconds(t->points[i].row) > 0;
     fit_problem p = {.points = t->points,
                      .count = t->count,
                      .use = use,
                      .constants = t->constants,
                      .constant_count = t->constant_count,
-                     .rounds = rounds,
+                     .rounds = rounds ? rounds : 3,
                      .evaluations = 120,
                      .progress = show_round};
-    printf("start %.4f\n", fit_loss(&p));
     if (fit_run(&p, &e)) die("the fit failed", &e);
+}
+
+static void fit(tool *t, const char *what, int rounds)
+{
+    pg_error e = PG_ERROR_INIT;
+    char names[4096];
+    snprintf(names, sizeof names, "%s", what);
+    if (strchr(names, '.')) {
+        fit_names(t, names, rounds);
+    } else {
+        const fit_step *s = fit_step_find(steps_of(t), names, &e);
+        if (!s || split_fit_step(t->b, t->catalog, s, t->out, rounds, show_round, NULL, &t->a, &e)) die(names, &e);
+        add_step(t, s);
+    }
     for (int i = 0; i < t->constant_count; i++) printf("  %-28s %.5g\n", t->constants[i].name, *t->constants[i].at);
+}
+
+/* All constants of all steps get their start values. */
+static void start_over(tool *t)
+{
+    const fit_steps *steps = steps_of(t);
+    for (int s = 0; s < steps->count; s++) {
+        fit_step_start(&steps->list[s]);
+        add_step(t, &steps->list[s]);
+    }
 }
 
 static void show_step(void *ud, const char *step, int done, int of)
@@ -104,16 +139,10 @@ static void show_step(void *ud, const char *step, int done, int of)
 
 static void fit_all(tool *t)
 {
-    static fit_steps steps;
     pg_error e = PG_ERROR_INIT;
     split_options o = {.progress = show_step};
-    if (split_fit_all(t->b, t->catalog, &o, &t->a, &e) || fit_steps_read(&steps, t->catalog, &t->a, &e))
-        die("the fit failed", &e);
-    for (int s = 0; s < steps.count; s++)
-        for (int i = 0; i < steps.list[s].count; i++) {
-            if (t->constant_count == 2 * FIT_CONSTANTS_MOST) die("too many constants", NULL);
-            t->constants[t->constant_count++] = steps.list[s].constants[i];
-        }
+    if (split_fit_all(t->b, t->catalog, &o, &t->a, &e)) die("the fit failed", &e);
+    for (int s = 0; s < steps_of(t)->count; s++) add_step(t, &steps_of(t)->list[s]);
 }
 
 /* ---- reports ---- */
@@ -238,7 +267,7 @@ typedef struct arguments {
     const char *leave, *dump, *steps, *write, *names;
     unsigned fold, folds;
     int rounds;
-    bool families, all;
+    bool families, all, start;
 } arguments;
 
 static void read_arguments(tool *t, arguments *o, int argc, char **argv)
@@ -249,6 +278,7 @@ static void read_arguments(tool *t, arguments *o, int argc, char **argv)
         bool taken = value != NULL;
         if (!strcmp(argv[i], "--by-family")) o->families = true, taken = false;
         else if (!strcmp(argv[i], "--all")) o->all = true, taken = false;
+        else if (!strcmp(argv[i], "--start")) o->start = true, taken = false;
         else if (value && !strcmp(argv[i], "--fit")) o->names = value;
         else if (value && !strcmp(argv[i], "--rounds")) o->rounds = atoi(value);
         else if (value && !strcmp(argv[i], "--leave")) o->leave = value;
@@ -267,7 +297,7 @@ static void read_arguments(tool *t, arguments *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
     tool t = {.count = 0};
-    arguments o = {.rounds = 3};
+    arguments o = {.rounds = 0};
     pg_error e = PG_ERROR_INIT;
     arena_init(&t.a, api_allocator(NULL), 0);
     bench_rows_init(&t.rows, api_allocator(NULL));
@@ -286,12 +316,8 @@ int main(int argc, char **argv)
         t.any_out |= t.out[i];
     }
     if (o.all) fit_all(&t);
-    if (o.names) {
-        char list[4096];
-        snprintf(list, sizeof list, "%s", o.names);
-        for (char *at = strtok(list, ","); at; at = strtok(NULL, ",")) add_constants(&t, at);
-        fit(&t, o.rounds);
-    }
+    if (o.start) start_over(&t);
+    if (o.names) fit(&t, o.names, o.rounds);
     bench_predict(t.b);
     report(&t, o.families);
     if (o.dump) dump(&t, o.dump);

@@ -41,6 +41,8 @@ typedef struct fit_steps {
 pg_code fit_steps_read(fit_steps *out, pg_catalog *catalog, arena *a, pg_error *e);
 /* The step of that name; NULL with PG_E_NOT_FOUND. */
 const fit_step *fit_step_find(const fit_steps *s, const char *name, pg_error *e);
+/* Its constants get their start values. */
+void fit_step_start(const fit_step *s);
 bool fit_step_takes(const fit_step *s, const bench_point *p);
 
 /* One fit. */

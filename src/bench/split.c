@@ -188,8 +188,22 @@ static bool remember(work *w, const fit_step *step, double **values)
 static void start_values(work *w)
 {
     for (int s = 0; s < w->steps.count; s++)
-        for (int k = 0; k < w->steps.list[s].count && !w->idle[s]; k++)
-            *w->steps.list[s].constants[k].at = w->steps.list[s].constants[k].start;
+        if (!w->idle[s]) fit_step_start(&w->steps.list[s]);
+}
+
+/* The fit of a step on the rows that were chosen for it. */
+static fit_problem problem_of(const work *w, const fit_step *step)
+{
+    return (fit_problem){.points = w->points,
+                         .count = w->count,
+                         .use = w->use,
+                         .group = step->grouped ? w->group : NULL,
+                         .group_count = w->group_count,
+                         .constants = step->constants,
+                         .constant_count = step->count,
+                         .rounds = step->rounds,
+                         .evaluations = step->evaluations,
+                         .pull = step->pull};
 }
 
 static pg_code fit_steps_without(work *w, int fold, int *done, int of, pg_error *e)
@@ -207,16 +221,7 @@ static pg_code fit_steps_without(work *w, int fold, int *done, int of, pg_error 
         for (size_t i = 0; i < w->count; i++) w->seen[i] |= w->use[i];
         same = same && whole;
         if (!n || (same && recall(step, w->known[s]))) continue;
-        fit_problem p = {.points = w->points,
-                         .count = w->count,
-                         .use = w->use,
-                         .group = step->grouped ? w->group : NULL,
-                         .group_count = w->group_count,
-                         .constants = step->constants,
-                         .constant_count = step->count,
-                         .rounds = step->rounds,
-                         .evaluations = step->evaluations,
-                         .pull = step->pull};
+        fit_problem p = problem_of(w, step);
         code = fit_run(&p, e);
         if (same && !code && !remember(w, step, &w->known[s])) code = error_nomem(e, w->a);
     }
@@ -306,4 +311,24 @@ pg_code split_fit_all(bench *b, pg_catalog *catalog, const split_options *o, are
     }
     for (size_t i = 0; i < w.count; i++) w.fold[i] = -1;
     return code ? code : fit_steps_without(&w, -1, &done, active, e);
+}
+
+pg_code split_fit_step(bench *b, pg_catalog *catalog, const fit_step *step, const bool *out, int rounds,
+                       void (*progress)(void *ud, int round, double loss), void *ud, arena *a, pg_error *e)
+{
+    work w = {.catalog = catalog, .a = a};
+    size_t taken = 0;
+    pg_code code = prepare(&w, b, e);
+    if (code) return code;
+    for (size_t i = 0; i < w.count; i++) {
+        w.use[i] = fit_step_takes(step, &w.points[i]) && !(out && out[i]);
+        taken += w.use[i];
+    }
+    if (!taken) return error_set(e, PG_E_NOT_FOUND, "the step %s takes none of these points", step->name);
+    fit_step_start(step);
+    fit_problem p = problem_of(&w, step);
+    if (rounds) p.rounds = rounds;
+    p.progress = progress;
+    p.ud = ud;
+    return fit_run(&p, e);
 }

@@ -138,6 +138,11 @@ const fit_step *fit_step_find(const fit_steps *s, const char *name, pg_error *e)
     return NULL;
 }
 
+void fit_step_start(const fit_step *s)
+{
+    for (int i = 0; i < s->count; i++) *s->constants[i].at = s->constants[i].start;
+}
+
 static bool listed(const char *const *list, const char *name)
 {
     for (size_t i = 0; list && list[i]; i++)

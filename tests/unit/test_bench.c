@@ -650,6 +650,34 @@ static void fits_find_what_made_the_data(void **state)
     close_all(&f);
 }
 
+/* A step's result depends on its points and start values, not on what is shipped; what is left out doesn't take part. */
+static void a_step_starts_over(void **state)
+{
+    (void)state;
+    fixture f;
+    fit_steps steps;
+    pg_error e = PG_ERROR_INIT;
+    bool out[3] = {false, false, true};
+    open_all(&f,
+             "{\"benchmarks\": [" ENGINE("resnet50", "t4", "30") "," ENGINE("mobilenet_v2", "t4", "10") "," ENGINE(
+                 "resnet50", "a100", "5") "]}",
+             true);
+    assert_int_equal(fit_steps_read(&steps, f.catalog, &f.a, &e), PG_E_OK);
+    const fit_step *s = fit_step_find(&steps, "engines", NULL), *none = fit_step_find(&steps, "levels", NULL);
+    double first = 0;
+    for (int turn = 0; turn < 3; turn++) {
+        *s->constants[0].at = turn == 1 ? s->constants[0].high : s->constants[0].low;
+        if (turn == 2) f.rows.rows[2].value = 500;
+        assert_int_equal(split_fit_step(f.b, f.catalog, s, out, 0, NULL, NULL, &f.a, &e), PG_E_OK);
+        if (!turn) first = *s->constants[0].at;
+        assert_true(*s->constants[0].at == first);
+    }
+    assert_int_equal(split_fit_step(f.b, f.catalog, s, NULL, 0, NULL, NULL, &f.a, &e), PG_E_OK);
+    assert_true(*s->constants[0].at != first);
+    assert_int_equal(split_fit_step(f.b, f.catalog, none, NULL, 0, NULL, NULL, &f.a, &e), PG_E_NOT_FOUND);
+    close_all(&f);
+}
+
 static void a_model_has_one_family(void **state)
 {
     (void)state;
@@ -729,6 +757,7 @@ int main(void)
         cmocka_unit_test(boards_of_a_chip_go_together),
         cmocka_unit_test(nothing_leaks_from_a_test_row),
         cmocka_unit_test(fits_find_what_made_the_data),
+        cmocka_unit_test(a_step_starts_over),
         cmocka_unit_test(a_model_has_one_family),
         cmocka_unit_test(every_builtin_file_is_read),
         cmocka_unit_test(plots_are_drawn),
