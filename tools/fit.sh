@@ -24,6 +24,7 @@ if [ ! -d "$data/data/kernels" ]; then
     exec "$build/fit_models" --all --write "$here/data"
 fi
 
+data=$(cd "$data" && pwd) # benchmark files in another folder name models below it
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -103,5 +103,6 @@ const char *bench_version(const bench_row *row)
                     strstr(row->source, "NVIDIA/DeepLearningExamples");
     if (examples && !strcmp(bench_runtime(row), "pytorch")) return "1.11";
     if (examples && !strcmp(bench_runtime(row), "tensorrt")) return "8.2";
+    if (examples && !strcmp(bench_runtime(row), "onnxruntime")) return "1.10";
     return NULL;
 }

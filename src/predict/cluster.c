@@ -70,6 +70,7 @@ static bool may_be_epilogue(const planner *p, const unit *u)
 static bool may_join_anchor(const planner *p, const unit *anchor, const unit *u)
 {
     if (!is_anchor(anchor) || p->us->uses[unit_out(p->us, anchor)[0]] != 1) return false;
+    if (p->rt->bare_products && unit_work(anchor) == WORK_GEMM) return false;
     return may_be_epilogue(p, u);
 }
 

@@ -101,6 +101,24 @@ static bool is_broadcast(const planner *p, double n)
     return false;
 }
 
+/* x / sqrt 2, its erf, + 1, times x, halved: as exporters write the activation, where a runtime takes it as it stands. */
+static void spell_gelu(planner *p, uint32_t x, double n, double width)
+{
+    enum { BEFORE = 4 }; /* the last is the unit's own kernel */
+    for (int i = 0; i < BEFORE; i++) {
+        kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n);
+        if (i == 0) plan_read(p, &k, x);
+        else plan_read_bytes(p, &k, (i == BEFORE - 1 ? 2 : 1) * n * width, p->clock);
+        k.write_bytes = n * width;
+        plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+    }
+}
+
+static bool gelu_is_spelled(const planner *p)
+{
+    return p->u->kind == OP_Gelu && p->opt.version > 0 && p->opt.version < p->rt->fused_gelu_since;
+}
+
 void lower_pointwise(planner *p)
 {
     work_class w = unit_work(p->u);
@@ -116,7 +134,12 @@ void lower_pointwise(planner *p)
     double n = elements(p, out), width = result_width(p, p->u);
     kernel k = plan_kernel_rows(p, KERNEL_ELEMENTWISE, n, 1, n * op_flops_per_element((op_kind)p->u->kind));
     if (runs_in_fp32(p, p->u) && p->opt.autocast) plan_cast(p, plan_in(p, 0), 4);
-    for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+    if (gelu_is_spelled(p) && p->u->n_in) {
+        spell_gelu(p, plan_in(p, 0), n, width);
+        plan_read_bytes(p, &k, n * width, p->clock);
+    } else {
+        for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
+    }
     k.indexed = is_broadcast(p, n);
     if (p->train && w == WORK_BATCHNORM) {
         train_statistics(p, plan_in(p, 0), false);

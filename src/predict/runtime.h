@@ -22,6 +22,7 @@ typedef struct runtime_profile {
     bool fuse_epilogue;        /* bias, activation and residual sum run inside the convolution or matrix product */
     bool fuse_activation;      /* ... activations and biases only */
     bool fuse_pointwise;       /* chains of pointwise operations are one kernel */
+    bool bare_products;        /* products run no activation, and those of batches add no bias */
     bool fuse_norm;            /* ... with normalisations, softmax and reductions in them */
     bool strided_views;        /* transposes, slices and expansions are views; what needs contiguous data copies */
     bool conv_bias_kernel;     /* a convolution's bias is a kernel of its own */
@@ -48,6 +49,7 @@ typedef struct runtime_profile {
     double fused_attention_since; /* attention is one kernel, given four dimensions; before: products and a softmax */
     double late_attention_since;  /* the same in models whose library took to the fused call later */
     double wide_attention_since;  /* attention that can't be one kernel runs in fp32 whatever comes in */
+    double fused_gelu_since;      /* GELU is one kernel; before: the five operators that exporters write */
     double linear_bias_since;     /* linear layers of inputs with three dimensions add their bias inside the product */
 
     /* the host */

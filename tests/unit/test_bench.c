@@ -316,7 +316,7 @@ static void versions_and_layouts_come_from_sources(void **state)
         {"pytorch", "NVIDIA/DeepLearningExamples", "https://x/PyTorch/Classification/ConvNets/README.md", "1.11", true},
         {"pytorch", "PyTorch/LanguageModeling/BERT/README.md", NULL, "1.11", false},
         {"tensorrt", "NVIDIA/DeepLearningExamples (triton)", NULL, "8.2", false},
-        {"onnxruntime", "NVIDIA/DeepLearningExamples (triton)", NULL, NULL, false},
+        {"onnxruntime", "NVIDIA/DeepLearningExamples (triton)", NULL, "1.10", false},
         {"pytorch", "NVIDIA/FasterTransformer", NULL, "1.10", false},
         {"pytorch", "my desk", NULL, NULL, false},
     };

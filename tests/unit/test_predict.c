@@ -490,6 +490,20 @@ static void test_engines_spell_attention_out(void **state)
     assert_true(predict_on(gpus, "t4", "bert-base-uncased", &r).gpu_ms > old);
 }
 
+/* ONNX Runtime's products add no bias and run no activation; files of before GELU was an operator spell it out in five. */
+static void test_onnxruntime_runs_what_files_spell(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 16, .sequence = 384, .precision = "fp16", .runtime = "onnxruntime"};
+    pg_prediction newest = predict_on(gpus, "a100", "bert-base-uncased", &r);
+    r.runtime_version = "1.10";
+    pg_prediction old = predict_on(gpus, "a100", "bert-base-uncased", &r);
+    double bytes = 16 * 384 * 3072 * 2.0,
+           passes = 12 * 4; /* an activation in fp16; one more pass than that is its own */
+    double least = passes * 2 * bytes / 2039e9 * 1e3;
+    assert_true(old.gpu_ms - newest.gpu_ms > least && old.gpu_ms - newest.gpu_ms < 4 * least);
+}
+
 static void test_layouts_of_convolutions(void **state)
 {
     (void)state;
@@ -889,6 +903,7 @@ int main(void)
         cmocka_unit_test(test_biases_follow_the_version),
         cmocka_unit_test(test_engines),
         cmocka_unit_test(test_engines_spell_attention_out),
+        cmocka_unit_test(test_onnxruntime_runs_what_files_spell),
         cmocka_unit_test(test_layouts_of_convolutions),
         cmocka_unit_test(test_half_norms_are_faster),
         cmocka_unit_test(test_real_hardware_is_not_faster),
