@@ -192,6 +192,8 @@ bool cli_has_images(const pg_model_info *info);
 /* What is asked of a model where --task does not say: of one that generates text, how fast it does. A time that somebody measured
  * is that of a forward pass. */
 pg_task cli_task(const cli_args *a, const pg_model_info *info);
+/* Whether --concurrency says how many requests there are, so that no batch size does. */
+bool cli_counts_requests(const cli_args *a, const pg_model_info *info);
 /* What was asked for as far as it applies to the model, which is the n-th of those named. */
 pg_request cli_request(const cli *c, const pg_model_info *info, size_t model);
 /* The options of a measurement that don't go together; `models` of them are predicted. */

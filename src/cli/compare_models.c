@@ -84,11 +84,12 @@ static cli_numbers choose_batches(cli *c, const pg_model_info *info, int64_t *on
     static int64_t usual[DEFAULT_BATCHES] = {1, 8, 32};
     const cli_numbers *given = &c->args.batches;
     if (given->count) cli_warn_batch(c, info, given->items, given->count);
+    *one = c->args.concurrency;
+    if (cli_counts_requests(&c->args, info)) return (cli_numbers){one, 1};
     if (given->count) return *given;
     *one = 1;
     bool searched = c->args.request_rate.count || c->args.target_ttft.count || c->args.target_tpot.count;
-    if (searched && info->generates && !c->args.concurrency)
-        return (cli_numbers){one, 1}; /* the targets say how many */
+    if (searched && info->generates) return (cli_numbers){one, 1}; /* the targets say how many */
     if (cli_batch_shape(c, info, one)) return (cli_numbers){one, 1};
     *one = info->fixed_batch;
     if (!info->has_batch) return (cli_numbers){one, 1};

@@ -41,6 +41,8 @@ void cli_warn_inapplicable(cli *c, const pg_model_info *info)
         /* of language models, the library refuses targets and rates for other tasks */
         {task != PG_TASK_SERVING && (a->concurrency || (targets && !language && c->command != &command_recommend_gpu)),
          NULL, "--concurrency, --request-rate, --target-ttft and --target-tpot have no effect without --task serving"},
+        {cli_counts_requests(a, info) && (a->batches.count || a->batch), NULL,
+         "--batch-size and --batch-sizes have no effect: --concurrency says how many requests there are at a time"},
         {a->sequence && !info->sequence_symbol, info->name,
          "--seq-len has no effect: this model has no sequence of free length"},
         {a->image_size && !cli_has_images(info), info->name, "--image-size has no effect: this model has no images"},

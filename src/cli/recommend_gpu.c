@@ -51,7 +51,10 @@ static int check_wish(const cli *c)
     if (a->budget > 0 || a->target_throughput > 0 || a->max_latency > 0 || a->carbon_cap > 0 || a->target_ttft.count ||
         a->target_tpot.count)
         return EXIT_OK;
-    return cli_usage(c->command, "a wish is needed: --budget, --target-throughput, --max-latency-ms or --carbon-cap");
+    return cli_usage(
+        c->command,
+        "a wish is needed: --budget, --target-throughput, --max-latency-ms, --target-ttft, --target-tpot or "
+        "--carbon-cap");
 }
 
 static pg_wish wish_of(const cli *c, const session *s, const pg_model_info *info)
@@ -88,9 +91,9 @@ static pg_wish wish_of(const cli *c, const session *s, const pg_model_info *info
                  .by_carbon = a->rank && strcmp(a->rank, "carbon") == 0};
     w.request.target_ttft_ms = w.request.target_tpot_ms =
         0; /* bounds of the search here, at the high end of the interval */
-    if (!info->has_batch) {
+    if (!info->has_batch || cli_counts_requests(a, info)) {
         static int64_t one;
-        one = info->fixed_batch > 0 ? info->fixed_batch : 1;
+        one = info->has_batch ? a->concurrency : info->fixed_batch > 0 ? info->fixed_batch : 1;
         w.batches = &one;
         w.batch_count = 1;
     }

@@ -255,6 +255,11 @@ pg_task cli_task(const cli_args *a, const pg_model_info *info)
     return info->generates && !a->measured_on ? PG_TASK_DECODE : PG_TASK_INFERENCE;
 }
 
+bool cli_counts_requests(const cli_args *a, const pg_model_info *info)
+{
+    return a->concurrency && cli_task(a, info) == PG_TASK_SERVING;
+}
+
 pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
 {
     const cli_args *a = &c->args;

@@ -1,7 +1,8 @@
 /* Which GPUs, how many of them and from whom: a search over everything that a wish leaves open.
  *
- * 1. For each GPU every precision, runtime and batch is predicted; where the model fits on no single one, divided over 2, 4 and 8 by tensor
- *    parallelism. Of those that are quick enough the one that needs the fewest GPUs for the throughput is kept, of equals the quickest.
+ * 1. For each GPU every precision, runtime and batch is predicted; where the model does not fit on a single one, is too slow there or wants
+ *    several for the throughput, divided over 2, 4 and 8 by tensor parallelism too. Of those that are quick enough the one that needs
+ *    the fewest GPUs for the throughput is kept, of equals the quickest.
  * 2. For each cloud or region the cheapest offer with that many GPUs is taken. A replica never spans instances.
  * 3. Those that hold all that is wanted are ranked by cost or carbon, the others by how far they miss it. */
 #include <stdlib.h>
@@ -61,13 +62,19 @@ static bool better(const candidate *a, const candidate *b, bool wanted)
     return a->p.latency_ms < b->p.latency_ms;
 }
 
+/* Whether no replica of so many GPUs and more can do with fewer GPUs in all. */
+static bool is_enough(const candidate *best, int spread)
+{
+    return best->quick && best->replicas * best->tensor <= spread;
+}
+
 static bool best_candidate(const pg_recommendation *r, const pg_gpu *gpu, candidate *best, pg_error *e)
 {
     const pg_wish *w = r->wish;
     bool found = false;
     for (size_t i = 0; i < r->plan_count; i++) {
         candidate c = {.tensor = r->plans[i].tensor};
-        if (c.tensor > 1 && found && best->p.fits) break; /* it fits on fewer */
+        if (c.tensor > 1 && found && is_enough(best, c.tensor)) break;
         if (pg_plan_predict(r->plans[i].plan, gpu, &c.p, e)) return false;
         double one = c.p.fits ? low_end(&c.p) : 0;
         c.replicas = w->throughput > 0 && one > 0 ? (int)fmin(ceil(w->throughput / one - 1e-9), 1e6) : 1;
