@@ -148,6 +148,7 @@ enum op_flags {
     OPF_RELABEL =
         4, /* a Transpose at an image that comes or goes channels last, for a graph that is channels first: a runtime
                         keeps images in its own order, and nothing moves */
+    OPF_BIAS_FOLDED = 16, /* beside OPF_BN_FOLDED: the convolution had a bias of its own */
     OPF_LATE_ATTENTION =
         8, /* of a model whose library in PyTorch spelled attention out for years after there was a fused call for it */
 };

@@ -266,6 +266,7 @@ static void emit(units *us, const lines *ls, const line *l)
         if (to[u->n_in + i] != NO_TENSOR && !ls->constant[to[u->n_in + i]]) constant = false;
     if (constant) u->flags |= UNIT_CONSTANT;
     if (o->flags & OPF_BN_FOLDED) u->flags |= UNIT_BN_FOLDED;
+    if (o->flags & OPF_BIAS_FOLDED) u->flags |= UNIT_BIAS_FOLDED;
     if ((u->kind == OP_Conv || u->kind == OP_ConvTranspose || u->kind == OP_Gemm) && u->n_in > 2 && to[2] != NO_TENSOR)
         u->flags |= UNIT_BIAS;
 }

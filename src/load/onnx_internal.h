@@ -92,6 +92,9 @@ str onnx_tensor_name(span proto, uint32_t name_field);
 /* TypeProto onto tensor t; `input`: unnamed dims get symbols. */
 pg_code onnx_read_type(onnx_reader *r, span proto, uint32_t t, bool input);
 
+/* Tells the planner of biases that a folded batch normalisation hides. */
+void onnx_mark_folded_biases(graph *g);
+
 /* Takes up to `max` list elements of a repeated field; see onnx_tensor.c. */
 typedef struct onnx_ints {
     int64_t *v;

@@ -93,7 +93,8 @@ void backward_conv(planner *p)
     memcpy(&f, found, sizeof f);
     bool norm = (p->u->flags & UNIT_BN_FOLDED) && !p->rt->fold_batch_norm;
     if (norm) backward_batch_norm(p, out, p->v[out].born);
-    if (!norm && p->u->n_in > 2) bias_gradient(p, plan_in(p, 2), out);
+    bool own = !norm || (p->u->flags & UNIT_BIAS_FOLDED);
+    if (own && p->u->n_in > 2) bias_gradient(p, plan_in(p, 2), out);
     if (norm && p->u->n_in > 2 && backward_wants_in(p, 2))
         backward_count(p, plan_in(p, 2)); /* comes with the norm's sums */
     if (backward_wants(p, x)) {

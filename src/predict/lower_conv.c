@@ -128,15 +128,17 @@ void lower_conv(planner *p)
     k.flops = 2 * s->batch * s->oh * s->ow * s->out * (s->in / s->groups) * s->kh * s->kw;
     bool separate = p->rt->conv_bias_kernel;
     bool norm = separate && (p->u->flags & UNIT_BN_FOLDED) && !p->rt->fold_batch_norm;
-    bool bias = separate && !norm && (p->u->flags & UNIT_BIAS) && k.kind != KERNEL_DEPTHWISE;
+    bool own = !norm || (p->u->flags & UNIT_BIAS_FOLDED); /* beside what came from the normalisation */
+    bool bias = separate && own && (p->u->flags & UNIT_BIAS) && k.kind != KERNEL_DEPTHWISE;
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     plan_result(p, &k, out, lower_width(p));
     if (p->cluster_of[p->ui]) return; /* what follows runs inside or is fused with the next kernel */
     if (last && p->rt->strided_views) view_set_channels_last(p, out);
     beside_conv(p, &k, last, norm);
+    if (bias && !p->rt->fuse_pointwise) lower_after(p, out, STEP_BIAS, 1); /* a kernel of its own */
     if (norm && p->train) {
         train_statistics(p, out, !p->rt->fuse_pointwise);
         p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
-    } else if ((norm || bias) && !p->rt->fuse_pointwise)
-        lower_after(p, out, norm ? STEP_NORM : STEP_BIAS, norm ? 2 : 1); /* kernels of their own */
+    } else if (norm && !p->rt->fuse_pointwise)
+        lower_after(p, out, STEP_NORM, 2);
 }
