@@ -377,6 +377,7 @@ static pg_code onnx_load(graph *g, const load_input *in, const load_options *opt
     if (!code) code = onnx_read_graph(&r, proto, 0, &scope, NULL);
     if (!code) code = check_defined(&r);
     if (!code) onnx_mark_folded_biases(g);
+    if (!code && !onnx_unfold_positions(g)) code = onnx_nomem(&r);
     if (!code) code = find_batch(&r);
     if (!code) code = graph_sort(g, g->a, r.e);
     return error_is_set(r.e) ? r.e->code : code; /* the first error is the one that is told, so its code counts */

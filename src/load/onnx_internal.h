@@ -94,6 +94,8 @@ pg_code onnx_read_type(onnx_reader *r, span proto, uint32_t t, bool input);
 
 /* Tells the planner of biases that a folded batch normalisation hides. */
 void onnx_mark_folded_biases(graph *g);
+/* Puts lookups of relative positions back that the exporter made constants of. False: out of memory. */
+bool onnx_unfold_positions(graph *g);
 
 /* Takes up to `max` list elements of a repeated field; see onnx_tensor.c. */
 typedef struct onnx_ints {

@@ -139,6 +139,5 @@ void lower_conv(planner *p)
     if (norm && p->train) {
         train_statistics(p, out, !p->rt->fuse_pointwise);
         p->train->trace[p->ui].kept += p->v[out].stored * p->v[out].width; /* what the normalisation read */
-    } else if (norm && !p->rt->fuse_pointwise)
-        lower_after(p, out, STEP_NORM, 2);
+    } else if (norm && !p->rt->fuse_pointwise) lower_after(p, out, STEP_NORM, 2);
 }
