@@ -26,6 +26,16 @@ static size_t chip_length(const char *key)
     return n;
 }
 
+/* "ada" of "Ada Lovelace"; Blackwell Ultra is a Blackwell. */
+static void generation_of(const gpu_spec *s, char *room, size_t cap)
+{
+    size_t n = 0;
+    while (n < s->architecture.len && s->architecture.ptr[n] != ' ') n++;
+    format_text(room, cap, "%.*s", (int)n, n ? s->architecture.ptr : "unknown");
+    for (char *c = room; *c; c++)
+        if (*c >= 'A' && *c <= 'Z') *c = (char)(*c + 'a' - 'A');
+}
+
 static bool is_kernel(const bench_point *p)
 {
     return str_starts(str_c(p->row->model), "op:");
@@ -39,6 +49,10 @@ const char *split_group(const bench_point *p, split_kind kind, char *room, size_
     case SPLIT_GPU:
         if (!p->gpu) return NULL;
         format_text(room, cap, "%.*s", (int)chip_length(p->gpu->key), p->gpu->key);
+        return room;
+    case SPLIT_GENERATION:
+        if (!p->gpu) return NULL;
+        generation_of(((const api_gpu *)(const void *)p->gpu)->spec, room, cap);
         return room;
     case SPLIT_FAMILY:
         if (is_kernel(p)) return NULL;
@@ -124,28 +138,44 @@ static bool make_groups(work *w)
     return true;
 }
 
-/* Nothing was measured on the chip that is left out. */
-static bool forget_gpu(work *w, const char *chip)
+/* Is a GPU of the catalog one of those that the fold leaves out? */
+static bool is_left_out(const work *w, const char *key, const char *fold)
+{
+    char generation[64];
+    if (w->o->kind == SPLIT_GPU) return strlen(fold) == chip_length(key) && !strncmp(key, fold, strlen(fold));
+    const pg_gpu *gpu = pg_catalog_find(w->catalog, key, NULL);
+    if (!gpu) return false;
+    generation_of(((const api_gpu *)(const void *)gpu)->spec, generation, sizeof generation);
+    return !strcmp(generation, fold);
+}
+
+/* Keys without those that the fold leaves out. A runtime of which something was measured stays one, whatever is left out. */
+static bool forget_keys(work *w, const char *fold, const str **keys, uint32_t *count)
+{
+    str *kept = ARENA_ARRAY(w->a, str, *count + 1);
+    uint32_t n = 0;
+    if (!kept) return false;
+    for (uint32_t i = 0; i < *count; i++)
+        if (!is_left_out(w, (*keys)[i].ptr, fold)) kept[n++] = (*keys)[i];
+    if (*count && !n) kept[n++] = STR("none");
+    *keys = kept;
+    *count = n;
+    return true;
+}
+
+/* Nothing was measured on the GPUs that are left out. */
+static bool forget_gpus(work *w, const char *fold)
 {
     api_config *c = &w->catalog->config;
     for (uint32_t i = 0; i < c->n_runtimes; i++) {
         runtime_profile *r = &c->runtimes[i];
-        str *kept = ARENA_ARRAY(w->a, str, r->n_measured_on + 1);
-        uint32_t n = 0;
-        if (!kept) return false;
-        for (uint32_t k = 0; k < r->n_measured_on; k++) {
-            str key = r->measured_on[k];
-            if (strlen(chip) != chip_length(key.ptr) || strncmp(key.ptr, chip, strlen(chip)) != 0) kept[n++] = key;
-        }
-        /* a runtime of which something was measured stays one, whatever is left out */
-        if (r->n_measured_on && !n) kept[n++] = STR("none");
-        r->measured_on = kept;
-        r->n_measured_on = n;
+        if (!forget_keys(w, fold, &r->measured_on, &r->n_measured_on) ||
+            !forget_keys(w, fold, &r->trained_on, &r->n_trained_on))
+            return false;
     }
     for (uint32_t i = 0; i < c->n_levels; i++) {
         gpu_level *l = &c->levels[i];
-        bool same = strlen(chip) == chip_length(l->gpu.ptr) && !strncmp(l->gpu.ptr, chip, strlen(chip));
-        if (same) l->compute = l->memory = 1;
+        if (is_left_out(w, l->gpu.ptr, fold)) l->compute = l->memory = 1;
     }
     return true;
 }
@@ -260,7 +290,8 @@ static pg_code run_folds(work *w, pg_error *e)
     }
     for (int f = 0; f < (int)w->fold_count && !code; f++) {
         fit_restore(w->catalog, w->shipped);
-        if (w->o->kind == SPLIT_GPU && !forget_gpu(w, w->folds[f].name)) code = error_nomem(e, w->a);
+        bool gpus = w->o->kind == SPLIT_GPU || w->o->kind == SPLIT_GENERATION;
+        if (gpus && !forget_gpus(w, w->folds[f].name)) code = error_nomem(e, w->a);
         if (!code) code = fit_steps_without(w, f, &done, active * (int)w->fold_count, e);
         if (!code) predict_fold(w, f, kept, room);
     }

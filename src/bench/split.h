@@ -1,9 +1,10 @@
 /* Predictions by constants that never saw what they predict.
  *
- *   gpu     every chip is left out once (boards of one chip go together: A100 in all its forms)
- *   family  the model families in five groups, by a hash of their names; each group is left out once. Single kernels belong to no
- *           family: they are only fitted on
- *   random  the configurations (model, GPU, runtime, precision) in five groups: the optimistic figure
+ *   gpu         every chip is left out once (boards of one chip go together: A100 in all its forms)
+ *   generation  every architecture ("Hopper", "Ampere") is left out once, with all its chips
+ *   family      the model families in five groups, by a hash of their names; each group is left out once. Single kernels belong to no
+ *               family: they are only fitted on
+ *   random      the configurations (model, GPU, runtime, precision) in five groups: the optimistic figure
  *
  * For each fold all steps of data/fit.toml are fitted again from their start values on the points outside it, and on nothing else;
  * a GPU that is left out counts as one that nobody measured. What no step fits keeps its shipped value. Afterwards the catalog is
@@ -14,7 +15,7 @@
 #include "bench/fit.h"
 #include "bench/stats.h"
 
-typedef enum split_kind { SPLIT_GPU, SPLIT_FAMILY, SPLIT_RANDOM } split_kind;
+typedef enum split_kind { SPLIT_GPU, SPLIT_GENERATION, SPLIT_FAMILY, SPLIT_RANDOM } split_kind;
 
 typedef struct split_fold {
     const char *name;  /* what was left out */

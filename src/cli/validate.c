@@ -31,8 +31,9 @@ static int read_rows(cli *c, session *s)
         return cli_fail("%s: holds no rows; nothing can be validated", c->args.files.items[0]);
     s->own_rows = s->rows.count;
     /* What a file is fitted on beside itself. Models have other names in other files, so that only a split by GPU, which is the
-     * same everywhere, can take them too. */
-    bool beside = c->args.split && s->own_rows, kernels_only = beside && strcmp(c->args.split, "gpu") != 0;
+     * same everywhere, can take them too, and so can one by generation. */
+    bool beside = c->args.split && s->own_rows,
+         kernels_only = beside && (!strcmp(c->args.split, "family") || !strcmp(c->args.split, "random"));
     if ((!s->own_rows || beside) && bench_read_builtin(&s->rows, kernels_only, &e) != PG_E_OK)
         return cli_error(&e, NULL);
     if (!s->own_rows) s->own_rows = s->rows.count;
@@ -80,9 +81,10 @@ static int run_split(cli *c, session *s, const bool *test)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     double start = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    split_options o = {.kind = !strcmp(c->args.split, "gpu")    ? SPLIT_GPU
-                             : !strcmp(c->args.split, "family") ? SPLIT_FAMILY
-                                                                : SPLIT_RANDOM,
+    split_options o = {.kind = !strcmp(c->args.split, "gpu")        ? SPLIT_GPU
+                             : !strcmp(c->args.split, "generation") ? SPLIT_GENERATION
+                             : !strcmp(c->args.split, "family")     ? SPLIT_FAMILY
+                                                                    : SPLIT_RANDOM,
                        .test = test,
                        .progress = show_progress,
                        .ud = &start};
@@ -187,7 +189,7 @@ static int run(cli *c)
     return status;
 }
 
-static const char *const splits[] = {"gpu", "family", "random", NULL};
+static const char *const splits[] = {"gpu", "generation", "family", "random", NULL};
 
 #define AT(member) offsetof(cli_args, member)
 
@@ -196,8 +198,8 @@ static const option options[] = {
      "A file of measurements (docs/validation.md); may be given several times. Without it: the built-in points."},
     {"gpu", 'g', "G,...", OPTION_GPUS, AT(gpus), 0, 0, NULL, "Only rows of these GPUs."},
     {"split", 0, "BY", OPTION_CHOICE, AT(split), 0, 0, splits,
-     "Fits the constants again without each GPU (gpu) or without each fifth of the model families (family), and predicts "
-     "what was left out. random: without a fifth of the rows, which is optimistic."},
+     "Fits the constants again without each GPU (gpu), each generation of GPUs (generation) or each fifth of the model "
+     "families (family), and predicts what was left out. random: without a fifth of the rows, which is optimistic."},
     {"max-error", 0, "P", OPTION_REALS, AT(max_error), 0, 10000, NULL,
      "Exit status 3 when the mean error is more than P percent."},
     {"verbose", 'v', NULL, OPTION_FLAG, AT(verbose), 0, 0, NULL,

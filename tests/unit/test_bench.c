@@ -534,7 +534,7 @@ static void splits_never_mix_groups(void **state)
                 const char *x = split_group(p, (split_kind)kind, a, sizeof a),
                            *y = split_group(q, (split_kind)kind, b, sizeof b);
                 if (same) assert_true(same_text(x, y));
-                if (kind == SPLIT_GPU && gpu) assert_true(same_text(x, y));
+                if (kind <= SPLIT_GENERATION && gpu) assert_true(same_text(x, y));
                 if (kind == SPLIT_FAMILY && !strcmp(p->family, q->family)) assert_true(same_text(x, y));
             }
         }
@@ -560,6 +560,31 @@ static void boards_of_a_chip_go_together(void **state)
         bool same = !strcmp(split_group(&p, SPLIT_GPU, a, sizeof a), split_group(&q, SPLIT_GPU, b, sizeof b));
         assert_int_equal(same, pairs[i][2][0] == 'y');
     }
+}
+
+static void chips_of_a_generation_go_together(void **state)
+{
+    (void)state;
+    pg_catalog *c;
+    pg_error none = PG_ERROR_INIT;
+    assert_int_equal(pg_catalog_open(&c, &(pg_catalog_options){.no_user_files = true}, &none), PG_E_OK);
+    static const char *const pairs[][3] = {{"a100", "rtx3090", "y"},  {"h100", "h200", "y"}, {"t4", "v100", "n"},
+                                           {"b200", "rtx5090", "y"},  {"b200", "b300", "y"}, {"rtx4090", "l40s", "y"},
+                                           {"mi300x", "mi250x", "n"}, {"p4", "p100", "y"},   {"h100", "a100", "n"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        made m[2];
+        char a[64], b[64];
+        bench_point p = point_of(&m[0], "x", pairs[i][0], 1, 1), q = point_of(&m[1], "x", pairs[i][1], 1, 1);
+        pg_error e = PG_ERROR_INIT;
+        p.gpu = pg_catalog_find(c, pairs[i][0], &e);
+        q.gpu = pg_catalog_find(c, pairs[i][1], &e);
+        assert_non_null(p.gpu);
+        assert_non_null(q.gpu);
+        bool same = same_text(split_group(&p, SPLIT_GENERATION, a, sizeof a),
+                              split_group(&q, SPLIT_GENERATION, b, sizeof b));
+        assert_int_equal(same, pairs[i][2][0] == 'y');
+    }
+    pg_catalog_free(c);
 }
 
 #define ENGINE(model, gpu, value)                                                                            \
@@ -611,6 +636,30 @@ static void nothing_leaks_from_a_test_row(void **state)
     assert_string_equal(f.points[4].p.basis, "transferred");
     close_all(&f);
     close_all(&g);
+}
+
+#define STEP(gpu, task, runtime, value)                                                                                \
+    "{\"model\": \"resnet50\", \"gpu\": \"" gpu "\", \"batch\": 64, \"precision\": \"fp16\", \"task\": \"" task "\", " \
+    "\"runtime\": \"" runtime "\", \"metric\": \"latency_ms\", \"value\": " value "}"
+
+/* What is left out is a GPU that nobody measured, for training too, and with it all of its generation if that is asked for. */
+static void what_is_left_out_was_never_measured(void **state)
+{
+    (void)state;
+    static const char rows[] = "{\"benchmarks\": [" STEP("rtx3090", "training", "pytorch", "100") "," STEP(
+        "rtx3090", "inference", "pytorch", "30") "," STEP("a10", "inference", "tensorrt",
+                                                          "20") "," STEP("t4", "inference", "tensorrt", "30") "]}";
+    for (int kind = SPLIT_GPU; kind <= SPLIT_GENERATION; kind++) {
+        fixture f;
+        open_all(&f, rows, true);
+        for (size_t i = 0; i < f.count; i++) assert_string_equal(f.points[i].p.basis, "calibrated");
+        run_split(&f, (split_kind)kind);
+        for (size_t i = 0; i < f.count; i++) assert_string_equal(f.points[i].p.basis, "transferred");
+        assert_string_equal(f.points[0].fold, kind == SPLIT_GPU ? "rtx3090" : "ampere");
+        assert_string_equal(f.points[2].fold, kind == SPLIT_GPU ? "a10" : "ampere");
+        assert_string_equal(f.points[3].fold, kind == SPLIT_GPU ? "t4" : "turing");
+        close_all(&f);
+    }
 }
 
 static void fits_find_what_made_the_data(void **state)
@@ -755,6 +804,8 @@ int main(void)
         cmocka_unit_test(scalars_leave_the_family_out),
         cmocka_unit_test(splits_never_mix_groups),
         cmocka_unit_test(boards_of_a_chip_go_together),
+        cmocka_unit_test(chips_of_a_generation_go_together),
+        cmocka_unit_test(what_is_left_out_was_never_measured),
         cmocka_unit_test(nothing_leaks_from_a_test_row),
         cmocka_unit_test(fits_find_what_made_the_data),
         cmocka_unit_test(a_step_starts_over),
