@@ -4,8 +4,8 @@
  * usage: fit_models [--fit STEP|NAME,...] [--rounds N] [--start] [--leave GPU] [--families K/N] [--dump FILE.csv] [--steps FILE.csv] [--by-family]
  *                   [--all] [--write FOLDER] BENCHMARKS.json ...
  *   BENCHMARKS.json  benchmark files (docs/validation.md); rows of other metrics than latency and throughput are passed over
- *   --fit STEP       fits the constants of a step of data/fit.toml from their start values, on those of the rows that the step takes
- *   --fit NAME,...   fits these constants on all rows, from where they are: "conv.tensor_k0" of cost_constants.toml,
+ *   --fit STEP       fits the constants of a step of data/fit.toml, from where they are, on those of the rows that the step takes
+ *   --fit NAME,...   fits these constants on all rows: "conv.tensor_k0" of cost_constants.toml,
  *                    "pytorch.host_us" of runtimes.toml
  *   --rounds N       optimiser restarts (as the step says; 3)
  *   --start          all constants of all steps get their start values

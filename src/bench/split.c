@@ -356,7 +356,6 @@ pg_code split_fit_step(bench *b, pg_catalog *catalog, const fit_step *step, cons
         taken += w.use[i];
     }
     if (!taken) return error_set(e, PG_E_NOT_FOUND, "the step %s takes none of these points", step->name);
-    fit_step_start(step);
     fit_problem p = problem_of(&w, step);
     if (rounds) p.rounds = rounds;
     p.progress = progress;

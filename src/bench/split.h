@@ -39,8 +39,8 @@ const char *split_group(const bench_point *p, split_kind kind, char *room, size_
 pg_code split_run(split_fold **folds, size_t *fold_count, bench *b, pg_catalog *catalog, const split_options *o,
                   arena *a, pg_error *e);
 
-/* Fits one step from its start values on the points that it takes, but for those of `out` (by point; NULL: none), and leaves the
- * constants in the catalog. rounds: restarts of the optimiser, 0: as the step says. PG_E_NOT_FOUND where it takes no point. */
+/* Fits one step, from where its constants are, on the points that it takes but for those of `out` (by point; NULL: none), and leaves
+ * the constants in the catalog. rounds: restarts of the optimiser, 0: as the step says. PG_E_NOT_FOUND where it takes no point. */
 pg_code split_fit_step(bench *b, pg_catalog *catalog, const fit_step *step, const bool *out, int rounds,
                        void (*progress)(void *ud, int round, double loss), void *ud, arena *a, pg_error *e);
 

@@ -699,8 +699,8 @@ static void fits_find_what_made_the_data(void **state)
     close_all(&f);
 }
 
-/* A step's result depends on its points and start values, not on what is shipped; what is left out doesn't take part. */
-static void a_step_starts_over(void **state)
+/* What is left out of a step doesn't take part, and its constants are pulled towards their start values. */
+static void a_step_by_itself(void **state)
 {
     (void)state;
     fixture f;
@@ -714,15 +714,20 @@ static void a_step_starts_over(void **state)
     assert_int_equal(fit_steps_read(&steps, f.catalog, &f.a, &e), PG_E_OK);
     const fit_step *s = fit_step_find(&steps, "engines", NULL), *none = fit_step_find(&steps, "levels", NULL);
     double first = 0;
-    for (int turn = 0; turn < 3; turn++) {
-        *s->constants[0].at = turn == 1 ? s->constants[0].high : s->constants[0].low;
-        if (turn == 2) f.rows.rows[2].value = 500;
+    for (int turn = 0; turn < 2; turn++) {
+        if (turn) f.rows.rows[2].value = 500;
+        fit_step_start(s);
         assert_int_equal(split_fit_step(f.b, f.catalog, s, out, 0, NULL, NULL, &f.a, &e), PG_E_OK);
         if (!turn) first = *s->constants[0].at;
         assert_true(*s->constants[0].at == first);
     }
-    assert_int_equal(split_fit_step(f.b, f.catalog, s, NULL, 0, NULL, NULL, &f.a, &e), PG_E_OK);
-    assert_true(*s->constants[0].at != first);
+    assert_true(first != s->constants[0].start);
+    fit_step pulled = *s;
+    pulled.pull = 1e6;
+    fit_step_start(s);
+    *s->constants[0].at = s->constants[0].high;
+    assert_int_equal(split_fit_step(f.b, f.catalog, &pulled, NULL, 3, NULL, NULL, &f.a, &e), PG_E_OK);
+    assert_true(fabs(*s->constants[0].at / s->constants[0].start - 1) < 0.01);
     assert_int_equal(split_fit_step(f.b, f.catalog, none, NULL, 0, NULL, NULL, &f.a, &e), PG_E_NOT_FOUND);
     close_all(&f);
 }
@@ -808,7 +813,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_was_never_measured),
         cmocka_unit_test(nothing_leaks_from_a_test_row),
         cmocka_unit_test(fits_find_what_made_the_data),
-        cmocka_unit_test(a_step_starts_over),
+        cmocka_unit_test(a_step_by_itself),
         cmocka_unit_test(a_model_has_one_family),
         cmocka_unit_test(every_builtin_file_is_read),
         cmocka_unit_test(plots_are_drawn),
