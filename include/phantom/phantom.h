@@ -240,7 +240,7 @@ typedef struct pg_prediction {
     int gpu_count, data_parallel, tensor_parallel, pipeline_parallel;
     int64_t batch;
     const char *task, *precision, *runtime; /* precision: as asked for; what a GPU lacks is in note */
-    bool fits;
+    bool fits; /* where it does and `latency_ms` is negative all the same, the runtime is not for this GPU: `note` says so */
     double latency_ms, latency_low_ms, latency_high_ms; /* one step; an 80 % interval; negative when it doesn't fit */
     double throughput;            /* samples/s of all GPUs together */
     const char *throughput_unit;

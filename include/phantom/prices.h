@@ -160,7 +160,7 @@ PG_API PG_MUST_USE pg_code pg_prices_update(pg_live_report *report, const pg_cat
 /* ------------------------------------------------------- recommendation ---- */
 
 /* What a choice fails on; several may be set. */
-enum { PG_FAILS_MEMORY = 1, PG_FAILS_LATENCY = 2, PG_FAILS_GPUS = 4, PG_FAILS_BUDGET = 8, PG_FAILS_CARBON = 16, PG_FAILS_OFFER = 32 };
+enum { PG_FAILS_MEMORY = 1, PG_FAILS_LATENCY = 2, PG_FAILS_GPUS = 4, PG_FAILS_BUDGET = 8, PG_FAILS_CARBON = 16, PG_FAILS_OFFER = 32, PG_FAILS_RUNTIME = 64 };
 
 #define PG_HOURS_PER_MONTH 730.5
 

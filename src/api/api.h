@@ -85,10 +85,10 @@ struct pg_plan {
     bool image; /* of the kind that the constants were fitted on */
     const char **warnings;
     size_t n_warnings;
-    /* one measurement of the model: on which GPU, what it says elsewhere and there, and each GPU's note with it */
+    /* one measurement of the model: on which GPU, what it says elsewhere and there */
     const api_gpu *measured_gpu;
     measured_scale measured, measured_again;
-    const char **measured_notes; /* by place in the catalog */
+    const char **notes; /* by place in the catalog; NULL: nothing */
 };
 
 /* "2.4.0" as 2004: major * 1000 + minor. 0: not a version. */
@@ -110,9 +110,14 @@ int64_t *api_binding(const graph *g, int64_t batch, int64_t sequence, arena *a);
 int32_t api_sequence_symbol(const graph *g); /* -1: none */
 /* measured.c: reads the request's measurement into the plan; warnings of it go to `warn`, which is "" where there is none. */
 pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e);
-/* plan.c: how this plan is predicted on this GPU, and what its user should know of it (NULL: nothing). */
+/* plan.c: how this plan is predicted on this GPU. */
 predict_options api_predict_options(const pg_plan *p, const gpu_spec *s);
-const char *api_plan_note(const pg_plan *p, const api_gpu *g);
+const char *api_basis_name(basis b);
+bool api_is_narrow(precision p); /* 8 bits */
+/* notes.c: whether the plan's runtime is made for GPUs of this vendor, and what a user should know of a prediction (NULL: nothing). */
+bool api_runs_on(const pg_plan *p, const gpu_spec *s);
+pg_code api_notes_make(pg_plan *p, pg_error *e);
+const char *api_note(const pg_plan *p, const api_gpu *g);
 /* The kernels that this GPU runs. */
 const kernel_plan *api_plan_on(const pg_plan *p, const gpu_spec *s);
 pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e);

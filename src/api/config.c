@@ -27,6 +27,8 @@ typedef struct runtime_read {
 static const schema_field runtime_fields[] = {
     TEXT(name),
     TEXT(note),
+    TEXT(vendor),
+    REAL(runtime_profile, capability_least, 0, 100),
     {"", "like", SCHEMA_TEXT, offsetof(runtime_read, like), 0, 0, false, 0},
     FLAG(fold_constants),
     FLAG(fold_batch_norm),
@@ -174,6 +176,7 @@ static const schema_field interval_fields[] = {
     REAL(interval_constants, training, 0.2, 5),
     REAL(interval_constants, transferred, 1, 5),
     REAL(interval_constants, specification, 1, 5),
+    REAL(interval_constants, unlike, 1, 10),
     REAL(interval_constants, llm_decode, 0, 5),
     REAL(interval_constants, llm_prefill, 0, 5),
     REAL(interval_constants, llm_staged, 0, 5),

@@ -237,7 +237,8 @@ const api_language *api_language_on(const pg_plan *p, const gpu_spec *s)
     return l->wide && s->compute_capability < p->runtime->narrow_since ? l->wide : l;
 }
 
-static double width_of(const pg_plan *p, const predict_options *o, llm_figure f)
+/* `shared`: what messages over paths that GPUs share add, in the pass that has most of them. */
+static double width_of(const pg_plan *p, const predict_options *o, llm_figure f, double shared)
 {
     if (o->fast_mode) return 1; /* a roofline is a bound, not an estimate */
     llm_figure prompt = !p->runtime->ggml ? LLM_TPOT : p->split.pipeline > 1 ? LLM_STAGED : LLM_PREFILL;
@@ -246,7 +247,7 @@ static double width_of(const pg_plan *p, const predict_options *o, llm_figure f)
     interval_constants c = p->catalog->config.predict.interval;
     if (p->runtime->interval_tpot > 0) c.llm_tpot = p->runtime->interval_tpot;
     if (p->runtime->interval_ttft > 0) c.llm_ttft = p->runtime->interval_ttft;
-    return interval_language(&c, f, o->basis);
+    return interval_language(&c, f, o->basis) + shared;
 }
 
 static void put_range(double seconds, double width, double *ms, double *low, double *high)
@@ -329,7 +330,6 @@ static llm_serving search(const pg_plan *p, const predict_gpu *g, const predict_
 /* What all predictions of language models say of the request. */
 static void put_request(const pg_plan *p, const pg_gpu *gpu, const predict_options *o, pg_prediction *out)
 {
-    static const char *const bases[] = {"calibrated", "transferred", "specification"};
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
     const api_language *l = api_language_on(p, ag->spec);
     const llm_request *r = &l->c.r;
@@ -347,8 +347,8 @@ static void put_request(const pg_plan *p, const pg_gpu *gpu, const predict_optio
     out->kv_cache_precision = l->cache_name;
     out->runtime = p->runtime->key.ptr;
     out->memory_capacity = ag->spec->memory_bytes;
-    out->basis = bases[o->basis];
-    out->note = api_plan_note(p, ag);
+    out->basis = api_basis_name(o->basis);
+    out->note = api_note(p, ag);
 }
 
 /* A step of fine-tuning; nothing of it was measured. */
@@ -371,7 +371,7 @@ static pg_code predict_tuning(const pg_plan *p, const pg_gpu *gpu, const predict
     out->throughput = l->c.r.batch * l->c.r.data / s.seconds;
     out->tokens_per_s = out->throughput * l->c.r.input;
     out->throughput_unit = "samples/s";
-    if (!m.fits && !p->request.any_memory) no_speed(out);
+    if ((!m.fits && !p->request.any_memory) || !api_runs_on(p, g->spec)) no_speed(out);
     put_request(p, gpu, o, out);
     out->batch = p->request.batch;
     out->basis = "specification";
@@ -403,7 +403,8 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     }
     memset(out, 0, sizeof *out);
     api_language_none(out);
-    double first = width_of(p, &o, LLM_TTFT), each = width_of(p, &o, LLM_TPOT);
+    double shared = fmax(prefill.s.parts.shared, decode.s.parts.shared);
+    double first = width_of(p, &o, LLM_TTFT, shared), each = width_of(p, &o, LLM_TPOT, shared);
     put_memory(out, &m);
     /* a token's step is its way through all stages, one at a time */
     put_step(p, only_prefill ? &prefill : &decode, &g, only_prefill ? stages_at_work(&l->prefill, &prefill) : 1, out);
@@ -430,7 +431,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     if (!only_prefill) out->tokens_per_step = llm_step_tokens(&l->c);
     out->throughput = out->tokens_per_s;
     out->throughput_unit = "tokens/s";
-    if (!m.fits && !p->request.any_memory) no_speed(out);
+    if ((!m.fits && !p->request.any_memory) || !api_runs_on(p, ag->spec)) no_speed(out);
     if (!m.fits) api_language_advice(p, &g, out);
     put_request(p, gpu, &o, out);
     out->batch = l->serving ? (int64_t)serving.asked : p->request.batch;

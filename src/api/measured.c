@@ -35,28 +35,6 @@ static void warn_of(const pg_plan *p, const step_prediction *there, const step_p
         format_text(warn, cap, "the model is not expected to fit on %s, where it is said to have been measured", gpu);
 }
 
-/* What a user should know of each GPU, with the measurement named in it: predicting allocates nothing. */
-static pg_code make_notes(pg_plan *p, pg_error *e)
-{
-    const pg_catalog *c = p->catalog;
-    char scaled[96], there[96], both[480];
-    format_text(scaled, sizeof scaled, "scaled by your measurement on %s", p->measured_gpu->pub.key);
-    format_text(there, sizeof there, "your own measurement%s", p->measured_again.again ? "" : " at another batch size");
-    const char **notes = ARENA_ARRAY(&p->a, const char *, c->count);
-    const char *usual[2] = {api_text(&p->a, str_c(scaled)), api_text(&p->a, str_c(there))};
-    if (!notes || !usual[0] || !usual[1]) return error_nomem(e, &p->a);
-    for (size_t i = 0; i < c->count; i++) {
-        const char *note = api_plan_note(p, &c->list[i]), *own = usual[&c->list[i] == p->measured_gpu];
-        notes[i] = own;
-        if (!note) continue;
-        format_text(both, sizeof both, "%s; %s", own, note);
-        notes[i] = api_text(&p->a, str_c(both));
-        if (!notes[i]) return error_nomem(e, &p->a);
-    }
-    p->measured_notes = notes;
-    return PG_E_OK;
-}
-
 pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e)
 {
     const predict_constants *pc = &p->catalog->config.predict;
@@ -86,5 +64,5 @@ pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e)
     pg_plan_free(other);
     if (!possible)
         return error_set(e, PG_E_USAGE, "nothing to scale: no time is predicted on %s", p->request.measured_gpu);
-    return make_notes(p, e);
+    return PG_E_OK;
 }

@@ -173,9 +173,9 @@ static bool is_like_measured(const pg_plan *p)
     return false;
 }
 
-static bool is_narrow(const pg_plan *p)
+bool api_is_narrow(precision p)
 {
-    return p->math == PREC_FP8 || p->math == PREC_INT8;
+    return p == PREC_FP8 || p == PREC_INT8;
 }
 
 static pg_code build(pg_plan *p, pg_error *e)
@@ -206,7 +206,7 @@ static pg_code build(pg_plan *p, pg_error *e)
                       .half_norms = r->half_norms,
                       .version = r->runtime_version ? api_version_number(str_c(r->runtime_version)) : 0};
     if (!code) code = plan_build(&p->plan, &p->units, p->runtime, &o, &p->a, e);
-    if (!code && p->runtime->quantized_io && is_narrow(p)) {
+    if (!code && p->runtime->quantized_io && api_is_narrow(p->math)) {
         o.math = PREC_FP16;
         p->half = ARENA_NEW(&p->a, kernel_plan);
         code = p->half ? plan_build(p->half, &p->units, p->runtime, &o, &p->a, e) : error_nomem(e, &p->a);
@@ -236,6 +236,7 @@ pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *cat
     if (!code && !language && model->info.no_graph)
         code = error_set(e, PG_E_UNSUPPORTED, "its speed can't be known: %s", model->info.no_graph);
     if (!code && !language) code = build(p, e);
+    if (!code) code = api_notes_make(p, e);
     if (code) {
         if (code != PG_E_USAGE && code != PG_E_NOT_FOUND) error_source(e, model->info.path);
         pg_plan_free(p);
@@ -290,9 +291,10 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     bool training = p->plan.opt.training;
     const str *keys = training ? p->runtime->trained_on : p->runtime->measured_on;
     uint32_t n = training ? p->runtime->n_trained_on : p->runtime->n_measured_on;
-    if (!n) return BASIS_SPECIFICATION;
-    if (s->derived || is_changed(s) || s->compute_capability < 6 || !str_is(s->vendor, "NVIDIA"))
-        return BASIS_SPECIFICATION;
+    if (s->vendor.len && !str_is(s->vendor, "NVIDIA")) return BASIS_UNLIKE;
+    if (!n || s->derived || is_changed(s) || s->compute_capability < 6) return BASIS_SPECIFICATION;
+    bool narrow = p->math >= PREC_FP8 && !p->runtime->quantized_io && !p->plan.lone && !p->language;
+    if (narrow) return BASIS_SPECIFICATION; /* no model was measured so, but in engines */
     if (p->language && !(p->runtime->llm_step_us > 0)) return BASIS_SPECIFICATION; /* measured with other models only */
     if (is_served_elsewhere(p)) return BASIS_SPECIFICATION;
     bool apart = !p->language &&
@@ -300,6 +302,12 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     for (uint32_t i = 0; i < n && !apart; i++)
         if (str_eq(keys[i], s->key)) return p->image || p->language ? BASIS_CALIBRATED : BASIS_TRANSFERRED;
     return BASIS_TRANSFERRED;
+}
+
+const char *api_basis_name(basis b)
+{
+    static const char *const names[BASIS_COUNT] = {"calibrated", "transferred", "specification", "specification"};
+    return names[b];
 }
 
 static const gpu_level *level_of(const pg_plan *p, const gpu_spec *s)
@@ -312,7 +320,7 @@ static const gpu_level *level_of(const pg_plan *p, const gpu_spec *s)
 
 predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
 {
-    bool measured = p->measured_notes != NULL, there = measured && p->measured_gpu->spec == s;
+    bool measured = p->measured.gpu > 0, there = measured && p->measured_gpu->spec == s;
     return (predict_options){.fast_mode = p->request.fast_mode,
                              .real_hardware = p->request.real_hardware,
                              .device_time = p->request.device_time,
@@ -338,32 +346,6 @@ const kernel_plan *api_plan_on(const pg_plan *p, const gpu_spec *s)
     return p->half && lacks ? p->half : &p->plan;
 }
 
-/* Precisions that a GPU has no unit for run on the next one that it has. */
-const char *api_plan_note(const pg_plan *p, const api_gpu *g)
-{
-    const gpu_spec *s = g->spec;
-    if (is_narrow(p) && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
-        return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
-                                    : "FP8 is slower than FP16 here: computes in FP16";
-    if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 &&
-        (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
-        return p->runtime->gemm_tf32 ? "fp32 convolutions and products run on TF32 units, the runtime's default"
-                                     : "fp32 convolutions run on TF32 units, the framework's default";
-    if (s->tflops[p->math] <= 0) {
-        switch (p->math) {
-        case PREC_FP8: return "no FP8 units: computes in FP16";
-        case PREC_FP4:
-            return s->tflops[PREC_FP8] > 0 ? "no FP4 units: computes in FP8" : "no FP4 units: computes in FP16";
-        case PREC_INT8: return "no INT8 tensor cores: computes in FP16";
-        case PREC_TF32: return "no TF32 units: computes in FP32";
-        case PREC_BF16: return "no BF16 tensor cores: computes in FP32";
-        case PREC_FP16: return "no FP16 tensor cores: computes on the vector units";
-        default: break;
-        }
-    }
-    return g->warning[0] ? g->warning : NULL;
-}
-
 static void put_memory(const kernel_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
@@ -379,7 +361,6 @@ static void put_memory(const kernel_plan *p, const step_prediction *s, pg_memory
 pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error)
 {
     static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
-    static const char *const bases[] = {"calibrated", "transferred", "specification"};
     if (!gpu) return error_set(error, PG_E_USAGE, "no GPU was given");
     if (plan->language) return api_language_predict(plan, gpu, out);
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
@@ -405,7 +386,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->throughput_unit = !strcmp(plan->model->info.family, "kernel") ? "runs/s" : "samples/s";
     put_memory(kernels, &s, &out->memory);
     out->memory_capacity = spec->memory_bytes;
-    bool timed = s.fits || plan->request.any_memory;
+    bool timed = (s.fits || plan->request.any_memory) && api_runs_on(plan, spec);
     out->latency_ms = timed ? s.seconds * 1e3 : -1;
     out->latency_low_ms = timed ? s.low * 1e3 : -1;
     out->latency_high_ms = timed ? s.high * 1e3 : -1;
@@ -418,7 +399,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->host_ms = s.host_s * 1e3;
     out->flops = s.flops;
     out->dram_bytes = s.dram_bytes;
-    out->basis = bases[o.basis];
-    out->note = plan->measured_notes ? plan->measured_notes[ag - plan->catalog->list] : api_plan_note(plan, ag);
+    out->basis = api_basis_name(o.basis);
+    out->note = api_note(plan, ag);
     return PG_E_OK;
 }

@@ -45,10 +45,16 @@ static int explain(cli *c, session *s, const pg_gpu *gpu)
     const render_row *row = &s->rows[0];
     bool data = c->report.format == RENDER_JSON || c->report.format == RENDER_CSV;
     if (!c->args.explain && !c->args.trace) return EXIT_OK;
-    if (!row->p.fits && c->args.trace)
-        return cli_fail("--trace: %s doesn't fit on %s, so there is no step to write", row->model, row->p.gpu);
-    if (!row->p.fits && data) cli_warn(c, row->model, "it doesn't fit on the GPU, so --explain has no kernels to show");
-    if (!row->p.fits) return EXIT_OK;
+    bool timed = render_is_timed(&row->p);
+    if (!timed && c->args.trace)
+        return cli_fail(row->p.fits ? "--trace: the runtime for %s is none for %s, so there is no step to write"
+                                    : "--trace: %s doesn't fit on %s, so there is no step to write",
+                        row->model, row->p.gpu);
+    if (!timed && data)
+        cli_warn(c, row->model,
+                 row->p.fits ? "its runtime is none for this GPU, so --explain has no kernels to show"
+                             : "it doesn't fit on the GPU, so --explain has no kernels to show");
+    if (!timed) return EXIT_OK;
     if (pg_plan_explain(&s->explanation, s->plan, gpu, &e) != PG_E_OK) return cli_error(&e, row->model);
     if (c->args.trace) render_trace(&c->trace, row, s->explanation);
     return EXIT_OK;

@@ -88,13 +88,18 @@ static double library(const cost_gpu *g, const comm_shape *s, double rate, doubl
     return cost_min(flags, slices);
 }
 
-/* Without NVLink among all: over PCIe. Boards that have NVLink bridges also reach each other directly across PCIe; the others go
- * through the host from three GPUs on, and share its memory and its sockets' link. */
+/* Boards that have NVLink bridges also reach each other directly across PCIe; the others go through the host from three GPUs on, and
+ * share its memory and its sockets' link. */
+double cost_comm_crowd(const cost_gpu *g, double gpus)
+{
+    if (g->links.direct || gpus <= 2) return 1;
+    return pow((gpus < NODE_GPUS ? gpus : NODE_GPUS) / 2, g->c->comm_host_power);
+}
+
+/* Without NVLink among all: over PCIe. */
 static double over_pcie(const cost_gpu *g, const comm_shape *s)
 {
-    const cost_constants *c = g->c;
-    double crowd = g->links.direct || s->gpus <= 2 ? 1 : pow(2 / s->gpus, c->comm_host_power);
-    return library(g, s, g->links.pcie * crowd, c->comm_pcie_share);
+    return library(g, s, g->links.pcie / cost_comm_crowd(g, s->gpus), g->c->comm_pcie_share);
 }
 
 /* The serving runtimes' own all-reduce kernels, which need NVLink among all or a pair. */

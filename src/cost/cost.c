@@ -36,15 +36,18 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
     };
     for (int i = 0; i < PREC_COUNT; i++) {
         precision p = order[i];
+        g->unit[p] = (uint8_t)p;
         double own = spec->tflops[p] * 1e12;
         /* Some boards keep a token rate for integers: runtimes then use the wider unit. */
         bool narrow = p == PREC_FP8 || p == PREC_INT8 || p == PREC_FP4 || p == PREC_INT4;
         if (own > 0 && !(narrow && own < g->peak[fallback[p]])) {
             g->peak[p] = own;
-            g->tensor[p] = p != PREC_FP32;
+            /* without tensor cores INT8 is four products and sums a lane (DP4A) */
+            g->tensor[p] = p != PREC_FP32 && (p != PREC_INT8 || spec->tflops[PREC_FP16] > 0);
         } else if (p == PREC_FP16 && spec->fp16_vector_tflops > 0) {
             g->peak[p] = spec->fp16_vector_tflops * 1e12;
         } else {
+            g->unit[p] = g->unit[fallback[p]];
             g->peak[p] = p == PREC_FP32 ? 1e12 : g->peak[fallback[p]];
             g->tensor[p] = p != PREC_FP32 && g->tensor[fallback[p]];
         }

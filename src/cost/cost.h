@@ -49,8 +49,9 @@ typedef struct cost_gpu {
     double edge[PREC_COUNT + 1][COST_TILES]; /* the same for what comes before and after the loop over K */
     double tile[PREC_COUNT + 1][COST_TILES]; /* seconds per element of K for one tile on one SM */
     int tiles_tensor, tiles_vector, tiles_batched,
-        tiles_staged;        /* bits: tiles that libraries have here: products, Winograd in stages */
-    bool tensor[PREC_COUNT]; /* `peak` is a matrix unit's */
+        tiles_staged;         /* bits: tiles that libraries have here: products, Winograd in stages */
+    bool tensor[PREC_COUNT];  /* `peak` is a matrix unit's */
+    uint8_t unit[PREC_COUNT]; /* the precision whose unit does the arithmetic: another where the GPU lacks it */
     cost_links links;
 } cost_gpu;
 
@@ -63,6 +64,9 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k);
 
 /* Seconds of one collective operation; 0 among one GPU. */
 double cost_comm_seconds(const cost_gpu *g, const comm_shape *s);
+/* How much of a link's rate so many GPUs of one node take from each other: 1 where they have links of their own. How far they do so
+ * depends on the server, and is known of one. */
+double cost_comm_crowd(const cost_gpu *g, double gpus);
 
 /* The year in which the GPU's kind of chip came out, by its compute capability; else the board's release. */
 double cost_silicon_year(const gpu_spec *spec);

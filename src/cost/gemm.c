@@ -206,7 +206,7 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
 {
     const cost_constants *c = g->c;
     const gemm_shape *s = &k->shape.gemm;
-    precision p = k->math;
+    precision p = (precision)g->unit[k->math];
     product_choice choice = choice_of(g, k);
     bool batched = !g->tensor[p] && s->batch > 1;
     /* A 16-byte load holds this many elements; a row that is no multiple of it is padded. */

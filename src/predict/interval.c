@@ -20,17 +20,32 @@ interval_class interval_class_of(const kernel *k, bool matrix_unit)
     }
 }
 
+static double factor_of(const interval_constants *c, basis b)
+{
+    return b == BASIS_SPECIFICATION ? c->specification : b == BASIS_UNLIKE ? c->unlike : 1;
+}
+
 double interval_width(const interval_constants *c, const interval_parts *p, basis b)
 {
     const double *width = p->lone ? c->kernel : c->model;
     double w = 0;
     for (int i = 0; i < INTERVAL_CLASSES; i++) w += width[i] * p->share[i];
+    w *= factor_of(c, b);
     if (!p->lone) {
-        w += (c->host - w) * p->host;
+        /* the host is the same, whoever made the board */
+        double host = c->host * (b >= BASIS_SPECIFICATION ? c->specification : 1);
+        w += (host - w) * p->host;
         if (p->training) w *= c->training;
         if (b == BASIS_TRANSFERRED) w *= c->transferred;
     }
-    return b == BASIS_SPECIFICATION ? w * c->specification : w;
+    return w;
+}
+
+/* The figure supposes paths as crowded as on the one server that was measured; where GPUs reach each other directly, messages take
+ * 1 / crowd of it. Four fifths of the range between, by ratio. */
+double interval_shared(double crowd)
+{
+    return pow(crowd, 0.8) - 1;
 }
 
 double interval_language(const interval_constants *c, llm_figure f, basis b)
@@ -41,5 +56,5 @@ double interval_language(const interval_constants *c, llm_figure f, basis b)
                             [LLM_TPOT] = c->llm_tpot,
                             [LLM_TTFT] = c->llm_ttft};
     if (b == BASIS_CALIBRATED) return width[f];
-    return width[f] * c->transferred * (b == BASIS_SPECIFICATION ? c->specification : 1);
+    return width[f] * c->transferred * factor_of(c, b);
 }

@@ -151,6 +151,7 @@ static void training(step_prediction *s, walk *w, const predict_constants *pc, d
     double exposed = exchange_seconds(w, pc, data, backward * share);
     double doublings = data > 1 && !o->fast_mode ? log(data) / 0.6931471805599453 : 0;
     s->seconds += exposed + pc->straggle_share * doublings * s->seconds;
+    s->parts.shared += exposed * interval_shared(cost_comm_crowd(&w->g->cost, data));
     s->gpu_s = (s->gpu_s - last) * micro + last;
     s->host_s = (s->host_s - host_optimizer) * micro + host_optimizer;
     s->dram_bytes *= micro;

@@ -187,6 +187,7 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
             w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
     }
     if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
+    else w += s->parts.shared;
     w += p->unknown_share * 2;
     if (!opt->measured) return w;
     if (opt->measured->again) return pc->interval_again;
@@ -219,6 +220,7 @@ measured_scale predict_measured(const step_prediction *there, double seconds, co
 static void finish_parts(interval_parts *parts, const step_prediction *s, const kernel_plan *p)
 {
     for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= s->gpu_s > 0 ? s->gpu_s : 1;
+    parts->shared /= s->seconds > 0 ? s->seconds : 1;
     parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
     parts->lone = p->lone;
     parts->training = p->opt.training;
@@ -262,6 +264,8 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
         power_add(energy, &c, n);
         s->gpu_s += n * c.seconds;
         s->parts.share[interval_class_of(k, g->cost.tensor[k->math])] += n * c.seconds;
+        if (k->kind == KERNEL_COMM)
+            s->parts.shared += n * c.seconds * interval_shared(cost_comm_crowd(&g->cost, k->shape.comm.gpus));
         s->backward_s += p->kernels[i].backward * c.seconds;
         s->launches = c.launches;
         s->dram_bytes += n * c.dram_bytes;

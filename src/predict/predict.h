@@ -28,6 +28,7 @@ typedef struct interval_constants {
     double training;                 /* factor for training steps */
     double transferred;              /* factor for models where only other GPUs were measured */
     double specification;            /* factor where nothing like it was */
+    double unlike;                   /* factor on kernels' times on boards that have nothing in common with those */
     /* language models: llama.cpp's tokens and prompts, those on several GPUs; time per token and to the first one under serving runtimes */
     double llm_decode, llm_prefill, llm_staged, llm_tpot, llm_ttft;
 } interval_constants;
@@ -35,7 +36,8 @@ typedef struct interval_constants {
 /* A step's composition: shares of its GPU time, and how far the host bounds it. */
 typedef struct interval_parts {
     double share[INTERVAL_CLASSES];
-    double host; /* 0: GPU-bound by far, 1: host-bound */
+    double host;   /* 0: GPU-bound by far, 1: host-bound */
+    double shared; /* width that messages over paths which GPUs share add: a property of the server */
     bool lone, training;
 } interval_parts;
 
@@ -58,7 +60,13 @@ typedef struct predict_constants {
     double interval_again; /* what a measurement itself is worth: 80 % interval of the same step measured again */
 } predict_constants;
 
-typedef enum basis { BASIS_CALIBRATED, BASIS_TRANSFERRED, BASIS_SPECIFICATION } basis;
+typedef enum basis {
+    BASIS_CALIBRATED,
+    BASIS_TRANSFERRED,
+    BASIS_SPECIFICATION,
+    BASIS_UNLIKE, /* a specification of a vendor of whose boards none was measured */
+    BASIS_COUNT
+} basis;
 
 /* What one measurement of a model says about it: factors on the predicted times of GPU and host, and how far it shows each of
  * them (0 to 1): a step that the host bounds shows little of the GPU. */
@@ -119,6 +127,8 @@ typedef struct predict_gpu {
 typedef enum llm_figure { LLM_DECODE, LLM_PREFILL, LLM_STAGED, LLM_TPOT, LLM_TTFT } llm_figure;
 double interval_language(const interval_constants *c, llm_figure f, basis b);
 double interval_width(const interval_constants *c, const interval_parts *p, basis b);
+/* What a step that consists of messages alone adds to that, whose paths are so crowded (cost_comm_crowd). */
+double interval_shared(double crowd);
 interval_class interval_class_of(const kernel *k, bool matrix_unit);
 /* What kernels of a step take at boost clock. */
 typedef struct step_energy {

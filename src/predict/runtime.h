@@ -15,6 +15,8 @@ typedef struct runtime_profile {
     str key;  /* "pytorch" */
     str name; /* "PyTorch (eager)" */
     str note;
+    str vendor;              /* whose GPUs it is for; empty: all */
+    double capability_least; /* compute capability that it wants of them; 0: any */
 
     /* what it fuses and leaves out */
     bool fold_constants;       /* what depends on weights only is computed once, at load time */

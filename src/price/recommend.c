@@ -40,6 +40,12 @@ static double low_end(const pg_prediction *p)
     return p->latency_high_ms > 0 ? p->throughput * p->latency_ms / p->latency_high_ms : p->throughput;
 }
 
+/* Whether it fits, and the runtime is one for that GPU. */
+static bool runs(const pg_prediction *p)
+{
+    return p->fits && p->latency_ms > 0;
+}
+
 /* By how much the bounds on time are missed, the worst of them; 0: none is. */
 static double lateness(const pg_wish *w, const pg_prediction *p)
 {
@@ -53,8 +59,8 @@ static double lateness(const pg_wish *w, const pg_prediction *p)
 
 static bool better(const candidate *a, const candidate *b, bool wanted)
 {
-    if (a->p.fits != b->p.fits) return a->p.fits;
-    if (!a->p.fits) return a->p.memory.total < b->p.memory.total;
+    if (runs(&a->p) != runs(&b->p)) return runs(&a->p);
+    if (!runs(&a->p)) return a->p.memory.total < b->p.memory.total;
     if (a->quick != b->quick) return a->quick;
     if (!a->quick) return a->late < b->late;
     if (a->replicas * a->tensor != b->replicas * b->tensor) return a->replicas * a->tensor < b->replicas * b->tensor;
@@ -76,10 +82,10 @@ static bool best_candidate(const pg_recommendation *r, const pg_gpu *gpu, candid
         candidate c = {.tensor = r->plans[i].tensor};
         if (c.tensor > 1 && found && is_enough(best, c.tensor)) break;
         if (pg_plan_predict(r->plans[i].plan, gpu, &c.p, e)) return false;
-        double one = c.p.fits ? low_end(&c.p) : 0;
+        double one = runs(&c.p) ? low_end(&c.p) : 0;
         c.replicas = w->throughput > 0 && one > 0 ? (int)fmin(ceil(w->throughput / one - 1e-9), 1e6) : 1;
-        c.late = c.p.fits ? lateness(w, &c.p) : 0;
-        c.quick = c.p.fits && c.late <= 0;
+        c.late = runs(&c.p) ? lateness(w, &c.p) : 0;
+        c.quick = runs(&c.p) && c.late <= 0;
         if (!found || better(&c, best, w->throughput > 0)) *best = c;
         found = true;
     }
@@ -107,6 +113,10 @@ static void judge(const pg_wish *w, pg_choice *c)
 {
     if (!c->p.fits) {
         miss(c, PG_FAILS_MEMORY, c->p.memory.total / c->p.memory_capacity - 1);
+        return;
+    }
+    if (!runs(&c->p)) {
+        miss(c, PG_FAILS_RUNTIME, 1e7);
         return;
     }
     if (lateness(w, &c->p) > 0) miss(c, PG_FAILS_LATENCY, lateness(w, &c->p));
@@ -145,9 +155,9 @@ static pg_code add_choice(pg_recommendation *r, const pg_gpu *gpu, const candida
     const pg_wish *w = r->wish;
     pg_price none = {.usd_per_hour = -1};
     *c = (pg_choice){.gpu = gpu, .p = best->p, .replicas = best->replicas, .gpus = best->replicas * best->tensor};
-    c->throughput = c->p.fits ? c->p.throughput * c->replicas : -1;
-    c->throughput_low = c->p.fits ? low_end(&c->p) * c->replicas : -1;
-    c->headroom = w->throughput > 0 && c->p.fits ? c->throughput_low / w->throughput - 1 : -1;
+    c->throughput = runs(&c->p) ? c->p.throughput * c->replicas : -1;
+    c->throughput_low = runs(&c->p) ? low_end(&c->p) * c->replicas : -1;
+    c->headroom = w->throughput > 0 && runs(&c->p) ? c->throughput_low / w->throughput - 1 : -1;
     pg_prediction all = c->p; /* of all replicas, which is what the price is of */
     all.throughput *= c->replicas;
     all.power_w *= c->replicas;

@@ -45,8 +45,9 @@ static const field choice_fields[] = {
 static const struct {
     unsigned bit;
     const char *name;
-} failures[] = {{PG_FAILS_MEMORY, "memory"}, {PG_FAILS_LATENCY, "latency"}, {PG_FAILS_GPUS, "gpus"},
-                {PG_FAILS_BUDGET, "budget"}, {PG_FAILS_CARBON, "carbon"},   {PG_FAILS_OFFER, "offer"}};
+} failures[] = {{PG_FAILS_MEMORY, "memory"},  {PG_FAILS_LATENCY, "latency"}, {PG_FAILS_GPUS, "gpus"},
+                {PG_FAILS_BUDGET, "budget"},  {PG_FAILS_CARBON, "carbon"},   {PG_FAILS_OFFER, "offer"},
+                {PG_FAILS_RUNTIME, "runtime"}};
 
 static void place_json(jsonw *j, const pg_choice *c)
 {
@@ -71,7 +72,7 @@ static void choices_json(jsonw *j, const char *name, const pg_choice *const *lis
     jsonw_array(j, JSONW_LINES);
     for (size_t i = 0; i < count; i++) {
         jsonw_object(j, JSONW_LINES);
-        fields_json(j, choice_fields, COUNT_OF(choice_fields), list[i], !list[i]->p.fits);
+        fields_json(j, choice_fields, COUNT_OF(choice_fields), list[i], !render_is_timed(&list[i]->p));
         place_json(j, list[i]);
         jsonw_key(j, "fails");
         jsonw_array(j, JSONW_INLINE);
@@ -104,7 +105,7 @@ static void advice_csv(buffer *out, const render_advice *a)
     for (size_t i = 0; i < a->held_count + a->missed_count; i++) {
         const pg_choice *c = i < a->held_count ? a->held[i] : a->missed[i - a->held_count];
         const pg_offer *o = c->cost.price.offer;
-        fields_csv(out, choice_fields, COUNT_OF(choice_fields), c, !c->p.fits, true);
+        fields_csv(out, choice_fields, COUNT_OF(choice_fields), c, !render_is_timed(&c->p), true);
         buffer_format(out, ",");
         csv_cell(out, str_c(o ? o->cloud : ""));
         buffer_format(out, ",");
@@ -257,6 +258,8 @@ static void why_text(const report *r, char *out, size_t cap, const render_advice
         render_memory(x, sizeof x, c->p.memory.total, "of", c->p.memory_capacity);
         n += format_text(out + n, cap - n, "doesn't fit: needs %s", x);
     }
+    if (c->fails & PG_FAILS_RUNTIME && n < cap)
+        n += format_text(out + n, cap - n, "%s is not for this GPU", c->p.runtime);
     if (c->fails & PG_FAILS_LATENCY && n < cap) {
         bool first = w->ttft_ms > 0 && c->p.ttft_high_ms > w->ttft_ms,
              each = w->tpot_ms > 0 && c->p.tpot_high_ms > w->tpot_ms;

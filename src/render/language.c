@@ -64,6 +64,7 @@ static void add_row(table *t, const render_row *row, const render_money *money)
 {
     const pg_prediction *p = &row->p;
     char text[2 * NUMBER_SIZE + 8];
+    bool timed = render_is_timed(p);
     table_cell(t, TONE_BOLD, "%s", p->gpu);
     table_cell(t, TONE_PLAIN, "%s", p->quantization ? p->quantization : p->precision ? p->precision : "-");
     table_cell(t, TONE_PLAIN, "%s", p->runtime ? p->runtime : "-");
@@ -83,11 +84,11 @@ static void add_row(table *t, const render_row *row, const render_money *money)
     else table_cell(t, TONE_DIM, "-");
     render_memory(text, sizeof text, p->memory.total, "/", p->memory_capacity);
     table_cell(t, p->fits ? TONE_PLAIN : TONE_BAD, "%s", text);
-    table_cell(t, TONE_PLAIN, "%s", number_percent(text, sizeof text, p->fits ? p->efficiency : -1));
-    table_cell(t, TONE_PLAIN, "%s", p->fits && p->bottleneck ? p->bottleneck : "-");
-    table_cell(t, TONE_PLAIN, "%s", number_watts(text, sizeof text, p->fits ? p->power_w : -1));
+    table_cell(t, TONE_PLAIN, "%s", number_percent(text, sizeof text, timed ? p->efficiency : -1));
+    table_cell(t, TONE_PLAIN, "%s", timed && p->bottleneck ? p->bottleneck : "-");
+    table_cell(t, TONE_PLAIN, "%s", number_watts(text, sizeof text, timed ? p->power_w : -1));
     render_cost_cells(t, row, money);
-    table_bar(t, p->fits ? row->relative : -1, 12);
+    table_bar(t, timed ? row->relative : -1, 12);
     table_cell(t, TONE_DIM, "%s", p->gpu_name ? p->gpu_name : "");
     table_cell(t, TONE_DIM, "%s", p->basis ? p->basis : "-");
 }

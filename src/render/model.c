@@ -350,7 +350,8 @@ static void run_report(report *r, const render_row *row, const render_money *mon
     if (p->gpu_count > 1)
         report_pair(r, "Spread", TONE_PLAIN, "data parallel %d%stensor parallel %d%spipeline stages %d",
                     p->data_parallel, render_dot(r), p->tensor_parallel, render_dot(r), p->pipeline_parallel);
-    if (p->fits) speed_pairs(r, row);
+    if (render_is_timed(p)) speed_pairs(r, row);
+    else if (p->fits) report_pair(r, "Speed", TONE_BAD, "none: this runtime is not for this GPU");
     else report_pair(r, "Too big", TONE_BAD, "needs %s of memory, the GPU has %s", need, have);
     if (!p->fits && p->advice[0]) report_pair(r, "Would fit", TONE_WARN, "%s", p->advice);
     report_pair(r, "Rests on", TONE_PLAIN, "%s", basis_text(p->basis));
@@ -374,7 +375,8 @@ void render_model_report(report *r, const render_model *m)
     if (m->explanation) render_explanation_report(r, m->explanation);
     if (m->explain && !m->explanation) {
         report_gap(r);
-        report_text(r, TONE_WARN, "The model doesn't fit on this GPU, so there are no kernel times to show.");
+        report_text(r, TONE_WARN, "The model %s, so there are no kernel times to show.",
+                    m->rows[0].p.fits ? "has no such runtime on this GPU" : "doesn't fit on this GPU");
     }
     if (m->row_count > 1) {
         report_heading(r, 1, "Beside other GPUs", NULL);

@@ -94,8 +94,8 @@ enum {
 
 void render_row_json(jsonw *j, const render_row *row)
 {
-    fields_json(j, row_fields, ROW_FIELDS, row, !row->p.fits);
-    if (render_is_language(&row->p)) fields_json(j, language_fields, LANGUAGE_FIELDS, row, !row->p.fits);
+    fields_json(j, row_fields, ROW_FIELDS, row, !render_is_timed(&row->p));
+    if (render_is_language(&row->p)) fields_json(j, language_fields, LANGUAGE_FIELDS, row, !render_is_timed(&row->p));
     jsonw_key(j, "memory");
     jsonw_object(j, JSONW_INLINE);
     fields_json(j, memory_fields, MEMORY_FIELDS, row, false);
@@ -112,9 +112,10 @@ void render_rows_csv_names(buffer *out)
 
 void render_row_csv(buffer *out, const render_row *row)
 {
-    fields_csv(out, row_fields, ROW_FIELDS, row, !row->p.fits, true);
+    fields_csv(out, row_fields, ROW_FIELDS, row, !render_is_timed(&row->p), true);
     fields_csv(out, memory_fields, MEMORY_FIELDS, row, false, false);
-    if (render_is_language(&row->p)) fields_csv(out, language_fields, LANGUAGE_FIELDS, row, !row->p.fits, false);
+    if (render_is_language(&row->p))
+        fields_csv(out, language_fields, LANGUAGE_FIELDS, row, !render_is_timed(&row->p), false);
     for (size_t i = 0; !render_is_language(&row->p) && i < LANGUAGE_FIELDS; i++) buffer_char(out, ',');
     csv_end(out);
 }
@@ -228,6 +229,7 @@ static void speed_cells(table *t, const render_row *row)
 {
     const pg_prediction *p = &row->p;
     char text[NUMBER_SIZE];
+    bool timed = render_is_timed(p);
     if (p->fits) {
         number_time(text, sizeof text, p->latency_ms, t->report->style.unicode);
         table_cell(t, row->best_latency ? TONE_GOOD : TONE_PLAIN, "%s", text);
@@ -235,9 +237,9 @@ static void speed_cells(table *t, const render_row *row)
         table_cell(t, TONE_BAD, "too big");
     }
     interval_cell(t, row);
-    number_plain(text, sizeof text, p->fits ? p->throughput : -1);
-    table_cell(t, row->best_throughput ? TONE_GOOD : TONE_PLAIN, "%s%s", text, p->fits ? "/s" : "");
-    table_bar(t, p->fits ? row->relative : -1, BAR_WIDTH);
+    number_plain(text, sizeof text, timed ? p->throughput : -1);
+    table_cell(t, row->best_throughput ? TONE_GOOD : TONE_PLAIN, "%s%s", text, timed ? "/s" : "");
+    table_bar(t, timed ? row->relative : -1, BAR_WIDTH);
 }
 
 void render_cost_cells(table *t, const render_row *row, const render_money *money)
@@ -253,6 +255,7 @@ static void add_row(table *t, const render_row *row, const render_money *money)
 {
     const pg_prediction *p = &row->p;
     char memory[2 * NUMBER_SIZE + 8];
+    bool timed = render_is_timed(p);
     bool same = !row->asked || !p->precision || strcmp(row->asked, p->precision) == 0;
     table_cell(t, TONE_BOLD, "%s", p->gpu);
     table_cell(t, TONE_DIM, "%s", p->gpu_name ? p->gpu_name : "");
@@ -263,11 +266,11 @@ static void add_row(table *t, const render_row *row, const render_money *money)
     speed_cells(t, row);
     render_memory(memory, sizeof memory, p->memory.total, "/", p->memory_capacity);
     table_cell(t, p->fits ? TONE_PLAIN : TONE_BAD, "%s", memory);
-    table_cell(t, bound_tone(p->bottleneck), "%s", p->fits && p->bottleneck ? p->bottleneck : "-");
-    number_cell(t, TONE_PLAIN, number_percent, p->fits ? p->compute_utilization : -1);
-    number_cell(t, TONE_PLAIN, number_percent, p->fits ? p->memory_efficiency : -1);
-    number_cell(t, TONE_PLAIN, number_watts, p->fits ? p->power_w : -1);
-    number_cell(t, row->best_per_watt ? TONE_GOOD : TONE_PLAIN, number_plain, p->fits ? row->per_watt : -1);
+    table_cell(t, bound_tone(p->bottleneck), "%s", timed && p->bottleneck ? p->bottleneck : "-");
+    number_cell(t, TONE_PLAIN, number_percent, timed ? p->compute_utilization : -1);
+    number_cell(t, TONE_PLAIN, number_percent, timed ? p->memory_efficiency : -1);
+    number_cell(t, TONE_PLAIN, number_watts, timed ? p->power_w : -1);
+    number_cell(t, row->best_per_watt ? TONE_GOOD : TONE_PLAIN, number_plain, timed ? row->per_watt : -1);
     render_cost_cells(t, row, money);
     table_cell(t, TONE_DIM, "%s", p->basis ? p->basis : "-");
 }

@@ -161,6 +161,11 @@ void render_explanation_csv(buffer *out, const render_explanation *e);
 const char *render_dot(const report *r);
 /* "1.10 / 24 GiB": what of the memory is used */
 void render_memory(char *out, size_t cap, double bytes, const char *between, double capacity);
+/* Whether it has a speed: it fits, and the runtime is one for this GPU. */
+static inline bool render_is_timed(const pg_prediction *p)
+{
+    return p->fits && p->latency_ms >= 0;
+}
 /* A table of predictions, and below it the notes of theirs. */
 void render_rows(report *r, const render_row *rows, size_t count, const render_comparison *c);
 /* language.c: the same for language models, where the tasks are prefill, decode or serving. */

@@ -134,6 +134,24 @@ static void nodes_form_a_tree(void **state)
     assert_true(fabs(eight / two / (ring < tree ? ring : tree) - 1) < 1e-3);
 }
 
+/* What GPUs of a node take from each other: nothing where they have links, more the more of them there are, a node's at most. */
+static void only_cards_without_links_crowd(void **state)
+{
+    (void)state;
+    set_constants(0.5);
+    cost_gpu cards, linked;
+    gpu_spec s = board("PCIe", 8.9, 0, 4), with = board("PCIe", 8.0, 600, 4);
+    cost_gpu_init(&cards, &s, &constants);
+    cost_gpu_init(&linked, &with, &constants);
+    for (int i = 0; i < COUNTS; i++) {
+        double crowd = cost_comm_crowd(&cards, counts[i]);
+        assert_true(cost_comm_crowd(&linked, counts[i]) == 1);
+        assert_true(counts[i] <= 2 ? crowd == 1 : crowd > 1);
+        if (i) assert_true(crowd >= cost_comm_crowd(&cards, counts[i - 1]));
+    }
+    assert_true(cost_comm_crowd(&cards, 8) == cost_comm_crowd(&cards, 4096));
+}
+
 static void one_gpu_has_nobody_to_talk_to(void **state)
 {
     (void)state;
@@ -150,6 +168,7 @@ int main(void)
         cmocka_unit_test(faster_links_are_never_slower),
         cmocka_unit_test(ring_by_hand),
         cmocka_unit_test(nodes_form_a_tree),
+        cmocka_unit_test(only_cards_without_links_crowd),
         cmocka_unit_test(one_gpu_has_nobody_to_talk_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,8 @@
+# Runtimes that one vendor makes for its own GPUs have no speed on others', whatever shows it; nobody is advised to take them there.
+phantom-gpu compare-models resnet50 --gpus mi300x,a100 -r tensorrt,pytorch -b 8
+phantom-gpu compare-models resnet50 --gpus mi300x,a100 -r tensorrt -b 8 --output csv | cut -d, -f3,9,10,11,12,16
+phantom-gpu load-model llama-2-7b --gpu mi300x -r tensorrt-llm --json | grep -E '"(latency_ms|tokens_per_s|tpot_ms|fits|power_w|note)"'
+phantom-gpu load-model llama-2-7b --gpu mi300x -r tensorrt-llm --explain | grep -E 'Speed|Note|kernel times'
+phantom-gpu load-model resnet50 --gpu mi300x -r tensorrt --trace t.json
+phantom-gpu load-model resnet50 --gpu mi300x -r tensorrt --explain --json | grep -E "kernel|note"
+phantom-gpu recommend-gpu resnet50 --gpus mi300x -r tensorrt --target-throughput 100 --today 2026-09-01; echo "exit $?"

@@ -1,0 +1,139 @@
+/* What is said of predictions that rest on little: a runtime that is not made for the GPU, units that it lacks, paths between GPUs
+ * that nobody knows, boards of which none like them was measured. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "phantom/phantom.h"
+#include "support/gpus.h"
+
+static pg_prediction predict(const char *model, const char *gpu, pg_request r)
+{
+    pg_model *m;
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    if (pg_model_open(&m, model, NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e) ||
+        pg_plan_predict(plan, pg_catalog_find(gpus, gpu, &e), &p, &e))
+        fail_msg("%s on %s: %s", model, gpu, e.text);
+    static char notes[4][1024]; /* copies: the plan's own go with it */
+    static int next;
+    next = (next + 1) % 4;
+    snprintf(notes[next], sizeof notes[next], "%s", p.note ? p.note : "");
+    p.note = notes[next];
+    pg_plan_free(plan);
+    pg_model_free(m);
+    return p;
+}
+
+static double width(const pg_prediction *p)
+{
+    return p->latency_high_ms / p->latency_ms - 1;
+}
+
+static void runtimes_of_one_vendor_have_no_speed_elsewhere(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *runtime;
+    } only[] = {{"resnet50", "tensorrt"}, {"llama-2-7b", "tensorrt-llm"}};
+    for (size_t i = 0; i < sizeof only / sizeof only[0]; i++) {
+        pg_request r = {.runtime = only[i].runtime, .task = i ? PG_TASK_DECODE : PG_TASK_INFERENCE};
+        pg_prediction p = predict(only[i].model, "mi300x", r);
+        assert_true(p.fits && p.memory.total > 0);
+        assert_true(p.latency_ms < 0 && p.throughput < 0 && p.power_w < 0 && !p.bottleneck);
+        assert_non_null(strstr(p.note, "NVIDIA GPUs alone"));
+        assert_non_null(strstr(p.note, "pytorch, "));
+        assert_null(strstr(p.note, "run tensorrt"));
+        assert_true(predict(only[i].model, "h100", r).latency_ms > 0);
+    }
+    assert_true(predict("resnet50", "mi300x", (pg_request){.runtime = "pytorch"}).latency_ms > 0);
+}
+
+static void old_boards_are_told_what_a_runtime_wants(void **state)
+{
+    (void)state;
+    pg_request r = {.runtime = "vllm", .task = PG_TASK_DECODE};
+    pg_prediction p = predict("tinyllama-1.1b", "p40", r);
+    assert_true(p.latency_ms > 0);
+    assert_non_null(strstr(p.note, "vLLM wants compute capability 7.0"));
+    assert_non_null(strstr(p.note, "; no FP16 tensor cores")); /* one thing does not hide the other */
+    assert_string_equal(predict("tinyllama-1.1b", "v100", r).note, "");
+}
+
+static void four_bits_are_computed_in_sixteen(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(predict("resnet50", "a100", (pg_request){.precision = "int4"}).note, "computes in FP16"));
+}
+
+/* An engine in INT8 was measured; what eager PyTorch would do so was not. */
+static void narrow_models_rest_on_specifications(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 64, .precision = "int8", .runtime = "pytorch"};
+    pg_prediction narrow = predict("resnet50", "rtx4090", r);
+    r.precision = "fp16";
+    pg_prediction half = predict("resnet50", "rtx4090", r);
+    assert_string_equal(narrow.basis, "specification");
+    assert_string_equal(half.basis, "calibrated");
+    assert_true(width(&narrow) > 1.3 * width(&half));
+    r.precision = "int8";
+    r.runtime = "tensorrt";
+    assert_string_equal(predict("resnet50", "a100", r).basis, "calibrated");
+}
+
+static void boards_of_other_vendors_are_less_sure(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_DECODE};
+    pg_prediction amd = predict("llama-3.1-8b", "mi300x", r), old = predict("llama-3.1-8b", "m40_24gb", r),
+                  next = predict("llama-3.1-8b", "h200", r);
+    assert_string_equal(amd.basis, "specification");
+    assert_string_equal(old.basis, "specification");
+    assert_true(width(&amd) > 1.3 * width(&old) && width(&old) > 1.3 * width(&next));
+    /* the host's share of doubt is not the vendor's */
+    r = (pg_request){.batch = 1};
+    pg_prediction waits = predict("resnet50", "mi300x", r), maxwell = predict("resnet50", "m40", r);
+    assert_string_equal(waits.bottleneck, "host");
+    assert_true(width(&waits) < 1.01 * width(&maxwell));
+}
+
+/* More than two GPUs without NVLink: the interval reaches to where each has its slot's rate, and says why. */
+static void paths_that_gpus_share_are_in_the_interval(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_DECODE, .batch = 32, .gpu_count = 8, .tensor_parallel = 8};
+    pg_prediction cards = predict("llama-3.1-70b", "l40s", r), bridged = predict("llama-3.1-70b", "a100", r);
+    assert_non_null(strstr(cards.note, "depends on the server"));
+    assert_string_equal(bridged.note, "");
+    assert_true(width(&cards) > 3 * width(&bridged));
+    r.gpu_count = r.tensor_parallel = 2;
+    r.precision = "fp8";
+    pg_prediction pair = predict("llama-3.1-8b", "l40s", r);
+    assert_string_equal(pair.note, "");
+    r = (pg_request){.task = PG_TASK_TRAINING, .batch = 32, .data_parallel = 4};
+    pg_prediction alone = predict("resnet50", "rtx4090", (pg_request){.task = PG_TASK_TRAINING, .batch = 32}),
+                  four = predict("resnet50", "rtx4090", r);
+    assert_non_null(strstr(four.note, "depends on the server"));
+    assert_true(width(&four) > 1.5 * width(&alone));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runtimes_of_one_vendor_have_no_speed_elsewhere),
+        cmocka_unit_test(old_boards_are_told_what_a_runtime_wants),
+        cmocka_unit_test(four_bits_are_computed_in_sixteen),
+        cmocka_unit_test(narrow_models_rest_on_specifications),
+        cmocka_unit_test(boards_of_other_vendors_are_less_sure),
+        cmocka_unit_test(paths_that_gpus_share_are_in_the_interval),
+    };
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
+}
