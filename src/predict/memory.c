@@ -1,18 +1,6 @@
 /* What is in memory while a plan runs. */
 #include "predict/planner.h"
 
-/* The end of a residual branch, or values that meet. */
-static bool is_join(const planner *p, const unit *u)
-{
-    uint32_t computed = 0;
-    if (u->kind != OP_Add && u->kind != OP_Sum && u->kind != OP_Concat) return false;
-    for (uint32_t k = 0; k < u->n_in; k++) {
-        uint32_t in = unit_in(p->us, u)[k];
-        computed += in != NO_TENSOR && !p->us->constant[in];
-    }
-    return computed >= 2;
-}
-
 /* Python holds the argument of a call until it returns: what a normalisation hands to attention or to an MLP stays alive until
  * that branch joins the others. */
 static void hold_arguments(const planner *p, uint32_t *last)
@@ -20,7 +8,7 @@ static void hold_arguments(const planner *p, uint32_t *last)
     const units *us = p->us;
     for (uint32_t i = us->n, join = us->n; i-- > 0;) {
         const unit *u = &us->u[i];
-        if (is_join(p, u)) join = i;
+        if (plan_is_join(p, u)) join = i;
         if (unit_work(u) != WORK_NORM || !u->n_out || join == us->n) continue;
         uint32_t base = p->v[unit_out(us, u)[0]].base;
         if (last[base] && last[base] < join) last[base] = join;
@@ -54,7 +42,7 @@ pg_code memory_peak(planner *p, pg_error *e)
     }
     for (uint32_t t = 0; t < p->g->n_tensors; t++) {
         bool input = p->g->tensors[t].role == ROLE_INPUT;
-        if (p->us->constant[t] && !plan_is_float(p, t)) continue; /* indices that an exporter wrote for a slice */
+        if (plan_is_index(p, t)) continue;
         if ((!written[t] && !input) || p->v[t].virtual || p->v[t].base != t || p->v[t].elements < 0) continue;
         double bytes = value_bytes(&p->v[t]);
         uint32_t from = input ? 0 : written[t] - 1, to = input && p->rt->strided_views ? us->n + 1 : last[t];

@@ -339,6 +339,17 @@ void plan_relayout(planner *p, uint32_t t)
     plan_mirror(p, t, k.read_bytes + k.write_bytes);
 }
 
+bool plan_is_join(const planner *p, const unit *u)
+{
+    uint32_t computed = 0;
+    if (u->kind != OP_Add && u->kind != OP_Sum && u->kind != OP_Concat) return false;
+    for (uint32_t k = 0; k < u->n_in; k++) {
+        uint32_t in = unit_in(p->us, u)[k];
+        computed += in != NO_TENSOR && !p->us->constant[in] && (!p->train || p->train->needs[in]);
+    }
+    return computed >= 2;
+}
+
 /* ---- the walk ---- */
 
 static void lower_unit(planner *p)
@@ -404,11 +415,15 @@ static void count_unknown(planner *p)
     p->unknown_products += product && bad;
 }
 
-/* Exporters write out the positions that a framework's slices and assignments go to; no framework computes them. */
+bool plan_is_index(const planner *p, uint32_t t)
+{
+    return p->us->constant[t] && !plan_is_float(p, t);
+}
+
 static bool is_index_arithmetic(const planner *p)
 {
-    uint32_t out = p->u->n_out ? plan_out(p, 0) : NO_TENSOR;
-    return p->rt->strided_views && (p->u->flags & UNIT_CONSTANT) && out != NO_TENSOR && !plan_is_float(p, out);
+    uint32_t out = plan_out(p, 0);
+    return p->rt->strided_views && out != NO_TENSOR && plan_is_index(p, out);
 }
 
 static void walk(planner *p)

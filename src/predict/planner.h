@@ -93,6 +93,10 @@ void plan_contiguous(planner *p, uint32_t t);
 void plan_mirror(planner *p, uint32_t t, double bytes);
 void plan_relayout(planner *p, uint32_t t);
 bool plan_is_float(const planner *p, uint32_t t);
+/* Positions that an exporter wrote out for a framework's slices and assignments: no framework computes or keeps them. */
+bool plan_is_index(const planner *p, uint32_t t);
+/* Values that meet, as at the end of a residual branch; in training those that want a gradient. */
+bool plan_is_join(const planner *p, const unit *u);
 
 /* Operand i of the unit being lowered; NO_TENSOR: not given. */
 static inline uint32_t plan_in(const planner *p, uint32_t i)

@@ -162,16 +162,9 @@ static uint32_t find_blocks(planner *p, uint32_t *block, const uint32_t *written
     for (int joins = 1; joins >= 0 && !blocks; joins--) {
         int32_t alive = 0;
         for (uint32_t i = 0; i < us->n; i++) {
-            const unit *u = &us->u[i];
-            uint32_t computed = 0;
-            for (uint32_t k = 0; k < u->n_in; k++) {
-                uint32_t in = unit_in(us, u)[k];
-                computed += in != NO_TENSOR && p->train->needs[in] && !us->constant[in];
-            }
             alive += change[i];
             block[i] = blocks;
-            bool join = (u->kind == OP_Add || u->kind == OP_Concat || u->kind == OP_Sum) && computed >= 2;
-            if (alive == 1 && i + 1 < us->n && (join || !joins)) blocks++;
+            if (alive == 1 && i + 1 < us->n && (!joins || plan_is_join(p, &us->u[i]))) blocks++;
         }
     }
     return blocks;
