@@ -113,6 +113,7 @@ pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e);
 /* plan.c: how this plan is predicted on this GPU. */
 predict_options api_predict_options(const pg_plan *p, const gpu_spec *s);
 const char *api_basis_name(basis b);
+const char *api_bound_name(bound b);
 bool api_is_narrow(precision p); /* 8 bits */
 /* notes.c: whether the plan's runtime is made for GPUs of this vendor, and what a user should know of a prediction (NULL: nothing). */
 bool api_runs_on(const pg_plan *p, const gpu_spec *s);

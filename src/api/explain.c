@@ -99,7 +99,6 @@ static void op_text(char *out, size_t cap, const plan_step *s)
 pg_code api_explain_kernel(arena *a, pg_kernel_row *row, const char *name, const kernel *k, const kernel_cost *c,
                            const predict_gpu *g, double count, pg_error *e)
 {
-    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     char shape[128];
     shape_text(shape, sizeof shape, k);
     row->name = name;
@@ -116,7 +115,7 @@ pg_code api_explain_kernel(arena *a, pg_kernel_row *row, const char *name, const
         row->flops_share = peak > 0 ? k->flops / peak / c->seconds : 0;
         row->bandwidth_share = c->dram_bytes * g->memory_level / g->cost.dram_peak / c->seconds;
     }
-    row->bound = limits[c->limit];
+    row->bound = api_bound_name(c->limit);
     return PG_E_OK;
 }
 

@@ -288,11 +288,10 @@ static double watts_of(const pg_plan *p, const llm_step *s, const predict_gpu *g
 /* The figures of the step that the task is about, in the places that all tasks have. */
 static void put_step(const pg_plan *p, const llm_step *s, const predict_gpu *g, double at_work, pg_prediction *out)
 {
-    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     bool host = s->s.seconds < 0.5 * s->step_s;
     out->memory_efficiency = s->s.memory_efficiency * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
     out->compute_utilization = s->s.compute_utilization * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
-    out->bottleneck = host ? "host" : limits[s->s.limit];
+    out->bottleneck = host ? "host" : api_bound_name(s->s.limit);
     out->power_w = watts_of(p, s, g, at_work);
     out->gpu_ms = s->s.gpu_s * 1e3;
     out->host_ms = (s->step_s - s->s.seconds + s->s.host_s) * 1e3;

@@ -14,25 +14,32 @@ static step_prediction predict_there(const pg_plan *p, bool roofline)
     return predict_step(api_plan_on(p, spec), &g, &p->catalog->config.predict, &o);
 }
 
-static void warn_of(const pg_plan *p, const step_prediction *there, const step_prediction *roof, char *warn, size_t cap)
+/* Says in `warn` what is wrong with the measurement; true where it can hardly be meant. */
+static bool is_doubtful(const pg_plan *p, const step_prediction *there, const step_prediction *roof, char *warn,
+                        size_t cap)
 {
     const pg_request *r = &p->request;
     double ms = r->measured_ms, expected = there->seconds * 1e3;
     const char *gpu = p->measured_gpu->pub.key;
     static const char *const check = "check the unit, the batch size, the precision and the model";
-    if (ms < roof->seconds * 1e3)
+    if (ms < roof->seconds * 1e3) {
         format_text(warn, cap,
                     "the measured %g ms are less than the %.3g ms that %s needs at its peak rates: %s; predictions are "
                     "scaled by it all the same",
                     ms, roof->seconds * 1e3, gpu, check);
-    else if (ms > FAR * expected || ms * FAR < expected)
+        return true;
+    }
+    if (ms > FAR * expected || ms * FAR < expected) {
         format_text(
             warn, cap,
             "the measured %g ms are %.3g times the %.3g ms predicted on %s: %s; predictions are scaled by it all "
             "the same",
             ms, ms / expected, expected, gpu, check);
-    else if (!there->fits)
+        return true;
+    }
+    if (!there->fits)
         format_text(warn, cap, "the model is not expected to fit on %s, where it is said to have been measured", gpu);
+    return false;
 }
 
 pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e)
@@ -57,9 +64,10 @@ pg_code api_measured_open(pg_plan *p, char *warn, size_t cap, pg_error *e)
     bool possible = there.seconds > 0;
     if (possible) {
         double seconds = p->request.measured_ms * 1e-3;
-        warn_of(measured, &there, &roof, warn, cap);
+        bool doubtful = is_doubtful(measured, &there, &roof, warn, cap);
         p->measured = predict_measured(&there, seconds, pc, false);
         p->measured_again = same_batch ? predict_measured(&there, seconds, pc, true) : p->measured;
+        p->measured.doubtful = p->measured_again.doubtful = doubtful;
     }
     pg_plan_free(other);
     if (!possible)

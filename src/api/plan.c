@@ -304,6 +304,12 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     return BASIS_TRANSFERRED;
 }
 
+const char *api_bound_name(bound b)
+{
+    static const char *const names[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
+    return names[b];
+}
+
 const char *api_basis_name(basis b)
 {
     static const char *const names[BASIS_COUNT] = {"calibrated", "transferred", "specification", "specification"};
@@ -360,7 +366,6 @@ static void put_memory(const kernel_plan *p, const step_prediction *s, pg_memory
 
 pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error)
 {
-    static const char *const limits[BOUND_COUNT] = {"compute", "memory", "cache", "launch", "host", "interconnect"};
     if (!gpu) return error_set(error, PG_E_USAGE, "no GPU was given");
     if (plan->language) return api_language_predict(plan, gpu, out);
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
@@ -393,7 +398,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->throughput = timed && s.rate > 0 ? (double)plan->request.batch * s.rate : -1;
     out->memory_efficiency = timed ? s.memory_efficiency : -1;
     out->compute_utilization = timed ? s.compute_utilization : -1;
-    out->bottleneck = timed ? limits[s.limit] : NULL;
+    out->bottleneck = timed ? api_bound_name(s.limit) : NULL;
     out->power_w = timed ? s.power_w * plan->split.gpus : -1;
     out->gpu_ms = s.gpu_s * 1e3;
     out->host_ms = s.host_s * 1e3;

@@ -190,6 +190,10 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
     else w += s->parts.shared;
     w += p->unknown_share * 2;
     if (!opt->measured) return w;
+    if (opt->measured->doubtful) {
+        double gpu = fabs(log(opt->measured->gpu)), host = fabs(log(opt->measured->host));
+        return (1 + w) * exp(gpu > host ? gpu : host) - 1;
+    }
     if (opt->measured->again) return pc->interval_again;
     double known = opt->measured->gpu_known + s->parts.host * (opt->measured->host_known - opt->measured->gpu_known);
     return w * (1 - known * (1 - (opt->strange ? pc->measured_interval_strange : pc->measured_interval)));
@@ -197,7 +201,7 @@ static double interval_of(const kernel_plan *p, const step_prediction *s, const 
 
 measured_scale predict_measured(const step_prediction *there, double seconds, const predict_constants *pc, bool again)
 {
-    if (again) return (measured_scale){seconds / there->seconds, seconds / there->seconds, 1, 1, true};
+    if (again) return (measured_scale){seconds / there->seconds, seconds / there->seconds, 1, 1, true, false};
     /* The longer of the two clocks is what was measured. Near each other, both are taken to be in it by parts. */
     double gpu = there->host_s > there->gpu_s ? there->gpu_s : there->seconds, host = there->host_s;
     double ratio = seconds / there->seconds, eighth = gpu > 0 ? host / gpu : 0;

@@ -73,7 +73,8 @@ typedef enum basis {
 typedef struct measured_scale {
     double gpu, host;
     double gpu_known, host_known;
-    bool again; /* the very step on the very GPU */
+    bool again;    /* the very step on the very GPU */
+    bool doubtful; /* hardly of what was asked for: the interval reaches back to what is predicted without it */
 } measured_scale;
 
 typedef struct predict_options {
