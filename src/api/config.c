@@ -21,7 +21,7 @@ typedef struct runtime_read {
     runtime_profile p;
     str fused_attention_since, late_attention_since, wide_attention_since, linear_bias_since, fused_gelu_since;
     str like;
-    const toml_node *measured_on, *trained_on;
+    const toml_node *aliases, *measured_on, *trained_on;
 } runtime_read;
 
 static const schema_field runtime_fields[] = {
@@ -139,6 +139,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, interval_ttft, 0, 5),
     REAL(runtime_profile, cpu_gbs, 0, 1000),
     REAL(runtime_profile, cpu_prompt_gbs, 0, 1000),
+    {"", "aliases", SCHEMA_TEXTS, offsetof(runtime_read, aliases), 0, 0, false, 0},
     {"", "measured_on", SCHEMA_TEXTS, offsetof(runtime_read, measured_on), 0, 0, false, 0},
     {"", "trained_on", SCHEMA_TEXTS, offsetof(runtime_read, trained_on), 0, 0, false, 0},
 };
@@ -263,7 +264,8 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     out->linear_bias_since = api_version_number(r.linear_bias_since);
     out->key = str_copy(a, n->key);
     if (!out->key.ptr) return error_nomem(e, a);
-    code = read_keys(&out->measured_on, &out->n_measured_on, r.measured_on, a, e);
+    code = read_keys(&out->aliases, &out->n_aliases, r.aliases, a, e);
+    if (!code) code = read_keys(&out->measured_on, &out->n_measured_on, r.measured_on, a, e);
     return code ? code : read_keys(&out->trained_on, &out->n_trained_on, r.trained_on, a, e);
 }
 

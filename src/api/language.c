@@ -198,11 +198,11 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     const language_model *m = p->model->g.language;
     const pg_request *q = &p->request;
     if (!m)
-        return error_set(
-            e, PG_E_UNSUPPORTED,
-            "--task %s is for language models whose dimensions are known: a built-in one, a config.json, a "
-            "GGUF file",
-            api_task_name(q->task));
+        return error_set(e, PG_E_UNSUPPORTED,
+                         "%s%s is for language models whose dimensions are known: a built-in one, a config.json, a "
+                         "GGUF file",
+                         q->task == PG_TASK_TRAINING ? "--lora-rank" : "--task ",
+                         q->task == PG_TASK_TRAINING ? "" : api_task_name(q->task));
     if (q->measured_gpu || q->measured_ms != 0)
         return error_set(e, PG_E_UNSUPPORTED, "a measured time is taken with --task inference and training only");
     p->language = ARENA_NEW(&p->a, api_language);

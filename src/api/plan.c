@@ -27,20 +27,40 @@ const char *api_precision_name(precision p)
     return "fp32";
 }
 
+static bool is_named(const runtime_profile *r, str folded)
+{
+    char have[64];
+    if (str_eq((str){have, str_fold(have, sizeof have, r->key)}, folded)) return true;
+    for (uint32_t i = 0; i < r->n_aliases; i++)
+        if (str_eq((str){have, str_fold(have, sizeof have, r->aliases[i])}, folded)) return true;
+    return false;
+}
+
+/* Whatever case, spaces and hyphens the name is written with. */
 pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e)
 {
+    enum { NEAR = 2 }; /* letters that a slip changes */
     const api_config *c = &p->catalog->config;
-    char names[160];
+    const runtime_profile *meant = NULL;
+    char names[160], buffer[64];
+    str folded = {buffer, str_fold(buffer, sizeof buffer, str_c(name))};
+    unsigned nearest = NEAR + 1;
     size_t n = 0;
     for (uint32_t i = 0; i < c->n_runtimes; i++) {
-        if (str_is(c->runtimes[i].key, name)) {
-            p->runtime = &c->runtimes[i];
+        const runtime_profile *r = &c->runtimes[i];
+        if (is_named(r, folded)) {
+            p->runtime = r;
             return PG_E_OK;
         }
+        unsigned distance = str_distance(folded, r->key, NEAR);
+        if (distance < nearest) meant = r;
+        if (distance < nearest) nearest = distance;
         n += format_text(names + (n < sizeof names ? n : sizeof names - 1), n < sizeof names ? sizeof names - n : 1,
-                         "%s%.*s", i ? ", " : "", STR_ARG(c->runtimes[i].key));
+                         "%s%.*s", i ? ", " : "", STR_ARG(r->key));
     }
-    return error_set(e, PG_E_USAGE, "unknown runtime '%s'; known: %s", name, names);
+    if (!meant) return error_set(e, PG_E_USAGE, "unknown runtime '%.40s'; known: %s", name, names);
+    return error_set(e, PG_E_USAGE, "unknown runtime '%.40s'; did you mean '%.*s'? (%s)", name, STR_ARG(meant->key),
+                     names);
 }
 
 static pg_code check_measured(pg_plan *p, pg_error *e)

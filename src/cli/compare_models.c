@@ -157,12 +157,12 @@ static int show(cli *c, const session *s)
                                     .many_precisions = s->precisions.count > 1,
                                     .many_runtimes = s->runtimes.count > 1,
                                     .precision = s->precisions.items[0],
-                                    .runtime = s->runtimes.items[0],
+                                    .runtime = first ? first->runtime : s->runtimes.items[0],
                                     .task = first ? first->task : NULL,
                                     .money = c->money,
                                     .warnings = cli_warnings(c)};
     if (!comparison.precision) comparison.precision = first ? first->precision : "";
-    if (!comparison.runtime) comparison.runtime = first ? first->runtime : "";
+    if (!comparison.runtime) comparison.runtime = "";
     render_comparison_report(&c->report, &comparison);
     return cli_finish_output(c);
 }

@@ -53,6 +53,11 @@ void cli_warn_inapplicable(cli *c, const pg_model_info *info)
         {!language && (a->input_len || a->output_len || a->quantization || a->cache_precision), info->name,
          "--input-len, --output-len, --quantization and --kv-cache-precision have no effect: this "
          "is no language model whose dimensions are known"},
+        {language && !served && (a->output_len || a->cache_precision), NULL,
+         "--output-len and --kv-cache-precision have no effect without --task decode or serving"},
+        {language && !served && !a->lora_rank && a->quantization, NULL,
+         "--quantization has no effect on a pass over whole sequences: --task prefill, decode or serving, or training with "
+         "--lora-rank"},
         {!language && a->gpu_layers >= 0, info->name,
          "--gpu-layers has no effect: this is no language model whose dimensions are known"},
         {!language && a->speculative, info->name,

@@ -260,9 +260,16 @@ bool cli_counts_requests(const cli_args *a, const pg_model_info *info)
     return a->concurrency && cli_task(a, info) == PG_TASK_SERVING;
 }
 
+/* One pass over whole sequences, whose length a language model's prompt may stand for. */
+static bool is_whole_pass(pg_task task)
+{
+    return task == PG_TASK_INFERENCE || task == PG_TASK_TRAINING;
+}
+
 pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
 {
     const cli_args *a = &c->args;
+    pg_task task = cli_task(a, info);
     static const pg_layout of_layout[] = {PG_LAYOUT_NCHW, PG_LAYOUT_NHWC};
     static const pg_optimizer of_optimizer[] = {PG_OPTIMIZER_NONE, PG_OPTIMIZER_SGD, PG_OPTIMIZER_ADAMW};
     int layout = place_of(layouts, a->layout), optimizer = place_of(optimizers, a->optimizer);
@@ -280,11 +287,14 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .target_ttft_ms = a->target_ttft.count ? a->target_ttft.items[0] : 0,
                         .target_tpot_ms = a->target_tpot.count ? a->target_tpot.items[0] : 0,
                         .gpu_layers = gpu_layers,
-                        .sequence = info->sequence_symbol ? a->sequence : 0,
+                        .sequence = !info->sequence_symbol ? 0
+                                  : a->sequence            ? a->sequence
+                                  : is_whole_pass(task)    ? a->input_len
+                                                           : 0,
                         .precision = a->precision,
                         .runtime = a->runtime,
                         .layout = layout < 0 ? PG_LAYOUT_DEFAULT : of_layout[layout],
-                        .task = cli_task(a, info),
+                        .task = task,
                         .optimizer = optimizer < 0 ? PG_OPTIMIZER_DEFAULT : of_optimizer[optimizer],
                         .autocast = a->autocast,
                         .gradient_checkpointing = a->gradient_checkpointing,

@@ -68,12 +68,20 @@ static str next_item(str *rest)
     return item;
 }
 
+/* Precisions as frameworks call them. */
+static const struct {
+    const char *said, *meant;
+} synonyms[] = {{"float32", "fp32"}, {"float", "fp32"},    {"single", "fp32"}, {"float16", "fp16"},
+                {"half", "fp16"},    {"bfloat16", "bf16"}, {"float8", "fp8"},  {"float4", "fp4"}};
+
 /* The spelling of the table, whatever case and hyphens the user chose; NULL: none. */
 static const char *find_choice(const char *const *choices, str s)
 {
     char wanted[64], have[64];
     if (s.len >= sizeof wanted) return NULL;
     str_fold(wanted, sizeof wanted, s);
+    for (size_t i = 0; i < sizeof synonyms / sizeof synonyms[0]; i++)
+        if (strcmp(wanted, synonyms[i].said) == 0) format_text(wanted, sizeof wanted, "%s", synonyms[i].meant);
     for (size_t i = 0; choices[i]; i++) {
         str_fold(have, sizeof have, str_c(choices[i]));
         if (strcmp(wanted, have) == 0) return choices[i];

@@ -12,8 +12,10 @@ typedef struct gpu_level {
 } gpu_level;
 
 typedef struct runtime_profile {
-    str key;  /* "pytorch" */
-    str name; /* "PyTorch (eager)" */
+    str key;            /* "pytorch" */
+    str name;           /* "PyTorch (eager)" */
+    const str *aliases; /* other keys that people type */
+    uint32_t n_aliases;
     str note;
     str vendor;              /* whose GPUs it is for; empty: all */
     double capability_least; /* compute capability that it wants of them; 0: any */
