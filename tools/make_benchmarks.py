@@ -121,6 +121,19 @@ UNITS = {'images/s': 'throughput', 'sequences/s': 'throughput', 'samples/s': 'th
 OTHER_THAN_A_STEP = re.compile('ssd|mask|retina|efficientdet|unet|vnet|yolo')
 
 
+# Its speech also has rows of a smaller WaveGlow than the released one, and lengths of the audio. Wide & Deep ran as CUDA graphs of
+# powers of two ("Capture CUDA Graph"), to which Triton pads the batches between them; at batch 1 nothing else counts than the gaps between
+# kernels, which such a graph doesn't have.
+def is_other_model(r):
+    if r['model'] == 'tacotron2/waveglow': return 'WN channels=512' not in r['notes'] or 'audio length' in r['notes']
+    batch = int(r['batch']) if r['batch'].isdigit() else 0
+    return r['model'] == 'wide_and_deep' and 'TensorRT' in r['framework'] and (batch & (batch - 1) != 0 or batch == 1)
+
+
+# Which modules are scripted: modeling.py of the Temporal Fusion Transformer.
+SCRIPTED = 'PyTorch/Forecasting/TFT/README.md'
+
+
 def deeplearningexamples():
     seen = set()
     for r in rows('bench/deeplearningexamples.csv.gz'):
@@ -129,6 +142,8 @@ def deeplearningexamples():
         # a Triton row's own measure of the model's step; tables' means
         ms = r['unit'] == 'ms' and r['metric'] == ('server_compute_infer_latency' if triton else 'latency_avg')
         per_s = not triton and UNITS.get(r['unit']) and r['metric'] in ('throughput', 'throughput_avg')
+        if r['source_path'] == SCRIPTED: runtime = 'torchscript'
+        if is_other_model(r): continue
         if not runtime or not (ms or per_s) or r['task'] != 'inference' or 'unit inferred' in r['notes'] and not per_s: continue
         x = named(r, runtime, 'latency_ms' if ms else 'throughput', float(r['value']), **({'autocast': False} if triton else {}))
         if not x or OTHER_THAN_A_STEP.search(x['model']): continue

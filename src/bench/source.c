@@ -17,6 +17,11 @@ static const struct {
 static const char *const precisions[] = {"fp32", "tf32", "fp16",  "bf16",  "fp8",
                                          "int8", "fp4",  "nvfp4", "mxfp4", "int4"};
 
+static bool is_from(const bench_row *row, const char *folder)
+{
+    return (row->source && strstr(row->source, folder)) || (row->url && strstr(row->url, folder));
+}
+
 static size_t plain_length(const char *precision)
 {
     return strcspn(precision, "+,");
@@ -31,17 +36,19 @@ const char *bench_precision(const bench_row *row)
     return row->precision;
 }
 
-/* PyTorch's own baselines in NVIDIA's FasterTransformer are traced modules. */
-static bool is_traced(const bench_row *row)
+/* PyTorch's own baselines in NVIDIA's FasterTransformer are traced modules, its Temporal Fusion Transformer scripts all behind the
+ * embeddings (modeling.py), and a Triton server takes scripted modules alone. */
+static bool is_traced(const bench_row *row, bool given)
 {
+    if (is_from(row, "triton")) return given;
     return (row->notes && strstr(row->notes, "TorchScript")) ||
-           (row->source && strstr(row->source, "FasterTransformer"));
+           (row->source && strstr(row->source, "FasterTransformer")) || is_from(row, "PyTorch/Forecasting/TFT");
 }
 
 const char *bench_runtime(const bench_row *row)
 {
     bool given = row->runtime && row->runtime[0];
-    if ((!given || !strcmp(row->runtime, "pytorch")) && is_traced(row)) return "torchscript";
+    if ((!given || !strcmp(row->runtime, "pytorch")) && is_traced(row, given)) return "torchscript";
     if (given) return row->runtime;
     bool xla = row->precision && strstr(row->precision, "+xla");
     const char *precision = bench_precision(row), *runtime = NULL;
@@ -77,7 +84,7 @@ bool bench_channels_last(const bench_row *row)
     static const char *const scripts[] = {"PyTorch/Classification/ConvNets", "MxNet/Classification",
                                           "PaddlePaddle/Classification"};
     for (size_t i = 0; row->autocast && i < sizeof scripts / sizeof scripts[0]; i++)
-        if ((row->source && strstr(row->source, scripts[i])) || (row->url && strstr(row->url, scripts[i]))) return true;
+        if (is_from(row, scripts[i])) return true;
     return false;
 }
 
@@ -98,11 +105,13 @@ const char *bench_version(const bench_row *row)
     if (!row->source) return NULL;
     if (strstr(row->source, "NeuSight")) return "2.1";
     if (strstr(row->source, "FasterTransformer")) return "1.10"; /* its baselines: containers of 2020 to 2022 */
-    /* NVIDIA's DeepLearningExamples: containers of 2020 and 2021 */
+    /* NVIDIA's DeepLearningExamples: containers of 2020 and 2021, once of 2022 */
     bool examples = strstr(row->source, "PyTorch/") == row->source ||
                     strstr(row->source, "NVIDIA/DeepLearningExamples");
-    if (examples && !strcmp(bench_runtime(row), "pytorch")) return "1.11";
-    if (examples && !strcmp(bench_runtime(row), "tensorrt")) return "8.2";
-    if (examples && !strcmp(bench_runtime(row), "onnxruntime")) return "1.10";
+    const char *runtime = bench_runtime(row);
+    if (examples && is_from(row, "PyTorch/Forecasting/TFT") && !strcmp(runtime, "torchscript")) return "1.13";
+    if (examples && (!strcmp(runtime, "pytorch") || !strcmp(runtime, "torchscript"))) return "1.11";
+    if (examples && !strcmp(runtime, "tensorrt")) return "8.2";
+    if (examples && !strcmp(runtime, "onnxruntime")) return "1.10";
     return NULL;
 }

@@ -297,6 +297,8 @@ static void what_a_row_leaves_open_comes_from_its_source(void **state)
         {NULL, "fp32|fp16", NULL, "pytorch", "fp32|fp16"},                      /* which of them is not said */
         {"pytorch", "fp16", "NVIDIA/FasterTransformer", "torchscript", "fp16"}, /* its baselines are traced */
         {"tensorrt", "fp16", "NVIDIA/FasterTransformer", "tensorrt", "fp16"},
+        {NULL, "fp16", "PyTorch/Forecasting/TFT/README.md", "torchscript", "fp16"}, /* scripted behind the embeddings */
+        {"pytorch", "fp16", "PyTorch/LanguageModeling/BERT/triton/large/README.md", "torchscript", "fp16"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         bench_row row = {.runtime = cases[i].runtime, .precision = cases[i].precision, .source = cases[i].source};
@@ -315,6 +317,7 @@ static void versions_and_layouts_come_from_sources(void **state)
     } cases[] = {
         {"pytorch", "NVIDIA/DeepLearningExamples", "https://x/PyTorch/Classification/ConvNets/README.md", "1.11", true},
         {"pytorch", "PyTorch/LanguageModeling/BERT/README.md", NULL, "1.11", false},
+        {"torchscript", "NVIDIA/DeepLearningExamples", "https://x/PyTorch/Forecasting/TFT/README.md", "1.13", false},
         {"tensorrt", "NVIDIA/DeepLearningExamples (triton)", NULL, "8.2", false},
         {"onnxruntime", "NVIDIA/DeepLearningExamples (triton)", NULL, "1.10", false},
         {"pytorch", "NVIDIA/FasterTransformer", NULL, "1.10", false},
