@@ -44,6 +44,7 @@ static const schema_field runtime_fields[] = {
     FLAG(channels_last),
     FLAG(quantized_io),
     FLAG(skip_quantize),
+    FLAG(spelled_suppression),
     FLAG(paged_cache),
     FLAG(pack_queries),
     FLAG(single_head_kernel),
@@ -145,14 +146,23 @@ static const schema_field runtime_fields[] = {
 };
 
 static const schema_field predict_fields[] = {
-    REAL(predict_constants, context_mb, 0, 10000),      REAL(predict_constants, context_mb_per_sm, 0, 100),
-    REAL(predict_constants, idle_power_share, 0, 1),    REAL(predict_constants, busy_power_share, 0, 1),
-    REAL(predict_constants, host_half_years, 0.5, 100), REAL(predict_constants, measured_gpu_carry, 0, 1),
-    REAL(predict_constants, measured_host_carry, 0, 1), REAL(predict_constants, measured_interval, 0.05, 1),
-    REAL(predict_constants, interval_again, 0, 1),      REAL(predict_constants, host_backward, 0, 5),
-    REAL(predict_constants, serving_waves, 1, 100),     REAL(predict_constants, serving_spread, 0, 0.9),
-    REAL(predict_constants, straggle_share, 0, 0.5),    REAL(predict_constants, hidden_share, 0, 1),
-    REAL(predict_constants, host_optimizer, 0, 5),      REAL(predict_constants, measured_interval_strange, 0.05, 1),
+    REAL(predict_constants, context_mb, 0, 10000),
+    REAL(predict_constants, context_mb_per_sm, 0, 100),
+    REAL(predict_constants, idle_power_share, 0, 1),
+    REAL(predict_constants, busy_power_share, 0, 1),
+    REAL(predict_constants, host_half_years, 0.5, 100),
+    REAL(predict_constants, measured_gpu_carry, 0, 1),
+    REAL(predict_constants, measured_host_carry, 0, 1),
+    REAL(predict_constants, measured_interval, 0.05, 1),
+    REAL(predict_constants, interval_again, 0, 1),
+    REAL(predict_constants, host_backward, 0, 5),
+    REAL(predict_constants, serving_waves, 1, 100),
+    REAL(predict_constants, serving_spread, 0, 0.9),
+    REAL(predict_constants, straggle_share, 0, 0.5),
+    REAL(predict_constants, hidden_share, 0, 1),
+    REAL(predict_constants, host_few, 0, 5),
+    REAL(predict_constants, host_optimizer, 0, 5),
+    REAL(predict_constants, measured_interval_strange, 0.05, 1),
 };
 
 #define WIDTH(name, class)                                                                                             \

@@ -8,7 +8,7 @@ void build_add(build *b, const char *label, kernel k, double count)
     kernel_plan *p = &b->out->plan;
     if (p->n_kernels >= b->cap) return; /* the caller looks at n_kernels == cap */
     b->out->labels[p->n_kernels] = label;
-    p->kernels[p->n_kernels++] = (plan_kernel){k, count * b->times, 0};
+    p->kernels[p->n_kernels++] = (plan_kernel){.k = k, .count = count * b->times};
     p->launches += count * b->times;
     p->flops += k.flops * count * b->times;
     p->footprint += (k.read_bytes + k.weight_bytes + k.write_bytes) * count * b->times;

@@ -96,7 +96,7 @@ pg_code llm_tuning_make(llm_tuning *out, const llm_case *c, double rank, bool ch
     k.shape.rows = (rows_shape){out->adapters, 1};
     kernel_plan *p = &out->plan.plan;
     out->plan.labels[p->n_kernels] = "optimizer";
-    p->kernels[p->n_kernels++] = (plan_kernel){k, 1, 0};
+    p->kernels[p->n_kernels++] = (plan_kernel){.k = k, .count = 1};
     p->opt.training = true;
     out->activations = count_activations(c, tokens, checkpointing);
     return PG_E_OK;

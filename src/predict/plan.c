@@ -201,8 +201,12 @@ void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
     else if (role >= STEP_LOSS_BACKWARD && role != STEP_RECOMPUTE) out->launches_backward += trips;
     else {
         issue_class c = issue_of(k, role);
+        bool looped = trips > 1 && !p->train;
         out->launches += trips;
         if (c < ISSUE_CLASSES) out->issued[c] += trips;
+        if (looped) out->launches_looped += trips;
+        if (looped && c < ISSUE_CLASSES) out->issued_looped[c] += trips;
+        if (looped) out->kernels[index].looped += trips;
     }
     if (role >= STEP_LOSS_BACKWARD && role < STEP_OPTIMIZER) out->kernels[index].backward += trips;
 }
@@ -352,6 +356,19 @@ bool plan_is_join(const planner *p, const unit *u)
 
 /* ---- the walk ---- */
 
+/* Suppression of boxes: frameworks without an operator for it go through the images, and some through the classes, with boxes that
+ * are counted on the host: it has waited for the network by then, and the GPU waits for it from call to call. */
+static void lower_sort(planner *p)
+{
+    lower_rows(p, KERNEL_SORT);
+    uint32_t out = p->u->n_out ? plan_out(p, 0) : NO_TENSOR;
+    if (!p->rt->spelled_suppression || p->train || out == NO_TENSOR || p->u->op == NO_TENSOR) return;
+    double calls = (double)op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_calls_per_image, 0);
+    const tensor_shape *images = plan_shape(p, out);
+    if (calls <= 0 || !images || images->rank < 1 || images->dims[0].sym == SYM_UNKNOWN) return;
+    p->out->waited += calls * (double)images->dims[0].v.i * p->u->trips;
+}
+
 static void lower_unit(planner *p)
 {
     if (p->u->n_in && unit_in(p->us, p->u)[0] == NO_TENSOR)
@@ -380,7 +397,7 @@ static void lower_unit(planner *p)
     case WORK_REDUCE: lower_rows(p, KERNEL_REDUCE); break;
     case WORK_SCAN_OP: lower_rows(p, KERNEL_NORM); break;
     case WORK_RESIZE: lower_rows(p, KERNEL_RESIZE); break;
-    case WORK_SORT: lower_rows(p, KERNEL_SORT); break;
+    case WORK_SORT: lower_sort(p); break;
     case WORK_GATHER:
     case WORK_SCATTER: lower_gather(p); break;
     case WORK_COPY:

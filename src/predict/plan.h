@@ -68,6 +68,7 @@ typedef struct plan_kernel {
     kernel k;
     double count;    /* executions in a step */
     double backward; /* of them in the backward pass */
+    double looped;   /* ... and in loops whose number of steps the data decide */
 } plan_kernel;
 
 typedef struct plan_memory {
@@ -100,7 +101,9 @@ typedef struct kernel_plan {
     /* of these launches: by what the host has to do for them; what is in none of them counts as an image network's mean operation */
     double issued[ISSUE_CLASSES];
     double launches; /* operations that launch something, in a step: forward and loss */
+    double launches_looped, issued_looped[ISSUE_CLASSES]; /* of these those in loops */
     double launches_backward, launches_optimizer;
+    double waited;           /* operations that the host issues one by one behind results that it waited for */
     double gradient_bytes;   /* of all parameters, as data parallelism exchanges them */
     double views;            /* operations that only make a view */
     bool collective;         /* holds collective operations of its own */

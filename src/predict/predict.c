@@ -246,14 +246,18 @@ static double lone_host_us(const kernel_plan *p, double launches)
     }
 }
 
-double predict_issued(const kernel_plan *p)
+static double weighed(const runtime_profile *rt, double n, const double *issued)
 {
-    const runtime_profile *rt = p->runtime;
     const double us[ISSUE_CLASSES] = {rt->lone_conv_us, rt->lone_norm_us,    rt->lone_gemm_us,
                                       rt->lone_bmm_us,  rt->lone_softmax_us, rt->lone_unary_us};
-    double mean = (rt->lone_conv_us + rt->lone_norm_us + rt->lone_unary_us) / 3, n = p->launches;
-    for (int i = 0; mean > 0 && i < ISSUE_CLASSES; i++) n += p->issued[i] * (us[i] / mean - 1);
+    double mean = (rt->lone_conv_us + rt->lone_norm_us + rt->lone_unary_us) / 3;
+    for (int i = 0; mean > 0 && i < ISSUE_CLASSES; i++) n += issued[i] * (us[i] / mean - 1);
     return n;
+}
+
+double predict_issued(const kernel_plan *p)
+{
+    return weighed(p->runtime, p->launches, p->issued);
 }
 
 /* Sums over all kernels; share of the time that the units would take at their peak. */
@@ -271,6 +275,7 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
         if (k->kind == KERNEL_COMM)
             s->parts.shared += n * c.seconds * interval_shared(cost_comm_crowd(&g->cost, k->shape.comm.gpus));
         s->backward_s += p->kernels[i].backward * c.seconds;
+        s->loop_s += p->kernels[i].looped * c.seconds;
         s->launches = c.launches;
         s->dram_bytes += n * c.dram_bytes;
         s->bound_s[c.limit] += n * c.seconds;
@@ -278,6 +283,15 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
         if (peak > 0) ideal_compute += n * k->flops * g->compute_level / peak;
     }
     return ideal_compute;
+}
+
+/* Host and GPU work side by side, the longer decides. In a loop whose end the data decide the host waits for each step's answer, so
+ * that it can't issue meanwhile what comes before or behind. */
+static double seconds_of(const step_prediction *s, const kernel_plan *p, double first)
+{
+    double all = predict_issued(p), looped = weighed(p->runtime, p->launches_looped, p->issued_looped);
+    double host = all > 0 ? s->host_s * looped / all : 0, rest = s->host_s - host, gpu = s->gpu_s - s->loop_s + first;
+    return (host > s->loop_s ? host : s->loop_s) + (rest > gpu ? rest : gpu);
 }
 
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, const predict_constants *pc,
@@ -321,7 +335,12 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
         first *= opt->measured->host;
     }
     bool host_bound = s.host_s > s.gpu_s + first;
-    s.seconds = host_bound ? s.host_s : s.gpu_s + first;
+    s.seconds = seconds_of(&s, p, first);
+    double waited = opt->fast_mode || opt->device_time ? 0 : 1e-6 * slow * rt->host_us * pc->host_few * p->waited;
+    if (opt->measured) waited *= opt->measured->host;
+    host_bound = host_bound || waited > s.seconds;
+    s.seconds += waited;
+    s.host_s += waited;
     s.limit = BOUND_HOST;
     for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
         if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;

@@ -49,6 +49,7 @@ typedef struct predict_constants {
         hidden_share;       /* data-parallel training: waiting for the slowest, for each doubling of GPUs, and what
                                             communication beside the backward pass takes from it; shares of a step, of its time */
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
+    double host_few; /* host time of an operation on a few boxes or words relative to an image network's mean one */
     double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
     interval_constants interval;
     /* one measurement of the model on a GPU that the user owns: the power of measured / predicted that carries over to other
@@ -98,6 +99,7 @@ typedef struct step_prediction {
     interval_parts parts;      /* what the interval rests on */
     double rate;               /* steps a second of all GPUs together */
     double gpu_s, host_s;
+    double loop_s;     /* of gpu_s: in loops whose number of steps the data decide */
     double backward_s; /* of gpu_s: the backward pass, beside which gradients may be exchanged (plan.gradient_bytes) */
     double flops, dram_bytes;
     double compute_utilization, memory_efficiency; /* shares of the peaks over the step */

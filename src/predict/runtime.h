@@ -34,6 +34,7 @@ typedef struct runtime_profile {
     bool channels_last;        /* keeps images channels-last whatever the file says */
     bool quantized_io;         /* int8: activations stay int8 between layers */
     bool spelled_attention;    /* attention is fused only where the file has an operator for it */
+    bool spelled_suppression;  /* boxes are suppressed by calls from the host, image by image */
     bool skip_quantize;        /* quantise/dequantise pairs vanish into the layers around them */
 
     bool paged_cache;         /* attention over a prompt also fills the paged cache of keys and values */

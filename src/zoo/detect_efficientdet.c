@@ -3,7 +3,7 @@
 #include "zoo/nn_vision.h"
 #include "zoo/tables.h"
 
-enum { LEVELS = 5, CLASSES = 90, ANCHORS = 9 };
+enum { LEVELS = 5, CLASSES = 90, ANCHORS = 9, IMAGE_CALLS = 30 /* its classes together (batched_nms) */ };
 
 typedef struct efficientdet_dims {
     double width, depth; /* of the EfficientNet */
@@ -114,7 +114,7 @@ static void build(nn *n, const void *dims)
         nn_pop(n, mark);
     }
     nn_val scores = head(n, p, "class_net", d->layers, CLASSES), boxes = head(n, p, "box_net", d->layers, 4);
-    nn_output_detections(n, boxes, nn_op1(n, OP_Sigmoid, "sigmoid", scores), 100);
+    nn_output_detections(n, boxes, nn_op1(n, OP_Sigmoid, "sigmoid", scores), (nn_suppression){100, IMAGE_CALLS});
 }
 
 #define PAPER "https://arxiv.org/abs/1911.09070"

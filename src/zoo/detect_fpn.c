@@ -6,6 +6,10 @@
 
 enum { LEVELS = 5, WIDTH = 256 };
 
+/* Operations of the published codes for the boxes of an image, by reading them: torchvision's RetinaNet for each level; for each class
+ * TensorFlow's object detection API (multiclass_non_max_suppression), and maskrcnn-benchmark (filter_results). */
+enum { LEVEL_CALLS = 30, OD_API = 15, FILTER_RESULTS = 12 };
+
 static const nn_resnet resnet50 = {{3, 4, 6, 3}, true, 0, 0, 0}, resnext50 = {{3, 4, 6, 3}, true, 32, 4, 0};
 
 /* ---- RetinaNet ---- */
@@ -68,7 +72,9 @@ static void build_retina(nn *n, const void *dims)
     nn_val boxes = retina_head(n, maps, "regression", d, 4);
     scores = nn_op1(n, OP_Sigmoid, "sigmoid", scores);
     if (d->most) {
-        nn_output_detections(n, boxes, scores, d->most);
+        nn_output_detections(
+            n, boxes, scores,
+            (nn_suppression){d->most, d->tensorflow ? OD_API * (d->classes - 1) : LEVEL_CALLS * LEVELS});
         return;
     }
     nn_output(n, boxes, "boxes");
@@ -77,7 +83,8 @@ static void build_retina(nn *n, const void *dims)
 
 /* ---- Faster and Mask R-CNN: 1000 proposals and 100 detections an image, as the configuration has them at most ---- */
 
-enum { PROPOSALS = 1000, DETECTIONS = 100, POOLED = 7, MASK_POOLED = 14 };
+/* Both go through the levels for proposals. torchvision then takes an image's classes together. */
+enum { PROPOSALS = 1000, DETECTIONS = 100, POOLED = 7, MASK_POOLED = 14, PROPOSAL_CALLS = 10, IMAGE_CALLS = 60 };
 
 typedef struct rcnn_dims {
     int64_t classes;
@@ -115,7 +122,7 @@ static nn_val proposals(nn *n, const nn_val *maps)
         nn_pop(n, mark);
     }
     nn_val box = nn_concat(n, boxes, LEVELS, 1, "boxes"), score = nn_concat(n, scores, LEVELS, 1, "scores");
-    box = nn_suppress(n, box, score, "nms", PROPOSALS);
+    box = nn_suppress(n, box, score, "nms", (nn_suppression){PROPOSALS, PROPOSAL_CALLS * LEVELS});
     nn_pop(n, head);
     return box;
 }
@@ -187,7 +194,8 @@ static void build_rcnn(nn *n, const void *dims)
     nn_val shifts = nn_fc(n, x, "bbox_pred", 4 * d->classes);
     scores = nn_reshape(n, scores, "scores", 3, (int64_t[]){-1, PROPOSALS, d->classes}, d->classes);
     shifts = nn_reshape(n, shifts, "shifts", 3, (int64_t[]){-1, PROPOSALS * d->classes, 4}, 4);
-    boxes = nn_suppress(n, shifts, scores, "nms", DETECTIONS);
+    nn_suppression keep = {DETECTIONS, d->masks ? FILTER_RESULTS * (d->classes - 1) : IMAGE_CALLS};
+    boxes = nn_suppress(n, shifts, scores, "nms", keep);
     nn_pop(n, mark);
     nn_output(n, boxes, "detection_boxes");
     if (d->masks) masks(n, maps, boxes, d->classes);

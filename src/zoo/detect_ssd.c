@@ -5,6 +5,9 @@
 
 enum { MAPS = 6, COCO = 81 /* with the background */ };
 
+/* Operations for each class of an image, in NVIDIA's and in torchvision's code. */
+enum { CLASS_CALLS = 8 };
+
 static const nn_resnet resnet34 = {{3, 4, 6, 3}, false, 0, 0, 0}, resnet50 = {{3, 4, 6, 3}, true, 0, 0, 0};
 
 typedef struct ssd_dims {
@@ -68,7 +71,7 @@ static void build(nn *n, const void *dims)
     c = nn_transpose(n, c, "softmax.transpose", 3, (int64_t[]){0, 2, 1});
     c = nn_op1(n, OP_Softmax, "softmax", c);
     nn_attr(n, ATTR_axis, -1);
-    nn_output_detections(n, b, c, d->most);
+    nn_output_detections(n, b, c, (nn_suppression){d->most, CLASS_CALLS * (COCO - 1)});
 }
 
 /* ---- SSD300 on VGG-16 (the paper's, as in torchvision) ---- */
@@ -132,7 +135,8 @@ static void build_vgg(nn *n, const void *dims)
     }
     nn_val c = nn_op1(n, OP_Softmax, "softmax", nn_concat(n, scores, MAPS, 1, "scores"));
     nn_attr(n, ATTR_axis, -1);
-    nn_output_detections(n, nn_concat(n, boxes, MAPS, 1, "boxes"), c, 200);
+    nn_output_detections(n, nn_concat(n, boxes, MAPS, 1, "boxes"), c,
+                         (nn_suppression){200, CLASS_CALLS * (CLASSES - 1)});
 }
 
 #define ROW(nm, alias, text, params, src, size, smallest, ...)                                                         \

@@ -85,25 +85,26 @@ nn_val nn_boxes_view(nn *n, nn_val x, const char *layer, int64_t each)
     return x;
 }
 
-static void suppress(nn *n, nn_val boxes, nn_val scores, const char *layer, int64_t most, uint32_t out[4])
+static void suppress(nn *n, nn_val boxes, nn_val scores, const char *layer, nn_suppression s, uint32_t out[4])
 {
     nn_emit(n, OP_EfficientNMS_TRT, layer, (uint32_t[]){boxes.t, scores.t}, 2, out, 4);
-    nn_attr(n, ATTR_max_output_boxes, most);
+    nn_attr(n, ATTR_max_output_boxes, s.most);
+    nn_attr(n, ATTR_calls_per_image, s.calls);
 }
 
-nn_val nn_suppress(nn *n, nn_val boxes, nn_val scores, const char *layer, int64_t most)
+nn_val nn_suppress(nn *n, nn_val boxes, nn_val scores, const char *layer, nn_suppression s)
 {
     uint32_t out[4];
-    suppress(n, boxes, scores, layer, most, out);
+    suppress(n, boxes, scores, layer, s, out);
     return (nn_val){out[1], 4};
 }
 
-void nn_output_detections(nn *n, nn_val boxes, nn_val scores, int64_t most)
+void nn_output_detections(nn *n, nn_val boxes, nn_val scores, nn_suppression s)
 {
     uint32_t out[4];
-    suppress(n, boxes, scores, "nms", most, out);
+    suppress(n, boxes, scores, "nms", s, out);
     nn_output(n, (nn_val){out[1], 4}, "detection_boxes");
-    nn_output(n, (nn_val){out[2], most}, "detection_scores");
+    nn_output(n, (nn_val){out[2], s.most}, "detection_scores");
 }
 
 void nn_feature_pyramid(nn *n, nn_val *maps, int count, int64_t width, bool smooth_top)

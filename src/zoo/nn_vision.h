@@ -50,10 +50,15 @@ nn_val nn_shared_conv_use(nn *n, nn_val x, const char *layer, const nn_shared_co
 
 /* [batch, anchors * each, h, w] as [batch, boxes, each] */
 nn_val nn_boxes_view(nn *n, nn_val x, const char *layer, int64_t each);
-/* The `most` best boxes of each image after non-maximum suppression, and their scores, as the model's outputs. */
-void nn_output_detections(nn *n, nn_val boxes, nn_val scores, int64_t most);
-/* The same as a layer: [batch, most, 4]. */
-nn_val nn_suppress(nn *n, nn_val boxes, nn_val scores, const char *layer, int64_t most);
+/* What the published code does with the boxes of an image: how many it keeps, and by how many operations it comes to them. */
+typedef struct nn_suppression {
+    int64_t most, calls;
+} nn_suppression;
+
+/* The best boxes of each image after non-maximum suppression, and their scores, as the model's outputs. */
+void nn_output_detections(nn *n, nn_val boxes, nn_val scores, nn_suppression s);
+/* The same as a layer: [batch, s.most, 4]. */
+nn_val nn_suppress(nn *n, nn_val boxes, nn_val scores, const char *layer, nn_suppression s);
 /* Maps of falling size to `width` channels each, from the smallest down (Lin 2016): maps[i] is replaced. `smooth_top`:
  * the smallest one too ends in a 3x3 convolution. */
 void nn_feature_pyramid(nn *n, nn_val *maps, int count, int64_t width, bool smooth_top);

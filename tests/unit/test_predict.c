@@ -663,6 +663,54 @@ static void test_explanation_adds_up(void **state)
     }
 }
 
+static pg_prediction predicted(const char *name, const char *runtime, int64_t batch, int64_t length)
+{
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m;
+    pg_plan *plan;
+    pg_prediction p;
+    pg_request r = {.batch = batch, .sequence = length, .precision = "fp16", .runtime = runtime};
+    assert_int_equal(pg_model_open(&m, name, NULL, &e), PG_E_OK);
+    assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+    assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "a100", &e), &p, &e), PG_E_OK);
+    pg_plan_free(plan);
+    pg_model_free(m);
+    return p;
+}
+
+/* The host, which waits for each frame of Tacotron 2, can't issue WaveGlow meanwhile: the times add up, the host's of the one and the
+ * GPU's of the other. */
+static void test_loops_keep_the_host(void **state)
+{
+    (void)state;
+    pg_prediction speech = predicted("tacotron2", "pytorch", 4, 128), sound = predicted("waveglow", "pytorch", 4, 602),
+                  both = predicted("tacotron2/waveglow", "pytorch", 4, 128);
+    assert_true(speech.host_ms > 2 * speech.gpu_ms);
+    assert_true(sound.gpu_ms > 2 * sound.host_ms);
+    assert_true(fabs(both.latency_ms / (speech.latency_ms + sound.latency_ms) - 1) < 0.1);
+    assert_true(both.latency_ms > 1.1 * both.host_ms && both.latency_ms > 1.1 * both.gpu_ms);
+}
+
+/* Frameworks go through the images, and maskrcnn-benchmark through the classes, to suppress boxes; an engine has an operator. */
+static void test_suppression_is_the_hosts(void **state)
+{
+    (void)state;
+    static const char *const spelled[] = {"pytorch", "torchscript", "tensorflow"}, *const fused[] = {"onnxruntime",
+                                                                                                     "tensorrt"};
+    for (size_t i = 0; i < sizeof spelled / sizeof spelled[0]; i++) {
+        pg_prediction one = predicted("mask_rcnn", spelled[i], 1, 0), two = predicted("mask_rcnn", spelled[i], 2, 0);
+        pg_prediction quick = predicted("fasterrcnn_resnet50_fpn", spelled[i], 1, 0);
+        assert_true(two.host_ms > 1.5 * one.host_ms || two.host_ms - one.host_ms > 5);
+        assert_true(one.latency_ms >
+                    one.gpu_ms + 0.5 * (two.host_ms - one.host_ms)); /* behind the network, not beside it */
+        assert_true(quick.host_ms < one.host_ms - 0.5 * (two.host_ms - one.host_ms));
+    }
+    for (size_t i = 0; i < sizeof fused / sizeof fused[0]; i++) {
+        pg_prediction one = predicted("mask_rcnn", fused[i], 1, 0), two = predicted("mask_rcnn", fused[i], 2, 0);
+        assert_true(fabs(two.host_ms - one.host_ms) < 0.01 * one.host_ms);
+    }
+}
+
 /* Autocast keeps the half copies of weights until the step ends: a loop's body casts them once, not in every round. */
 static void test_weights_are_cast_once(void **state)
 {
@@ -928,6 +976,8 @@ int main(void)
         cmocka_unit_test(test_tensor_parallel_training),
         cmocka_unit_test(test_parallel_requests_are_checked),
         cmocka_unit_test(test_weights_are_cast_once),
+        cmocka_unit_test(test_loops_keep_the_host),
+        cmocka_unit_test(test_suppression_is_the_hosts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
