@@ -356,17 +356,33 @@ bool plan_is_join(const planner *p, const unit *u)
 
 /* ---- the walk ---- */
 
-/* Suppression of boxes: frameworks without an operator for it go through the images, and some through the classes, with boxes that
- * are counted on the host: it has waited for the network by then, and the GPU waits for it from call to call. */
+/* Suppression of boxes goes through those that stay, best first, whatever runs it: a thread block for each image, whose threads wait for
+ * each box before they compare their own with it. */
+static void choose_boxes(planner *p, double images, double most)
+{
+    enum { THREADS = 512 };
+    kernel k = plan_kernel_rows(p, KERNEL_OTHER, images * most, 1, 0);
+    k.serial_turns = most;
+    k.serial_threads = images * THREADS;
+    plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
+}
+
+/* Frameworks without an operator for it go through the images, and some through the classes, with boxes that are counted on the host:
+ * it has waited for the network by then, and the GPU waits for it from call to call. */
 static void lower_sort(planner *p)
 {
     lower_rows(p, KERNEL_SORT);
     uint32_t out = p->u->n_out ? plan_out(p, 0) : NO_TENSOR;
-    if (!p->rt->spelled_suppression || p->train || out == NO_TENSOR || p->u->op == NO_TENSOR) return;
-    double calls = (double)op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_calls_per_image, 0);
-    const tensor_shape *images = plan_shape(p, out);
-    if (calls <= 0 || !images || images->rank < 1 || images->dims[0].sym == SYM_UNKNOWN) return;
-    p->out->waited += calls * (double)images->dims[0].v.i * p->u->trips;
+    if (p->train || out == NO_TENSOR || p->u->op == NO_TENSOR) return;
+    const op *o = &p->g->ops[p->u->op];
+    const tensor_shape *shape = plan_shape(p, out);
+    bool batched = p->u->kind == OP_BatchedNMS_TRT || p->u->kind == OP_BatchedNMSDynamic_TRT;
+    if ((p->u->kind != OP_EfficientNMS_TRT && !batched) || shape->rank < 1 || shape->dims[0].v.i < 1) return;
+    double images = (double)shape->dims[0].v.i,
+           most = (double)op_attr_int(p->g, o, batched ? ATTR_keepTopK : ATTR_max_output_boxes, 0),
+           calls = (double)op_attr_int(p->g, o, ATTR_calls_per_image, 0);
+    if (most > 0) choose_boxes(p, images, most);
+    if (calls > 0 && p->rt->spelled_suppression) p->out->waited += calls * images * p->u->trips;
 }
 
 static void lower_unit(planner *p)

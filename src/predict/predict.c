@@ -84,6 +84,7 @@ static double speed_of(const runtime_profile *rt, const kernel *k, bool training
 {
     if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
     if (k->scattered) return 1;                 /* fitted by itself */
+    if (k->kind == KERNEL_OTHER && k->serial_turns > 0) return 1; /* waits for memory, whoever wrote it */
     switch (k->kind) {
     case KERNEL_CONV: return rt->conv_speed;
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;

@@ -711,6 +711,37 @@ static void test_suppression_is_the_hosts(void **state)
     }
 }
 
+static double suppression_ms(const char *name, const char *runtime, int64_t batch)
+{
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m;
+    pg_plan *plan;
+    pg_explanation *x;
+    double time = 0;
+    assert_int_equal(pg_model_open(&m, name, NULL, &e), PG_E_OK);
+    pg_request r = {.batch = batch, .precision = "int8", .runtime = runtime};
+    assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+    assert_int_equal(pg_plan_explain(&x, plan, pg_catalog_find(gpus, "a100", &e), &e), PG_E_OK);
+    for (size_t i = 0; i < pg_explanation_count(x); i++)
+        if (!strcmp(pg_explanation_at(x, i)->name, "nms") && pg_explanation_at(x, i)->flops == 0)
+            time += pg_explanation_at(x, i)->time_ms;
+    pg_explanation_free(x);
+    pg_plan_free(plan);
+    pg_model_free(m);
+    return time;
+}
+
+/* Box after box, whatever the runtime; images beside each other. */
+static void test_boxes_are_chosen_in_turn(void **state)
+{
+    (void)state;
+    double thousand = suppression_ms("retinanet-mlperf", "tensorrt", 1),
+           few = suppression_ms("ssd-resnet34", "tensorrt", 1);
+    assert_true(thousand > 3 * few && few > 0.05);
+    assert_true(fabs(suppression_ms("retinanet-mlperf", "onnxruntime", 1) / thousand - 1) < 0.02);
+    assert_true(suppression_ms("retinanet-mlperf", "tensorrt", 16) < 2 * thousand); /* at a lower clock */
+}
+
 /* Autocast keeps the half copies of weights until the step ends: a loop's body casts them once, not in every round. */
 static void test_weights_are_cast_once(void **state)
 {
@@ -978,6 +1009,7 @@ int main(void)
         cmocka_unit_test(test_weights_are_cast_once),
         cmocka_unit_test(test_loops_keep_the_host),
         cmocka_unit_test(test_suppression_is_the_hosts),
+        cmocka_unit_test(test_boxes_are_chosen_in_turn),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
