@@ -68,6 +68,7 @@ j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == 'tensorrt' and 
 json.dump(j, open(sys.argv[2], 'w'))
 PY
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
+python3 "$here/tools/train_benchmarks.py" tensorflow "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow-train.json"
 for pass in 1 2; do
     ninja -C "$build" fit_kernels fit_transfer >/dev/null
     "$build/fit_kernels" "$data/data/kernels" --fit 3 --rows 250 --write "$here/data"
@@ -84,7 +85,10 @@ for pass in 1 2; do
     models --rounds 3 --fit recurrent "$work/recurrent.json"
     models --rounds 3 --fit levels "$work/timm.json"
     models --rounds 3 --fit levels-compiled "$work/timm-compile.json"
-    for key in tensorflow tensorflow-xla; do models --rounds 3 --fit "$key" "$work/tensorflow.json"; done
+    for key in tensorflow tensorflow-xla; do
+        models --rounds 3 --fit "$key" "$work/tensorflow.json"
+        models --rounds 3 --fit "$key-training" "$work/tensorflow-train.json"
+    done
 done
 python3 "$here/tools/scaling_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/scaling.txt"
 ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.txt" "$here/data"

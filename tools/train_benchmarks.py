@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Training on one GPU from published tables, as benchmark files.
 usage: train_benchmarks.py nvidia deeplearningexamples.csv.gz OUT.json
+       train_benchmarks.py tensorflow deeplearningexamples.csv.gz OUT.json
        train_benchmarks.py small misc.csv.gz OUT.json
 
 nvidia: PyTorch rows of NVIDIA DeepLearningExamples, to check training on GPUs and networks that no constant of it was fitted on.
 Eager PyTorch of 2020 and 2021: version 1. Mixed precision runs channels-last in the image networks. Tables without a batch take it
 from the configurations beside them (at such sizes throughput hardly depends on it); large batches are accumulated from smaller
 ones, with an optimizer step a whole batch that hardly counts.
+tensorflow: the same tables' rows of TensorFlow, graph and XLA, that give a batch, and of BERT a length: image networks, nnU-Net, BERT.
 small: torchvision's networks at batch 12, forward and backward pass alone (ryujaehun/pytorch-gpu-benchmark): mostly the host's time.
 The time includes the copy of the batch from pageable memory, about 6 GB/s: that is taken off."""
 import csv, gzip, json, statistics, sys
@@ -39,6 +41,22 @@ def nvidia(r):
     return None
 
 
+TENSORFLOW = ('resnet50', 'resnext101_32x4d', 'se_resnext101_32x4d', 'nnunet_2d', 'nnunet_3d', 'unet_industrial', 'bert-large-uncased')
+
+
+def tensorflow(r):
+    if r['task'] != 'training' or r['gpu_count'] != '1' or r['metric'] not in ('throughput', 'throughput_avg'): return None
+    if not r['source_path'].startswith('TensorFlow') or r['model'] not in TENSORFLOW or not r['batch'].isdigit(): return None
+    precision, _, xla = r['precision'].replace('mixed_', '').split('/')[0].partition('+')
+    bert = r['model'].startswith('bert')
+    if precision not in ('fp16', 'fp32', 'tf32') or float(r['value']) <= 0 or bert and not r['input_len'].isdigit(): return None
+    b = dict(model=r['model'], task='training', gpu=r['gpu'], batch=int(r['batch']), precision=precision,
+             autocast=r['precision'].startswith('mixed'), runtime='tensorflow-xla' if xla or 'xla' in r['notes'].lower() else 'tensorflow',
+             optimizer='sgd' if 'Classification' in r['source_path'] else 'adamw', metric='throughput', value=float(r['value']), family=r['model'])
+    if bert: b['seq_len'] = int(r['input_len'])
+    return b
+
+
 def small(rows):
     seen = {}
     for r in rows:
@@ -54,7 +72,8 @@ def small(rows):
 def main():
     with gzip.open(sys.argv[2], 'rt') as f:
         rows = csv.DictReader(f)
-        l = list(small(rows)) if sys.argv[1] == 'small' else [x for x in map(nvidia, rows) if x]
+        of = {'nvidia': nvidia, 'tensorflow': tensorflow}.get(sys.argv[1])
+        l = [x for x in map(of, rows) if x] if of else list(small(rows))
     with open(sys.argv[3], 'w') as f: json.dump({'version': 1, 'benchmarks': l}, f)
     print(f'{len(l)} rows in {sys.argv[3]}')
 
