@@ -210,6 +210,7 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     api_language *l = p->language;
     llm_request r = {.model = m,
                      .expert = 1,
+                     .version = q->runtime_version ? api_version_number(str_c(q->runtime_version)) : 0,
                      .gpu_layers = q->gpu_layers > 0 ? q->gpu_layers
                                  : q->gpu_layers < 0 ? 0
                                                      : -1};

@@ -21,6 +21,7 @@ typedef struct llm_request {
     double batch, input, output;
     int tensor, pipeline, data, expert; /* at least 1 */
     int gpu_layers;                     /* layers on the GPU; negative: all */
+    double version;                     /* of the runtime; 0: newest */
     double guesses,
         accepted; /* tokens that are guessed ahead of each, and the chance of each that it holds where those before it do */
 } llm_request;

@@ -112,12 +112,50 @@ static simulate_steps steps_of(const llm_case *c, const llm_serving_plan *p, con
     return t;
 }
 
-/* Seconds between a request's being sent and its being there; those that only come before its first answer are among them. */
-static double delay(const llm_case *c)
+static bool has_experts(const llm_case *c)
 {
     bool experts = false;
     for (uint32_t i = 0; i < c->model.n_layers; i++) experts |= c->model.layers[i].ffn == LM_MOE;
-    return (c->r.runtime->llm_prompt_us + (experts ? c->r.runtime->llm_experts_us : 0)) * 1e-6;
+    return experts;
+}
+
+static bool has_indexer(const llm_case *c)
+{
+    bool indexer = false;
+    for (uint32_t i = 0; i < c->model.n_layers; i++) indexer |= c->model.layers[i].index_top > 0;
+    return indexer;
+}
+
+/* Seconds between a request's being sent and its being there; those that only come before its first answer are among them. */
+static double delay(const llm_case *c)
+{
+    const runtime_profile *rt = c->r.runtime;
+    return (rt->llm_prompt_us + (has_experts(c) ? rt->llm_experts_us : 0)) * 1e-6;
+}
+
+/* Steps between two looks for new requests, as published benchmarks set it. */
+static double poll_steps(const llm_case *c, double requests, const gpu_spec *spec)
+{
+    const runtime_profile *rt = c->r.runtime;
+    if (spec->compute_capability < rt->poll_since || (rt->poll_since > 0 && has_indexer(c))) return 1;
+    return rt->poll_busy > 0 && requests >= rt->poll_busy ? rt->poll_steps_busy : rt->poll_steps;
+}
+
+/* Steps that prompts wait for others, as published benchmarks set it: where as many tokens come out as go in. */
+static double wait_steps(const llm_case *c)
+{
+    double longer = fabs(c->r.output - c->r.input);
+    bool as_long = longer <= 0.1 * c->r.input, few = c->tensor < c->r.runtime->batch_wait_gpus;
+    return as_long && few && !has_experts(c) ? c->r.runtime->batch_wait_steps : 0;
+}
+
+/* Requests that run at a time, of so many that come. */
+static double places(const llm_case *c, double requests, double room)
+{
+    const llm_request *r = &c->r;
+    bool lost = r->version > 0 && r->version < r->runtime->lost_place_before && !has_experts(c);
+    if (lost && requests > 1 && room > requests - 1) return requests - 1;
+    return room;
 }
 
 llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
@@ -125,7 +163,8 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
 {
     const runtime_profile *rt = c->r.runtime;
     bool plain = opt->fast_mode || opt->device_time;
-    double most = larger(floor(room(c, g, pc)), 1), output = larger(c->r.output, 1);
+    double memory = larger(floor(room(c, g, pc)), 1), most = places(c, requests, memory),
+           output = larger(c->r.output, 1);
     simulate_steps steps = steps_of(c, p, g, pc, opt);
     simulate_setup u = {.requests = requests,
                         .prompts = requests * larger(pc->serving_waves, 1),
@@ -138,10 +177,12 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .budget = larger(llm_chunk(c), c->r.input / PARTS_MOST),
                         .whole = rt->whole_prompts,
                         .apart = rt->prompts_apart,
-                        .poll = rt->poll_busy > 0 && requests >= rt->poll_busy ? rt->poll_steps_busy : rt->poll_steps,
+                        .poll = poll_steps(c, requests, g->spec),
+                        .wait_steps = wait_steps(c),
+                        .wait_share = rt->batch_wait_share,
                         .delay = plain ? 0 : delay(c)};
     simulate_result r = simulate_run(&u, &steps);
-    llm_serving s = {.asked = requests, .running = requests < most ? requests : most, .ttft_s = r.ttft_s};
+    llm_serving s = {.asked = requests, .running = requests < memory ? requests : memory, .ttft_s = r.ttft_s};
     s.tpot_s = output > 1 ? larger(r.tpot_s, steps.decode[0] / u.tokens) : steps.decode[0];
     s.request_s = s.ttft_s + (output - 1) * s.tpot_s;
     s.requests_per_s = requests / s.request_s;

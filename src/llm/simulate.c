@@ -23,6 +23,8 @@ typedef struct engine {
     double tokens, rows;    /* of a step for each request */
     double poll, next_poll; /* the step before which it looks for requests; those that were there by `seen` take part */
     double seen;
+    double waited; /* steps that prompts have been kept waiting for others */
+    bool waits;
     int sent, done;
     double ttft, tpot, prompts_s;
     int timed; /* requests with more than one token */
@@ -109,6 +111,24 @@ static void look(engine *e)
     e->next_poll = e->step + e->poll;
 }
 
+/* Whether prompts that are there are kept for a fuller step. */
+static bool prompts_wait(engine *e)
+{
+    const simulate_setup *u = e->u;
+    if (u->wait_steps <= 0 || !e->decoding) return false;
+    double tokens = e->decoding * e->weight * e->rows, enough = u->wait_share * u->budget;
+    int there = 0;
+    while (tokens < enough && there < e->queued && e->decoding + there < e->slots) {
+        const waiting *w = &e->queue[(e->head + there) % SIMULATE_REQUESTS];
+        if (w->there > e->seen) break;
+        tokens += w->left;
+        there++;
+    }
+    if (there && tokens < enough && e->waited < u->wait_steps) return true;
+    if (there) e->waited = 0;
+    return false;
+}
+
 /* Tokens of prompts that the next step takes; *ready: prompts that end in it. */
 static double take_prompts(engine *e, int *ready)
 {
@@ -116,6 +136,8 @@ static double take_prompts(engine *e, int *ready)
     double decoding = u->apart ? 0 : e->decoding * e->weight * e->rows, taken = 0;
     double room = u->budget - decoding > u->budget / 8 ? u->budget - decoding : u->budget / 8;
     *ready = 0;
+    e->waits = prompts_wait(e);
+    if (e->waits) return 0;
     while (*ready < e->queued && e->decoding + *ready < e->slots) {
         waiting *w = &e->queue[(e->head + *ready) % SIMULATE_REQUESTS];
         double part = w->left;
@@ -150,16 +172,27 @@ static void run_prompts(engine *e, double tokens, int ready)
     }
 }
 
-/* Steps until somebody ends, or the next prompt is there. */
+/* The next request that comes in; NULL if none is on its way, or there is no place for it. */
+static const waiting *next_to_come(const engine *e)
+{
+    int i = 0;
+    while (e->waits && i < e->queued && e->queue[(e->head + i) % SIMULATE_REQUESTS].there <= e->seen) i++;
+    return i < e->queued && e->decoding + i < e->slots ? &e->queue[(e->head + i) % SIMULATE_REQUESTS] : NULL;
+}
+
+/* Steps until somebody ends, the next prompt is there, or those that wait have waited enough. */
 static void run_decode(engine *e)
 {
     double each = decode_seconds(e, e->decoding * e->weight), steps = e->heap[0].last - e->step;
-    if (e->queued && e->decoding < e->slots && each > 0) {
-        double until = ceil((e->queue[e->head].there - e->now) / each), first = e->next_poll - e->step;
+    const waiting *next = each > 0 ? next_to_come(e) : NULL;
+    if (next) {
+        double until = ceil((next->there - e->now) / each), first = e->next_poll - e->step;
         if (until > first) first += e->poll * ceil((until - first) / e->poll);
         if (first < steps) steps = first;
     }
+    if (e->waits && e->u->wait_steps - e->waited < steps) steps = e->u->wait_steps - e->waited;
     if (steps < 1) steps = 1;
+    if (e->waits) e->waited += steps;
     e->step += steps;
     if (e->step > e->next_poll) e->next_poll += e->poll * ceil((e->step - e->next_poll) / e->poll);
     e->now += steps * each;

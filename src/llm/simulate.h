@@ -35,7 +35,9 @@ typedef struct simulate_setup {
     bool whole;          /* prompts that fit into a step are not divided */
     bool apart;          /* steps of prompts decode nobody, and come first */
     double poll;         /* steps that decode between two at which the runtime looks whether requests are there; 0: 1 */
-    double delay;        /* seconds between a request's being sent and its being there */
+    /* While requests are decoded, prompts that don't fill this share of a step with them wait for more, so many steps at most. */
+    double wait_steps, wait_share;
+    double delay; /* seconds between a request's being sent and its being there */
 } simulate_setup;
 
 typedef struct simulate_result {

@@ -131,6 +131,48 @@ static void test_looks_seldom(void **state)
     near(simulate_run(&u, &plain).ttft_s, 0.010, 1e-9);
 }
 
+/* The same two requests: the new one is there after 49 steps and kept for 20 more, in which one request is decoded. */
+static void test_prompts_wait(void **state)
+{
+    (void)state;
+    simulate_setup u = usual();
+    u.requests = 2;
+    u.prompts = 3;
+    u.output = 100;
+    u.spread = 0.5;
+    double at_once = simulate_run(&u, &plain).ttft_s;
+    u.wait_steps = 20;
+    u.wait_share = 0.9;
+    near(simulate_run(&u, &plain).ttft_s - at_once, 20 * 0.00101 / 3, 1e-6);
+    u.wait_steps = 1000; /* no longer than somebody is decoded: the second makes 62 more tokens */
+    near(simulate_run(&u, &plain).ttft_s - at_once, (62 * 0.00101 - 0.00101) / 3, 1e-6);
+    u.wait_share = 0.1; /* its 100 tokens and one that is decoded are enough */
+    near(simulate_run(&u, &plain).ttft_s, at_once, 1e-9);
+    u.wait_share = 0.9;
+    u.requests = u.prompts = 1; /* with nobody to decode it doesn't wait */
+    near(simulate_run(&u, &plain).ttft_s, 0.010, 1e-9);
+}
+
+/* Prompts that wait go together once they fill a step: of four requests that end one after the other, the next two start in one step. */
+static void test_waiting_prompts_meet(void **state)
+{
+    (void)state;
+    simulate_setup u = usual();
+    u.requests = 8;
+    u.prompts = 80;
+    u.output = 400;
+    u.spread = 0.2;
+    u.wait_steps = 1e6;
+    u.wait_share = 0.205; /* of 1000: two prompts of 100 and those that are decoded */
+    simulate_result two = simulate_run(&u, &plain);
+    u.wait_share = 0.305;
+    simulate_result three = simulate_run(&u, &plain);
+    u.wait_steps = 0;
+    simulate_result none = simulate_run(&u, &plain);
+    assert_true(none.ttft_s < two.ttft_s && two.ttft_s < three.ttft_s);
+    assert_true(three.events < two.events && two.events < none.events * 2);
+}
+
 static void test_directions(void **state)
 {
     (void)state;
@@ -174,9 +216,11 @@ static void test_many_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_request), cmocka_unit_test(test_by_hand),      cmocka_unit_test(test_divided_prompts),
-        cmocka_unit_test(test_full_memory), cmocka_unit_test(test_directions),   cmocka_unit_test(test_many_requests),
-        cmocka_unit_test(test_launches),    cmocka_unit_test(test_looks_seldom),
+        cmocka_unit_test(test_one_request),     cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_divided_prompts), cmocka_unit_test(test_full_memory),
+        cmocka_unit_test(test_directions),      cmocka_unit_test(test_many_requests),
+        cmocka_unit_test(test_launches),        cmocka_unit_test(test_looks_seldom),
+        cmocka_unit_test(test_prompts_wait),    cmocka_unit_test(test_waiting_prompts_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
