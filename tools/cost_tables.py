@@ -17,7 +17,9 @@ KINDS = {'gemm.bf16': 'product BF16', 'gemm.fp16': 'product FP16', 'gemm.fp8': '
     'latent.fp8': 'latent attention, decode FP8', 'moe.bf16': 'experts BF16', 'moe.fp8': 'experts FP8', 'moe.fp8-block': 'experts FP8, block scales',
     'moe.fp4': 'experts NVFP4', 'moe.packed': 'experts, weights of 4 bits', 'moe.other': 'experts, kernels apart', 'scan': 'gated delta rule, prompts',
     'scan.step': 'gated delta rule, decode', 'short-conv': 'short convolution', 'short-conv.mamba': 'short convolution (Mamba 2)',
-    'gemm.fp32': 'product FP32', 'bmm.fp32': 'batched product FP32', 'conv.fp32': 'convolution FP32', 'vector.fp32': 'elementwise FP32',
+    'gemm.fp32': 'product FP32', 'bmm.fp32': 'batched product FP32', 'conv.fp32': 'convolution FP32, issued from Python',
+    'conv-gpu.fp32': 'convolution FP32', 'direct.fp32': 'convolution FP32, direct', 'fused.fp32': 'convolution FP32, Winograd in one kernel',
+    'staged.fp32': 'convolution FP32, Winograd in stages', 'vector.fp32': 'elementwise FP32',
     'layernorm.fp32': 'layer norm FP32', 'softmax.fp32': 'softmax FP32', 'comm.allreduce': 'all-reduce', 'comm.allgather': 'all-gather', 'comm.reducescatter': 'reduce-scatter',
     'comm.alltoall': 'all-to-all', 'comm.send': 'send', 'comm.own': 'all-reduce, serving kernels'}
 

@@ -78,6 +78,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, lone_bmm_us, 0, 1000),
     REAL(runtime_profile, lone_conv_us, 0, 1000),
     REAL(runtime_profile, lone_launch_us, 0, 1000),
+    REAL(runtime_profile, lone_conv_wait_us, 0, 1000),
     REAL(runtime_profile, lone_first, 0, 1),
     REAL(runtime_profile, lone_copies, 0, 64),
     FLAG(lone_fill),

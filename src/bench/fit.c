@@ -34,6 +34,7 @@ static const struct {
     FIELD(lone_bmm_us, 0, 40),
     FIELD(lone_conv_us, 0, 90),
     FIELD(lone_launch_us, 0, 30),
+    FIELD(lone_conv_wait_us, 0, 400),
     FIELD(fp8_speed, 0.5, 2),
     FIELD(fp4_speed, 0.5, 2),
     FIELD(fp4_us, 0, 20),

@@ -182,6 +182,9 @@ void cost_gpu_init(cost_gpu *g, const gpu_spec *spec, const cost_constants *c)
     g->wide = gpu_halved_l2(spec);
     /* From Ampere on asynchronous copies begin a tile while the one before it ends. */
     g->depth = spec->compute_capability >= 8 ? 0 : c->gemm_vector_depth;
+    g->conv_share = spec->compute_capability >= 8 ? c->conv_late_share : 1;
+    g->conv_filter = spec->compute_capability >= 8 ? c->conv_late_filter : 1;
+    g->conv_pairs = !(spec->compute_capability >= 7 && spec->compute_capability < 8);
     double whole = g->l2_bytes * (g->wide ? 0.5 : 1);
     g->l2_keep = c->memory_l2_keep * whole;
     g->l2_lose = (c->memory_l2_keep + c->memory_l2_fade) * whole;
@@ -253,12 +256,13 @@ kernel_cost cost_kernel(const cost_gpu *g, const kernel *k)
     case KERNEL_COMM: cost_comm(g, k, &out); break;
     default: cost_elementwise(g, k, t, &out); break;
     }
-    double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total;
+    double moved = k->kind == KERNEL_COMM ? k->shape.comm.bytes : t.total + out.among;
     /* A kernel whose own arithmetic passes the limit runs at the clock at which it does not, and each operation takes less. */
     double limit = g->headroom[k->math] / (k->quiet ? g->c->power_quiet : 1) * g->peak[k->math] * out.compute_s;
-    double own = !k->among && k->flops > limit ? limit / k->flops : 1;
+    double operations = out.operations > 0 ? out.operations : k->flops;
+    double own = !k->among && operations > limit ? limit / operations : 1;
     double operation = g->joule[k->math] * (k->quiet ? g->c->power_quiet : 1);
-    out.core_j = k->flops * operation * own + moved * g->chip_joule;
+    out.core_j = operations * operation * own + moved * g->chip_joule;
     out.memory_j = out.dram_bytes * g->dram_joule;
     return out;
 }

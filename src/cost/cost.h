@@ -33,6 +33,9 @@ typedef struct cost_gpu {
     double floor;            /* seconds of the smallest kernel */
     bool pieces;             /* FP32 products read weights that lie along K in pieces of 32 bytes (Pascal) */
     bool async;              /* matrix units that read shared memory by themselves, fed by asynchronous bulk copies */
+    bool conv_pairs;         /* fused convolutions of small images take two at once */
+    double conv_share;       /* speed of FP32 convolution kernels relative to those before Ampere */
+    double conv_filter;      /* traffic of the weights' transform relative to older ones' */
     double depth;            /* elements of K that prologue and epilogue of a product's tile cost on vector units */
     bool wide;               /* L2 of two halves, each next to half of the SMs */
     bool persistent;         /* ... with attention kernels whose thread blocks stay for many tiles */

@@ -111,7 +111,7 @@ cost_matmul_time cost_matmul_best(const cost_gpu *g, precision p, const cost_mat
                          : !g->tensor[p]        ? c->gemm_vector_quantum
                          : w->plain || g->async ? g->quantum
                                                 : c->conv_quantum,
-                 last = g->tensor[p] ? 0 : c->gemm_vector_alone;
+                 last = g->tensor[p] || w->waves ? 0 : c->gemm_vector_alone;
     double inv_sms = 1 / g->sms, sum = 8 * w->m * w->n * w->batch / g->l2, k = w->k * w->slow,
            depth = w->depth * w->slow, most = w->plain && g->tensor[p] ? 12 : 2;
     cost_matmul_time best = {INFINITY, 1};
@@ -190,16 +190,19 @@ static cost_matmul_time gemm_by_rows(const cost_gpu *g, precision p, cost_matmul
 }
 
 /* Thread blocks read 8 elements of each of their rows of A and of the weights at a time: DRAM gives a small share of its bandwidth for
- * that. A row of tiles reads A once and the weights anew, as far as L2 doesn't hold them all. */
+ * that. Tiles beside each other share what they read, those under each other as far as they run at once; not of long rows, each of which
+ * lies in pages of its own, once there are more tiles than run at once. */
 static double pieces_time(const cost_gpu *g, const kernel *k)
 {
-    enum { TILE = 64 };
+    enum { ROWS = 96, COLUMNS = 48 }; /* between tiles of 128 x 32 and of 64 x 64 */
     const gemm_shape *s = &k->shape.gemm;
-    double across = cost_min(1, gemm_ceil(s->n / TILE) / g->sms), pitch = s->k * 4 / (g->c->gemm_pieces_kb * 1024);
-    double weights = k->weight_bytes * cost_max(1, gemm_ceil(s->m / TILE) * across);
-    double bytes = weights * (1 - cost_resident(g, k->weight_bytes)) +
-                   k->read_bytes * (1 - cost_resident(g, k->read_bytes + k->weight_bytes));
-    return bytes * (1 + pitch) / (g->dram_peak * g->c->gemm_pieces_share);
+    double down = gemm_ceil(s->m / ROWS), across = gemm_ceil(s->n / COLUMNS), once = g->sms * g->c->gemm_pieces_tiles;
+    double pitch = s->k * 4 / (g->c->gemm_pieces_kb * 1024), waves = down * across / once;
+    double apart = pitch * pitch / (1 + pitch * pitch) * waves / (1 + waves), below = cost_min(1, across / once);
+    double weights = k->weight_bytes * (1 - cost_resident(g, k->weight_bytes)) *
+                     cost_max(1, down * (below + (1 - below) * apart)),
+           rows = k->read_bytes * (1 - cost_resident(g, k->read_bytes + k->weight_bytes)) * (1 + (across - 1) * apart);
+    return (weights + rows) / (g->dram_peak * g->c->gemm_pieces_share);
 }
 
 void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)

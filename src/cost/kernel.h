@@ -117,12 +117,20 @@ typedef enum product_choice {
     PRODUCT_BLOCK_SCALED, /* kernels that scale each 128 elements of K by themselves (DeepSeek's FP8) */
 } product_choice;
 
+/* How an FP32 convolution of 3 x 3 is done. */
+typedef enum conv_choice {
+    CONV_BEST,   /* the fastest */
+    CONV_DIRECT, /* an implicit matrix product */
+    CONV_FUSED,  /* Winograd F(2x2) in one kernel */
+    CONV_STAGED, /* Winograd F(4x4) in stages */
+} conv_choice;
+
 typedef struct kernel {
     kernel_kind kind;
     precision math;      /* which unit does the arithmetic */
     bool channels_last;  /* convolutions and pools: NHWC data */
     uint8_t pass;        /* kernel_pass */
-    uint8_t choice;      /* product_choice */
+    uint8_t choice;      /* product_choice; of convolutions conv_choice */
     double flops;        /* 2 per multiply-accumulate; elementwise: 1 per operation */
     double read_bytes;   /* compulsory reads other than weights */
     double weight_bytes; /* compulsory reads of parameters as stored for this kernel */
@@ -183,6 +191,8 @@ typedef struct kernel_cost {
     double dram_bytes; /* bytes that really come from or go to DRAM */
     double core_j;     /* joules at boost clock: operations, and bytes across the chip */
     double memory_j;   /* joules of DRAM */
+    double operations; /* that take power, where they are not the kernel's `flops`; 0: those */
+    double among;      /* bytes that its stages leave for each other */
     double launches;   /* GPU kernels that this one takes (split-K reduction, Winograd stages, ... count) */
     bound limit;
 } kernel_cost;

@@ -77,6 +77,10 @@ void cost_finish(const cost_gpu *g, kernel_cost *out, cost_traffic t);
 void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_grouped(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_gemv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
+/* Convolutions and gradients of their weights as matrix products. */
+cost_matmul cost_conv_direct(const cost_gpu *g, const conv_shape *s, int tiles);
+cost_matmul cost_conv_wgrad(const cost_gpu *g, const conv_shape *s, int tiles);
+void cost_conv_vector(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_conv(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_depthwise(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);
 void cost_attention(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out);

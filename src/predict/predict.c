@@ -247,6 +247,13 @@ static double lone_host_us(const kernel_plan *p, double launches)
     }
 }
 
+/* Of a convolution, all of which its kernels wait for: its library looks for what it chose for this shape among all that it knows. */
+static double lone_wait_us(const kernel_plan *p)
+{
+    kernel_kind kind = p->kernels[p->n_kernels - 1].k.kind;
+    return kind == KERNEL_CONV || kind == KERNEL_DEPTHWISE ? p->runtime->lone_conv_wait_us : 0;
+}
+
 static double weighed(const runtime_profile *rt, double n, const double *issued)
 {
     const double us[ISSUE_CLASSES] = {rt->lone_conv_us, rt->lone_norm_us,    rt->lone_gemm_us,
@@ -320,8 +327,10 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     double slow = predict_host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
            lone = lone_host_us(p, s.launches), first = 0;
     if (!opt->fast_mode && !opt->device_time && lone > 0) {
+        double wait = 1e-6 * lone_wait_us(p);
         s.host_s = 1e-6 * lone;
-        first = s.host_s * rt->lone_first;
+        first = s.host_s * rt->lone_first + wait;
+        s.host_s += wait;
     } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow *
                    (rt->host_step_us +

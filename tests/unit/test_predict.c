@@ -156,6 +156,9 @@ static void test_lone_operators_wait_for_the_host(void **state)
     assert_true(lone("op:add:rows=64:cols=64", "a100", "fp32", "pytorch", true).latency_ms < 0.5 * a.latency_ms);
     pg_prediction large = lone("op:add:rows=8192:cols=8192", "a100", "fp32", "pytorch", false);
     assert_true(large.latency_ms > large.gpu_ms && large.latency_ms < large.gpu_ms + a.latency_ms);
+    /* A convolution's kernels wait longer: for what the library chose for their shape. */
+    pg_prediction conv = lone("op:conv2d:batch=64:in=512:out=512:kernel=3:size=28", "a100", "fp32", "pytorch", false);
+    assert_true(conv.latency_ms - conv.gpu_ms > 3 * (large.latency_ms - large.gpu_ms));
 }
 
 /* fp32 of a lone kernel is what was asked for, not a framework's TF32. */
