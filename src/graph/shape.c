@@ -271,6 +271,7 @@ static pg_code start(infer *x, const shape_options *opt)
         x->new_batch = s->binding[g->batch_symbol];
         x->rebatch = x->old_batch != x->new_batch;
     }
+    for (uint32_t i = 0; i < g->n_ops && !x->detects; i++) x->detects = g->ops[i].kind == OP_NonMaxSuppression;
     const region *model = &g->regions[0];
     for (uint32_t i = 0; i < model->n_inputs; i++) {
         const tensor *t = &g->tensors[model->inputs[i]];

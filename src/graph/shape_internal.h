@@ -20,6 +20,7 @@ typedef struct infer {
     int64_t budget;        /* operators that may still be visited: bounds unrolled loops */
     int64_t default_trips;
     num trips;    /* of the region that is being walked */
+    bool detects; /* a detector: how many boxes it finds is decided by data */
     bool rebatch; /* the binding differs from the batch that the file has fixed */
     int32_t batch_symbol;
     int64_t old_batch, new_batch;

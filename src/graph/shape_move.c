@@ -176,6 +176,17 @@ static pg_code slice_axis(infer *x, const op *o, num start, num end, num step, n
     return PG_E_OK;
 }
 
+/* The best of what a detector found: how many it finds is decided by data, how many it goes on with is written down. */
+static pg_code take_most(infer *x, const op *o, num start, num end, num step, num *dim)
+{
+    enum { MOST = 10000 };
+    if (!x->detects || num_known(*dim) || !num_is(start, 0) || !num_is(step, 1)) return PG_E_OK;
+    if (!num_plain(end) || end.v.i < 1 || end.v.i > MOST) return PG_E_OK;
+    *dim = end;
+    return shape_note(x, "Slice '%.*s': it takes the first %lld of a number that data decide; so many are costed",
+                      STR_ARG(o->name), (long long)end.v.i);
+}
+
 pg_code shape_slice(infer *x, const op *o)
 {
     const tensor_shape *t = ranked(x, o, 0);
@@ -206,8 +217,9 @@ pg_code shape_slice(infer *x, const op *o)
         }
         if (!axis_fix(&axis, t->rank)) return bad_axis(x, o, axis, t->rank);
         num step = !steps.given ? num_int(1) : steps.known ? list_at(&steps, i) : unknown;
-        pg_code code = slice_axis(x, o, starts.known ? list_at(&starts, i) : unknown,
-                                  ends.known ? list_at(&ends, i) : unknown, step, &out[axis]);
+        num start = starts.known ? list_at(&starts, i) : unknown, end = ends.known ? list_at(&ends, i) : unknown;
+        pg_code code = take_most(x, o, start, end, step, &out[axis]);
+        if (!code) code = slice_axis(x, o, start, end, step, &out[axis]);
         if (code) return code;
     }
     return out_dims(x, o, 0, d, t->rank, out);

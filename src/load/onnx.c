@@ -10,6 +10,7 @@
  * 6. FunctionProto: name 1, input 4, output 5, attribute 6, node 7, opset_import 9, domain 10, attribute_proto 11.
  *
  * Weights are described and skipped. Functions are inlined; subgraphs become regions. */
+#include "graph/num.h"
 #include "load/onnx_internal.h"
 
 pg_code onnx_nomem(onnx_reader *r)
@@ -286,6 +287,20 @@ static pg_code check_defined(onnx_reader *r)
     return PG_E_OK;
 }
 
+/* Channels, height and width of one image, as torchvision's detection models take them. */
+static bool is_lone_image(const graph *g, const tensor *t)
+{
+    enum { COLOURS = 3, LEAST = 16 };
+    if (t->rank != 3 || t->dims[0].sym != SYM_NONE || t->dims[0].v.i != COLOURS) return false;
+    for (int i = 1; i < 3; i++)
+        if (t->dims[i].sym == SYM_NONE && t->dims[i].v.i < LEAST) return false;
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        uint32_t w = g->ops[i].kind == OP_Conv ? op_input(g, &g->ops[i], 1) : NO_TENSOR;
+        if (w != NO_TENSOR && g->tensors[w].rank == 4 && num_is(g->tensors[w].dims[1], COLOURS)) return true;
+    }
+    return false;
+}
+
 /* The batch: the symbol in front of the first input with two or more dims, or the fixed size there, put in a symbol's place so
  * that the file can be re-batched. */
 static pg_code find_batch(onnx_reader *r)
@@ -300,7 +315,7 @@ static pg_code find_batch(onnx_reader *r)
             g->batch_symbol = t->dims[0].sym;
             return PG_E_OK;
         }
-        if (t->dims[0].v.i < 1) return PG_E_OK;
+        if (t->dims[0].v.i < 1 || is_lone_image(g, t)) return PG_E_OK;
         fixed = t->dims[0].v.i;
         break;
     }
@@ -380,6 +395,7 @@ static pg_code onnx_load(graph *g, const load_input *in, const load_options *opt
     if (!code && !onnx_unfold_positions(g)) code = onnx_nomem(&r);
     if (!code) code = find_batch(&r);
     if (!code) code = graph_sort(g, g->a, r.e);
+    if (!code) code = onnx_resolve_sequences(g, r.e);
     return error_is_set(r.e) ? r.e->code : code; /* the first error is the one that is told, so its code counts */
 }
 

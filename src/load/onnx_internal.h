@@ -97,6 +97,9 @@ void onnx_mark_folded_biases(graph *g);
 /* Puts lookups of relative positions back that the exporter made constants of. False: out of memory. */
 bool onnx_unfold_positions(graph *g);
 
+/* Sequences of tensors to the tensors themselves; the operators are in order. */
+pg_code onnx_resolve_sequences(graph *g, pg_error *e);
+
 /* Takes up to `max` list elements of a repeated field; see onnx_tensor.c. */
 typedef struct onnx_ints {
     int64_t *v;
