@@ -254,7 +254,7 @@ typedef struct pg_prediction {
     double flops, dram_bytes;
     const char *basis;            /* "calibrated" "transferred" "specification" */
     /* language models; negative: not known, or another task */
-    int64_t input_len, output_len;
+    int64_t input_len, output_len; /* the former also where a model's sequences have no length of their own */
     double tokens_per_s;          /* of all GPUs: decode and serving: tokens that come out; prefill: that go in */
     double ttft_ms, ttft_low_ms, ttft_high_ms; /* time to the first token, with its 80 % interval */
     double tpot_ms, tpot_low_ms, tpot_high_ms; /* time per token after it */

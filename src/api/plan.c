@@ -397,6 +397,8 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     step_prediction s = predict_step(kernels, &g, &plan->catalog->config.predict, &o);
     memset(out, 0, sizeof *out);
     api_language_none(out);
+    if (plan->model->info.sequence_symbol)
+        out->input_len = plan->request.sequence ? plan->request.sequence : plan->model->info.sequence;
     out->gpu = gpu->key;
     out->gpu_name = gpu->name;
     out->gpu_count = plan->split.gpus;

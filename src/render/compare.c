@@ -106,7 +106,11 @@ static void too_big_pairs(report *r, const render_comparison *c, const render_gr
 static void group_report(report *r, const render_comparison *c, const render_group *g)
 {
     char line[400];
+    const pg_prediction *first = g->row_count ? &g->rows[0].p : NULL;
     render_model_line(r, line, sizeof line, g->info);
+    size_t n = strlen(line);
+    if (first && first->input_len > 0 && !render_is_language(first))
+        format_text(line + n, sizeof line - n, "%ssequences of %lld", render_dot(r), (long long)first->input_len);
     report_heading(r, 1, g->info->name, line);
     if (!r->markdown) report_gap(r);
     render_rows(r, g->rows, g->row_count, c);

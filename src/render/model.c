@@ -343,6 +343,9 @@ static void run_report(report *r, const render_row *row, const render_money *mon
     else format_text(title, sizeof title, "On %s", name);
     format_text(detail, sizeof detail, "%s%s%s%s%s%s%s%sbatch %lld", p->gpu, dot, p->task ? p->task : "-", dot,
                 p->precision ? p->precision : "-", dot, p->runtime ? p->runtime : "-", dot, (long long)p->batch);
+    size_t n = strlen(detail);
+    if (p->input_len > 0 && !render_is_language(p))
+        format_text(detail + n, sizeof detail - n, "%ssequences of %lld", dot, (long long)p->input_len);
     report_heading(r, 1, title, detail);
     if (!r->markdown) report_gap(r);
     number_bytes(need, sizeof need, p->memory.total);

@@ -13,3 +13,6 @@ $train --output-len 3 --quantization nf4 >c
 $train >d
 cmp c d && echo same
 cmp -s a c || echo longer
+# How long sequences are is said where a whole pass is predicted.
+COLUMNS=160 phantom-gpu compare-models bert-base-uncased resnet50 --gpus a100 -b 1 --seq-len 77 | grep -o 'sequences of .*'
+phantom-gpu load-model tinyllama-1.1b --gpu h200 --task training --lora-rank 4 --input-len 99 | grep -o 'sequences of .*'
