@@ -88,7 +88,7 @@ struct pg_plan {
     /* one measurement of the model: on which GPU, what it says elsewhere and there */
     const api_gpu *measured_gpu;
     measured_scale measured, measured_again;
-    const char **notes; /* by place in the catalog; NULL: nothing */
+    const char **notes, **waiting_notes; /* by place in the catalog, NULL: nothing; where requests wait for memory */
 };
 
 /* "2.4.0" as 2004: major * 1000 + minor. 0: not a version. */
@@ -118,7 +118,7 @@ bool api_is_narrow(precision p); /* 8 bits */
 /* notes.c: whether the plan's runtime is made for GPUs of this vendor, and what a user should know of a prediction (NULL: nothing). */
 bool api_runs_on(const pg_plan *p, const gpu_spec *s);
 pg_code api_notes_make(pg_plan *p, pg_error *e);
-const char *api_note(const pg_plan *p, const api_gpu *g);
+const char *api_note(const pg_plan *p, const api_gpu *g, bool waits);
 /* The kernels that this GPU runs. */
 const kernel_plan *api_plan_on(const pg_plan *p, const gpu_spec *s);
 pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e);

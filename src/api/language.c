@@ -348,7 +348,7 @@ static void put_request(const pg_plan *p, const pg_gpu *gpu, const predict_optio
     out->runtime = p->runtime->key.ptr;
     out->memory_capacity = ag->spec->memory_bytes;
     out->basis = api_basis_name(o->basis);
-    out->note = api_note(p, ag);
+    out->note = api_note(p, ag, false);
 }
 
 /* A step of fine-tuning; nothing of it was measured. */
@@ -435,5 +435,12 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     if (!m.fits) api_language_advice(p, &g, out);
     put_request(p, gpu, &o, out);
     out->batch = l->serving ? (int64_t)serving.asked : p->request.batch;
+    if (serving.waiting_share > 0) {
+        llm_case asked = l->c;
+        asked.r.batch = serving.asked;
+        out->note = api_note(p, ag, true);
+        out->most_batch = serving.running; /* in the runtime's own share of the memory */
+        out->most_context = llm_memory_of(&asked, &g, pc).most_tokens;
+    }
     return PG_E_OK;
 }

@@ -2,7 +2,7 @@
  * lacks, what the runtime wants, what nobody knows of the server. Texts are made once a plan, so that predicting allocates nothing. */
 #include "api/api.h"
 
-enum { NOTES_MOST = 5, NOTE_SIZE = 640 };
+enum { NOTES_MOST = 6, NOTE_SIZE = 640 };
 
 typedef struct shared_notes {
     const char *scaled, *own;  /* of a measurement; NULL: there is none */
@@ -101,38 +101,50 @@ static bool has_shared_paths(const pg_plan *p, const gpu_spec *s)
     return cost_comm_crowd(&g, talking_gpus(p)) > 1;
 }
 
+/* All that there is to say of a GPU, the most urgent first; NULL: nothing. */
+static pg_code join(const char **out, pg_plan *p, const char *const *all, pg_error *e)
+{
+    char text[NOTE_SIZE];
+    size_t n = 0, count = 0;
+    for (int k = 0; k < NOTES_MOST; k++) {
+        if (!all[k]) continue;
+        if (n < sizeof text) n += format_text(text + n, sizeof text - n, "%s%s", count++ ? "; " : "", all[k]);
+        *out = all[k];
+    }
+    if (count > 1) *out = api_text(&p->a, str_c(text));
+    return count && !*out ? error_nomem(e, &p->a) : PG_E_OK;
+}
+
 pg_code api_notes_make(pg_plan *p, pg_error *e)
 {
+    static const char *const waits = "memory holds fewer requests at a time than these: the others wait";
     const pg_catalog *c = p->catalog;
+    bool serving = p->request.task == PG_TASK_SERVING;
     shared_notes shared;
     p->notes = ARENA_ARRAY(&p->a, const char *, c->count);
-    if (!p->notes || !make_shared(p, &shared)) return error_nomem(e, &p->a);
-    for (size_t i = 0; i < c->count; i++) {
+    p->waiting_notes = serving ? ARENA_ARRAY(&p->a, const char *, c->count) : p->notes;
+    if (!p->notes || !p->waiting_notes || !make_shared(p, &shared)) return error_nomem(e, &p->a);
+    pg_code code = PG_E_OK;
+    for (size_t i = 0; i < c->count && !code; i++) {
         const gpu_spec *s = c->list[i].spec;
         bool runs = api_runs_on(p, s);
         const char *all[NOTES_MOST] = {
+            NULL,
             &c->list[i] == p->measured_gpu ? shared.own : shared.scaled,
             runs ? NULL : shared.elsewhere,
             runs && is_too_old(p, s) ? shared.older : NULL,
             runs ? precision_note(p, s) : NULL,
             runs && has_shared_paths(p, s) ? shared.paths : NULL,
         };
-        char text[NOTE_SIZE];
-        size_t n = 0, count = 0;
         if (c->list[i].warning[0]) p->notes[i] = c->list[i].warning; /* where there is nothing more urgent */
-        for (int k = 0; k < NOTES_MOST; k++) {
-            if (!all[k]) continue;
-            p->notes[i] = all[k];
-            count++;
-            if (n < sizeof text) n += format_text(text + n, sizeof text - n, "%s%s", n ? "; " : "", all[k]);
-        }
-        if (count > 1) p->notes[i] = api_text(&p->a, str_c(text));
-        if (count && !p->notes[i]) return error_nomem(e, &p->a);
+        code = join(&p->notes[i], p, all, e);
+        all[0] = waits;
+        if (!code && serving) code = join(&p->waiting_notes[i], p, all, e);
     }
-    return PG_E_OK;
+    return code;
 }
 
-const char *api_note(const pg_plan *p, const api_gpu *g)
+const char *api_note(const pg_plan *p, const api_gpu *g, bool waits)
 {
-    return p->notes[g - p->catalog->list];
+    return (waits ? p->waiting_notes : p->notes)[g - p->catalog->list];
 }

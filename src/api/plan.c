@@ -427,6 +427,6 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->flops = s.flops;
     out->dram_bytes = s.dram_bytes;
     out->basis = api_basis_name(o.basis);
-    out->note = api_note(plan, ag);
+    out->note = api_note(plan, ag, false);
     return PG_E_OK;
 }

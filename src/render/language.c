@@ -141,7 +141,7 @@ void render_language_pairs(report *r, const pg_prediction *p)
     number_percent(a, sizeof a, p->efficiency);
     report_pair(r, "Efficiency", TONE_PLAIN, "%s of the roof that binds", a);
     if (p->most_batch >= 1 && p->most_context >= 1)
-        report_pair(r, "Room for", TONE_PLAIN, "%s such sequences, or a context of %s tokens at batch %lld",
-                    number_whole(a, sizeof a, p->most_batch), number_whole(b, sizeof b, p->most_context),
-                    (long long)p->batch);
+        report_pair(r, "Room for", TONE_PLAIN, "%s such sequence%s, or a context of %s tokens at batch %lld",
+                    number_whole(a, sizeof a, p->most_batch), p->most_batch == 1 ? "" : "s",
+                    number_whole(b, sizeof b, p->most_context), (long long)p->batch);
 }

@@ -125,6 +125,19 @@ static void paths_that_gpus_share_are_in_the_interval(void **state)
     assert_true(width(&four) > 1.5 * width(&alone));
 }
 
+/* Requests for which there is no memory wait, and who reads seconds to the first token is told why. */
+static void requests_that_wait_are_said(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_SERVING, .concurrency = 50, .gpu_count = 2, .tensor_parallel = 2};
+    pg_prediction tight = predict("mixtral-8x7b", "l40s", r), wide = predict("mixtral-8x7b", "h100", r);
+    assert_non_null(strstr(tight.note, "the others wait"));
+    assert_true(tight.most_batch >= 1 && tight.most_batch < 50);
+    assert_true(tight.most_context < 640); /* of 50 at a time */
+    assert_string_equal(wide.note, "");
+    assert_true(wide.most_batch >= 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +146,7 @@ int main(void)
         cmocka_unit_test(four_bits_are_computed_in_sixteen),
         cmocka_unit_test(narrow_models_rest_on_specifications),
         cmocka_unit_test(boards_of_other_vendors_are_less_sure),
+        cmocka_unit_test(requests_that_wait_are_said),
         cmocka_unit_test(paths_that_gpus_share_are_in_the_interval),
     };
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);
