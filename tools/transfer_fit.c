@@ -32,7 +32,7 @@ typedef struct pair {
     const row *from, *to;
     int stratum;
     double plain, scalar, ours; /* log(predicted / measured), held out */
-    double width;               /* of the plain interval, as far as the measurement narrows it */
+    double low, high;           /* of the plain interval, as far as the measurement narrows it */
     double known;
 } pair;
 
@@ -192,12 +192,13 @@ static void make_pairs(void)
 
 /* ---- predictions with the constants as they are ---- */
 
-static double pair_error(const pair *p, double *width)
+static double pair_error(const pair *p, double *low, double *high)
 {
     step_prediction there = predict(p->from, NULL);
     measured_scale m = predict_measured(&there, p->from->measured, &catalog->config.predict, false);
     step_prediction s = predict(p->to, &m);
-    if (width) *width = s.high / s.seconds - 1;
+    if (low) *low = s.seconds / s.low - 1;
+    if (high) *high = s.high / s.seconds - 1;
     return log(s.seconds / p->to->measured);
 }
 
@@ -249,7 +250,7 @@ static double carry_loss(unsigned n, const double *x, double *grad, void *ud)
     for (unsigned i = 0; i < n; i++) *f->at[i] = x[i];
     for (size_t i = 0; i < n_pairs; i++) {
         if (is_out(pairs[i].from) || is_out(pairs[i].to)) continue;
-        sum[pairs[i].stratum] += damped(pair_error(&pairs[i], NULL));
+        sum[pairs[i].stratum] += damped(pair_error(&pairs[i], NULL, NULL));
         count[pairs[i].stratum]++;
     }
     for (int i = 0; i < n_strata; i++) {
@@ -346,11 +347,11 @@ static void hold_out(void)
             p->plain = log(predict(p->to, NULL).seconds / p->to->measured);
             p->scalar = log(p->from->measured / p->to->measured) + scalar_of(p);
             catalog->config.predict.measured_interval = 1;
-            p->ours = pair_error(p, &p->width);
+            p->ours = pair_error(p, &p->low, &p->high);
             catalog->config.predict.measured_interval = 0;
             double none;
-            pair_error(p, &none);
-            p->known = 1 - none / p->width;
+            pair_error(p, NULL, &none);
+            p->known = 1 - none / p->high;
         }
     }
     catalog->config.predict.measured_interval = share;
@@ -371,7 +372,8 @@ static double coverage(double share, int stratum)
         const pair *p = &pairs[i];
         if (!is_shown(p, stratum) || (stratum < 0 && p->known < 0.9)) continue;
         n++;
-        in += fabs(p->ours) <= log(1 + p->width * (1 - p->known * (1 - share)));
+        double left = 1 - p->known * (1 - share);
+        in += p->ours <= log(1 + p->low * left) && -p->ours <= log(1 + p->high * left);
     }
     return n ? (double)in / (double)n : 0;
 }
@@ -467,13 +469,13 @@ static void dump(const char *path)
 {
     FILE *f = fopen(path, "w");
     if (!f) die("can't write the dump", NULL);
-    fprintf(f, "model,family,runtime,layout,batch,from,to,from_version,to_version,plain,scalar,ours,width,known\n");
+    fprintf(f, "model,family,runtime,layout,batch,from,to,from_version,to_version,plain,scalar,ours,low,high,known\n");
     for (size_t i = 0; i < n_pairs; i++) {
         const pair *p = &pairs[i];
-        fprintf(f, "%s,%s,%.*s,%d,%lld,%s,%s,%s,%s,%.4f,%.4f,%.4f,%.4f,%.4f\n", p->from->model, p->from->family,
+        fprintf(f, "%s,%s,%.*s,%d,%lld,%s,%s,%s,%s,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f\n", p->from->model, p->from->family,
                 STR_ARG(p->from->plan->runtime->key), p->from->plan->request.layout,
                 (long long)p->from->plan->request.batch, p->from->gpu->pub.key, p->to->gpu->pub.key, p->from->version,
-                p->to->version, p->plain, p->scalar, p->ours, p->width, p->known);
+                p->to->version, p->plain, p->scalar, p->ours, p->low, p->high, p->known);
     }
     fclose(f);
 }

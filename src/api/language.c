@@ -367,7 +367,9 @@ static pg_code predict_tuning(const pg_plan *p, const pg_gpu *gpu, const predict
     out->memory.optimizer = optimizer;
     out->most_batch = out->most_context = -1;
     put_step(p, &s, g, stages_at_work(&l->tuning->plan, &s), out);
-    put_range(s.seconds, s.s.high / s.s.seconds - 1, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+    out->latency_ms = s.seconds * 1e3;
+    out->latency_low_ms = out->latency_ms * s.s.low / s.s.seconds;
+    out->latency_high_ms = out->latency_ms * s.s.high / s.s.seconds;
     out->throughput = l->c.r.batch * l->c.r.data / s.seconds;
     out->tokens_per_s = out->throughput * l->c.r.input;
     out->throughput_unit = "samples/s";

@@ -216,7 +216,7 @@ static pg_code find_interval(calibration *c, size_t family, pg_error *e)
         const calibration_row *r = &c->rows[i];
         if (r->left_out || r->point->plan->model->family != family) continue;
         d[n++] = fabs(r->after);
-        prior += log(r->point->p.latency_high_ms / r->point->p.latency_ms);
+        prior += 0.5 * log(r->point->p.latency_high_ms / r->point->p.latency_low_ms);
     }
     bench_sort(d, n);
     size_t rank = (size_t)(0.8 * (double)(n + 1));

@@ -1,6 +1,8 @@
 /* How sure a prediction is: from what its time consists of and on what it rests. */
 #include "predict/predict.h"
 
+#include <math.h>
+
 interval_class interval_class_of(const kernel *k, bool matrix_unit)
 {
     switch (k->kind) {
@@ -25,20 +27,44 @@ static double factor_of(const interval_constants *c, basis b)
     return b == BASIS_SPECIFICATION ? c->specification : b == BASIS_UNLIKE ? c->unlike : 1;
 }
 
-double interval_width(const interval_constants *c, const interval_parts *p, basis b)
+/* Short kernels are less sure: what lies between them, and what they wait for, is no part of their cost. */
+double interval_size(const interval_parts *p)
+{
+    double tens = p->kernel_s > 0 ? log(p->kernel_s / 1e-4) / 2.302585092994046 : 0;
+    return tens < -2 ? -2 : tens > 2 ? 2 : tens;
+}
+
+/* Libraries choose between variants of these, now and then a slow one; what streams has no such choice. */
+double interval_choice(const interval_parts *p)
+{
+    return p->share[INTERVAL_CONV] + p->share[INTERVAL_PRODUCT] + p->share[INTERVAL_NARROW] +
+           p->share[INTERVAL_ATTENTION] + p->share[INTERVAL_OTHER];
+}
+
+interval_range interval_scale(interval_range w, double factor)
+{
+    return (interval_range){w.low * factor, w.high * factor};
+}
+
+interval_range interval_width(const interval_constants *c, const interval_parts *p, basis b)
 {
     const double *width = p->lone ? c->kernel : c->model;
-    double w = 0;
+    double w = 0, skew = 1;
     for (int i = 0; i < INTERVAL_CLASSES; i++) w += width[i] * p->share[i];
     w *= factor_of(c, b);
     if (!p->lone) {
         /* the host is the same, whoever made the board */
         double host = c->host * (b >= BASIS_SPECIFICATION ? c->specification : 1);
         w += (host - w) * p->host;
+        w *= pow(c->tenfold, interval_size(p));
         if (p->training) w *= c->training;
-        if (b == BASIS_TRANSFERRED) w *= c->transferred;
+        if (p->single) w *= c->single;
+        if (b != BASIS_CALIBRATED) w *= c->transferred;
+        skew = pow(c->skew_model, 1 - p->host); /* a host may as well be faster */
+    } else {
+        skew = pow(c->skew_kernel, interval_choice(p));
     }
-    return w;
+    return (interval_range){w / skew, w * skew};
 }
 
 /* The figure supposes paths as crowded as on the one server that was measured; where GPUs reach each other directly, messages take

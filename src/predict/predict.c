@@ -177,27 +177,31 @@ double predict_host_slowness(const gpu_spec *spec, const predict_constants *pc)
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
 }
 
-static double interval_of(const kernel_plan *p, const step_prediction *s, const predict_constants *pc,
-                          const predict_options *opt)
+static interval_range interval_of(const kernel_plan *p, const step_prediction *s, const predict_constants *pc,
+                                  const predict_options *opt)
 {
-    double w = interval_width(&pc->interval, &s->parts, opt->basis);
-    if (!p->lone) w *= p->runtime->interval_factor;
+    interval_range w = interval_width(&pc->interval, &s->parts, opt->basis);
+    if (!p->lone) w = interval_scale(w, p->runtime->interval_factor);
     if (opt->interval > 0) {
-        w = opt->interval;
-        if (!opt->host_known && pc->interval.host > w)
-            w += (pc->interval.host - w) * s->parts.host; /* nobody told us the CPU */
+        interval_parts host = {.host = 1};
+        interval_range unsure = interval_width(&pc->interval, &host, BASIS_CALIBRATED);
+        double share = opt->host_known ? 0 : s->parts.host; /* nobody told us the CPU */
+        w = (interval_range){opt->interval, opt->interval};
+        if (unsure.low > w.low) w.low += share * (unsure.low - w.low);
+        if (unsure.high > w.high) w.high += share * (unsure.high - w.high);
     }
-    if (opt->fast_mode) w = 1.0; /* a roofline is a bound, not an estimate */
-    else w += s->parts.shared;
-    w += p->unknown_share * 2;
+    if (opt->fast_mode) w = (interval_range){1, 1}; /* a roofline is a bound, not an estimate */
+    double more = p->unknown_share * 2 + (opt->fast_mode ? 0 : s->parts.shared);
+    w = (interval_range){w.low + more, w.high + more};
     if (!opt->measured) return w;
     if (opt->measured->doubtful) {
         double gpu = fabs(log(opt->measured->gpu)), host = fabs(log(opt->measured->host));
-        return (1 + w) * exp(gpu > host ? gpu : host) - 1;
+        double away = exp(gpu > host ? gpu : host);
+        return (interval_range){(1 + w.low) * away - 1, (1 + w.high) * away - 1};
     }
-    if (opt->measured->again) return pc->interval_again;
+    if (opt->measured->again) return (interval_range){pc->interval_again, pc->interval_again};
     double known = opt->measured->gpu_known + s->parts.host * (opt->measured->host_known - opt->measured->gpu_known);
-    return w * (1 - known * (1 - (opt->strange ? pc->measured_interval_strange : pc->measured_interval)));
+    return interval_scale(w, 1 - known * (1 - (opt->strange ? pc->measured_interval_strange : pc->measured_interval)));
 }
 
 measured_scale predict_measured(const step_prediction *there, double seconds, const predict_constants *pc, bool again)
@@ -226,9 +230,11 @@ static void finish_parts(interval_parts *parts, const step_prediction *s, const 
 {
     for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= s->gpu_s > 0 ? s->gpu_s : 1;
     parts->shared /= s->seconds > 0 ? s->seconds : 1;
+    if (parts->kernel_s > 0) parts->kernel_s = s->gpu_s / parts->kernel_s; /* so far their number */
     parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
     parts->lone = p->lone;
     parts->training = p->opt.training;
+    parts->single = p->opt.math == PREC_FP32;
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
@@ -282,6 +288,7 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
         s->parts.share[interval_class_of(k, g->cost.tensor[k->math])] += n * c.seconds;
         if (k->kind == KERNEL_COMM)
             s->parts.shared += n * c.seconds * interval_shared(cost_comm_crowd(&g->cost, k->shape.comm.gpus));
+        s->parts.kernel_s += n;
         s->backward_s += p->kernels[i].backward * c.seconds;
         s->loop_s += p->kernels[i].looped * c.seconds;
         s->launches = c.launches;
@@ -364,9 +371,9 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
         s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
     finish_parts(&s.parts, &s, p);
-    double w = interval_of(p, &s, pc, opt);
-    s.low = s.seconds / (1 + w);
-    s.high = s.seconds * (1 + w);
+    interval_range w = interval_of(p, &s, pc, opt);
+    s.low = s.seconds / (1 + w.low);
+    s.high = s.seconds * (1 + w.high);
     energy.core_j *= micro;
     energy.memory_j *= micro;
     energy.gpu_s *= micro;

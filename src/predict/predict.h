@@ -19,7 +19,7 @@ typedef enum interval_class {
     INTERVAL_CLASSES
 } interval_class;
 
-/* Half widths of the 80 % interval as shares of the latency: runtimes.toml [interval]. Fitted on held-out points. */
+/* Widths of the 80 % interval as shares of the latency: runtimes.toml [interval]. Fitted on held-out points. */
 typedef struct interval_constants {
     double model
         [INTERVAL_CLASSES]; /* of a step that consists of kernels of this class alone, where the GPU was measured */
@@ -29,16 +29,27 @@ typedef struct interval_constants {
     double transferred;              /* factor for models where only other GPUs were measured */
     double specification;            /* factor where nothing like it was */
     double unlike;                   /* factor on kernels' times on boards that have nothing in common with those */
+    double tenfold;                  /* factor for models whose kernels take ten times as long in the mean */
+    double single;                   /* factor for models in FP32 */
+    /* Of models, of one kernel of a library that has several: the width is times so much above the latency and over so much below it.
+     * What a prediction doesn't know of mostly takes time. */
+    double skew_model, skew_kernel;
     /* language models: llama.cpp's tokens and prompts, those on several GPUs; time per token and to the first one under serving runtimes */
     double llm_decode, llm_prefill, llm_staged, llm_tpot, llm_ttft;
 } interval_constants;
 
+/* An 80 % interval around a latency: latency / (1 + low) to latency * (1 + high). */
+typedef struct interval_range {
+    double low, high;
+} interval_range;
+
 /* A step's composition: shares of its GPU time, and how far the host bounds it. */
 typedef struct interval_parts {
     double share[INTERVAL_CLASSES];
-    double host;   /* 0: GPU-bound by far, 1: host-bound */
-    double shared; /* width that messages over paths which GPUs share add: a property of the server */
-    bool lone, training;
+    double host;                 /* 0: GPU-bound by far, 1: host-bound */
+    double shared;               /* width that messages over paths which GPUs share add: a property of the server */
+    double kernel_s;             /* mean GPU time of a kernel; 0: there is none */
+    bool lone, training, single; /* single: in FP32 */
 } interval_parts;
 
 /* Fitted or sourced constants of whole steps: data/runtimes.toml [predict]. */
@@ -126,10 +137,12 @@ typedef struct predict_gpu {
     double family_speed;                /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
-/* Half width of the 80 % interval, as a share of the latency: low = seconds / (1 + w), high = seconds * (1 + w). */
 typedef enum llm_figure { LLM_DECODE, LLM_PREFILL, LLM_STAGED, LLM_TPOT, LLM_TTFT } llm_figure;
 double interval_language(const interval_constants *c, llm_figure f, basis b);
-double interval_width(const interval_constants *c, const interval_parts *p, basis b);
+interval_range interval_width(const interval_constants *c, const interval_parts *p, basis b);
+double interval_size(const interval_parts *p);   /* of a mean kernel: powers of ten over 100 us */
+double interval_choice(const interval_parts *p); /* share of what a library chooses a variant for */
+interval_range interval_scale(interval_range w, double factor);
 /* What a step that consists of messages alone adds to that, whose paths are so crowded (cost_comm_crowd). */
 double interval_shared(double crowd);
 interval_class interval_class_of(const kernel *k, bool matrix_unit);
