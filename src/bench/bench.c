@@ -217,7 +217,7 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
                       .runtime_version = bench_version(row),
                       .task = task_of[row->task],
                       .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
-                      .autocast = row->autocast,
+                      .autocast = bench_autocast(row),
                       .half_norms = row->autocast && bench_half_norms(row, gpu),
                       .device_time = row->device_time,
                       .any_memory = true,

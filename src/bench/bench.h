@@ -64,6 +64,8 @@ bool bench_channels_last(const bench_row *row);
 const char *bench_optimizer(const bench_row *row); /* NULL: the default */
 /* Of the runtime; NULL: not known, so the newest. */
 const char *bench_version(const bench_row *row);
+/* What the row calls mixed precision, unless its source turned the model into half. */
+bool bench_autocast(const bench_row *row);
 
 /* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
 void bench_family(char *out, size_t cap, const char *model);

@@ -88,6 +88,18 @@ bool bench_channels_last(const bench_row *row)
     return false;
 }
 
+bool bench_autocast(const bench_row *row)
+{
+    /* what NVIDIA's DeepLearningExamples call mixed precision is, in the inference of these, a model turned into half */
+    static const char *const halved[] = {"PyTorch/Recommendation/NCF", "PyTorch/Translation/GNMT",
+                                         "PyTorch/SpeechRecognition/", "PyTorch/SpeechSynthesis/Tacotron2",
+                                         "PyTorch/LanguageModeling/BERT/"};
+    bool inference = row->task != TASK_TRAINING;
+    for (size_t i = 0; inference && i < sizeof halved / sizeof halved[0]; i++)
+        if (is_from(row, halved[i])) return false;
+    return row->autocast;
+}
+
 const char *bench_optimizer(const bench_row *row)
 {
     if (row->optimizer || !row->source) return row->optimizer;

@@ -307,6 +307,22 @@ static void what_a_row_leaves_open_comes_from_its_source(void **state)
     }
 }
 
+/* "Mixed precision" of some scripts' inference is a model in half; their training has masters in fp32. */
+static void some_mixed_precision_is_half(void **state)
+{
+    (void)state;
+    bench_row row = {.autocast = true, .source = "PyTorch/Recommendation/NCF/README.md"};
+    assert_false(bench_autocast(&row));
+    row.task = TASK_TRAINING;
+    assert_true(bench_autocast(&row));
+    row = (bench_row){.autocast = true, .url = "https://x/PyTorch/SpeechRecognition/Jasper/README.md"};
+    assert_false(bench_autocast(&row));
+    row.url = "https://x/PyTorch/Classification/ConvNets/README.md";
+    assert_true(bench_autocast(&row));
+    row.autocast = false;
+    assert_false(bench_autocast(&row));
+}
+
 /* Containers have a date, launch scripts a layout. */
 static void versions_and_layouts_come_from_sources(void **state)
 {
@@ -806,6 +822,7 @@ int main(void)
         cmocka_unit_test(rows_are_predicted_or_skipped),
         cmocka_unit_test(what_a_row_leaves_open_comes_from_its_source),
         cmocka_unit_test(versions_and_layouts_come_from_sources),
+        cmocka_unit_test(some_mixed_precision_is_half),
         cmocka_unit_test(families_come_from_names),
         cmocka_unit_test(statistics_are_as_by_hand),
         cmocka_unit_test(summaries_group),
