@@ -65,11 +65,13 @@ static bool is_folded(const shapes *s, uint32_t t)
     return true;
 }
 
-/* Whole-number bookkeeping of a few elements whose value is not known: runs on the host. */
-static bool is_bookkeeping(const shapes *s, uint32_t t)
+/* Whole-number bookkeeping of a few elements whose value is not known: runs on the host. A number for each sample, such as the length
+ * of its sentence, is data, however few the samples are. */
+static bool is_bookkeeping(const graph *g, const shapes *s, uint32_t t)
 {
     const tensor_shape *ts = &s->t[t];
     double n = shape_elements(ts);
+    if (ts->rank == 1 && ts->dims[0].sym == g->batch_symbol && ts->dims[0].k != 0) return false;
     return (ts->dtype == DT_INT64 || ts->dtype == DT_BOOL || ts->dtype == DT_STRING) && n >= 0 && n <= 16 &&
            ts->rank <= 1;
 }
@@ -90,7 +92,7 @@ static bool needs_no_gpu(const lines *ls, const op *o)
     if (op_work_class((op_kind)o->kind) == WORK_FREE || is_number(ls, o)) return true;
     for (uint32_t i = 0; i < o->n_out; i++) {
         uint32_t t = op_out(ls->g, o)[i];
-        if (t != NO_TENSOR && !is_folded(ls->s, t) && !is_bookkeeping(ls->s, t)) return false;
+        if (t != NO_TENSOR && !is_folded(ls->s, t) && !is_bookkeeping(ls->g, ls->s, t)) return false;
     }
     return true;
 }

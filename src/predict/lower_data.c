@@ -405,6 +405,12 @@ void lower_gather(planner *p)
         plan_read(p, &k, plan_in(p, 1));
     }
     plan_write(p, &k, out, plan_is_float(p, out) ? width : 8);
+    /* index_select: a thread for each element, which works out two positions, in the result and through the index in the table */
+    bool eager = p->rt->strided_views && !p->rt->fuse_pointwise;
+    if (eager && !scatter) {
+        k.indexed = true;
+        k.shape.rows.cols *= 2;
+    }
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     p->v[out].born = p->clock;
 }

@@ -19,8 +19,9 @@ typedef struct ctc_dims {
 
 enum { MELS = 64, LETTERS = 29 };
 
-/* Both codes clear what is behind the end of each utterance in front of every convolution, and follow the lengths through it. */
-static nn_val masked(nn *n, nn_val x, nn_val *lengths, nn_conv1d s)
+/* Both codes clear what is behind the end of each utterance in front of every convolution, and follow the lengths through it: QuartzNet's
+ * in `whole` numbers. */
+static nn_val masked(nn *n, nn_val x, nn_val *lengths, nn_conv1d s, bool whole)
 {
     size_t mark = nn_push(n, "mask");
     nn_val at = nn_range(n, "range", nn_pick(n, nn_op1(n, OP_Shape, "shape", x), "length", 0, 2));
@@ -32,51 +33,57 @@ static nn_val masked(nn *n, nn_val x, nn_val *lengths, nn_conv1d s)
     x = nn_op(n, OP_Where, "where", in, 3, x.c);
     int64_t window = (s.dilation ? s.dilation : 1) * (s.k - 1) + 1;
     nn_val l = nn_op2(n, OP_Add, "pad", *lengths, nn_scalar(n, "both_sides", "", 2 * (int64_t)s.pad));
-    l = nn_op1(n, OP_Cast, "float", nn_op2(n, OP_Sub, "room", l, nn_scalar(n, "window", "", window)));
-    nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
-    l = nn_op2(n, OP_Div, "div", l, nn_floats(n, "stride", (double[]){s.stride ? s.stride : 1}, 1));
-    l = nn_op1(n, OP_Cast, "long", nn_op1(n, OP_Floor, "floor", l));
-    nn_attr(n, ATTR_to, 7); /* int64 */
+    if (whole) {
+        l = nn_op2(n, OP_Sub, "room", l, nn_scalar(n, "reach", "", window - 1));
+        l = nn_op2(n, OP_Sub, "last", l, nn_scalar(n, "itself", "", 1));
+        l = nn_op2(n, OP_Div, "div", l, nn_scalar(n, "stride", "", s.stride ? s.stride : 1));
+    } else {
+        l = nn_op1(n, OP_Cast, "float", nn_op2(n, OP_Sub, "room", l, nn_scalar(n, "window", "", window)));
+        nn_attr(n, ATTR_to, 1); /* ONNX's number for float32 */
+        l = nn_op2(n, OP_Div, "div", l, nn_floats(n, "stride", (double[]){s.stride ? s.stride : 1}, 1));
+        l = nn_op1(n, OP_Cast, "long", nn_op1(n, OP_Floor, "floor", l));
+        nn_attr(n, ATTR_to, 7); /* int64 */
+    }
     *lengths = nn_op2(n, OP_Add, "first", l, nn_scalar(n, "one", "", 1));
     nn_pop(n, mark);
     return x;
 }
 
-static nn_val masked_conv_bn(nn *n, nn_val x, nn_val *lengths, const char *layer, nn_conv1d s, op_kind act)
+static nn_val masked_conv_bn(nn *n, nn_val x, nn_val *lengths, const char *layer, nn_conv1d s, bool whole, op_kind act)
 {
     size_t mark = nn_push(n, "%s", layer);
-    x = nn_conv_1d(n, masked(n, x, lengths, s), "conv", s);
+    x = nn_conv_1d(n, masked(n, x, lengths, s, whole), "conv", s);
     x = nn_batch_norm(n, x, "bn");
     if (act != NN_NO_ACT) x = nn_op1(n, act, "act", x);
     nn_pop(n, mark);
     return x;
 }
 
-static nn_val ctc_conv(nn *n, nn_val x, nn_val *lengths, const char *layer, const ctc_block *b, bool separable,
+static nn_val ctc_conv(nn *n, nn_val x, nn_val *lengths, const char *layer, const ctc_block *b, bool quartz,
                        op_kind act)
 {
     int dilation = b->dilation ? b->dilation : 1;
     nn_conv1d s = {.out = b->out, .k = b->k, .stride = b->stride, .dilation = dilation};
     s.pad = dilation * (b->k - 1) / 2;
-    if (!separable) return masked_conv_bn(n, x, lengths, layer, s, act);
+    if (!quartz || b->k == 1) return masked_conv_bn(n, x, lengths, layer, s, quartz, act);
     size_t mark = nn_push(n, "%s", layer);
     s.out = s.groups = x.c;
     size_t inner = nn_push(n, "depthwise");
-    x = nn_conv_1d(n, masked(n, x, lengths, s), "conv", s);
+    x = nn_conv_1d(n, masked(n, x, lengths, s, true), "conv", s);
     nn_pop(n, inner);
-    x = masked_conv_bn(n, x, lengths, "pointwise", (nn_conv1d){.out = b->out, .k = 1}, act);
+    x = masked_conv_bn(n, x, lengths, "pointwise", (nn_conv1d){.out = b->out, .k = 1}, true, act);
     nn_pop(n, mark);
     return x;
 }
 
 /* Jasper's dense residuals: every block's input reaches all the blocks behind it. */
-static nn_val ctc_residuals(nn *n, nn_val y, const nn_val *inputs, nn_val lengths, int from, int to)
+static nn_val ctc_residuals(nn *n, nn_val y, const nn_val *inputs, nn_val lengths, int from, int to, bool whole)
 {
     for (int i = from; i < to; i++) {
         char layer[16];
         format_text(layer, sizeof layer, "residual.%d", i);
         nn_val l = lengths;
-        nn_val r = masked_conv_bn(n, inputs[i], &l, layer, (nn_conv1d){.out = y.c, .k = 1}, NN_NO_ACT);
+        nn_val r = masked_conv_bn(n, inputs[i], &l, layer, (nn_conv1d){.out = y.c, .k = 1}, whole, NN_NO_ACT);
         format_text(layer, sizeof layer, "add.%d", i);
         y = nn_add(n, y, r, layer);
     }
@@ -99,10 +106,10 @@ static void build_ctc(nn *n, const void *dims)
             char layer[16];
             format_text(layer, sizeof layer, "conv.%d", r);
             bool inner = r + 1 < b->repeat || !b->residual;
-            x = ctc_conv(n, x, &lengths, layer, b, d->separable && b->k > 1, inner ? OP_Relu : NN_NO_ACT);
+            x = ctc_conv(n, x, &lengths, layer, b, d->separable, inner ? OP_Relu : NN_NO_ACT);
         }
         if (b->residual) {
-            x = ctc_residuals(n, x, inputs, before, d->separable ? panes - 1 : 0, panes);
+            x = ctc_residuals(n, x, inputs, before, d->separable ? panes - 1 : 0, panes, d->separable);
             x = nn_op1(n, OP_Relu, "act", x);
         }
         nn_pop(n, mark);

@@ -714,7 +714,8 @@ static void test_suppression_is_the_hosts(void **state)
     }
 }
 
-static double suppression_ms(const char *name, const char *runtime, int64_t batch)
+/* Of the kernels of one layer; without operations, where `idle`. */
+static double layer_ms(const char *name, const char *layer, bool idle, const pg_request *r)
 {
     pg_error e = PG_ERROR_INIT;
     pg_model *m;
@@ -722,16 +723,42 @@ static double suppression_ms(const char *name, const char *runtime, int64_t batc
     pg_explanation *x;
     double time = 0;
     assert_int_equal(pg_model_open(&m, name, NULL, &e), PG_E_OK);
-    pg_request r = {.batch = batch, .precision = "int8", .runtime = runtime};
-    assert_int_equal(pg_plan_open(&plan, m, gpus, &r, &e), PG_E_OK);
+    assert_int_equal(pg_plan_open(&plan, m, gpus, r, &e), PG_E_OK);
     assert_int_equal(pg_plan_explain(&x, plan, pg_catalog_find(gpus, "a100", &e), &e), PG_E_OK);
     for (size_t i = 0; i < pg_explanation_count(x); i++)
-        if (!strcmp(pg_explanation_at(x, i)->name, "nms") && pg_explanation_at(x, i)->flops == 0)
+        if (!strcmp(pg_explanation_at(x, i)->name, layer) && (!idle || pg_explanation_at(x, i)->flops == 0))
             time += pg_explanation_at(x, i)->time_ms;
     pg_explanation_free(x);
     pg_plan_free(plan);
     pg_model_free(m);
     return time;
+}
+
+static double suppression_ms(const char *name, const char *runtime, int64_t batch)
+{
+    return layer_ms(name, "nms", true, &(pg_request){.batch = batch, .precision = "int8", .runtime = runtime});
+}
+
+/* index_select works out positions element by element: half as many bytes gain nothing, unless a compiler fuses the lookup. */
+static void test_lookups_go_by_elements(void **state)
+{
+    (void)state;
+    static const char *const runtimes[] = {"pytorch", "pytorch-compile"};
+    double ratio[2];
+    for (size_t i = 0; i < 2; i++) {
+        pg_request half = {.batch = 1 << 20, .precision = "fp16", .runtime = runtimes[i]}, full = half;
+        full.precision = "fp32";
+        ratio[i] = layer_ms("ncf", "mlp_user_embed", false, &full) / layer_ms("ncf", "mlp_user_embed", false, &half);
+    }
+    assert_true(ratio[0] < 1.3 && ratio[1] > 1.5);
+}
+
+/* A number for each sample is data on the GPU, however few samples there are. */
+static void test_lengths_are_data(void **state)
+{
+    (void)state;
+    double few = predicted("jasper", "pytorch", 2, 700).host_ms, many = predicted("jasper", "pytorch", 64, 700).host_ms;
+    assert_true(fabs(few / many - 1) < 0.01);
 }
 
 /* Box after box, whatever the runtime; images beside each other. */
@@ -1013,6 +1040,8 @@ int main(void)
         cmocka_unit_test(test_loops_keep_the_host),
         cmocka_unit_test(test_suppression_is_the_hosts),
         cmocka_unit_test(test_boxes_are_chosen_in_turn),
+        cmocka_unit_test(test_lookups_go_by_elements),
+        cmocka_unit_test(test_lengths_are_data),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
