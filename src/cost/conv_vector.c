@@ -77,7 +77,7 @@ static void traffic_add(const cost_gpu *g, cost_traffic *t, double bytes)
     t->dram += bytes * (1 - cost_resident(g, bytes));
 }
 
-/* Time of a kernel that transforms `from` into `into`, both of which pass through L2. */
+/* Time of a kernel that reads or writes `t` outside of the convolution and `into` among its stages. */
 static double transform_time(const cost_gpu *g, cost_traffic t, double into, double share)
 {
     traffic_add(g, &t, into);

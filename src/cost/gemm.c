@@ -235,6 +235,8 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         .plain = choice != PRODUCT_BLOCK_SCALED,
         .limited = g->tensor[p] ? NULL : k,
     };
+    bool pieces = g->pieces && !g->tensor[p] && k->weight_bytes > 0;
+    if (pieces) w.slow = 1 / c->gemm_pieces_speed;
     cost_matmul_time best = choice == PRODUCT_BY_ROWS ? gemm_by_rows(g, p, &w) : cost_matmul_best(g, p, &w);
     if (batched) { /* one of them by itself, with the tile that is best for it, is no slower */
         w.batch = 1;
@@ -242,7 +244,7 @@ void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *
         w.splits = k->whole_k ? 1 : COST_SPLITS;
         best.seconds = cost_max(best.seconds, cost_matmul_best(g, p, &w).seconds);
     }
-    if (g->pieces && !g->tensor[p] && k->weight_bytes > 0) best.seconds = cost_max(best.seconds, pieces_time(g, k));
+    if (pieces) best.seconds = cost_max(best.seconds, pieces_time(g, k));
     double weights = s->n * s->k * s->batch;
     if (k->weight_bytes > 0 && k->weight_bytes < 0.9 * weights * element_bytes[p]) {
         /* Packed weights are unpacked by the vector units once for each row of tiles. */

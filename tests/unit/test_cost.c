@@ -782,7 +782,8 @@ static void pascal_reads_weights_in_pieces(void **state)
     cost_constants with = constants;
     with.gemm_pieces_share = 0.2;
     with.gemm_pieces_kb = 64;
-    cost_gpu old = p4; /* derived figures don't depend on these two */
+    with.gemm_pieces_speed = 1;
+    cost_gpu old = p4; /* derived figures do not depend on these */
     old.c = &with;
     kernel k = gemm(PREC_FP32, 1024, 8192, 8192, 1), inputs = k;
     inputs.read_bytes += inputs.weight_bytes;
