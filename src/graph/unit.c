@@ -296,6 +296,7 @@ pg_code units_build(units *out, const graph *g, const shapes *s, const unit_opti
     find_constants(&ls);
     recompose_products(&ls);
     recompose_writes(&ls);
+    recompose_resizes(&ls);
     recompose_norms(&ls);
     recompose_activations(&ls);
     recompose_linears(&ls);

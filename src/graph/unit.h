@@ -11,6 +11,7 @@ enum unit_flags {
     UNIT_BIAS = 1,           /* a linear layer or convolution that adds a bias */
     UNIT_BN_FOLDED = 2,      /* the file has the batch normalisation behind this convolution folded into its weights */
     UNIT_BIAS_FOLDED = 256,  /* beside it: the convolution had a bias of its own */
+    UNIT_SMOOTH = 512,       /* a resize that blends several pixels, where the operator's attributes don't say so */
     UNIT_CONSTANT = 4,       /* depends on weights and constants only: an optimising runtime computes it once */
     UNIT_CAUSAL = 8,         /* attention under a causal mask */
     UNIT_K_TRANSPOSED = 16,  /* attention: input 1 is K^T [.., head dim, kv length] */

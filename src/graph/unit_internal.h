@@ -51,6 +51,7 @@ void lines_lead(line *leader, op_kind kind, uint16_t flags, uint32_t out);
 
 void recompose_products(lines *ls);
 void recompose_writes(lines *ls);
+void recompose_resizes(lines *ls);
 void recompose_norms(lines *ls);
 void recompose_activations(lines *ls);
 void recompose_linears(lines *ls);

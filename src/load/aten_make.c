@@ -60,7 +60,8 @@ static aten_value arange(aten *x, const aten_row *row, const aten_value *arg, ui
     uint32_t in[3];
     /* a type may follow the end by position: only in overloads with four options behind, so with five arguments */
     bool two = aten_is_number(A(1)) && (n == 2 || n == 3 || n == 6 || n == 7), three = two && (n == 3 || n == 7);
-    if (two && n == 6 && A(4).kind == ATEN_NONE) three = true; /* by name, without pin_memory: the fifth is the layout */
+    if (two && n == 6 && A(4).kind == ATEN_NONE)
+        three = true; /* by name, without pin_memory: the fifth is the layout */
     if (A(1).kind == ATEN_UNKNOWN && n == 2) two = true;
     bool keyed = A(0).kind == ATEN_NONE && A(1).kind != ATEN_NONE; /* arange(end=8, ...) */
     if (keyed) to = A(1), two = three = A(2).kind != ATEN_NONE;

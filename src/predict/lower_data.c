@@ -230,7 +230,8 @@ static void resize_turns(const planner *p, kernel *k, uint32_t out)
     const tensor_shape *ts = plan_shape(p, out);
     str mode = op_attr_str(p->g, &p->g->ops[p->u->op], ATTR_mode);
     bool eager = p->rt->strided_views && !p->rt->fuse_pointwise;
-    if (!eager || ts->rank != 4 || !mode.len || str_is(mode, "nearest") || p->v[plan_in(p, 0)].strided) return;
+    bool smooth = p->u->flags & UNIT_SMOOTH || (mode.len && !str_is(mode, "nearest"));
+    if (!eager || ts->rank != 4 || !smooth || p->v[plan_in(p, 0)].strided) return;
     int first = p->g->ops[p->u->op].flags & OPF_CHANNELS_LAST ? 1 : 2;
     double image = (double)ts->dims[first].v.i * (double)ts->dims[first + 1].v.i;
     if (image <= 0) return;
