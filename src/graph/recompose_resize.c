@@ -81,28 +81,36 @@ static void try_resize(lines *ls, uint32_t first, uint32_t x)
     ls->uses[x]++;
 }
 
-/* Channels to pixels, or back: a view of six dims, turned, and a view of four. */
+/* Channels to pixels, or back: views up to six dims, turned, and views back to four. */
 static void try_shuffle(lines *ls, line *turn)
 {
+    enum { IMAGE = 4, VIEWS = 4 };
     static const int64_t orders[2][6] = {{0, 1, 4, 2, 5, 3}, {0, 1, 3, 5, 2, 4}};
-    static const op_kind kinds[2] = {OP_DepthToSpace, OP_SpaceToDepth};
     const int64_t *perm = NULL;
     if (op_attr_ints(ls->g, line_op(ls, turn), ATTR_perm, &perm) != 6) return;
-    line *apart = lines_private(ls, line_in(ls, turn, 0), OP_Reshape);
-    line *end = lines_reader(ls, line_out(ls, turn), OP_Reshape);
-    uint32_t x = apart ? line_in(ls, apart, 0) : NO_TENSOR;
-    if (x == NO_TENSOR || !end || apart->n_in || end->n_in || ls->s->t[x].rank != 4) return;
-    uint32_t out = line_out(ls, end);
-    if (ls->s->t[out].rank != 4) return;
-    for (int i = 0; i < 2; i++) {
-        if (memcmp(perm, orders[i], sizeof orders[i]) != 0) continue;
-        lines_absorb(ls, end, apart);
-        lines_absorb(ls, end, turn);
-        lines_lead(end, kinds[i], 0, out);
-        end->in[0] = x;
-        end->n_in = 1;
-        ls->consumer[x] = (uint32_t)(end - ls->l) + 1;
+    bool forth = memcmp(perm, orders[0], sizeof orders[0]) == 0;
+    if (!forth && memcmp(perm, orders[1], sizeof orders[1]) != 0) return;
+    line *views[2 * VIEWS], *end = NULL;
+    uint32_t n = 0, x = line_in(ls, turn, 0), y = line_out(ls, turn);
+    while (x != NO_TENSOR && ls->s->t[x].rank != IMAGE && n < VIEWS) {
+        line *l = lines_private(ls, x, OP_KIND_COUNT);
+        if (!l || l->n_in || (l->kind != OP_Reshape && l->kind != OP_Unsqueeze)) return;
+        views[n++] = l;
+        x = line_in(ls, l, 0);
     }
+    while (ls->s->t[y].rank != IMAGE && n < 2 * VIEWS) {
+        end = lines_reader(ls, y, OP_KIND_COUNT);
+        if (!end || end->n_in || (end->kind != OP_Reshape && end->kind != OP_Squeeze)) return;
+        views[n++] = end;
+        y = line_out(ls, end);
+    }
+    if (!end || x == NO_TENSOR || ls->s->t[x].rank != IMAGE || ls->s->t[y].rank != IMAGE) return;
+    lines_absorb(ls, end, turn);
+    for (uint32_t i = 0; i < n; i++) lines_absorb(ls, end, views[i]);
+    lines_lead(end, forth ? OP_DepthToSpace : OP_SpaceToDepth, 0, y);
+    end->in[0] = x;
+    end->n_in = 1;
+    ls->consumer[x] = (uint32_t)(end - ls->l) + 1;
 }
 
 void recompose_resizes(lines *ls)
