@@ -68,7 +68,7 @@ static int run(const command *cmd, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    /* A closed pipe is then an error of write(), which is reported as any other. */
+    /* A closed pipe is then an error of write(), so that what was begun is cleaned up. */
     signal(SIGPIPE, SIG_IGN);
     const char *word = argc > 1 ? argv[1] : "";
     if (argc < 2) return cli_usage(NULL, "a command is needed");

@@ -75,6 +75,7 @@ int cli_write_stdout(const buffer *b)
 {
     if (b->failed) return cli_fail("out of memory");
     int error = write_all(STDOUT_FILENO, b->ptr, b->len);
+    if (error == EPIPE) return EXIT_FAILED; /* `| head` has read enough, and its user wants no line about that */
     return error ? cli_fail("standard output: %s", strerror(error)) : EXIT_OK;
 }
 
