@@ -117,6 +117,7 @@ const char *api_bound_name(bound b);
 bool api_is_narrow(precision p); /* 8 bits */
 /* notes.c: whether the plan's runtime is made for GPUs of this vendor, and what a user should know of a prediction (NULL: nothing). */
 bool api_runs_on(const pg_plan *p, const gpu_spec *s);
+bool api_is_made_by(const gpu_spec *s, str vendor);
 pg_code api_notes_make(pg_plan *p, pg_error *e);
 const char *api_note(const pg_plan *p, const api_gpu *g, bool waits);
 /* The kernels that this GPU runs. */

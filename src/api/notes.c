@@ -10,9 +10,16 @@ typedef struct shared_notes {
     const char *older, *paths; /* what it wants of them; how GPUs reach each other */
 } shared_notes;
 
+bool api_is_made_by(const gpu_spec *s, str vendor)
+{
+    char own[64], other[64]; /* a user's file may spell it in any case */
+    return str_eq((str){own, str_fold(own, sizeof own, s->vendor)},
+                  (str){other, str_fold(other, sizeof other, vendor)});
+}
+
 bool api_runs_on(const pg_plan *p, const gpu_spec *s)
 {
-    return !p->runtime->vendor.len || !s->vendor.len || str_eq(p->runtime->vendor, s->vendor);
+    return !p->runtime->vendor.len || !s->vendor.len || api_is_made_by(s, p->runtime->vendor);
 }
 
 static bool is_too_old(const pg_plan *p, const gpu_spec *s)

@@ -322,7 +322,9 @@ void bench_predict_point(bench_point *p)
         return;
     }
     p->predicted = bench_value(p->row, &p->p, &p->low, &p->high);
-    if (!(p->predicted > 0)) p->skipped = "the prediction has no such figure";
+    if (!(p->predicted > 0))
+        p->skipped = p->p.fits && p->p.latency_ms < 0 ? "its runtime is not for this GPU"
+                                                      : "the prediction has no such figure";
     p->error = p->skipped ? 0 : p->predicted / p->row->value - 1;
 }
 
