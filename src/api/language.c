@@ -69,7 +69,8 @@ static pg_code read_weights(pg_plan *p, llm_request *r, pg_error *e)
                          precision_name);
     bool narrow = p->math >= PREC_FP8;
     r->math = narrow ? PREC_BF16 : p->math;
-    if (name && !strcmp(name, "none")) return PG_E_OK;
+    /* that weights are as wide as activations is no quantisation, whatever it is called */
+    if (name && (!strcmp(name, "none") || !strcmp(name, "fp16") || !strcmp(name, "bf16"))) return PG_E_OK;
     if (!name && narrow) name = !strcmp(precision_name, "fp4") ? "nvfp4" : precision_name;
     r->own_weights = own && (name ? !strcmp(name, own) : !precision_name);
     if (r->own_weights && !name) name = own;
@@ -78,7 +79,7 @@ static pg_code read_weights(pg_plan *p, llm_request *r, pg_error *e)
     if (!r->quant && !r->own_weights)
         return error_set(e, PG_E_USAGE,
                          "unknown quantization '%.40s'; known: those of GGUF files (q4_k_m, q8_0, ...), fp8, "
-                         "int8, nvfp4, mxfp4, int4, gptq, awq, nf4",
+                         "int8, nvfp4, mxfp4, int4, gptq, awq, nf4, none",
                          name);
     return PG_E_OK;
 }

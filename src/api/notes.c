@@ -71,16 +71,17 @@ static bool make_shared(pg_plan *p, shared_notes *out)
 /* Precisions that a GPU has no unit for run on the next one that it has. */
 static const char *precision_note(const pg_plan *p, const gpu_spec *s)
 {
-    if (api_is_narrow(p->math) && s->tflops[p->math] > 0 && s->tflops[p->math] < s->tflops[PREC_FP16])
-        return p->math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
-                                    : "FP8 is slower than FP16 here: computes in FP16";
-    if (!p->plan.lone && p->math == PREC_FP32 && s->tflops[PREC_TF32] > 0 &&
+    precision math = p->language ? p->language->c.math : p->math;
+    if (api_is_narrow(math) && s->tflops[math] > 0 && s->tflops[math] < s->tflops[PREC_FP16])
+        return math == PREC_INT8 ? "INT8 is slower than FP16 here: computes in FP16"
+                                 : "FP8 is slower than FP16 here: computes in FP16";
+    if (!p->plan.lone && math == PREC_FP32 && s->tflops[PREC_TF32] > 0 &&
         (p->runtime->conv_tf32 || p->runtime->gemm_tf32))
         return p->runtime->gemm_tf32 ? "fp32 convolutions and products run on TF32 units, the runtime's default"
                                      : "fp32 convolutions run on TF32 units, the framework's default";
-    if (p->math == PREC_INT4 && !p->language) return "weights of 4 bits: computes in FP16";
-    if (s->tflops[p->math] > 0) return NULL;
-    switch (p->math) {
+    if (math == PREC_INT4 && !p->language) return "weights of 4 bits: computes in FP16";
+    if (s->tflops[math] > 0) return NULL;
+    switch (math) {
     case PREC_FP8: return "no FP8 units: computes in FP16";
     case PREC_FP4: return s->tflops[PREC_FP8] > 0 ? "no FP4 units: computes in FP8" : "no FP4 units: computes in FP16";
     case PREC_INT8: return "no INT8 units: computes in FP16";

@@ -73,6 +73,23 @@ static void four_bits_are_computed_in_sixteen(void **state)
     assert_non_null(strstr(predict("resnet50", "a100", (pg_request){.precision = "int4"}).note, "computes in FP16"));
 }
 
+/* Weights in FP8 are an A100's as well, but its products are not. */
+static void quantised_weights_say_what_computes(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_DECODE, .quantization = "fp8"};
+    assert_non_null(strstr(predict("llama-3.1-8b", "a100", r).note, "no FP8 units: computes in FP16"));
+    assert_string_equal(predict("llama-3.1-8b", "h100", r).note, "");
+    r.quantization = "nvfp4";
+    assert_non_null(strstr(predict("llama-3.1-8b", "rtx4090", r).note, "no FP4 units"));
+    r.quantization = "awq";
+    assert_string_equal(predict("llama-3.1-8b", "a100", r).note, "");
+    r.quantization = "bf16"; /* no quantisation, and said so by many */
+    pg_prediction named = predict("llama-3.1-8b", "a100", r);
+    r.quantization = NULL;
+    assert_true(named.latency_ms == predict("llama-3.1-8b", "a100", r).latency_ms);
+}
+
 /* An engine in INT8 was measured; what eager PyTorch would do so was not. */
 static void narrow_models_rest_on_specifications(void **state)
 {
@@ -144,6 +161,7 @@ int main(void)
         cmocka_unit_test(runtimes_of_one_vendor_have_no_speed_elsewhere),
         cmocka_unit_test(old_boards_are_told_what_a_runtime_wants),
         cmocka_unit_test(four_bits_are_computed_in_sixteen),
+        cmocka_unit_test(quantised_weights_say_what_computes),
         cmocka_unit_test(narrow_models_rest_on_specifications),
         cmocka_unit_test(boards_of_other_vendors_are_less_sure),
         cmocka_unit_test(requests_that_wait_are_said),
