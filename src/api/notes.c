@@ -83,7 +83,7 @@ static const char *precision_note(const pg_plan *p, const gpu_spec *s)
     if (s->tflops[math] > 0) return NULL;
     switch (math) {
     case PREC_FP8: return "no FP8 units: computes in FP16";
-    case PREC_FP4: return s->tflops[PREC_FP8] > 0 ? "no FP4 units: computes in FP8" : "no FP4 units: computes in FP16";
+    case PREC_FP4: return "no FP4 units: computes in FP16";
     case PREC_INT8: return "no INT8 units: computes in FP16";
     case PREC_TF32: return "no TF32 units: computes in FP32";
     case PREC_BF16: return "no BF16 tensor cores: computes in FP32";

@@ -29,7 +29,7 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
 {
     static const precision fallback[PREC_COUNT] = {
         [PREC_FP32] = PREC_FP32, [PREC_TF32] = PREC_FP32, [PREC_FP16] = PREC_FP32, [PREC_BF16] = PREC_FP32,
-        [PREC_FP8] = PREC_FP16,  [PREC_INT8] = PREC_FP16, [PREC_FP4] = PREC_FP8,   [PREC_INT4] = PREC_INT8,
+        [PREC_FP8] = PREC_FP16,  [PREC_INT8] = PREC_FP16, [PREC_FP4] = PREC_FP16,  [PREC_INT4] = PREC_INT8,
     };
     static const precision order[PREC_COUNT] = {
         PREC_FP32, PREC_TF32, PREC_FP16, PREC_BF16, PREC_FP8, PREC_INT8, PREC_FP4, PREC_INT4,

@@ -82,7 +82,13 @@ static void quantised_weights_say_what_computes(void **state)
     assert_string_equal(predict("llama-3.1-8b", "h100", r).note, "");
     r.quantization = "nvfp4";
     assert_non_null(strstr(predict("llama-3.1-8b", "rtx4090", r).note, "no FP4 units"));
-    r.quantization = "awq";
+    r.task = PG_TASK_PREFILL; /* ... whose kernels widen them to 16 bits, though there are units for 8 */
+    r.batch = 16;
+    pg_prediction four = predict("llama-3.1-8b", "h100", r);
+    assert_non_null(strstr(four.note, "computes in FP16"));
+    r.quantization = "fp8";
+    assert_true(four.latency_ms > 1.2 * predict("llama-3.1-8b", "h100", r).latency_ms);
+    r = (pg_request){.task = PG_TASK_DECODE, .quantization = "awq"};
     assert_string_equal(predict("llama-3.1-8b", "a100", r).note, "");
     r.quantization = "bf16"; /* no quantisation, and said so by many */
     pg_prediction named = predict("llama-3.1-8b", "a100", r);
