@@ -6,7 +6,7 @@
 #include "base/map.h"
 #include "bench/split.h"
 
-enum { RUNTIMES_MOST = 16, CLASSES = 2 * INTERVAL_CLASSES + 1, FACTORS = 4, SKEWS = 2 };
+enum { RUNTIMES_MOST = 16, CLASSES = 2 * INTERVAL_CLASSES + 1, FACTORS = 3, SKEWS = 2 };
 /* The vector that is fitted holds logarithms: widths of models, of lone kernels and of the host, factors, skews, runtimes' factors
  * (of all but the first, which is 1), and at last the two means towards which the widths are pulled. */
 enum { FIXED = CLASSES + FACTORS + SKEWS, MEANS = FIXED + RUNTIMES_MOST, CONSTANTS = MEANS + 2 };

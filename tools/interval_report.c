@@ -36,24 +36,21 @@ static const char *batch_of(int64_t n)
     return n <= 1 ? "1" : n <= 8 ? "2-8" : n <= 64 ? "9-64" : n <= 256 ? "65-256" : "over 256";
 }
 
-static const char *const split_names[] = {"GPUs left out", "generations left out", "families left out", ""};
-
-/* The strata of a point, one of each kind; false: it has none of this kind. */
+/* What stratum of a kind a point is in; false: in none. */
 static bool stratum_name(const held *h, int kind, char *out, size_t cap)
 {
     const bench_point *p = h->point;
     char family[64];
     bench_family(family, sizeof family, h->parts.lone ? p->row->model : "model");
-    const char *what = kind == 0 ? p->gpu->key
-                     : kind == 1 ? bench_runtime(p->row)
-                     : kind == 2 ? bench_precision(p->row)
-                     : kind == 3 ? batch_of(p->row->batch)
-                     : kind == 4 ? bench_task_name(p->row->task)
-                                 : family;
+    const char *what[STRATA_KINDS] = {p->gpu->key,
+                                      bench_runtime(p->row),
+                                      bench_precision(p->row),
+                                      batch_of(p->row->batch),
+                                      bench_task_name(p->row->task),
+                                      family};
     if (h->parts.lone ? kind == 3 || kind == 4 : kind == 5) return false;
-    format_text(out, cap, "%d %s%s, %s", kind, h->parts.lone && kind < 5 ? "kernels, " : "", kind == 3 ? "batch" : what,
-                kind == 3 ? what : split_names[h->kind]);
-    if (kind == 3) format_text(out, cap, "%d batch %s, %s", kind, what, split_names[h->kind]);
+    format_text(out, cap, "%s%s%s", h->parts.lone && kind < 3 ? "kernels, " : "", kind == 3 ? "batch " : "",
+                what[kind]);
     return true;
 }
 
@@ -73,7 +70,8 @@ static void add(tally *t, double error, double low, double high)
 }
 
 /* Rows of one family, or of one chip, are not independent: the larger of the two standard errors of the share that is in. */
-static double noise(const held_list *h, const uint32_t *of, uint32_t stratum, const tally *t, double *sum)
+static double noise(const held_list *h, const uint32_t *of, uint32_t stratum, bool families, const tally *t,
+                    double *sum)
 {
     double share = t->in / t->n, most = sqrt(0.16 / t->n);
     for (int by_chip = 0; by_chip <= 1; by_chip++) {
@@ -82,7 +80,7 @@ static double noise(const held_list *h, const uint32_t *of, uint32_t stratum, co
         for (size_t i = 0; i < h->count; i++) {
             const held *at = &h->list[i];
             int c = by_chip ? at->chip : at->family;
-            if (of[i] != stratum) continue;
+            if (of[i] != stratum || families != (at->kind == SPLIT_FAMILY)) continue;
             if (isnan(sum[c])) sum[c] = 0;
             sum[c] += (at->error >= -at->low && at->error <= at->high) - share;
         }
@@ -107,29 +105,40 @@ typedef struct account {
     double square;
 } account;
 
-static void one_stratum(const held_list *h, const uint32_t *of, uint32_t s, const char *name, double *room,
-                        account *all)
+/* A stratum under one kind of split: its share and what chance does to it, marked where that doesn't explain it. */
+static void one_split(const held_list *h, const uint32_t *of, uint32_t s, bool families, double *room, account *all)
 {
-    tally now = {0}, before = {0};
+    tally now = {0, 0, 0, 0, 0, 0};
     for (size_t i = 0; i < h->count; i++) {
         const held *at = &h->list[i];
-        if (of[i] != s) continue;
-        add(&now, at->error, at->low, at->high);
-        add(&before, at->error, at->shipped_low, at->shipped_high);
+        if (of[i] == s && families == (at->kind == SPLIT_FAMILY)) add(&now, at->error, at->low, at->high);
     }
-    if (now.n < LEAST) return;
-    double share = now.in / now.n, off = noise(h, of, s, &now, room);
+    if (now.n < LEAST) {
+        printf(" | | | |");
+        return;
+    }
+    double share = now.in / now.n, off = noise(h, of, s, families, &now, room);
     double out = share < LOW ? LOW - share : share > HIGH ? share - HIGH : 0;
     all->strata++;
     all->within += out <= 0;
     all->noisy += out > 0 && out <= 2 * off;
     all->square += (share - 0.8) * (share - 0.8);
-    printf("| %s | %.0f | %.1f | %.1f | %.1f | %.1f | %.1f | %.2f | %.2f | %.1f | %.2f | %s |\n", name + 2, now.n,
-           100 * share, 100 * now.below / now.n, 100 * now.above / now.n, 100 * off, 100 * before.in / now.n,
-           now.width / now.n, now.score / now.n, 100 * before.width / now.n, before.score / now.n,
-           out <= 0         ? ""
-           : out <= 2 * off ? "chance"
-                            : "**off**");
+    const char *mark = out > 2 * off ? "**" : "";
+    printf(" %s%.1f%s +- %.1f | %.1f | %.1f | %.2f |", mark, 100 * share, mark, 100 * off, 100 * now.below / now.n,
+           100 * now.above / now.n, now.width / now.n);
+}
+
+static void one_stratum(const held_list *h, const uint32_t *of, uint32_t s, const char *name, double *room,
+                        account *all)
+{
+    size_t kinds[2] = {0, 0};
+    for (size_t i = 0; i < h->count; i++)
+        if (of[i] == s) kinds[h->list[i].kind == SPLIT_FAMILY]++;
+    size_t n = kinds[0] > kinds[1] ? kinds[0] : kinds[1];
+    if (n < LEAST) return;
+    printf("| %s | %zu |", name, n);
+    for (int families = 0; families <= 1; families++) one_split(h, of, s, families, room, all);
+    printf("\n");
 }
 
 /* All strata of one kind, by name. */
@@ -161,12 +170,11 @@ static void strata_of_kind(const held_list *h, int kind, arena *a, double *room,
 void interval_report(const held_list *h, arena *a)
 {
     account all = {0, 0, 0, 0};
-    tally now = {0}, before = {0};
+    tally now = {0, 0, 0, 0, 0, 0}, before = now;
     double *room = ARENA_ARRAY(a, double, h->count + 1);
     if (!room) interval_die("out of memory", NULL);
-    printf(
-        "| stratum | points | in interval | below | above | noise | as shipped | width | score | as shipped, width | "
-        "score | |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n");
+    printf("| stratum | points | GPUs left out | below | above | width | families left out | below | above | width |\n"
+           "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     for (int kind = 0; kind < STRATA_KINDS; kind++) strata_of_kind(h, kind, a, room, &all);
     for (size_t i = 0; i < h->count; i++) {
         add(&now, h->list[i].error, h->list[i].low, h->list[i].high);

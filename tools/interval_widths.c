@@ -37,13 +37,14 @@ const char *const interval_names[FIXED] = {"conv",
                                            "training",
                                            "transferred",
                                            "tenfold",
-                                           "single",
                                            "skew_model",
                                            "skew_kernel"};
 
-/* What the logarithm of a point's width is made of: classes add up, all else multiplies. */
+enum { TRAINING = CLASSES, TRANSFERRED, TENFOLD };
+
+/* What a point's width is made of: classes add up, all else multiplies; the size of kernels the GPU's part alone. */
 typedef struct terms {
-    double share[CLASSES], factor[FACTORS], skew[SKEWS];
+    double share[CLASSES], factor[FACTORS], skew[SKEWS], size;
 } terms;
 
 static terms terms_of(const held *h, const interval_constants *c)
@@ -59,10 +60,9 @@ static terms terms_of(const held *h, const interval_constants *c)
     t.skew[1] = p->lone ? interval_choice(p) : 0;
     if (p->lone) return t;
     t.share[CLASSES - 1] = p->host * host;
-    t.factor[0] = p->training;
-    t.factor[1] = h->basis != BASIS_CALIBRATED;
-    t.factor[2] = interval_size(p);
-    t.factor[3] = p->single;
+    t.factor[TRAINING - CLASSES] = p->training;
+    t.factor[TRANSFERRED - CLASSES] = h->basis != BASIS_CALIBRATED;
+    t.size = interval_size(p);
     t.skew[0] = 1 - p->host;
     return t;
 }
@@ -82,18 +82,21 @@ static int mean_of(int class)
 /* One end of one point: its loss, and what it adds to the gradient. */
 static double end_loss(const double *x, double *g, const held *h, const terms *t, int side)
 {
-    double base = 0, log_factor = 0;
-    for (int i = 0; i < CLASSES; i++)
-        if (t->share[i] > 0) base += t->share[i] * exp(x[i]);
+    double gpu = 0, log_factor = 0, size = exp(t->size * x[TENFOLD]);
+    const double host = t->share[CLASSES - 1] * exp(x[CLASSES - 1]);
+    for (int i = 0; i < CLASSES - 1; i++)
+        if (t->share[i] > 0) gpu += t->share[i] * exp(x[i]) * size;
     for (int i = 0; i < FACTORS; i++) log_factor += t->factor[i] * x[CLASSES + i];
     for (int i = 0; i < SKEWS; i++) log_factor += side * t->skew[i] * x[CLASSES + FACTORS + i];
     bool own = !h->parts.lone && h->runtime > 0;
     if (own) log_factor += x[FIXED + h->runtime];
-    double factor = exp(log_factor), w = base * factor, beyond = side * h->error - log(1 + w);
+    double factor = exp(log_factor), w = (gpu + host) * factor, beyond = side * h->error - log(1 + w);
     double bend = sqrt(beyond * beyond + BEND * BEND);
     double slope = -h->weight * 0.5 * (beyond / bend + (2 * END - 1)) / (1 + w);
-    for (int i = 0; i < CLASSES; i++)
-        if (t->share[i] > 0) g[i] += slope * factor * t->share[i] * exp(x[i]);
+    for (int i = 0; i < CLASSES - 1; i++)
+        if (t->share[i] > 0) g[i] += slope * factor * t->share[i] * exp(x[i]) * size;
+    g[CLASSES - 1] += slope * factor * host;
+    g[TENFOLD] += slope * factor * gpu * t->size;
     for (int i = 0; i < FACTORS; i++) g[CLASSES + i] += slope * w * t->factor[i];
     for (int i = 0; i < SKEWS; i++) g[CLASSES + FACTORS + i] += slope * w * side * t->skew[i];
     if (own) g[FIXED + h->runtime] += slope * w;
@@ -131,7 +134,7 @@ void interval_fit(double *x, const held_list *h, const bool *use)
         low[i] = width ? log(0.02) : log(0.25);
         high[i] = width ? log(2) : log(4);
     }
-    low[CLASSES + 1] = 0; /* nothing is surer for not having been measured */
+    low[TRANSFERRED] = 0; /* nothing is surer for not having been measured */
     problem p = {.h = h, .use = use, .terms = t};
     nlopt_opt opt = nlopt_create(NLOPT_LD_LBFGS, CONSTANTS);
     if (!opt) interval_die("out of memory", NULL);
@@ -148,7 +151,7 @@ void interval_fit(double *x, const held_list *h, const bool *use)
 static interval_constants unpack(const double *x, const interval_constants *start)
 {
     interval_constants c = *start;
-    double *const rest[] = {&c.host, &c.training, &c.transferred, &c.tenfold, &c.single, &c.skew_model, &c.skew_kernel};
+    double *const rest[] = {&c.host, &c.training, &c.transferred, &c.tenfold, &c.skew_model, &c.skew_kernel};
     for (int i = 0; i < INTERVAL_CLASSES; i++) {
         c.model[i] = exp(x[i]);
         c.kernel[i] = exp(x[INTERVAL_CLASSES + i]);

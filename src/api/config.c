@@ -196,7 +196,6 @@ static const schema_field interval_fields[] = {
     REAL(interval_constants, specification, 1, 5),
     REAL(interval_constants, unlike, 1, 10),
     REAL(interval_constants, tenfold, 0.2, 5),
-    REAL(interval_constants, single, 0.2, 5),
     REAL(interval_constants, skew_model, 0.2, 5),
     REAL(interval_constants, skew_kernel, 0.2, 5),
     REAL(interval_constants, llm_decode, 0, 5),

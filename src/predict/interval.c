@@ -55,10 +55,9 @@ interval_range interval_width(const interval_constants *c, const interval_parts 
     if (!p->lone) {
         /* the host is the same, whoever made the board */
         double host = c->host * (b >= BASIS_SPECIFICATION ? c->specification : 1);
-        w += (host - w) * p->host;
         w *= pow(c->tenfold, interval_size(p));
+        w += (host - w) * p->host;
         if (p->training) w *= c->training;
-        if (p->single) w *= c->single;
         if (b != BASIS_CALIBRATED) w *= c->transferred;
         skew = pow(c->skew_model, 1 - p->host); /* a host may as well be faster */
     } else {

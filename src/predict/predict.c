@@ -234,7 +234,6 @@ static void finish_parts(interval_parts *parts, const step_prediction *s, const 
     parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
     parts->lone = p->lone;
     parts->training = p->opt.training;
-    parts->single = p->opt.math == PREC_FP32;
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */

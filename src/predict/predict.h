@@ -30,7 +30,6 @@ typedef struct interval_constants {
     double specification;            /* factor where nothing like it was */
     double unlike;                   /* factor on kernels' times on boards that have nothing in common with those */
     double tenfold;                  /* factor for models whose kernels take ten times as long in the mean */
-    double single;                   /* factor for models in FP32 */
     /* Of models, of one kernel of a library that has several: the width is times so much above the latency and over so much below it.
      * What a prediction doesn't know of mostly takes time. */
     double skew_model, skew_kernel;
@@ -46,10 +45,10 @@ typedef struct interval_range {
 /* A step's composition: shares of its GPU time, and how far the host bounds it. */
 typedef struct interval_parts {
     double share[INTERVAL_CLASSES];
-    double host;                 /* 0: GPU-bound by far, 1: host-bound */
-    double shared;               /* width that messages over paths which GPUs share add: a property of the server */
-    double kernel_s;             /* mean GPU time of a kernel; 0: there is none */
-    bool lone, training, single; /* single: in FP32 */
+    double host;     /* 0: GPU-bound by far, 1: host-bound */
+    double shared;   /* width that messages over paths which GPUs share add: a property of the server */
+    double kernel_s; /* mean GPU time of a kernel; 0: there is none */
+    bool lone, training;
 } interval_parts;
 
 /* Fitted or sourced constants of whole steps: data/runtimes.toml [predict]. */
