@@ -73,6 +73,12 @@ def measured_strange():
     return '\n'.join(tables[0][:2] + rows)
 
 
+def intervals():
+    build = os.path.dirname(os.path.abspath(PROGRAM))
+    subprocess.run(['ninja', '-C', build, 'fit_intervals'], check=True, stdout=subprocess.DEVNULL)
+    return output(build + '/fit_intervals', *(suite_file(s, 0) for s in ('timm', 'timm-compile', 'timm-train')))
+
+
 def calibrated():
     return output(sys.executable, HERE + '/tools/calibrate_table.py', PROGRAM, 'timm=' + suite_file('timm', 0), 'DeepLearningExamples=' + pair_files()[1])
 
@@ -82,7 +88,7 @@ def memory():
 
 
 # Tables that validate doesn't make; all need DATA.
-SPECIAL = {'memory': memory, 'measured': measured, 'measured-strange': measured_strange, 'calibrated': calibrated}
+SPECIAL = {'memory': memory, 'measured': measured, 'measured-strange': measured_strange, 'calibrated': calibrated, 'intervals': intervals}
 
 
 def suite_file(suite, limit):
