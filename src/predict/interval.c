@@ -1,7 +1,7 @@
 /* How sure a prediction is: from what its time consists of and on what it rests. */
 #include "predict/predict.h"
 
-#include <math.h>
+#include "base/libc.h"
 
 interval_class interval_class_of(const kernel *k, bool matrix_unit)
 {
