@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Makes the files of tests/cases/pytorch that hold one network in forms which exporters take apart in different ways.
+
+    make_pairs.py FOLDER
+
+Needs torch.export and torchvision (Debian 13: python3-torch, python3-torchvision, python3-onnx).
+"""
+import os
+import sys
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+import torchvision
+from torch.export import Dim
+
+from make_export import save_program
+from make_torch import save
+
+
+def twice(a, b):
+    return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(True),
+                         nn.Conv2d(b, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(True))
+
+
+class Unet(nn.Module):
+    """Convolutions with biases in front of batch normalisations, which ONNX's exporter folds together."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = twice(3, 4)
+        self.middle = twice(4, 8)
+        self.up = nn.ConvTranspose2d(8, 4, 2, 2)
+        self.last = twice(8, 4)
+        self.head = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        a = self.down(x)
+        b = self.middle(F.max_pool2d(a, 2))
+        b = F.interpolate(b, scale_factor=2.0, mode="bilinear", align_corners=True)
+        return self.head(self.last(torch.cat((a, self.up(F.max_pool2d(b, 2))), 1)))
+
+
+class Resized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(3, 4, 3, padding=1)
+        self.b = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        x = F.interpolate(F.relu(self.a(x)), scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = F.interpolate(F.relu(self.b(x)), scale_factor=2.0, mode="nearest")
+        x = F.interpolate(x, size=(48, 48), mode="bicubic", align_corners=False)
+        return F.pixel_unshuffle(F.pixel_shuffle(x, 2), 4)
+
+
+class Summed(nn.Module):
+    """Attention as einsum, over dims that don't lie behind each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(32, 32)
+        self.k = nn.Linear(32, 32)
+        self.v = nn.Linear(32, 32)
+
+    def forward(self, x):
+        b, t, _ = x.shape
+        q, k, v = (part(x).view(b, t, 4, 8) for part in (self.q, self.k, self.v))
+        a = torch.einsum("bihd,bjhd->bhij", q, k) * 8 ** -0.5
+        return torch.einsum("bhij,bjhd->bihd", a.softmax(-1), v).reshape(b, t, 32)
+
+
+class Bag(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.e = nn.EmbeddingBag(20, 8, mode="mean")
+        self.l = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.l(self.e(x))
+
+
+class Parts(nn.Module):
+    """Lists: in ONNX a loop that fills a sequence, or a split into one."""
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(16, 16)
+        self.m = nn.Linear(16, 16)
+
+    def forward(self, x):
+        first, rest = torch.tensor_split(x, (1,), dim=1)
+        rest = self.l(rest)
+        a, b = rest.reshape(x.shape[0], -1, 2, 16).unbind(2)
+        return torch.cat((first, self.m(a) + b), 1)
+
+
+class Placed(nn.Module):
+    """Attention in a window, with a bias for each relative position."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(16, 48)
+        self.table = nn.Parameter(torch.randn(49, 2))
+        self.register_buffer("rows", torch.arange(256) % 49)
+
+    def forward(self, x):
+        b, n, _ = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, 2, 8).permute(2, 0, 3, 1, 4)
+        a = (q * 8 ** -0.5) @ k.transpose(-2, -1)
+        a = a + self.table[self.rows].view(16, 16, 2).permute(2, 0, 1).contiguous().unsqueeze(0)
+        return (a.softmax(-1) @ v).transpose(1, 2).reshape(b, n, 16)
+
+
+class Found(nn.Module):
+    """A detector: an image without a batch, the best twenty of its boxes, and a head for them."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Conv2d(3, 8, 3, 2, 1)
+        self.box = nn.Conv2d(8, 4, 1)
+        self.score = nn.Conv2d(8, 1, 1)
+        self.head = nn.Linear(4, 6)
+
+    def forward(self, image):
+        x = F.relu(self.c(image[None]))
+        boxes = self.box(x).permute(0, 2, 3, 1).reshape(-1, 4)
+        keep = torchvision.ops.nms(boxes, self.score(x).reshape(-1), 0.5)
+        return self.head(boxes[keep[:20]])
+
+
+def main(folder):
+    torch.manual_seed(0)
+    image, words, batch = torch.rand(2, 3, 16, 16), torch.zeros(2, 6, dtype=torch.long), Dim("batch", min=2, max=32)
+    models = {"unet": (Unet(), image), "resized": (Resized(), image), "summed": (Summed(), torch.zeros(2, 6, 32)),
+              "bag": (Bag(), words), "parts": (Parts(), torch.zeros(2, 9, 16)), "placed": (Placed(), torch.zeros(2, 16, 16))}
+    for name, (model, x) in models.items():
+        model.eval()
+        path = os.path.join(folder, name)
+        save(path + "_trace.pt", torch.jit.trace(model, x, check_trace=False))
+        if name == "bag":
+            save(path + "_script.pt", torch.jit.script(model))
+            continue
+        program = torch.export.export(model, (x,), dynamic_shapes=({0: batch},))
+        save_program(path + "_dynamic.pt2", program)
+        save_program(path + "_decomposed.pt2", program.run_decompositions())
+        torch.onnx.export(model, (x,), path + ".onnx", opset_version=17, input_names=["x"], dynamic_axes={"x": {0: "batch"}})
+    torch.onnx.export(Found().eval(), (torch.rand(3, 32, 32),), os.path.join(folder, "found.onnx"), opset_version=17,
+                      input_names=["x"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

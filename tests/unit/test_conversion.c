@@ -1,0 +1,117 @@
+/* One network through several formats (tests/support/torch/make_pairs.py): the same work, the same time under each runtime, however
+ * exporters took it apart. docs/formats.md lists what differs, and why. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include "phantom/phantom.h"
+#include "support/expect.h"
+#include "support/gpus.h"
+
+#ifndef TEST_ROOT
+#define TEST_ROOT "."
+#endif
+
+#define CASES TEST_ROOT "/tests/cases/pytorch/"
+
+static const char *const runtimes[] = {"pytorch", "pytorch-compile", "tensorrt", "onnxruntime"};
+enum { RUNTIMES = 4, ENGINES = 3 };
+
+static pg_model *open_case(const char *name, const char *ending, int rank, const int64_t *dims)
+{
+    char path[256];
+    pg_model *m;
+    pg_error e = PG_ERROR_INIT;
+    pg_input_shape shape = {.name = "x", .rank = rank};
+    for (int i = 0; i < rank; i++) shape.dims[i] = dims[i];
+    snprintf(path, sizeof path, CASES "%s%s", name, ending);
+    if (pg_model_open(&m, path, &(pg_model_options){.input_shapes = &shape, .input_shape_count = rank ? 1 : 0}, &e))
+        fail_msg("%s: %s", path, e.text);
+    return m;
+}
+
+static double latency(const pg_model *m, const char *runtime)
+{
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = {.batch = 2, .precision = "fp16", .runtime = runtime};
+    if (pg_plan_open(&plan, m, gpus, &r, &e)) fail_msg("%s", e.text);
+    assert_int_equal(pg_plan_predict(plan, pg_catalog_find(gpus, "a100", &e), &p, &e), PG_E_OK);
+    pg_plan_free(plan);
+    return p.latency_ms;
+}
+
+static void test_pairs(void **state)
+{
+    static const struct {
+        const char *name, *first, *second;
+        int rank;
+        int64_t dims[4];
+        int which; /* as many of the runtimes */
+    } pairs[] = {
+        {"unet", "_dynamic.pt2", "_trace.pt", 4, {2, 3, 16, 16}, RUNTIMES},
+        {"unet", "_dynamic.pt2", "_decomposed.pt2", 4, {2, 3, 16, 16}, RUNTIMES},
+        {"unet", "_dynamic.pt2", ".onnx", 4, {2, 3, 16, 16}, RUNTIMES},
+        {"resized", "_dynamic.pt2", "_trace.pt", 4, {2, 3, 16, 16}, RUNTIMES},
+        {"resized", "_dynamic.pt2", "_decomposed.pt2", 4, {2, 3, 16, 16}, RUNTIMES},
+        {"resized", "_dynamic.pt2", ".onnx", 4, {2, 3, 16, 16}, RUNTIMES},
+        {"summed", "_dynamic.pt2", "_trace.pt", 3, {2, 6, 32}, RUNTIMES},
+        {"summed",
+         "_dynamic.pt2",
+         "_decomposed.pt2",
+         3,
+         {2, 6, 32},
+         ENGINES}, /* ONNX Runtime has a kernel for a Transpose */
+        {"summed", "_dynamic.pt2", ".onnx", 3, {2, 6, 32}, RUNTIMES},
+        {"bag", "_trace.pt", "_script.pt", 2, {2, 6}, RUNTIMES},
+        {"parts", "_dynamic.pt2", "_trace.pt", 3, {2, 9, 16}, RUNTIMES},
+        {"parts", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 9, 16}, RUNTIMES},
+        {"parts", "_dynamic.pt2", ".onnx", 3, {2, 9, 16}, RUNTIMES},
+        {"placed", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 16, 16}, RUNTIMES},
+        {"placed", "_trace.pt", ".onnx", 3, {2, 16, 16}, RUNTIMES},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        pg_model *a = open_case(pairs[i].name, pairs[i].first, pairs[i].rank, pairs[i].dims);
+        pg_model *b = open_case(pairs[i].name, pairs[i].second, pairs[i].rank, pairs[i].dims);
+        double macs[2] = {pg_model_describe(a)->macs, pg_model_describe(b)->macs};
+        if (macs[0] != macs[1] || !(macs[0] > 0))
+            fail_msg("%s%s: %.0f MACs instead of %.0f", pairs[i].name, pairs[i].second, macs[1], macs[0]);
+        assert_int_equal(pg_model_describe(b)->unknown_operator_count, 0);
+        for (int r = 0; r < pairs[i].which; r++) {
+            double ratio = latency(b, runtimes[r]) / latency(a, runtimes[r]);
+            if (fabs(ratio - 1) > 0.02)
+                fail_msg("%s%s under %s: %.3f of the time", pairs[i].name, pairs[i].second, runtimes[r], ratio);
+        }
+        pg_model_free(a);
+        pg_model_free(b);
+    }
+}
+
+/* An image without a batch, and a head for as many boxes as go on: [3, 32, 32] to 16 x 16 pixels, of which 20 are kept. */
+static void test_detector(void **state)
+{
+    (void)state;
+    pg_model *m = open_case("found", ".onnx", 0, NULL);
+    const pg_model_info *info = pg_model_describe(m);
+    assert_false(info->has_batch);
+    expect_shape(&info->inputs[0], "3x32x32");
+    expect_shape(&info->outputs[0], "20x6");
+    assert_true(info->macs == 256 * (27 * 8 + 8 * 4 + 8) + 20 * 4 * 6);
+    assert_true(warns(m, "it takes the first 20 of a number that data decide"));
+    pg_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_detector)};
+    return cmocka_run_group_tests(tests, open_gpus, close_gpus);
+}
