@@ -205,11 +205,24 @@ static double pieces_time(const cost_gpu *g, const kernel *k)
     return (weights + rows) / (g->dram_peak * g->c->gemm_pieces_share);
 }
 
+/* The library has kernels of its own for a matrix times a vector, without tiles: they stream the matrix. Tensor cores have tiles that
+ * are narrow enough. */
+static bool is_by_vector(const cost_gpu *g, precision p, const gemm_shape *s)
+{
+    return !g->tensor[p] && s->batch <= 1 && (s->m <= 1 || s->n <= 1);
+}
+
 void cost_gemm(const cost_gpu *g, const kernel *k, cost_traffic t, kernel_cost *out)
 {
     const cost_constants *c = g->c;
     const gemm_shape *s = &k->shape.gemm;
     precision p = (precision)g->unit[k->math];
+    if (is_by_vector(g, p, s)) {
+        out->compute_s = 2 * s->m * s->n * s->k / (g->peak[p] * c->gemm_vector_share);
+        out->memory_s = cost_memory_time(g, t, 1);
+        cost_finish(g, out, t);
+        return;
+    }
     product_choice choice = choice_of(g, k);
     bool batched = !g->tensor[p] && s->batch > 1;
     /* A 16-byte load holds this many elements; a row that is no multiple of it is padded. */

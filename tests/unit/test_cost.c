@@ -194,6 +194,20 @@ static kernel chosen(kernel k, product_choice how)
     return k;
 }
 
+/* A matrix times a vector streams the matrix, on chips without tensor cores as well; a second row has tiles. */
+static void vectors_stream_the_matrix(void **state)
+{
+    (void)state;
+    const cost_gpu *const chips[] = {&p4, &a100};
+    for (int i = 0; i < 2; i++) {
+        kernel one = gemm(PREC_FP32, 1, 11008, 4096, 1), two = gemm(PREC_FP32, 2, 11008, 4096, 1);
+        kernel_cost c = cost_kernel(chips[i], &one);
+        assert_int_equal(c.limit, BOUND_MEMORY);
+        assert_true(c.seconds < 1.4 * 11008.0 * 4096 * 4 / chips[i]->dram_peak);
+        assert_true(c.seconds <= cost_kernel(chips[i], &two).seconds);
+    }
+}
+
 static void gemm_grows_with_each_side(void **state)
 {
     (void)state;
@@ -819,6 +833,7 @@ static void constants_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_stream_the_matrix),
         cmocka_unit_test(gemm_grows_with_each_side),
         cmocka_unit_test(fixed_tiles_are_not_faster),
         cmocka_unit_test(waves_are_felt_unless_split),
