@@ -349,6 +349,16 @@ static void relaxation(report *r, const render_advice *a)
     }
 }
 
+/* Of what the latency is. */
+static const char *timed_thing(const render_advice *a)
+{
+    const pg_choice *c = a->held_count ? a->held[0] : a->missed_count ? a->missed[0] : NULL;
+    const char *task = c && c->p.task ? c->p.task : "";
+    return strcmp(task, "serving") == 0 ? "of a whole request"
+         : strcmp(task, "decode") == 0  ? "of a token"
+                                        : "for a step with the whole batch";
+}
+
 void render_advice_report(report *r, const render_advice *a)
 {
     char line[400];
@@ -380,7 +390,7 @@ void render_advice_report(report *r, const render_advice *a)
     report_gap(r);
     report_text(
         r, TONE_DIM,
-        "At least: the low end of the 80 %% interval of all GPUs together. Latency: its high end, for a step with the whole batch. A month "
+        "At least: the low end of the 80 %% interval of all GPUs together. Latency: its high end, %s. A month "
         "has %.4g hours. * : no other is both cheaper and quicker. ! : price older than %d days, or of unknown date.",
-        PG_HOURS_PER_MONTH, PG_STALE_DAYS);
+        timed_thing(a), PG_HOURS_PER_MONTH, PG_STALE_DAYS);
 }

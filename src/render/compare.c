@@ -111,6 +111,8 @@ static void group_report(report *r, const render_comparison *c, const render_gro
     size_t n = strlen(line);
     if (first && first->input_len > 0 && !render_is_language(first))
         format_text(line + n, sizeof line - n, "%ssequences of %lld", render_dot(r), (long long)first->input_len);
+    else if (first && first->quantization && !c->many_precisions) /* "fp16" below is that of activations */
+        format_text(line + n, sizeof line - n, "%sas %s", render_dot(r), first->quantization);
     report_heading(r, 1, g->info->name, line);
     if (!r->markdown) report_gap(r);
     render_rows(r, g->rows, g->row_count, c);
@@ -139,7 +141,7 @@ static void caption(report *r, const render_comparison *c, const render_row *row
     }
     const char *what =
         strcmp(p->task, "serving") == 0
-            ? "Batch: requests at a time; TTFT, TPOT: a request's mean time to its first token and for each after it"
+            ? "Batch: requests at a time; TTFT, TPOT: a request's mean time to its first token and for each after it; latency: to its last"
             : "TTFT: until the whole batch has its first token; TPOT: for each one after it";
     report_text(
         r, TONE_DIM,

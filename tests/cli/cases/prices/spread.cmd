@@ -10,3 +10,4 @@ done
 # shellcheck disable=SC2086
 phantom-gpu recommend-gpu mixtral-8x7b --task serving --concurrency 50 --target-throughput 1500 $prices |
     grep -m 3 -E '"(precision|tensor_parallel|gpu_count)"'
+phantom-gpu recommend-gpu llama-3.1-70b --task serving --concurrency 50 --target-ttft 500 --clouds lambda --gpus h100 --today 2026-09-01 | grep -o 'its high end, [a-z ]*'
