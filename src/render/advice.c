@@ -37,6 +37,7 @@ static const field choice_fields[] = {
     CHOICE("carbon_g_per_million", FIELD_NUMBER, cost.g_per_million, true),
     CHOICE("carbon_kg_per_month", FIELD_NUMBER, kg_per_month, true),
     CHOICE("basis", FIELD_TEXT, p.basis, false),
+    CHOICE("note", FIELD_TEXT, p.note, false),
     CHOICE("pareto", FIELD_BOOL, front, false),
 };
 
@@ -221,6 +222,7 @@ static void order_pairs(report *r, const render_advice *a, const pg_choice *c)
                 strcmp(basis, "calibrated") == 0    ? "measurements of this GPU"
                 : strcmp(basis, "transferred") == 0 ? "measurements of other GPUs"
                                                     : "its specification alone");
+    if (c->p.note && c->p.note[0]) report_pair(r, "Note", TONE_WARN, "%s", c->p.note);
 }
 
 static void saving_pairs(report *r, const render_advice *a, const pg_choice *c)
