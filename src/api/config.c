@@ -140,6 +140,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, batch_wait_steps, 0, 1000),
     REAL(runtime_profile, batch_wait_share, 0, 1),
     REAL(runtime_profile, batch_wait_gpus, 0, 1e6),
+    REAL(runtime_profile, batch_wait_tokens, 0, 1e9),
     FLAG(whole_prompts),
     FLAG(prompts_apart),
     REAL(runtime_profile, llm_stage_us, 0, 1e5),

@@ -141,12 +141,13 @@ static double poll_steps(const llm_case *c, double requests, const gpu_spec *spe
     return rt->poll_busy > 0 && requests >= rt->poll_busy ? rt->poll_steps_busy : rt->poll_steps;
 }
 
-/* Steps that prompts wait for others, as published benchmarks set it: where as many tokens come out as go in. */
+/* Steps that prompts wait for others, as published benchmarks set it: in runs of these lengths. */
 static double wait_steps(const llm_case *c)
 {
-    double longer = fabs(c->r.output - c->r.input);
-    bool as_long = longer <= 0.1 * c->r.input, few = c->tensor < c->r.runtime->batch_wait_gpus;
-    return as_long && few && !has_experts(c) ? c->r.runtime->batch_wait_steps : 0;
+    const runtime_profile *rt = c->r.runtime;
+    double tokens = rt->batch_wait_tokens, near = 0.1 * tokens;
+    bool so_long = fabs(c->r.input - tokens) <= near && fabs(c->r.output - tokens) <= near;
+    return so_long && c->tensor < rt->batch_wait_gpus && !has_experts(c) ? rt->batch_wait_steps : 0;
 }
 
 /* Requests that run at a time, of so many that come. */

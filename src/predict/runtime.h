@@ -123,8 +123,8 @@ typedef struct runtime_profile {
     double
         poll_since; /* ... on GPUs of this compute capability and later; before, and with a sparse indexer, 1; 0: on all */
     /* Prompts wait for others while requests are decoded: so many steps, until tokens fill that share of a step, on fewer GPUs than this,
-     * where a dense model's outputs are as long as its prompts. 0: none. */
-    double batch_wait_steps, batch_wait_share, batch_wait_gpus;
+     * where a dense model has prompts and outputs of about so many tokens each. 0: none. */
+    double batch_wait_steps, batch_wait_share, batch_wait_gpus, batch_wait_tokens;
     double lost_place_before; /* dense models have one place less than requests come at a time; 0: none */
     bool whole_prompts;       /* prompts that fit into a step are not divided */
     bool prompts_apart;       /* steps with prompts decode nobody */
