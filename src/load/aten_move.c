@@ -196,13 +196,21 @@ static aten_value copy(aten *x, const aten_row *row, const aten_value *arg, uint
     return aten_tensor(aten_emit2(x, OP_TensorScatter, t, from));
 }
 
+/* slice_scatter(x, src, dim, start, end, step): of the whole it is src, which views of all dims are written back through. */
+static aten_value slice_scatter(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    bool whole = num_is(aten_bound(A(3), 0), 0) && num_is(aten_bound(A(4), INT64_MAX), INT64_MAX) &&
+                 num_is(aten_bound(A(5), 1), 1);
+    return whole && A(1).kind == ATEN_TENSOR ? A(1) : copy(x, row, arg, n);
+}
+
 #define SAME(name)                              \
     {                                           \
         name, "self p train", same, OP_Identity \
     }
 
 const aten_row aten_move_rows[] = {
-    {"slice_scatter", "self src dim start end step", copy, OP_TensorScatter},
+    {"slice_scatter", "self src dim start end step", slice_scatter, OP_TensorScatter},
     {"select_scatter", "self src dim index", copy, OP_TensorScatter},
     {"copy", "self src non_blocking", copy, OP_TensorScatter},
     {"cat", "tensors dim", cat, OP_Concat},
