@@ -7,7 +7,7 @@
 #include "graph/num.h"
 #include "load/onnx_internal.h"
 
-enum { MAX_ELEMENTS = 1024, MAX_TRIPS = 64, MAX_LAID_OUT = 20000 };
+enum { MAX_ELEMENTS = 256, MAX_TRIPS = 64, MAX_LAID_OUT = 20000 };
 
 typedef struct sequence {
     bool known;
@@ -100,7 +100,7 @@ static uint32_t new_ints(resolver *r, uint32_t like, int rank, const int64_t *v,
 static uint32_t part_of(resolver *r, const sequence *s, uint32_t into, str name, int64_t i)
 {
     uint32_t x = s->of, in[4] = {x};
-    int64_t from, to;
+    int64_t from = INT64_MAX, to;
     if (!int_mul(i, s->size, &from) || __builtin_add_overflow(from, s->size, &to)) to = INT64_MAX;
     uint32_t out = new_value(r, x);
     if (out == NO_TENSOR) return out;
@@ -257,7 +257,10 @@ static int64_t trips_of(const resolver *r, const op *o, uint32_t body_index)
     if (!constant(r, input_of(r, o, 0), &trips) || trips < 0 || trips > MAX_TRIPS) return -1;
     if (condition != NO_TENSOR && (!constant(r, condition, &more) || !more)) return -1;
     if (body->n_inputs != carried + 2 || body->n_outputs != carried + 1 || o->n_out > carried) return -1;
-    for (uint32_t i = 0; i < carried; i++) sequences |= sequence_of(r, o, i + 2) != NULL;
+    for (uint32_t i = 0; i < carried; i++) {
+        if (input_of(r, o, i + 2) == NO_TENSOR) return -1;
+        sequences |= sequence_of(r, o, i + 2) != NULL;
+    }
     uint32_t stop = body->outputs[0]; /* on which the next round depends: true, or handed through */
     for (uint32_t i = body->n_ops; i-- > 0;) {
         const op *b = &r->g->ops[body->ops[i]];
