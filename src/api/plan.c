@@ -311,7 +311,7 @@ static basis basis_of(const pg_plan *p, const gpu_spec *s)
     bool training = p->plan.opt.training;
     const str *keys = training ? p->runtime->trained_on : p->runtime->measured_on;
     uint32_t n = training ? p->runtime->n_trained_on : p->runtime->n_measured_on;
-    if (s->vendor.len && !api_is_made_by(s, str_c("NVIDIA"))) return BASIS_UNLIKE;
+    if (s->guessed || (s->vendor.len && !api_is_made_by(s, str_c("NVIDIA")))) return BASIS_UNLIKE;
     if (!n || s->derived || is_changed(s) || s->compute_capability < 6) return BASIS_SPECIFICATION;
     bool narrow = p->math >= PREC_FP8 && !p->runtime->quantized_io && !p->plan.lone && !p->language;
     if (narrow) return BASIS_SPECIFICATION; /* no model was measured so, but in engines */

@@ -211,7 +211,10 @@ static void derive_tensor(gpu_entry *g, const generation *gen, note *w)
     for (size_t p = PREC_TF32; p < PREC_COUNT; p++) {
         if (peak_given(g, p) || s->tflops[p] > 0) continue;
         s->tflops[p] = multipliers[p] > 0 ? multipliers[p] * s->tflops[PREC_FP32] : fp16 * gen->relative[p];
-        if (p == PREC_FP16) s->tflops[p] = fp16;
+        if (p == PREC_FP16) {
+            s->tflops[p] = fp16;
+            s->guessed |= fp16 > 0 && fp16 == from_units;
+        }
         if (s->tflops[p] > 0) note_add(w, "%s %g", names[p], rounded(s->tflops[p]));
     }
 }
@@ -227,6 +230,7 @@ static void derive_memory(gpu_entry *g, const generation *gen, note *w)
     double pin = hbm ? gen->hbm_gbits : gen->gddr_gbits;
     if (s->bandwidth_gbs <= 0) {
         s->bandwidth_gbs = s->memory_bus_bits / 8.0 * pin;
+        s->guessed = true;
         note_add(w, "%g GB/s (%d-bit bus at %g Gbit/s)", rounded(s->bandwidth_gbs), s->memory_bus_bits, pin);
     }
     if (!s->memory_bus_bits) s->memory_bus_bits = (int)(s->bandwidth_gbs * 8 / pin + 0.5);

@@ -62,8 +62,10 @@ typedef struct gpu_spec {
     str calibrated_runtimes; /* "pytorch, tensorrt": under which the owner of this GPU measured; empty: not calibrated */
     double host_factor;      /* times as long as predicted that its host takes to issue; 0: not given */
 
-    bool profiled;   /* has an entry in hardware_profiles */
-    bool derived;    /* something essential was derived from other fields; said once as a warning */
+    bool profiled; /* has an entry in hardware_profiles */
+    bool derived;  /* something essential was derived from other fields; said once as a warning */
+    bool
+        guessed; /* ... of it the bandwidth or the peaks of tensor cores, by what boards of its generation usually have */
     bool overridden; /* a file of the user's changed or defined it: it is no longer the GPU that was calibrated on */
 } gpu_spec;
 

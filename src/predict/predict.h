@@ -75,7 +75,7 @@ typedef enum basis {
     BASIS_CALIBRATED,
     BASIS_TRANSFERRED,
     BASIS_SPECIFICATION,
-    BASIS_UNLIKE, /* a specification of a vendor of whose boards none was measured */
+    BASIS_UNLIKE, /* a specification that is partly guessed, or of a vendor of whose boards none was measured */
     BASIS_COUNT
 } basis;
 
