@@ -43,6 +43,12 @@ static double space_of(const planner *p, const unit *u)
     return n;
 }
 
+/* Broadcasting is not done beforehand where pointwise operations are fused. */
+static bool is_broadcast(const planner *p, const unit *u)
+{
+    return unit_work(u) == WORK_EXPAND && (p->rt->strided_views || p->rt->fuse_pointwise);
+}
+
 /* The unit that made the data of t, looking through views; 0: none. */
 static uint32_t source(const planner *p, uint32_t t)
 {
@@ -51,7 +57,7 @@ static uint32_t source(const planner *p, uint32_t t)
         if (!m) return 0;
         const unit *u = &p->us->u[m - 1];
         work_class w = unit_work(u);
-        bool view = w == WORK_VIEW || (p->rt->strided_views && (w == WORK_TRANSPOSE || w == WORK_EXPAND));
+        bool view = w == WORK_VIEW || (p->rt->strided_views && w == WORK_TRANSPOSE) || is_broadcast(p, u);
         if (!view || !u->n_in) return m;
         t = unit_in(p->us, u)[0];
     }
@@ -152,7 +158,7 @@ void cluster_units(planner *p)
     if (!p->rt->fuse_pointwise && !p->rt->fuse_epilogue && !p->rt->fuse_activation) return;
     for (uint32_t i = 0; i < p->us->n; i++) {
         const unit *u = &p->us->u[i];
-        if (unit_work(u) == WORK_VIEW) continue;
+        if (unit_work(u) == WORK_VIEW || is_broadcast(p, u)) continue;
         bool candidate = unit_is_pointwise(u) || is_norm(u) || is_fused_copy(p, u);
         if (p->rt->fold_constants && (u->flags & UNIT_CONSTANT)) candidate = false;
         uint32_t c = candidate ? choose(p, i) : UINT32_MAX;
