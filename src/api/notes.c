@@ -2,7 +2,7 @@
  * lacks, what the runtime wants, what nobody knows of the server. Texts are made once a plan, so that predicting allocates nothing. */
 #include "api/api.h"
 
-enum { NOTES_MOST = 6, NOTE_SIZE = 640 };
+enum { NOTES_MOST = 7, NOTE_SIZE = 640 };
 
 typedef struct shared_notes {
     const char *scaled, *own;  /* of a measurement; NULL: there is none */
@@ -143,6 +143,7 @@ pg_code api_notes_make(pg_plan *p, pg_error *e)
             runs && is_too_old(p, s) ? shared.older : NULL,
             runs ? precision_note(p, s) : NULL,
             runs && has_shared_paths(p, s) ? shared.paths : NULL,
+            s->note.len ? s->note.ptr : NULL,
         };
         if (c->list[i].warning[0]) p->notes[i] = c->list[i].warning; /* where there is nothing more urgent */
         code = join(&p->notes[i], p, all, e);

@@ -31,6 +31,7 @@
 static const schema_field gpus_rows[] = {
     TEXT("", "name", spec.name),
     TEXT("", "vendor", spec.vendor),
+    TEXT("", "note", spec.note),
     POSITIVE("", "memory_gb", spec.memory_gb, 1e5),
     POSITIVE("", "memory_mib", memory_mib, 1e8),
     TEXT("", "memory_type", spec.memory_type),

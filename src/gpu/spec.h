@@ -32,6 +32,7 @@ typedef struct gpu_performance {
 
 typedef struct gpu_spec {
     str key, name, vendor, architecture, memory_type, form;
+    str note;                  /* what whoever reads a prediction should know of the board */
     double compute_capability; /* 8.9; 0 for other vendors */
     int release_year;
 

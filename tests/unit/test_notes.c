@@ -92,6 +92,17 @@ static void old_boards_are_told_what_a_runtime_wants(void **state)
     assert_string_equal(predict("tinyllama-1.1b", "v100", r).note, "");
 }
 
+/* What is peculiar to a board stands in its own data. */
+static void boards_have_notes_of_their_own(void **state)
+{
+    (void)state;
+    pg_request r = {.precision = "fp16"};
+    assert_non_null(strstr(predict("resnet50", "jetson_orin_nano", r).note, "the CPU's too"));
+    assert_non_null(strstr(predict("resnet50", "mi250x", r).note, "two GPUs"));
+    r.precision = "fp8";
+    assert_non_null(strstr(predict("resnet50", "mi250x", r).note, "computes in FP16; software sees two GPUs"));
+}
+
 static void four_bits_are_computed_in_sixteen(void **state)
 {
     (void)state;
@@ -202,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runtimes_of_one_vendor_have_no_speed_elsewhere),
         cmocka_unit_test(old_boards_are_told_what_a_runtime_wants),
+        cmocka_unit_test(boards_have_notes_of_their_own),
         cmocka_unit_test(four_bits_are_computed_in_sixteen),
         cmocka_unit_test(quantised_weights_say_what_computes),
         cmocka_unit_test(narrow_models_rest_on_specifications),
