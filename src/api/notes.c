@@ -2,7 +2,7 @@
  * lacks, what the runtime wants, what nobody knows of the server. Texts are made once a plan, so that predicting allocates nothing. */
 #include "api/api.h"
 
-enum { NOTES_MOST = 7, NOTE_SIZE = 640 };
+enum { NOTES_MOST = 8, NOTE_SIZE = 640 };
 
 typedef struct shared_notes {
     const char *scaled, *own;  /* of a measurement; NULL: there is none */
@@ -92,6 +92,14 @@ static const char *precision_note(const pg_plan *p, const gpu_spec *s)
     }
 }
 
+/* Who trains in 16 bits mostly means mixed precision, which takes up to twice the memory. */
+static const char *training_note(const pg_plan *p)
+{
+    bool half = p->math == PREC_FP16 || p->math == PREC_BF16;
+    if (p->language || p->request.task != PG_TASK_TRAINING || !half || p->request.autocast) return NULL;
+    return "weights, gradients and optimizer have 16 bits too; with --autocast (mixed precision) they have 32";
+}
+
 /* GPUs that exchange data in this plan, in one group. */
 static double talking_gpus(const pg_plan *p)
 {
@@ -143,6 +151,7 @@ pg_code api_notes_make(pg_plan *p, pg_error *e)
             runs && is_too_old(p, s) ? shared.older : NULL,
             runs ? precision_note(p, s) : NULL,
             runs && has_shared_paths(p, s) ? shared.paths : NULL,
+            training_note(p),
             s->note.len ? s->note.ptr : NULL,
         };
         if (c->list[i].warning[0]) p->notes[i] = c->list[i].warning; /* where there is nothing more urgent */

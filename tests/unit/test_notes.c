@@ -103,6 +103,20 @@ static void boards_have_notes_of_their_own(void **state)
     assert_non_null(strstr(predict("resnet50", "mi250x", r).note, "computes in FP16; software sees two GPUs"));
 }
 
+static void training_in_sixteen_bits_is_told_from_mixed_precision(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_TRAINING, .batch = 8};
+    pg_prediction pure = predict("resnet50", "a100", r);
+    r.autocast = true;
+    pg_prediction mixed = predict("resnet50", "a100", r);
+    assert_non_null(strstr(pure.note, "--autocast"));
+    assert_string_equal(mixed.note, "");
+    assert_true(mixed.memory.optimizer == 2 * pure.memory.optimizer);
+    r = (pg_request){.task = PG_TASK_TRAINING, .batch = 8, .precision = "fp32"};
+    assert_null(strstr(predict("resnet50", "a100", r).note, "--autocast"));
+}
+
 static void four_bits_are_computed_in_sixteen(void **state)
 {
     (void)state;
@@ -214,6 +228,7 @@ int main(void)
         cmocka_unit_test(runtimes_of_one_vendor_have_no_speed_elsewhere),
         cmocka_unit_test(old_boards_are_told_what_a_runtime_wants),
         cmocka_unit_test(boards_have_notes_of_their_own),
+        cmocka_unit_test(training_in_sixteen_bits_is_told_from_mixed_precision),
         cmocka_unit_test(four_bits_are_computed_in_sixteen),
         cmocka_unit_test(quantised_weights_say_what_computes),
         cmocka_unit_test(narrow_models_rest_on_specifications),
