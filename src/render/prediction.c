@@ -300,14 +300,43 @@ bool render_is_said(const char *note, render_warnings warnings)
     return false;
 }
 
+static bool has_note(const render_row *row, const char *note)
+{
+    return row->p.note && strcmp(row->p.note, note) == 0;
+}
+
+/* "a100, h100", each GPU once; "all" where more than one was asked for and it is said of every row. */
+static void noted_gpus(char *out, size_t cap, const render_row *rows, size_t count, const char *note)
+{
+    size_t n = 0, all = 0;
+    bool every = true;
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false;
+        for (size_t k = i; k-- > 0 && !seen && rows[k].gpu == rows[i].gpu;) /* the rows of a GPU stand together */
+            seen = has_note(&rows[k], note);
+        every = every && has_note(&rows[i], note);
+        if (seen || !has_note(&rows[i], note)) continue;
+        all++;
+        if (n < cap) n += format_text(out + n, cap - n, "%s%s", n ? ", " : "", rows[i].p.gpu);
+    }
+    if (every && all > 1) format_text(out, cap, "all");
+}
+
 void render_notes(report *r, const render_row *rows, size_t count, render_warnings warnings)
 {
-    for (size_t i = 0; i < count; i++) {
+    enum { DISTINCT = 64 }; /* as many lines as anybody reads */
+    const char *shown[DISTINCT];
+    char gpus[2048];
+    size_t n = 0;
+    for (size_t i = 0; i < count && n < DISTINCT; i++) {
         const char *note = rows[i].p.note;
         bool said = !note || !note[0] || render_is_said(note, warnings);
-        for (size_t k = i; k-- > 0 && !said && rows[k].gpu == rows[i].gpu;) /* the rows of a GPU stand together */
-            said = rows[k].p.note && strcmp(rows[k].p.note, note) == 0;
-        if (!said) report_text(r, TONE_WARN, "%s%s: %s", r->markdown ? "\n" : "", rows[i].p.gpu, note);
+        for (size_t k = 0; k < n && !said; k++) said = strcmp(shown[k], note) == 0;
+        if (said) continue;
+        shown[n++] = note;
+        noted_gpus(gpus, sizeof gpus, rows, count, note);
+        report_text(r, TONE_WARN, "%s%s: %s", r->markdown ? "\n" : "", gpus, note);
     }
 }
 

@@ -14,3 +14,6 @@ for vendor in nvidia NVIDIA Intel; do
 done
 echo '{"version": 1, "benchmarks": [{"model": "resnet50", "gpu": "mi300x", "runtime": "tensorrt", "metric": "latency_ms", "value": 3}]}' >b.json
 phantom-gpu validate --benchmark-data b.json | grep 'runtime'
+# One line a note, with all GPUs that it is about.
+phantom-gpu compare-models resnet50 --gpus p100,v100,a100 -p int8 -b 1,8 | grep 'INT8'
+phantom-gpu compare-models resnet50 --gpus p100,v100 -p int8 -b 1,8 | grep 'INT8'
