@@ -17,7 +17,7 @@ typedef struct setup {
     bool experts, indexer;
 } setup;
 
-static const runtime_profile *runtime_of(const char *name)
+static runtime_profile *runtime_of(const char *name)
 {
     for (uint32_t i = 0; i < gpus->config.n_runtimes; i++)
         if (str_is(gpus->config.runtimes[i].key, name)) return &gpus->config.runtimes[i];
@@ -90,8 +90,12 @@ static void test_looks_seldom(void **state)
 {
     (void)state;
     setup s = {.runtime = "sglang", .gpu = "b200", .requests = 16, .input = 1024, .output = 512};
-    double tpot = serve(&s, runtime_of("sglang")).tpot_s;
+    runtime_profile *rt = runtime_of("sglang");
+    double mixed = rt->llm_mixed_us;
+    rt->llm_mixed_us = 0; /* steps with prompts, which others wait for, aren't what it looks between */
+    double tpot = serve(&s, rt).tpot_s;
     assert_true(later(s) > 8 * tpot && later(s) < 30 * tpot); /* half of 30 */
+    rt->llm_mixed_us = mixed;
     s.gpu = "h100";
     assert_true(later(s) == 0);
     s.gpu = "b200", s.indexer = true;
