@@ -73,6 +73,7 @@ pg_code shape_walk_step(shape_walk *w, pg_error *e)
     if (!code) code = take_tensors(w);
     for (; !code && w->ops < model->n_ops; w->ops++) {
         x->budget = 1 << 20;
+        x->detects |= x->g->ops[model->ops[w->ops]].kind == OP_NonMaxSuppression;
         code = infer_op(x, model->ops[w->ops]);
     }
     if (code) {

@@ -109,6 +109,26 @@ static aten_value set_item(aten *x, const aten_row *row, const aten_value *arg, 
     return aten_none();
 }
 
+/* The kind of device that a tensor lies on: nothing is predicted for others. */
+static aten_value device_type(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    (void)x, (void)row, (void)arg, (void)n;
+    return (aten_value){.kind = ATEN_TEXT, .v.text = STR("cuda")};
+}
+
+/* dict(), of another one, or of a list of pairs */
+static aten_value dict(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    aten_value from = A(0), out = aten_new_list(x, ATEN_DICT, NULL, 0);
+    if (from.kind == ATEN_DICT) return aten_new_list(x, ATEN_DICT, from.v.list->v, from.v.list->n);
+    for (uint32_t i = 0; from.kind == ATEN_LIST && i < from.v.list->n && !x->code; i++) {
+        aten_value pair = from.v.list->v[i];
+        if (pair.kind != ATEN_TUPLE || pair.v.list->n != 2) return aten_unknown();
+        set_item(x, row, (aten_value[]){out, pair.v.list->v[0], pair.v.list->v[1]}, 3);
+    }
+    return out;
+}
+
 static aten_value append(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     enum { MOST = 1 << 20 };
@@ -309,6 +329,7 @@ const aten_row aten_host_rows[] = {
     {"__getitem__", "self i", get_item, 0},
     {"get", "self key default_value", get_item, 0},
     {"_set_item", "l idx el", set_item, 0},
+    {"dict", "self", dict, 0},
     {"append", "self el", append, OP_Identity},
     {"extend", "self other", append, OP_Concat},
     {"pop", "self idx", pop, 0},
@@ -350,6 +371,7 @@ const aten_row aten_host_rows[] = {
     {"Print", "a", nothing, 0},
     {"RaiseException", "msg cls", nothing, 0},
     {"device", "a", nothing, 0},
+    {"type", "device", device_type, 0},
     {"layout", "a", nothing, 0},
     {"get_device", "a", nothing, 0},
     {"__enter__", "a", nothing, 0},

@@ -6,6 +6,7 @@
 
 #include "base/format.h"
 #include "base/map.h"
+#include "graph/num.h"
 #include "load/builtin.h"
 
 enum { DIMS = 8, FUSED_MOST = 4, EXCHANGED_MOST = 3 };
@@ -352,6 +353,25 @@ static void set_bias(graph *g, uint32_t at, int64_t from, int64_t to)
     }
 }
 
+/* Where what the operator puts out is taken apart, to classes and what there is of each. */
+static void set_target(graph *g, uint32_t at, int64_t from, int64_t to)
+{
+    enum { MOST = 8 };
+    uint32_t y = op_out(g, &g->ops[at])[0];
+    for (uint32_t i = at + 1, steps = 0; i < g->n_ops && steps < MOST; i++) {
+        const op *o = &g->ops[i];
+        if (op_input(g, o, 0) != y) continue;
+        uint32_t shape = o->kind == OP_Reshape ? op_input(g, o, 1) : NO_TENSOR;
+        for (uint32_t k = 0; shape != NO_TENSOR && k < g->tensors[shape].value_count; k++) {
+            num *n = &g->tensors[shape].value[k];
+            if (num_plain(*n) && n->v.i >= from && n->v.i % from == 0) *n = num_int(n->v.i / from * to);
+        }
+        if (o->kind != OP_Add && o->kind != OP_Softmax && o->kind != OP_Sigmoid && o->kind != OP_Transpose) return;
+        y = op_out(g, o)[0];
+        steps++;
+    }
+}
+
 static void adapt(graph *g, int64_t from, int64_t to, int64_t features)
 {
     for (uint32_t i = 0; i < g->n_ops; i++) {
@@ -363,6 +383,7 @@ static void adapt(graph *g, int64_t from, int64_t to, int64_t features)
             if (!((d[0] == from && d[1] == features) || (d[1] == from && d[0] == features))) continue;
             set_dim(g, t, from, to);
             set_bias(g, i, from, to);
+            set_target(g, i, from, to);
         }
     }
 }

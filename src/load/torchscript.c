@@ -47,6 +47,11 @@ static int assume_dims(const ts *t, graph *g, const aten_hint *h, num *dims)
     /* rows of features, or sequences of them where the code refuses rows */
     int64_t last = h->last ? h->last : h->rank == 2 && t->attempt ? h->dims[1] : 0;
     int rank = h->tokens ? 2 : h->rank > 2 ? h->rank : last && t->attempt ? 3 : h->rank ? h->rank : last ? 2 : 4;
+    if (t->one_each && !h->tokens && !last) { /* of a list: images, each by itself */
+        dims[0] = num_int(h->rank == 4 && h->dims[1] ? h->dims[1] : 3);
+        dims[1] = dims[2] = num_int(image);
+        return 3;
+    }
     dims[0] = symbol(g, STR("batch"), 1);
     for (int i = 1; i < rank; i++) {
         bool time = (rank == 3 && (h->dims[2] || last ? i == 1 : i == 2)) || h->tokens;
@@ -97,7 +102,7 @@ static aten_value tensor_input(ts *t, str name, const aten_hint *known)
     num dims[8];
     const load_shape *given = given_shape(t, name);
     if (ok && given) {
-        dims[0] = symbol(g, STR("batch"), given->dims[0]);
+        dims[0] = t->one_each ? num_int(given->dims[0]) : symbol(g, STR("batch"), given->dims[0]);
         for (int i = 1; i < given->rank; i++) dims[i] = num_int(given->dims[i]);
         ok = graph_set_dims(g, x, given->rank, dims);
     } else if (ok && !t->x.guessing) {
@@ -152,8 +157,10 @@ static aten_value input(ts *t, const script_node *arg, const aten *guess)
             str name = str_copy(t->f->g->a, (str){text, len < sizeof text ? len : sizeof text - 1});
             k = t->x.n_hints;
             known = guess && k < guess->n_hints ? &guess->hints[k] : NULL;
+            t->one_each = str_is(type, "List"); /* a list is the batch */
             if (name.ptr) aten_append(&t->x, list.v.list, tensor_input(t, name, known));
             else aten_nomem(&t->x);
+            t->one_each = false;
         }
         return list;
     }
@@ -180,6 +187,16 @@ static void outputs(ts *t, aten_value v, int depth)
     } else {
         for (uint32_t i = 0; i < aten_count(v); i++) outputs(t, v.v.list->v[i], depth + 1);
     }
+}
+
+/* Where only lists of samples go in, nothing carries a batch. */
+static void find_batch(graph *g)
+{
+    const region *model = &g->regions[0];
+    for (uint32_t i = 0; i < model->n_inputs; i++)
+        for (int k = 0; k < g->tensors[model->inputs[i]].rank; k++)
+            if (g->tensors[model->inputs[i]].dims[k].sym == g->batch_symbol) return;
+    if (model->n_inputs) g->batch_symbol = -1;
 }
 
 /* ---- the run ---- */
@@ -215,6 +232,7 @@ static pg_code run(ts *t, torch_file *f, ts_sources *sources, graph *g, arena *a
     aten_value out = ts_call(t, def, o, &args);
     if (!guessing) outputs(t, out, 0);
     aten_finish(&t->x);
+    if (!guessing) find_batch(g);
     if (!t->x.code && !guessing && !g->regions[0].n_outputs)
         return ts_fail(t, PG_E_UNSUPPORTED, "forward() gives no tensor");
     return t->x.code;

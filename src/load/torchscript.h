@@ -52,7 +52,8 @@ typedef struct ts {
     ts_object **object_list;
     uint32_t n_objects, cap_objects;
     uint32_t depth, steps;
-    int attempt; /* which of the sizes free dims have */
+    int attempt;   /* which of the sizes free dims have */
+    bool one_each; /* the input that is made is an element of a list: one sample, without a batch */
     map notes;
     const script_node *at; /* the statement that runs, for messages */
 } ts;

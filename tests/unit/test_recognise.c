@@ -124,6 +124,29 @@ static void test_another_head(void **state)
     arena_free(&w.a);
 }
 
+/* A detector of other things: what takes the head's rows apart follows. */
+static void test_other_classes(void **state)
+{
+    (void)state;
+    weights w = weights_of("fasterrcnn_resnet50_fpn");
+    for (size_t i = 0; i < w.n; i++)
+        for (int k = 0; k < w.list[i].rank; k++) { /* of 91 classes, and the boxes of each */
+            int64_t *d = &w.list[i].dims[k];
+            *d = *d == 91 ? 5 : *d == 4 * 91 ? 4 * 5 : *d;
+        }
+    graph g;
+    arena a;
+    pg_error e = PG_ERROR_INIT;
+    assert_int_equal(load(&g, &a, &w, NULL, &e), PG_E_OK);
+    assert_int_equal(g.missing.len, 0);
+    assert_non_null(strstr(g.warnings[0].ptr, "recognised as fasterrcnn_resnet50_fpn"));
+    shapes s;
+    assert_int_equal(shapes_infer(&s, &g, NULL, &a, &e), PG_E_OK);
+    assert_int_equal(s.unknown_outputs, 0);
+    arena_free(&a);
+    arena_free(&w.a);
+}
+
 /* Query, key and value apart instead of fused: another exporter's names for the same network. */
 static void test_split_layers(void **state)
 {
@@ -213,8 +236,9 @@ static void test_absurd_dims(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_model), cmocka_unit_test(test_another_head), cmocka_unit_test(test_split_layers),
-        cmocka_unit_test(test_strangers),   cmocka_unit_test(test_architecture), cmocka_unit_test(test_absurd_dims),
+        cmocka_unit_test(test_every_model),  cmocka_unit_test(test_another_head), cmocka_unit_test(test_other_classes),
+        cmocka_unit_test(test_split_layers), cmocka_unit_test(test_strangers),    cmocka_unit_test(test_architecture),
+        cmocka_unit_test(test_absurd_dims),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

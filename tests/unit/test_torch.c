@@ -347,6 +347,27 @@ static void expect_result(const char *source, const char *shape)
     pg_model_free(m);
 }
 
+/* As detectors are scripted: a list of images, each by itself, and a dict that is filled. */
+static void test_images(void **state)
+{
+    (void)state;
+    const char *source = "class M(Module):\n  def forward(self: __torch__.M, images: List[Tensor]) -> Tensor:\n"
+                         "    out = torch.dict()\n    torch._set_item(out, \"a\", torch.relu(images[0]))\n"
+                         "    y = torch.list(torch.values(out))\n    return y[0]\n";
+    pg_model *m;
+    pg_error e;
+    if (open_source(source, &m, &e)) fail_msg("%s", e.text);
+    assert_false(pg_model_describe(m)->has_batch);
+    assert_string_equal(pg_model_describe(m)->inputs[0].name, "images.0");
+    expect_shape(&pg_model_describe(m)->outputs[0], "3x224x224");
+    pg_model_free(m);
+    expect_result(FORWARD "    if torch.eq(ops.prim.type(ops.prim.device(x)), \"cpu\"):\n      y = torch.sum(x)\n"
+                          "    else:\n      y = x\n    return y\n",
+                  "batchx3x224x224");
+    expect_result(FORWARD "    return torch.arange(0, 12, 4, dtype=4, layout=None, device=ops.prim.device(x))\n", "3");
+    expect_result(FORWARD "    return torch.arange(0, 12, dtype=4, layout=None, device=ops.prim.device(x))\n", "12");
+}
+
 /* The input is [batch, 3, 224, 224]. */
 static void test_results(void **state)
 {
@@ -532,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_unknown_operator),
         cmocka_unit_test(test_quantised),
         cmocka_unit_test(test_statements),
+        cmocka_unit_test(test_images),
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_more_results),
         cmocka_unit_test(test_sequences_of_features),
