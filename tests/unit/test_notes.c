@@ -18,7 +18,7 @@
 static pg_prediction predict(const char *model, const char *gpu, pg_request r)
 {
     pg_model *m;
-    pg_plan *plan;
+    pg_plan *plan = NULL;
     pg_prediction p;
     pg_error e = PG_ERROR_INIT;
     if (pg_model_open(&m, model, NULL, &e) || pg_plan_open(&plan, m, gpus, &r, &e) ||
