@@ -223,6 +223,11 @@ typedef struct pg_request {
     int64_t concurrency;            /* serving: requests at a time; 0: the batch, or with one of the three below as many as they allow */
     double request_rate;            /* serving: requests a second that must be borne; 0: not asked */
     double target_ttft_ms, target_tpot_ms; /* serving: no request may take longer on average; 0: not asked */
+    /* serving, how the runtime is set up; 0: as it is by itself */
+    int64_t max_requests;           /* that run at a time, the others wait (max_num_seqs, max_batch_size); 0: as many as memory holds */
+    int poll_steps;                 /* that decode between two looks for new requests (SGLang's scheduler-recv-interval); 0: 1 */
+    int batch_wait_steps;           /* that prompts wait for others while requests are decoded (TensorRT-LLM's batch_wait_timeout_iters) ... */
+    double batch_wait_share;        /* ... until they fill this share of a step with those (batch_wait_max_tokens_ratio); both or neither */
     int speculative_tokens;         /* decode, serving: tokens guessed ahead in each step; 0: none */
     double acceptance_rate;         /* chance that a guess holds where those before it do, above 0 to 1; 0: 0.7 */
     int lora_rank;                  /* training: of adapters beside frozen weights (QLoRA with quantization); 0: all weights */

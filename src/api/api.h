@@ -122,6 +122,8 @@ pg_code api_notes_make(pg_plan *p, pg_error *e);
 const char *api_note(const pg_plan *p, const api_gpu *g, bool waits);
 /* The kernels that this GPU runs. */
 const kernel_plan *api_plan_on(const pg_plan *p, const gpu_spec *s);
+/* NULL: none is called so. */
+const runtime_profile *api_runtime(const pg_catalog *c, const char *name);
 pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e);
 /* parallel.c: checks what the request says about several GPUs and fills in what it leaves open ... */
 pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e);

@@ -19,8 +19,7 @@
 
 typedef struct runtime_read {
     runtime_profile p;
-    str fused_attention_since, late_attention_since, wide_attention_since, linear_bias_since, fused_gelu_since,
-        lost_place_before;
+    str fused_attention_since, late_attention_since, wide_attention_since, linear_bias_since, fused_gelu_since;
     str like;
     const toml_node *aliases, *measured_on, *trained_on;
 } runtime_read;
@@ -64,7 +63,6 @@ static const schema_field runtime_fields[] = {
     {"", "late_attention_since", SCHEMA_TEXT, offsetof(runtime_read, late_attention_since), 0, 0, false, 0},
     {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
     {"", "fused_gelu_since", SCHEMA_TEXT, offsetof(runtime_read, fused_gelu_since), 0, 0, false, 0},
-    {"", "lost_place_before", SCHEMA_TEXT, offsetof(runtime_read, lost_place_before), 0, 0, false, 0},
     {"", "linear_bias_since", SCHEMA_TEXT, offsetof(runtime_read, linear_bias_since), 0, 0, false, 0},
     REAL(runtime_profile, host_us, 0, 1000),
     REAL(runtime_profile, host_view_us, 0, 1000),
@@ -133,14 +131,6 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, llm_layer_us, 0, 1e5),
     REAL(runtime_profile, llm_mixed_us, 0, 1e6),
     REAL(runtime_profile, llm_prompt_us, 0, 1e6),
-    REAL(runtime_profile, poll_steps, 0, 1000),
-    REAL(runtime_profile, poll_steps_busy, 0, 1000),
-    REAL(runtime_profile, poll_busy, 0, 1e6),
-    REAL(runtime_profile, poll_since, 0, 100),
-    REAL(runtime_profile, batch_wait_steps, 0, 1000),
-    REAL(runtime_profile, batch_wait_share, 0, 1),
-    REAL(runtime_profile, batch_wait_gpus, 0, 1e6),
-    REAL(runtime_profile, batch_wait_tokens, 0, 1e9),
     FLAG(whole_prompts),
     FLAG(prompts_apart),
     REAL(runtime_profile, llm_stage_us, 0, 1e5),
@@ -283,7 +273,6 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     out->wide_attention_since = api_version_number(r.wide_attention_since);
     out->fused_gelu_since = api_version_number(r.fused_gelu_since);
     out->linear_bias_since = api_version_number(r.linear_bias_since);
-    out->lost_place_before = api_version_number(r.lost_place_before);
     out->key = str_copy(a, n->key);
     if (!out->key.ptr) return error_nomem(e, a);
     code = read_keys(&out->aliases, &out->n_aliases, r.aliases, a, e);

@@ -1,7 +1,7 @@
 /* Prefill, decode and serving of language models: from a request to src/llm and back. */
 #include "api/api.h"
 
-enum { INPUT_USUAL = 512, OUTPUT_USUAL = 128, LENGTH_MOST = 1 << 24, REQUESTS_MOST = 1024 };
+enum { INPUT_USUAL = 512, OUTPUT_USUAL = 128, LENGTH_MOST = 1 << 24, REQUESTS_MOST = 1024, SETUP_MOST = 1 << 20 };
 static const double ACCEPTED_USUAL = 0.7; /* assumed: it depends on the model, the heads that guess and the text */
 
 static const struct {
@@ -133,6 +133,38 @@ static pg_code read_targets(const pg_request *q, pg_error *e)
     return PG_E_OK;
 }
 
+/* How the runtime is set up. */
+static pg_code read_setup(const pg_request *q, llm_request *r, pg_error *e)
+{
+    const struct {
+        double value, least, most;
+        const char *name;
+    } values[] = {{(double)q->max_requests, 1, SETUP_MOST, "max_requests"},
+                  {q->poll_steps, 1, SETUP_MOST, "poll_steps"},
+                  {q->batch_wait_steps, 1, SETUP_MOST, "batch_wait_steps"},
+                  {q->batch_wait_share, 0, 1, "batch_wait_share"}};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        if (values[i].value == 0) continue;
+        if (!(values[i].value >= values[i].least && values[i].value <= values[i].most))
+            return error_set(e, PG_E_USAGE, "%s %.12g is not between %.12g and %.12g", values[i].name, values[i].value,
+                             values[i].least, values[i].most);
+        if (q->task != PG_TASK_SERVING)
+            return error_set(e, PG_E_USAGE, "%s %.12g is for --task serving", values[i].name, values[i].value);
+    }
+    if (q->batch_wait_steps && q->batch_wait_share == 0)
+        return error_set(e, PG_E_USAGE,
+                         "batch_wait_steps %d needs batch_wait_share, the share of a step that ends the wait",
+                         q->batch_wait_steps);
+    if (q->batch_wait_share != 0 && !q->batch_wait_steps)
+        return error_set(e, PG_E_USAGE, "batch_wait_share %g needs batch_wait_steps, the longest wait",
+                         q->batch_wait_share);
+    r->most_requests = (double)q->max_requests;
+    r->poll_steps = q->poll_steps;
+    r->wait_steps = q->batch_wait_steps;
+    r->wait_share = q->batch_wait_share;
+    return PG_E_OK;
+}
+
 static pg_code read_guesses(const pg_request *q, llm_request *r, pg_error *e)
 {
     r->guesses = q->speculative_tokens;
@@ -211,7 +243,6 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     api_language *l = p->language;
     llm_request r = {.model = m,
                      .expert = 1,
-                     .version = q->runtime_version ? api_version_number(str_c(q->runtime_version)) : 0,
                      .gpu_layers = q->gpu_layers > 0 ? q->gpu_layers
                                  : q->gpu_layers < 0 ? 0
                                                      : -1};
@@ -221,6 +252,7 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     if (!code) code = read_runtime(p, &r, e);
     if (!code) code = read_cache(p, &r, e);
     if (!code) code = read_guesses(q, &r, e);
+    if (!code) code = read_setup(q, &r, e);
     if (!code) code = read_lengths(p, &r, e);
     r.tensor = p->split.tensor;
     r.pipeline = p->split.pipeline;

@@ -37,6 +37,15 @@ static bool is_named(const runtime_profile *r, str folded)
 }
 
 /* Whatever case, spaces and hyphens the name is written with. */
+const runtime_profile *api_runtime(const pg_catalog *c, const char *name)
+{
+    char buffer[64];
+    str folded = {buffer, str_fold(buffer, sizeof buffer, str_c(name))};
+    for (uint32_t i = 0; i < c->config.n_runtimes; i++)
+        if (is_named(&c->config.runtimes[i], folded)) return &c->config.runtimes[i];
+    return NULL;
+}
+
 pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e)
 {
     enum { NEAR = 2 }; /* letters that a slip changes */
@@ -46,12 +55,10 @@ pg_code api_find_runtime(pg_plan *p, const char *name, pg_error *e)
     str folded = {buffer, str_fold(buffer, sizeof buffer, str_c(name))};
     unsigned nearest = NEAR + 1;
     size_t n = 0;
+    p->runtime = api_runtime(p->catalog, name);
+    if (p->runtime) return PG_E_OK;
     for (uint32_t i = 0; i < c->n_runtimes; i++) {
         const runtime_profile *r = &c->runtimes[i];
-        if (is_named(r, folded)) {
-            p->runtime = r;
-            return PG_E_OK;
-        }
         unsigned distance = str_distance(folded, r->key, NEAR);
         if (distance < nearest) meant = r;
         if (distance < nearest) nearest = distance;

@@ -203,9 +203,10 @@ static int64_t given_length(const bench_row *row, int key, int64_t value)
 }
 
 /* What the library is asked for; what it has no words for yet is said instead of left out. */
-static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_info *info, const bench_options *o,
-                          pg_request *r, pg_error *e)
+static pg_code request_of(const bench *b, const bench_row *row, const pg_gpu *gpu, const pg_model *m, pg_request *r,
+                          pg_error *e)
 {
+    const pg_model_info *info = pg_model_describe(m);
     static const pg_task task_of[TASK_COUNT] = {[TASK_TRAINING] = PG_TASK_TRAINING,
                                                 [TASK_PREFILL] = PG_TASK_PREFILL,
                                                 [TASK_DECODE] = PG_TASK_DECODE,
@@ -218,7 +219,7 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
                       .task = task_of[row->task],
                       .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = bench_autocast(row),
-                      .half_norms = row->autocast && bench_half_norms(row, gpu),
+                      .half_norms = row->autocast && bench_half_norms(row, gpu->key),
                       .device_time = row->device_time,
                       .any_memory = true,
                       .gpu_count = (int)row->gpu_count,
@@ -226,7 +227,7 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
                       .tensor_parallel = (int)row->tensor_parallel,
                       .pipeline_parallel = (int)row->pipeline_parallel,
                       .expert_parallel = (int)row->expert_parallel,
-                      .fast_mode = o->fast_mode};
+                      .fast_mode = b->options.fast_mode};
     if (language) {
         r->input_len = given_length(row, BENCH_KEY_input_len, row->input_len);
         r->output_len = given_length(row, BENCH_KEY_output_len, row->output_len);
@@ -237,6 +238,12 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
         r->kv_cache_precision = row->kv_cache_precision;
         r->runtime = row->runtime; /* else as the quantization has it */
         if (!row->runtime_version) r->runtime_version = NULL;
+        bench_setup s = bench_serving_setup(row, row->runtime ? api_runtime(b->catalog, row->runtime) : NULL,
+                                            m->g.language, ((const api_gpu *)(const void *)gpu)->spec);
+        r->max_requests = s.max_requests;
+        r->poll_steps = s.poll_steps;
+        r->batch_wait_steps = s.batch_wait_steps;
+        r->batch_wait_share = s.batch_wait_share;
         return PG_E_OK;
     }
     if (row->metric >= METRIC_TOKENS_PER_S && row->metric <= METRIC_TPOT_MS)
@@ -250,25 +257,27 @@ static pg_code request_of(const bench_row *row, const char *gpu, const pg_model_
     return find_optimizer(row, &r->optimizer, e);
 }
 
-static pg_plan *plan_of(bench *b, const bench_row *row, const char *gpu, const pg_model *m, uint32_t model,
+static pg_plan *plan_of(bench *b, const bench_row *row, const pg_gpu *gpu, const pg_model *m, uint32_t model,
                         const char **why)
 {
     pg_error e = PG_ERROR_INIT;
     pg_request r;
     bool added = false;
     char key[480];
-    if (request_of(row, gpu, pg_model_describe(m), &b->options, &r, &e)) {
+    if (request_of(b, row, gpu, m, &r, &e)) {
         *why = keep_error(b, &e);
         return NULL;
     }
-    format_text(key, sizeof key,
-                "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %d %.17g %.60s|%.60s|%.60s|%.40s|%.40s",
-                model, (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout,
-                r.autocast, r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel,
-                r.pipeline_parallel, r.expert_parallel, (long long)r.input_len, (long long)r.output_len,
-                (long long)r.concurrency, r.speculative_tokens, r.acceptance_rate, r.precision ? r.precision : "",
-                r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "",
-                r.quantization ? r.quantization : "", r.kv_cache_precision ? r.kv_cache_precision : "");
+    format_text(
+        key, sizeof key,
+        "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %lld %d %d %.17g %d %.17g %.60s|%.60s|%.60s|%.40s|%.40s",
+        model, (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast,
+        r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel,
+        r.expert_parallel, (long long)r.input_len, (long long)r.output_len, (long long)r.concurrency,
+        (long long)r.max_requests, r.poll_steps, r.batch_wait_steps, r.batch_wait_share, r.speculative_tokens,
+        r.acceptance_rate, r.precision ? r.precision : "", r.runtime ? r.runtime : "",
+        r.runtime_version ? r.runtime_version : "", r.quantization ? r.quantization : "",
+        r.kv_cache_precision ? r.kv_cache_precision : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;
     if (!at) {
@@ -338,7 +347,7 @@ static void fill_point(bench *b, bench_point *p)
     const char *why = NULL;
     uint32_t model = 0;
     pg_model *m = p->gpu ? model_of(b, p->row, &model, &why) : NULL;
-    p->plan = m ? plan_of(b, p->row, p->gpu->key, m, model, &why) : NULL;
+    p->plan = m ? plan_of(b, p->row, p->gpu, m, model, &why) : NULL;
     if (!p->plan && !p->skipped) p->skipped = why ? why : "out of memory";
     if (p->skipped) return;
     bench_predict_point(p);

@@ -64,6 +64,19 @@ bool bench_channels_last(const bench_row *row);
 const char *bench_optimizer(const bench_row *row); /* NULL: the default */
 /* Of the runtime; NULL: not known, so the newest. */
 const char *bench_version(const bench_row *row);
+/* How a serving row's runtime was set up (0: as it is by itself). What a row says counts; one that says nothing of it is taken for one of the
+ * published benchmarks, whose launch scripts set what no row names: SGLang on Blackwell looks for requests every 10 steps, or 30, TensorRT-LLM
+ * keeps prompts for fuller steps in some runs (docs/llm.md). `rt`, `m`: NULL where they aren't known. */
+typedef struct bench_setup {
+    int64_t max_requests;
+    int poll_steps, batch_wait_steps;
+    double batch_wait_share;
+} bench_setup;
+struct runtime_profile;
+struct language_model;
+struct gpu_spec;
+bench_setup bench_serving_setup(const bench_row *row, const struct runtime_profile *rt, const struct language_model *m,
+                                const struct gpu_spec *gpu);
 /* What the row calls mixed precision, unless its source turned the model into half. */
 bool bench_autocast(const bench_row *row);
 

@@ -19,7 +19,7 @@ static const char *const layouts[] = {"nchw", "nhwc"};
 
 _Static_assert(sizeof tasks / sizeof tasks[0] == TASK_COUNT, "a name for each task");
 _Static_assert(sizeof metrics / sizeof metrics[0] == METRIC_COUNT, "a name for each metric");
-_Static_assert(BENCH_KEYS <= 32, "a bit for each key");
+_Static_assert(BENCH_KEYS <= 64, "a bit for each key");
 
 const bench_key bench_key_table[BENCH_KEYS] = {
 #define BENCH_KEY(name, kind, low, high, meaning) {#name, meaning, BENCH_##kind, offsetof(bench_row, name), low, high},
@@ -220,7 +220,7 @@ static pg_code read_row(bench_rows *r, bench_row *row, json_t *object, const map
         if (!at) return unknown_key(name, e);
         pg_code code = read_value(r, row, &bench_key_table[*at], v, e);
         if (code) return code;
-        row->given |= 1u << *at;
+        row->given |= UINT64_C(1) << *at;
     }
     return check_row(r, row, folder, e);
 }

@@ -54,7 +54,7 @@ typedef struct bench_row {
 #define BENCH_KEY(name, kind, low, high, meaning) BENCH_TYPE_##kind name;
 #include "bench/keys.def"
 #undef BENCH_KEY
-    uint32_t given;   /* bit BENCH_KEY_name: the file has the key */
+    uint64_t given;   /* bit BENCH_KEY_name: the file has the key */
     uint32_t number;  /* in its file, from 1 */
     const char *file; /* as it was named */
     const char *path; /* the model as pg_model_open takes it: relative files found beside the benchmark file */

@@ -1,8 +1,10 @@
 /* What a row leaves open about who ran the model: taken from what it says of its source and precision. */
 #include "bench/bench.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "api/api.h"
 #include "base/format.h"
 
 /* A source that names its framework or engine, by its folders: the first that fits. */
@@ -17,14 +19,18 @@ static const struct {
 static const char *const precisions[] = {"fp32", "tf32", "fp16",  "bf16",  "fp8",
                                          "int8", "fp4",  "nvfp4", "mxfp4", "int4"};
 
+/* What the launch scripts of the published benchmarks of serving (InferenceMAX) set. */
+enum { POLL_STEPS = 10, POLL_STEPS_BUSY = 30, POLL_BUSY = 16, WAIT_STEPS = 20, WAIT_TOKENS = 1024, WAIT_GPUS = 8 };
+static const double WAIT_SHARE = 0.9, POLL_SINCE = 10, LOST_PLACE_BEFORE = 1001; /* a compute capability; version 1.1 */
+
 static bool is_from(const bench_row *row, const char *folder)
 {
     return (row->source && strstr(row->source, folder)) || (row->url && strstr(row->url, folder));
 }
 
-static size_t plain_length(const char *precision)
+static size_t plain_length(const char *name)
 {
-    return strcspn(precision, "+,");
+    return strcspn(name, "+,");
 }
 
 const char *bench_precision(const bench_row *row)
@@ -51,13 +57,13 @@ const char *bench_runtime(const bench_row *row)
     if ((!given || !strcmp(row->runtime, "pytorch")) && is_traced(row, given)) return "torchscript";
     if (given) return row->runtime;
     bool xla = row->precision && strstr(row->precision, "+xla");
-    const char *precision = bench_precision(row), *runtime = NULL;
+    const char *math = bench_precision(row), *runtime = NULL;
     for (size_t i = 0; !runtime && row->source && i < sizeof sources / sizeof sources[0]; i++)
         if (strstr(row->source, sources[i].word)) runtime = sources[i].runtime;
     if (xla) return runtime && !strcmp(runtime, "tensorflow") ? "tensorflow-xla" : "pytorch-compile";
     if (runtime) return runtime;
     /* Eager frameworks have no products in 8 bits: it was an engine. */
-    return !strcmp(precision, "int8") || !strcmp(precision, "fp8") ? "tensorrt" : "pytorch";
+    return !strcmp(math, "int8") || !strcmp(math, "fp8") ? "tensorrt" : "pytorch";
 }
 
 bool bench_block_scaled(const bench_row *row)
@@ -79,7 +85,7 @@ bool bench_half_norms(const bench_row *row, const char *gpu)
 
 bool bench_channels_last(const bench_row *row)
 {
-    if (row->given & 1u << BENCH_KEY_layout) return row->layout == LAYOUT_NHWC;
+    if (row->given >> BENCH_KEY_layout & 1) return row->layout == LAYOUT_NHWC;
     /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
     static const char *const scripts[] = {"PyTorch/Classification/ConvNets", "MxNet/Classification",
                                           "PaddlePaddle/Classification"};
@@ -126,4 +132,68 @@ const char *bench_version(const bench_row *row)
     if (examples && !strcmp(runtime, "tensorrt")) return "8.2";
     if (examples && !strcmp(runtime, "onnxruntime")) return "1.10";
     return NULL;
+}
+
+/* ---- serving ---- */
+
+static bool has_experts(const language_model *m)
+{
+    for (uint32_t i = 0; i < m->n_layers; i++)
+        if (m->layers[i].ffn == LM_MOE) return true;
+    return false;
+}
+
+static bool has_indexer(const language_model *m)
+{
+    for (uint32_t i = 0; i < m->n_layers; i++)
+        if (m->layers[i].index_top > 0) return true;
+    return false;
+}
+
+static bool is_near(int64_t tokens, double usual)
+{
+    return fabs((double)tokens - usual) <= 0.1 * usual;
+}
+
+static bool says_setup(const bench_row *row)
+{
+    static const int keys[] = {BENCH_KEY_max_requests, BENCH_KEY_poll_steps, BENCH_KEY_batch_wait_steps,
+                               BENCH_KEY_batch_wait_share};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (row->given >> keys[i] & 1) return true;
+    return false;
+}
+
+/* Scripts for SGLang on Blackwell, but for models with a sparse indexer in FP8. */
+static void set_up_sglang(bench_setup *s, const language_model *m, const gpu_spec *gpu, int64_t requests)
+{
+    if (gpu->compute_capability < POLL_SINCE || has_indexer(m)) return;
+    s->poll_steps = requests >= POLL_BUSY ? POLL_STEPS_BUSY : POLL_STEPS;
+}
+
+/* Scripts for dense models under TensorRT-LLM; that one place fewer is taken under its old versions is no setting, but how their rows look. */
+static void set_up_tensorrt(bench_setup *s, const bench_row *row, const language_model *m, int64_t requests)
+{
+    double version = row->runtime_version ? api_version_number(str_c(row->runtime_version)) : 0;
+    if (has_experts(m)) return;
+    if (row->tensor_parallel < WAIT_GPUS && is_near(row->input_len, WAIT_TOKENS) &&
+        is_near(row->output_len, WAIT_TOKENS)) {
+        s->batch_wait_steps = WAIT_STEPS;
+        s->batch_wait_share = WAIT_SHARE;
+    }
+    if (version > 0 && version < LOST_PLACE_BEFORE && requests > 1) s->max_requests = requests - 1;
+}
+
+bench_setup bench_serving_setup(const bench_row *row, const runtime_profile *rt, const language_model *m,
+                                const gpu_spec *gpu)
+{
+    bench_setup s = {.max_requests = row->max_requests,
+                     .poll_steps = (int)row->poll_steps,
+                     .batch_wait_steps = (int)row->batch_wait_steps,
+                     .batch_wait_share = row->batch_wait_share};
+    int64_t requests = row->concurrency ? row->concurrency : row->batch;
+    if (row->task != TASK_SERVING || says_setup(row) || !rt || !m) return s;
+    if (str_is(rt->key, "sglang")) set_up_sglang(&s, m, gpu, requests);
+    if (str_is(rt->key, "tensorrt-llm")) set_up_tensorrt(&s, row, m, requests);
+    return s;
 }

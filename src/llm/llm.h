@@ -21,9 +21,11 @@ typedef struct llm_request {
     double batch, input, output;
     int tensor, pipeline, data, expert; /* at least 1 */
     int gpu_layers;                     /* layers on the GPU; negative: all */
-    double version;                     /* of the runtime; 0: newest */
     double guesses,
         accepted; /* tokens that are guessed ahead of each, and the chance of each that it holds where those before it do */
+    /* Serving, how the runtime is set up: requests that run at a time at most (0: as many as memory holds), steps that decode between two
+     * looks for new requests (0: 1), steps that prompts wait for others until tokens fill that share of a step (0: none). */
+    double most_requests, poll_steps, wait_steps, wait_share;
 } llm_request;
 
 /* A request with everything filled in. */

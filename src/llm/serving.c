@@ -119,13 +119,6 @@ static bool has_experts(const llm_case *c)
     return experts;
 }
 
-static bool has_indexer(const llm_case *c)
-{
-    bool indexer = false;
-    for (uint32_t i = 0; i < c->model.n_layers; i++) indexer |= c->model.layers[i].index_top > 0;
-    return indexer;
-}
-
 /* Seconds between a request's being sent and its being there; those that only come before its first answer are among them. */
 static double delay(const llm_case *c)
 {
@@ -133,39 +126,13 @@ static double delay(const llm_case *c)
     return (rt->llm_prompt_us + (has_experts(c) ? rt->llm_experts_us : 0)) * 1e-6;
 }
 
-/* Steps between two looks for new requests, as published benchmarks set it. */
-static double poll_steps(const llm_case *c, double requests, const gpu_spec *spec)
-{
-    const runtime_profile *rt = c->r.runtime;
-    if (spec->compute_capability < rt->poll_since || (rt->poll_since > 0 && has_indexer(c))) return 1;
-    return rt->poll_busy > 0 && requests >= rt->poll_busy ? rt->poll_steps_busy : rt->poll_steps;
-}
-
-/* Steps that prompts wait for others, as published benchmarks set it: in runs of these lengths. */
-static double wait_steps(const llm_case *c)
-{
-    const runtime_profile *rt = c->r.runtime;
-    double tokens = rt->batch_wait_tokens, near = 0.1 * tokens;
-    bool so_long = fabs(c->r.input - tokens) <= near && fabs(c->r.output - tokens) <= near;
-    return so_long && c->tensor < rt->batch_wait_gpus && !has_experts(c) ? rt->batch_wait_steps : 0;
-}
-
-/* Requests that run at a time, of so many that come. */
-static double places(const llm_case *c, double requests, double room)
-{
-    const llm_request *r = &c->r;
-    bool lost = r->version > 0 && r->version < r->runtime->lost_place_before && !has_experts(c);
-    if (lost && requests > 1 && room > requests - 1) return requests - 1;
-    return room;
-}
-
 llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
                            const predict_constants *pc, const predict_options *opt)
 {
     const runtime_profile *rt = c->r.runtime;
     bool plain = opt->fast_mode || opt->device_time;
-    double memory = larger(floor(room(c, g, pc)), 1), most = places(c, requests, memory),
-           output = larger(c->r.output, 1);
+    double memory = larger(floor(room(c, g, pc)), 1), output = larger(c->r.output, 1);
+    double most = c->r.most_requests > 0 && c->r.most_requests < memory ? c->r.most_requests : memory;
     simulate_steps steps = steps_of(c, p, g, pc, opt);
     simulate_setup u = {.requests = requests,
                         .prompts = requests * larger(pc->serving_waves, 1),
@@ -178,16 +145,16 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .budget = larger(llm_chunk(c), c->r.input / PARTS_MOST),
                         .whole = rt->whole_prompts,
                         .apart = rt->prompts_apart,
-                        .poll = poll_steps(c, requests, g->spec),
-                        .wait_steps = wait_steps(c),
-                        .wait_share = rt->batch_wait_share,
+                        .poll = c->r.poll_steps,
+                        .wait_steps = c->r.wait_steps,
+                        .wait_share = c->r.wait_share,
                         .delay = plain ? 0 : delay(c)};
     simulate_result r = simulate_run(&u, &steps);
-    llm_serving s = {.asked = requests, .running = requests < memory ? requests : memory, .ttft_s = r.ttft_s};
+    llm_serving s = {.asked = requests, .running = requests < most ? requests : most, .ttft_s = r.ttft_s};
     s.tpot_s = output > 1 ? larger(r.tpot_s, steps.decode[0] / u.tokens) : steps.decode[0];
     s.request_s = s.ttft_s + (output - 1) * s.tpot_s;
     s.requests_per_s = requests / s.request_s;
-    if (requests > s.running) s.waiting_share = 1 - s.running / requests;
+    if (requests > memory && most == memory) s.waiting_share = 1 - memory / requests;
     s.prefill_share = r.prefill_share;
     return s;
 }

@@ -118,19 +118,11 @@ typedef struct runtime_profile {
     double llm_experts_us; /* ... and for a model with layers of experts */
     double
         llm_layer_us; /* host time of each layer in steps with prompts, which no CUDA graph holds, on a host of 2020 */
-    /* Steps that decode between two at which it looks for new requests; the latter from so many requests at a time on. 0: 1. */
-    double poll_steps, poll_steps_busy, poll_busy;
-    double
-        poll_since; /* ... on GPUs of this compute capability and later; before, and with a sparse indexer, 1; 0: on all */
-    /* Prompts wait for others while requests are decoded: so many steps, until tokens fill that share of a step, on fewer GPUs than this,
-     * where a dense model has prompts and outputs of about so many tokens each. 0: none. */
-    double batch_wait_steps, batch_wait_share, batch_wait_gpus, batch_wait_tokens;
-    double lost_place_before; /* dense models have one place less than requests come at a time; 0: none */
-    bool whole_prompts;       /* prompts that fit into a step are not divided */
-    bool prompts_apart;       /* steps with prompts decode nobody */
-    double llm_stage_us;      /* from one stage of a pipeline to the next, beside the bytes */
-    double cpu_gbs;           /* layers that stay on the CPU: its memory, 1e9 bytes/s ... */
-    double cpu_prompt_gbs;    /* ... and the way to the GPU that they take for long prompts */
+    bool whole_prompts;    /* prompts that fit into a step are not divided */
+    bool prompts_apart;    /* steps with prompts decode nobody */
+    double llm_stage_us;   /* from one stage of a pipeline to the next, beside the bytes */
+    double cpu_gbs;        /* layers that stay on the CPU: its memory, 1e9 bytes/s ... */
+    double cpu_prompt_gbs; /* ... and the way to the GPU that they take for long prompts */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */
     double conv_speed, depthwise_speed, gemm_speed, fp8_speed, fp4_speed, attention_speed, decode_speed,

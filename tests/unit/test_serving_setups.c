@@ -1,4 +1,4 @@
-/* How serving runtimes are set up in published benchmarks, which depends on model, lengths, GPU and version. */
+/* How serving runtimes are set up: by themselves, as asked for, and as the scripts of published benchmarks do where a row says nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,123 +6,215 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include <math.h>
+#include <string.h>
+
 #include "api/api.h"
-#include "llm/serving.h"
+#include "bench/bench.h"
 #include "support/gpus.h"
 
-typedef struct setup {
-    const char *runtime, *gpu;
-    double requests, input, output, version;
-    int tensor;
-    bool experts, indexer;
-} setup;
-
-static runtime_profile *runtime_of(const char *name)
+static pg_prediction serve(pg_request r)
 {
-    for (uint32_t i = 0; i < gpus->config.n_runtimes; i++)
-        if (str_is(gpus->config.runtimes[i].key, name)) return &gpus->config.runtimes[i];
-    fail_msg("no runtime %s", name);
-    return NULL;
-}
-
-/* A model of eight layers under a runtime. */
-static llm_serving serve(const setup *s, const runtime_profile *rt)
-{
-    lm_layer layer = {
-        .count = 8, .mixer = LM_ATTENTION, .ffn = LM_GATED, .heads = 32, .kv_heads = 32, .head_dim = 128, .norms = 2};
-    layer.ffn_dim = 4096, layer.gated = true;
-    if (s->experts) layer.ffn = LM_MOE, layer.experts = 32, layer.experts_used = 4;
-    if (s->indexer) layer.index_heads = 8, layer.index_dim = 128, layer.index_top = 2048;
-    language_model m = {.hidden = 4096, .vocab = 32000, .layers = &layer, .n_layers = 1, .max_position = 65536};
-    llm_request r = {.model = &m, .runtime = rt, .math = PREC_BF16, .cache = PREC_BF16, .batch = 1};
-    r.input = s->input, r.output = s->output, r.version = s->version;
-    r.tensor = s->tensor ? s->tensor : 1;
-    r.pipeline = r.data = r.expert = 1, r.gpu_layers = -1;
-    llm_case c;
-    llm_serving_plan plan;
+    pg_model *model;
+    pg_plan *plan;
+    pg_prediction p;
     pg_error e = PG_ERROR_INIT;
-    arena a;
-    arena_init(&a, api_allocator(NULL), 0);
-    if (llm_case_make(&c, &r, &e) || llm_serving_make(&plan, &c, s->requests, &a, &e)) fail_msg("%s", e.text);
-    const pg_gpu *gpu = pg_catalog_find(gpus, s->gpu, &e);
-    predict_options o = {.basis = BASIS_CALIBRATED};
-    predict_gpu g;
-    llm_gpu_init(&g, ((const api_gpu *)(const void *)gpu)->spec, &gpus->config.cost, rt, &o);
-    llm_serving out = llm_serving_at(&c, &plan, s->requests, &g, &gpus->config.predict, &o);
-    arena_free(&a);
-    return out;
+    r.task = PG_TASK_SERVING;
+    if (pg_model_open(&model, "llama-3.1-8b", NULL, &e)) fail_msg("%s", e.text);
+    if (pg_plan_open(&plan, model, gpus, &r, &e)) fail_msg("%s", e.text);
+    if (pg_plan_predict(plan, pg_catalog_find(gpus, "b200", &e), &p, &e)) fail_msg("%s", e.text);
+    pg_plan_free(plan);
+    pg_model_free(model);
+    return p;
 }
 
-/* Seconds that a first token takes longer than it would under the runtime's own defaults. */
-static double later(setup s)
+/* Milliseconds that a first token takes longer than with the runtime as it is by itself. */
+static double later(pg_request r)
 {
-    const runtime_profile *rt = runtime_of(s.runtime);
-    runtime_profile own = *rt;
-    own.poll_steps = own.poll_steps_busy = own.batch_wait_steps = own.lost_place_before = 0;
-    return serve(&s, rt).ttft_s - serve(&s, &own).ttft_s;
+    double as_set = serve(r).ttft_ms;
+    r.max_requests = r.poll_steps = r.batch_wait_steps = 0;
+    r.batch_wait_share = 0;
+    return as_set - serve(r).ttft_ms;
 }
 
-/* TensorRT-LLM keeps prompts for a fuller step where 1024 tokens of a dense model come out of 1024, on few GPUs. */
-static void test_prompts_wait(void **state)
+/* Prompts that are kept for a fuller step wait for about so many steps, where such a step doesn't fill sooner. */
+static void prompts_wait(void **state)
 {
     (void)state;
-    setup s = {.runtime = "tensorrt-llm", .gpu = "b200", .requests = 16, .input = 1024, .output = 1024};
-    double tpot = serve(&s, runtime_of("tensorrt-llm")).tpot_s, waits = later(s);
+    pg_request r = {.runtime = "tensorrt-llm", .concurrency = 16, .input_len = 1024, .output_len = 1024};
+    assert_true(later(r) == 0);
+    r.batch_wait_steps = 20, r.batch_wait_share = 0.9;
+    double tpot = serve(r).tpot_ms, waits = later(r);
     assert_true(waits > 10 * tpot && waits < 21 * tpot);
-    s.tensor = 8;
-    assert_true(later(s) == 0);
-    s.tensor = 4;
-    assert_true(later(s) > 0);
-    s.output = 512;
-    assert_true(later(s) == 0);
-    s.input = 512;
-    assert_true(later(s) == 0);
-    s.input = s.output = 1000;
-    assert_true(later(s) > 0);
-    s.experts = true;
-    assert_true(later(s) == 0);
-    s.experts = false, s.runtime = "vllm";
-    assert_true(later(s) == 0);
+    r.batch_wait_steps = 5;
+    assert_true(later(r) > 0 && later(r) < 6 * tpot);
+    r.batch_wait_steps = 20, r.batch_wait_share = 0.05; /* one prompt is more */
+    assert_true(later(r) == 0);
 }
 
-/* SGLang looks for requests every so many steps on Blackwell, unless the model has a sparse indexer. */
-static void test_looks_seldom(void **state)
+/* Half of the steps between two looks. */
+static void requests_are_looked_for(void **state)
 {
     (void)state;
-    setup s = {.runtime = "sglang", .gpu = "b200", .requests = 16, .input = 1024, .output = 512};
-    runtime_profile *rt = runtime_of("sglang");
-    double mixed = rt->llm_mixed_us;
-    rt->llm_mixed_us = 0; /* steps with prompts, which others wait for, aren't what it looks between */
-    double tpot = serve(&s, rt).tpot_s;
-    assert_true(later(s) > 8 * tpot && later(s) < 30 * tpot); /* half of 30 */
-    rt->llm_mixed_us = mixed;
-    s.gpu = "h100";
-    assert_true(later(s) == 0);
-    s.gpu = "b200", s.indexer = true;
-    assert_true(later(s) == 0);
+    pg_request r = {.runtime = "vllm", .concurrency = 16, .input_len = 128, .output_len = 512, .poll_steps = 30};
+    double tpot = serve(r).tpot_ms, waits = later(r);
+    assert_true(waits > 8 * tpot && waits < 30 * tpot);
+    r.poll_steps = 1;
+    assert_true(later(r) == 0);
 }
 
-/* Dense models under old versions of TensorRT-LLM: each request waits for about a seventh of another one's time. */
-static void test_lost_place(void **state)
+/* With one place less, each request waits for about a seventh of another one's time; with half of them, for one that is before it. */
+static void places_are_few(void **state)
 {
     (void)state;
-    setup s = {.runtime = "tensorrt-llm", .gpu = "h100", .requests = 8, .input = 1024, .output = 512, .version = 1000};
-    llm_serving old = serve(&s, runtime_of("tensorrt-llm"));
-    double share = later(s) / (512 * old.tpot_s);
-    assert_true(share > 0.1 && share < 0.16 && old.running == 8 && old.waiting_share == 0);
-    s.version = 1001;
-    assert_true(later(s) == 0);
-    s.version = 0; /* the newest */
-    assert_true(later(s) == 0);
-    s.version = 1000, s.experts = true;
-    assert_true(later(s) == 0);
-    s.experts = false, s.requests = 1;
-    assert_true(later(s) == 0);
+    pg_request r = {.runtime = "vllm", .concurrency = 8, .input_len = 128, .output_len = 512, .max_requests = 7};
+    double tpot = serve(r).tpot_ms, share = later(r) / (512 * tpot);
+    assert_true(share > 0.1 && share < 0.16);
+    r.max_requests = 4;
+    share = later(r) / (512 * tpot);
+    assert_true(share > 0.8 && share < 1.1);
+    pg_prediction p = serve(r);
+    assert_true(p.batch == 8 && !(p.note && strstr(p.note, "memory holds fewer")));
+    r.max_requests = 8;
+    assert_true(later(r) == 0);
+}
+
+static void refused(pg_request r, const char *text)
+{
+    pg_model *model;
+    pg_plan *plan = NULL;
+    pg_error e = PG_ERROR_INIT;
+    if (pg_model_open(&model, "llama-3.1-8b", NULL, &e)) fail_msg("%s", e.text);
+    assert_int_equal(pg_plan_open(&plan, model, gpus, &r, &e), PG_E_USAGE);
+    if (!strstr(e.text, text)) fail_msg("'%s' does not say '%s'", e.text, text);
+    pg_model_free(model);
+}
+
+static void absurd_values_are_refused(void **state)
+{
+    (void)state;
+    pg_task t = PG_TASK_SERVING;
+    refused((pg_request){.task = t, .max_requests = -1}, "max_requests -1 is not between 1 and 1048576");
+    refused((pg_request){.task = t, .max_requests = INT64_MAX}, "max_requests 9.22337203685e+18 is not");
+    refused((pg_request){.task = t, .poll_steps = -3}, "poll_steps -3 is not");
+    refused((pg_request){.task = t, .batch_wait_steps = 1 << 21, .batch_wait_share = 0.5},
+            "batch_wait_steps 2097152 is");
+    refused((pg_request){.task = t, .batch_wait_steps = 2, .batch_wait_share = 1.5}, "batch_wait_share 1.5 is not");
+    refused((pg_request){.task = t, .batch_wait_steps = 2, .batch_wait_share = NAN}, "batch_wait_share nan is not");
+    refused((pg_request){.task = t, .batch_wait_steps = 2}, "batch_wait_steps 2 needs batch_wait_share");
+    refused((pg_request){.task = t, .batch_wait_share = 0.5}, "batch_wait_share 0.5 needs batch_wait_steps");
+    refused((pg_request){.task = PG_TASK_DECODE, .poll_steps = 4}, "poll_steps 4 is for --task serving");
+}
+
+/* ---- rows of benchmarks ---- */
+
+typedef struct row_case {
+    const char *runtime, *gpu;
+    int64_t requests, input, output, tensor;
+    const char *version;
+    bool experts, indexer;
+} row_case;
+
+static bench_setup setup_of(const row_case *c, bench_row row)
+{
+    lm_layer layer = {.count = 8, .mixer = LM_ATTENTION, .ffn = c->experts ? LM_MOE : LM_GATED};
+    layer.index_top = c->indexer ? 2048 : 0;
+    language_model m = {.layers = &layer, .n_layers = 1};
+    const pg_gpu *gpu = pg_catalog_find(gpus, c->gpu, NULL);
+    row.task = TASK_SERVING;
+    row.concurrency = c->requests;
+    row.input_len = c->input;
+    row.output_len = c->output;
+    row.tensor_parallel = c->tensor;
+    row.runtime_version = c->version;
+    return bench_serving_setup(&row, api_runtime(gpus, c->runtime), &m, ((const api_gpu *)(const void *)gpu)->spec);
+}
+
+static void published_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        row_case c;
+        bench_setup s;
+    } cases[] = {
+        {{"vllm", "b200", 16, 1024, 1024, 1, "0.11.0", false, false}, {0, 0, 0, 0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, false, false}, {0, 0, 20, 0.9}},
+        {{"TensorRT-LLM", "h100", 16, 1000, 950, 4, NULL, false, false}, {0, 0, 20, 0.9}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, NULL, false, false}, {0, 0, 0, 0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, true, false}, {0, 0, 0, 0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 512, 1, NULL, false, false}, {0, 0, 0, 0}},
+        {{"tensorrt-llm", "b200", 16, 8192, 1024, 1, NULL, false, false}, {0, 0, 0, 0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", false, false}, {7, 0, 0, 0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 1024, 1, "1.0.0rc3", false, false}, {7, 0, 20, 0.9}},
+        {{"tensorrt-llm", "h100", 1, 1024, 512, 1, "1.0.0rc3", false, false}, {0, 0, 0, 0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.1.0", false, false}, {0, 0, 0, 0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", true, false}, {0, 0, 0, 0}},
+        {{"sglang", "b200", 8, 1024, 1024, 8, NULL, true, false}, {0, 10, 0, 0}},
+        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false}, {0, 30, 0, 0}},
+        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, true}, {0, 0, 0, 0}},
+        {{"sglang", "h100", 16, 1024, 1024, 8, NULL, true, false}, {0, 0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_setup s = setup_of(&cases[i].c, (bench_row){.batch = 1}), want = cases[i].s;
+        if (s.max_requests != want.max_requests || s.poll_steps != want.poll_steps ||
+            s.batch_wait_steps != want.batch_wait_steps || s.batch_wait_share != want.batch_wait_share)
+            fail_msg("case %zu: %lld %d %d %g", i, (long long)s.max_requests, s.poll_steps, s.batch_wait_steps,
+                     s.batch_wait_share);
+    }
+}
+
+/* A row that says something of its set-up says all of it. */
+static void rows_say_their_own(void **state)
+{
+    (void)state;
+    row_case c = {"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false};
+    bench_row row = {.poll_steps = 1, .given = UINT64_C(1) << BENCH_KEY_poll_steps};
+    assert_int_equal(setup_of(&c, row).poll_steps, 1);
+    row = (bench_row){.max_requests = 12, .given = UINT64_C(1) << BENCH_KEY_max_requests};
+    bench_setup s = setup_of(&c, row);
+    assert_true(s.max_requests == 12 && s.poll_steps == 0);
+}
+
+/* What `validate` predicts of a row is what the set-up predicts, not what the runtime does by itself. */
+static void rows_are_predicted_so(void **state)
+{
+    (void)state;
+    static const char format[] =
+        "{\"benchmarks\": [{\"model\": \"llama-3.1-8b\", \"task\": \"serving\", \"gpu\": \"b200\", \"runtime\": "
+        "\"tensorrt-llm\", \"concurrency\": 16, \"input_len\": 1024, \"output_len\": 1024, %s\"metric\": \"ttft_ms\", "
+        "\"value\": 100}]}";
+    static const char *const said[] = {"", "\"poll_steps\": 1, ",
+                                       "\"batch_wait_steps\": 7, \"batch_wait_share\": 0.5, "};
+    pg_request asked[] = {{.batch_wait_steps = 20, .batch_wait_share = 0.9},
+                          {.batch = 1},
+                          {.batch_wait_steps = 7, .batch_wait_share = 0.5}};
+    for (int i = 0; i < 3; i++) {
+        char text[600];
+        bench_rows rows;
+        bench *b;
+        size_t n;
+        pg_error e = PG_ERROR_INIT;
+        format_text(text, sizeof text, format, said[i]);
+        bench_rows_init(&rows, api_allocator(NULL));
+        if (bench_parse(&rows, text, strlen(text), "rows", "", &e)) fail_msg("%s", e.text);
+        if (bench_open(&b, &rows, gpus, NULL, &e)) fail_msg("%s", e.text);
+        const bench_point *p = bench_points(b, &n);
+        pg_request r = asked[i];
+        r.runtime = "tensorrt-llm", r.concurrency = 16, r.input_len = r.output_len = 1024;
+        assert_int_equal(n, 1);
+        assert_true(!p->skipped && fabs(p->predicted / serve(r).ttft_ms - 1) < 1e-9);
+        bench_free(b);
+        bench_rows_free(&rows);
+    }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prompts_wait), cmocka_unit_test(test_looks_seldom),
-                                       cmocka_unit_test(test_lost_place)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prompts_wait),          cmocka_unit_test(requests_are_looked_for),
+        cmocka_unit_test(places_are_few),        cmocka_unit_test(absurd_values_are_refused),
+        cmocka_unit_test(published_rows),        cmocka_unit_test(rows_say_their_own),
+        cmocka_unit_test(rows_are_predicted_so),
+    };
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }
