@@ -225,6 +225,8 @@ typedef struct pg_request {
     double target_ttft_ms, target_tpot_ms; /* serving: no request may take longer on average; 0: not asked */
     /* serving, how the runtime is set up; 0: as it is by itself */
     int64_t max_requests;           /* that run at a time, the others wait (max_num_seqs, max_batch_size); 0: as many as memory holds */
+    int64_t max_step_tokens;        /* tokens of a step at most, also for prefill and decode (max_num_batched_tokens, max_num_tokens, chunked-prefill-size,
+                                       llama.cpp's ubatch-size); 0: the runtime's own default */
     int poll_steps;                 /* that decode between two looks for new requests (SGLang's scheduler-recv-interval); 0: 1 */
     int batch_wait_steps;           /* that prompts wait for others while requests are decoded (TensorRT-LLM's batch_wait_timeout_iters) ... */
     double batch_wait_share;        /* ... until they fill this share of a step with those (batch_wait_max_tokens_ratio); both or neither */

@@ -139,17 +139,21 @@ static pg_code read_setup(const pg_request *q, llm_request *r, pg_error *e)
     const struct {
         double value, least, most;
         const char *name;
-    } values[] = {{(double)q->max_requests, 1, SETUP_MOST, "max_requests"},
-                  {q->poll_steps, 1, SETUP_MOST, "poll_steps"},
-                  {q->batch_wait_steps, 1, SETUP_MOST, "batch_wait_steps"},
-                  {q->batch_wait_share, 0, 1, "batch_wait_share"}};
+        bool steps; /* a step has it that nobody waits for, too */
+    } values[] = {{(double)q->max_requests, 1, SETUP_MOST, "max_requests", false},
+                  {(double)q->max_step_tokens, 1, LENGTH_MOST, "max_step_tokens", true},
+                  {q->poll_steps, 1, SETUP_MOST, "poll_steps", false},
+                  {q->batch_wait_steps, 1, SETUP_MOST, "batch_wait_steps", false},
+                  {q->batch_wait_share, 0, 1, "batch_wait_share", false}};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         if (values[i].value == 0) continue;
         if (!(values[i].value >= values[i].least && values[i].value <= values[i].most))
             return error_set(e, PG_E_USAGE, "%s %.12g is not between %.12g and %.12g", values[i].name, values[i].value,
                              values[i].least, values[i].most);
+        if (values[i].steps && (q->task == PG_TASK_PREFILL || q->task == PG_TASK_DECODE)) continue;
         if (q->task != PG_TASK_SERVING)
-            return error_set(e, PG_E_USAGE, "%s %.12g is for --task serving", values[i].name, values[i].value);
+            return error_set(e, PG_E_USAGE, "%s %.12g is for --task %sserving", values[i].name, values[i].value,
+                             values[i].steps ? "prefill, decode and " : "");
     }
     if (q->batch_wait_steps && q->batch_wait_share == 0)
         return error_set(e, PG_E_USAGE,
@@ -159,6 +163,7 @@ static pg_code read_setup(const pg_request *q, llm_request *r, pg_error *e)
         return error_set(e, PG_E_USAGE, "batch_wait_share %g needs batch_wait_steps, the longest wait",
                          q->batch_wait_share);
     r->most_requests = (double)q->max_requests;
+    r->step_tokens = (double)q->max_step_tokens;
     r->poll_steps = q->poll_steps;
     r->wait_steps = q->batch_wait_steps;
     r->wait_share = q->batch_wait_share;

@@ -68,8 +68,8 @@ const char *bench_version(const bench_row *row);
  * published benchmarks, whose launch scripts set what no row names: SGLang on Blackwell looks for requests every 10 steps, or 30, TensorRT-LLM
  * keeps prompts for fuller steps in some runs (docs/llm.md). `rt`, `m`: NULL where they aren't known. */
 typedef struct bench_setup {
-    int64_t max_requests;
-    int poll_steps, batch_wait_steps;
+    int64_t max_requests, max_step_tokens;
+    int speculative_tokens, poll_steps, batch_wait_steps;
     double batch_wait_share;
 } bench_setup;
 struct runtime_profile;

@@ -20,7 +20,16 @@ static const char *const precisions[] = {"fp32", "tf32", "fp16",  "bf16",  "fp8"
                                          "int8", "fp4",  "nvfp4", "mxfp4", "int4"};
 
 /* What the launch scripts of the published benchmarks of serving (InferenceMAX) set. */
-enum { POLL_STEPS = 10, POLL_STEPS_BUSY = 30, POLL_BUSY = 16, WAIT_STEPS = 20, WAIT_TOKENS = 1024, WAIT_GPUS = 8 };
+enum {
+    POLL_STEPS = 10,
+    POLL_STEPS_BUSY = 30,
+    POLL_BUSY = 16,
+    WAIT_STEPS = 20,
+    WAIT_TOKENS = 1024,
+    WAIT_GPUS = 8,
+    GUESSES = 3
+};
+static const char GUESSING[] = "1.2.0rc6.post3";                                 /* the container of TensorRT-LLM */
 static const double WAIT_SHARE = 0.9, POLL_SINCE = 10, LOST_PLACE_BEFORE = 1001; /* a compute capability; version 1.1 */
 
 static bool is_from(const bench_row *row, const char *folder)
@@ -157,8 +166,8 @@ static bool is_near(int64_t tokens, double usual)
 
 static bool says_setup(const bench_row *row)
 {
-    static const int keys[] = {BENCH_KEY_max_requests, BENCH_KEY_poll_steps, BENCH_KEY_batch_wait_steps,
-                               BENCH_KEY_batch_wait_share};
+    static const int keys[] = {BENCH_KEY_max_requests,     BENCH_KEY_max_step_tokens,  BENCH_KEY_poll_steps,
+                               BENCH_KEY_batch_wait_steps, BENCH_KEY_batch_wait_share, BENCH_KEY_speculative_tokens};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (row->given >> keys[i] & 1) return true;
     return false;
@@ -171,11 +180,23 @@ static void set_up_sglang(bench_setup *s, const language_model *m, const gpu_spe
     s->poll_steps = requests >= POLL_BUSY ? POLL_STEPS_BUSY : POLL_STEPS;
 }
 
+/* Scripts for DeepSeek's models that guess ahead ran in a container of their own for months, without guesses in post2. They let a step take
+ * one prompt beside the requests that are decoded, and 64 tokens more, up to a multiple of 64. */
+static void set_up_guesses(bench_setup *s, const bench_row *row, int64_t requests)
+{
+    if (!row->runtime_version || strcmp(row->runtime_version, GUESSING) != 0) return;
+    s->speculative_tokens = GUESSES;
+    s->max_step_tokens = ((GUESSES + 1) * requests + row->input_len + 64 + 63) / 64 * 64;
+}
+
 /* Scripts for dense models under TensorRT-LLM; that one place fewer is taken under its old versions is no setting, but how their rows look. */
 static void set_up_tensorrt(bench_setup *s, const bench_row *row, const language_model *m, int64_t requests)
 {
     double version = row->runtime_version ? api_version_number(str_c(row->runtime_version)) : 0;
-    if (has_experts(m)) return;
+    if (has_experts(m)) {
+        set_up_guesses(s, row, requests);
+        return;
+    }
     if (row->tensor_parallel < WAIT_GPUS && is_near(row->input_len, WAIT_TOKENS) &&
         is_near(row->output_len, WAIT_TOKENS)) {
         s->batch_wait_steps = WAIT_STEPS;
@@ -188,6 +209,8 @@ bench_setup bench_serving_setup(const bench_row *row, const runtime_profile *rt,
                                 const gpu_spec *gpu)
 {
     bench_setup s = {.max_requests = row->max_requests,
+                     .max_step_tokens = row->max_step_tokens,
+                     .speculative_tokens = (int)row->speculative_tokens,
                      .poll_steps = (int)row->poll_steps,
                      .batch_wait_steps = (int)row->batch_wait_steps,
                      .batch_wait_share = row->batch_wait_share};

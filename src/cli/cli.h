@@ -88,9 +88,9 @@ typedef struct cli_args {
     cli_numbers batches;
     int64_t batch, sequence, image_size, top; /* 0: not given */
     int64_t input_len, output_len, concurrency, lora_rank, speculative;
-    int64_t max_requests, poll_steps, batch_wait_steps; /* 0: not given */
-    cli_reals request_rate, target_ttft, target_tpot;   /* of one number each */
-    int64_t gpu_layers;                                 /* -1: not given */
+    int64_t max_requests, max_step_tokens, poll_steps, batch_wait_steps; /* 0: not given */
+    cli_reals request_rate, target_ttft, target_tpot;                    /* of one number each */
+    int64_t gpu_layers;                                                  /* -1: not given */
     const char *quantization, *cache_precision;
     const char *measured_on;
     cli_reals measured_ms;

@@ -63,6 +63,8 @@ void cli_warn_inapplicable(cli *c, const pg_model_info *info)
          "--lora-rank"},
         {!language && a->gpu_layers >= 0, info->name,
          "--gpu-layers has no effect: this is no language model whose dimensions are known"},
+        {(!language || !served) && a->max_step_tokens, NULL,
+         "--max-step-tokens has no effect without --task prefill, decode or serving of a language model"},
         {!language && a->speculative, info->name,
          "--speculative-tokens has no effect: this is no language model whose dimensions are known"},
         {a->format && kernel, info->name, "--format has no effect: a kernel is no file"},

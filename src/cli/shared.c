@@ -79,6 +79,9 @@ static const option language_options[] = {
      "Serving: milliseconds for each further token that are allowed."},
     {"max-requests", 0, "N", OPTION_NUMBER, AT(max_requests), 1, BATCH_MOST, NULL,
      "Serving: requests that the runtime is set up to run at a time, as vLLM's --max-num-seqs. Default: as many as memory holds."},
+    {"max-step-tokens", 0, "N", OPTION_NUMBER, AT(max_step_tokens), 1, 1 << 24, NULL,
+     "Tokens that a step takes at most, as vLLM's --max-num-batched-tokens, TensorRT-LLM's --max_num_tokens, SGLang's "
+     "--chunked-prefill-size, llama.cpp's --ubatch-size. Default: the runtime's own."},
     {"poll-steps", 0, "N", OPTION_NUMBER, AT(poll_steps), 1, BATCH_MOST, NULL,
      "Serving: steps between two at which the runtime looks for new requests, as SGLang's --scheduler-recv-interval; 1 by default."},
     {"batch-wait-steps", 0, "N", OPTION_NUMBER, AT(batch_wait_steps), 1, BATCH_MOST, NULL,
@@ -290,6 +293,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .kv_cache_precision = a->cache_precision,
                         .concurrency = a->concurrency,
                         .max_requests = a->max_requests,
+                        .max_step_tokens = a->max_step_tokens,
                         .poll_steps = (int)a->poll_steps,
                         .batch_wait_steps = (int)a->batch_wait_steps,
                         .batch_wait_share = a->batch_wait_share,

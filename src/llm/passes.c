@@ -6,6 +6,7 @@ static const double points[2] = {0.21132486540518713, 0.7886751345948129};
 
 double llm_chunk(const llm_case *c)
 {
+    if (c->r.step_tokens > 0) return c->r.step_tokens;
     return c->r.runtime->chunk_tokens > 0 ? c->r.runtime->chunk_tokens : INFINITY;
 }
 

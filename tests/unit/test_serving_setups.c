@@ -32,7 +32,7 @@ static pg_prediction serve(pg_request r)
 static double later(pg_request r)
 {
     double as_set = serve(r).ttft_ms;
-    r.max_requests = r.poll_steps = r.batch_wait_steps = 0;
+    r.max_requests = r.max_step_tokens = r.poll_steps = r.batch_wait_steps = 0;
     r.batch_wait_share = 0;
     return as_set - serve(r).ttft_ms;
 }
@@ -79,6 +79,20 @@ static void places_are_few(void **state)
     assert_true(later(r) == 0);
 }
 
+/* Prompts that fill a step each come one after the other; what a whole prompt doesn't fit into is taken in parts. */
+static void steps_are_small(void **state)
+{
+    (void)state;
+    pg_request r = {
+        .runtime = "vllm", .concurrency = 16, .input_len = 1024, .output_len = 128, .max_step_tokens = 1088};
+    double waits = later(r);
+    assert_true(waits > 0);
+    r.max_step_tokens = 272;
+    assert_true(later(r) > waits);
+    r.max_step_tokens = 8192; /* its own */
+    assert_true(later(r) == 0);
+}
+
 static void refused(pg_request r, const char *text)
 {
     pg_model *model;
@@ -104,6 +118,7 @@ static void absurd_values_are_refused(void **state)
     refused((pg_request){.task = t, .batch_wait_steps = 2}, "batch_wait_steps 2 needs batch_wait_share");
     refused((pg_request){.task = t, .batch_wait_share = 0.5}, "batch_wait_share 0.5 needs batch_wait_steps");
     refused((pg_request){.task = PG_TASK_DECODE, .poll_steps = 4}, "poll_steps 4 is for --task serving");
+    refused((pg_request){.task = t, .max_step_tokens = -1}, "max_step_tokens -1 is not between 1 and 16777216");
 }
 
 /* ---- rows of benchmarks ---- */
@@ -137,29 +152,41 @@ static void published_rows(void **state)
         row_case c;
         bench_setup s;
     } cases[] = {
-        {{"vllm", "b200", 16, 1024, 1024, 1, "0.11.0", false, false}, {0, 0, 0, 0}},
-        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, false, false}, {0, 0, 20, 0.9}},
-        {{"TensorRT-LLM", "h100", 16, 1000, 950, 4, NULL, false, false}, {0, 0, 20, 0.9}},
-        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, NULL, false, false}, {0, 0, 0, 0}},
-        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, true, false}, {0, 0, 0, 0}},
-        {{"tensorrt-llm", "b200", 16, 1024, 512, 1, NULL, false, false}, {0, 0, 0, 0}},
-        {{"tensorrt-llm", "b200", 16, 8192, 1024, 1, NULL, false, false}, {0, 0, 0, 0}},
-        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", false, false}, {7, 0, 0, 0}},
-        {{"tensorrt-llm", "h100", 8, 1024, 1024, 1, "1.0.0rc3", false, false}, {7, 0, 20, 0.9}},
-        {{"tensorrt-llm", "h100", 1, 1024, 512, 1, "1.0.0rc3", false, false}, {0, 0, 0, 0}},
-        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.1.0", false, false}, {0, 0, 0, 0}},
-        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", true, false}, {0, 0, 0, 0}},
-        {{"sglang", "b200", 8, 1024, 1024, 8, NULL, true, false}, {0, 10, 0, 0}},
-        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false}, {0, 30, 0, 0}},
-        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, true}, {0, 0, 0, 0}},
-        {{"sglang", "h100", 16, 1024, 1024, 8, NULL, true, false}, {0, 0, 0, 0}},
+        {{"vllm", "b200", 16, 1024, 1024, 1, "0.11.0", false, false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, false, false},
+         {.batch_wait_steps = 20, .batch_wait_share = 0.9}},
+        {{"TensorRT-LLM", "h100", 16, 1000, 950, 4, NULL, false, false},
+         {.batch_wait_steps = 20, .batch_wait_share = 0.9}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, NULL, false, false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, true, false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 512, 1, NULL, false, false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 8192, 1024, 1, NULL, false, false}, {0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", false, false}, {.max_requests = 7}},
+        {{"tensorrt-llm", "h100", 8, 1024, 1024, 1, "1.0.0rc3", false, false},
+         {.max_requests = 7, .batch_wait_steps = 20, .batch_wait_share = 0.9}},
+        {{"tensorrt-llm", "h100", 1, 1024, 512, 1, "1.0.0rc3", false, false}, {0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.1.0", false, false}, {0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", true, false}, {0}},
+        {{"sglang", "b200", 8, 1024, 1024, 8, NULL, true, false}, {.poll_steps = 10}},
+        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false}, {.poll_steps = 30}},
+        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, true}, {0}},
+        {{"sglang", "h100", 16, 1024, 1024, 8, NULL, true, false}, {0}},
+        /* 4 rows each of 16 or 30 requests beside one prompt, and 64 tokens, up to a multiple of 64 */
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, "1.2.0rc6.post3", true, false},
+         {.max_step_tokens = 1152, .speculative_tokens = 3}},
+        {{"tensorrt-llm", "b200", 30, 8192, 1024, 8, "1.2.0rc6.post3", true, false},
+         {.max_step_tokens = 8384, .speculative_tokens = 3}},
+        {{"tensorrt-llm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post2", true, false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post3", false, false}, {0}},
+        {{"vllm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post3", true, false}, {0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         bench_setup s = setup_of(&cases[i].c, (bench_row){.batch = 1}), want = cases[i].s;
-        if (s.max_requests != want.max_requests || s.poll_steps != want.poll_steps ||
+        if (s.max_requests != want.max_requests || s.max_step_tokens != want.max_step_tokens ||
+            s.speculative_tokens != want.speculative_tokens || s.poll_steps != want.poll_steps ||
             s.batch_wait_steps != want.batch_wait_steps || s.batch_wait_share != want.batch_wait_share)
-            fail_msg("case %zu: %lld %d %d %g", i, (long long)s.max_requests, s.poll_steps, s.batch_wait_steps,
-                     s.batch_wait_share);
+            fail_msg("case %zu: %lld %lld %d %d %d %g", i, (long long)s.max_requests, (long long)s.max_step_tokens,
+                     s.speculative_tokens, s.poll_steps, s.batch_wait_steps, s.batch_wait_share);
     }
 }
 
@@ -173,6 +200,10 @@ static void rows_say_their_own(void **state)
     row = (bench_row){.max_requests = 12, .given = UINT64_C(1) << BENCH_KEY_max_requests};
     bench_setup s = setup_of(&c, row);
     assert_true(s.max_requests == 12 && s.poll_steps == 0);
+    c = (row_case){"tensorrt-llm", "b200", 16, 1024, 1024, 8, "1.2.0rc6.post3", true, false};
+    row = (bench_row){.speculative_tokens = 1, .given = UINT64_C(1) << BENCH_KEY_speculative_tokens};
+    s = setup_of(&c, row);
+    assert_true(s.speculative_tokens == 1 && s.max_step_tokens == 0);
 }
 
 /* What `validate` predicts of a row is what the set-up predicts, not what the runtime does by itself. */
@@ -211,9 +242,13 @@ static void rows_are_predicted_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prompts_wait),          cmocka_unit_test(requests_are_looked_for),
-        cmocka_unit_test(places_are_few),        cmocka_unit_test(absurd_values_are_refused),
-        cmocka_unit_test(published_rows),        cmocka_unit_test(rows_say_their_own),
+        cmocka_unit_test(prompts_wait),
+        cmocka_unit_test(requests_are_looked_for),
+        cmocka_unit_test(places_are_few),
+        cmocka_unit_test(steps_are_small),
+        cmocka_unit_test(absurd_values_are_refused),
+        cmocka_unit_test(published_rows),
+        cmocka_unit_test(rows_say_their_own),
         cmocka_unit_test(rows_are_predicted_so),
     };
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);

@@ -4,7 +4,8 @@ first_token() {
         sed -n 's/.*"ttft_ms": \([0-9.]*\),/\1/p'
 }
 itself=$(first_token)
-for o in '--poll-steps 1' '--poll-steps 30' '--batch-wait-steps 20 --batch-wait-share 0.9' '--max-requests 16' '--max-requests 12'; do
+for o in '--poll-steps 1' '--poll-steps 30' '--batch-wait-steps 20 --batch-wait-share 0.9' '--max-requests 16' '--max-requests 12' \
+    '--max-step-tokens 8192' '--max-step-tokens 128'; do
     # shellcheck disable=SC2086
     first_token $o | awk -v o="$o" -v itself="$itself" '{ print o ": " ($1 > 1.5 * itself ? "later" : $1 == itself ? "the same" : $1) }'
 done
