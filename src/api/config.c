@@ -19,7 +19,8 @@
 
 typedef struct runtime_read {
     runtime_profile p;
-    str fused_attention_since, late_attention_since, wide_attention_since, linear_bias_since, fused_gelu_since;
+    str fused_attention_since, late_attention_since, wide_attention_since, wide_resize_since, linear_bias_since,
+        fused_gelu_since;
     str like;
     const toml_node *aliases, *measured_on, *trained_on;
 } runtime_read;
@@ -62,6 +63,7 @@ static const schema_field runtime_fields[] = {
     {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
     {"", "late_attention_since", SCHEMA_TEXT, offsetof(runtime_read, late_attention_since), 0, 0, false, 0},
     {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
+    {"", "wide_resize_since", SCHEMA_TEXT, offsetof(runtime_read, wide_resize_since), 0, 0, false, 0},
     {"", "fused_gelu_since", SCHEMA_TEXT, offsetof(runtime_read, fused_gelu_since), 0, 0, false, 0},
     {"", "linear_bias_since", SCHEMA_TEXT, offsetof(runtime_read, linear_bias_since), 0, 0, false, 0},
     REAL(runtime_profile, host_us, 0, 1000),
@@ -271,6 +273,7 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     out->fused_attention_since = api_version_number(r.fused_attention_since);
     out->late_attention_since = api_version_number(r.late_attention_since);
     out->wide_attention_since = api_version_number(r.wide_attention_since);
+    out->wide_resize_since = api_version_number(r.wide_resize_since);
     out->fused_gelu_since = api_version_number(r.fused_gelu_since);
     out->linear_bias_since = api_version_number(r.linear_bias_since);
     out->key = str_copy(a, n->key);

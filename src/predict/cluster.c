@@ -80,10 +80,11 @@ static bool may_join_anchor(const planner *p, const unit *anchor, const unit *u)
     return may_be_epilogue(p, u);
 }
 
-/* Inductor reads through concatenations and paddings in the kernel that follows. */
+/* Inductor reads through concatenations, paddings and what is resized in the kernel that follows. */
 static bool is_fused_copy(const planner *p, const unit *u)
 {
-    return p->rt->strided_views && p->rt->fuse_pointwise && (u->kind == OP_Concat || u->kind == OP_Pad);
+    if (!p->rt->strided_views || !p->rt->fuse_pointwise) return false;
+    return u->kind == OP_Concat || u->kind == OP_Pad || unit_work(u) == WORK_RESIZE;
 }
 
 static bool may_join(const planner *p, const unit *u)

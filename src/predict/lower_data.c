@@ -38,6 +38,9 @@ static bool runs_in_fp32(const planner *p, const unit *u)
     case OP_ReduceProd:
     case OP_ReduceL1:
     case OP_ReduceL2: return true;
+    case OP_Resize:
+    case OP_Upsample:
+        return p->rt->wide_resize_since > 0 && !(p->opt.version > 0 && p->opt.version < p->rt->wide_resize_since);
     default: return false;
     }
 }
@@ -256,6 +259,7 @@ void lower_rows(planner *p, kernel_kind kind)
         int64_t states = op_attr_int(p->g, &p->g->ops[p->u->op], ATTR_state_size, 1);
         work *= states > 1 ? (double)states : 1;
     }
+    if (kind == KERNEL_RESIZE && p->opt.autocast && runs_in_fp32(p, p->u)) plan_cast(p, x, 4);
     kernel k = plan_kernel_rows(p, kind, n_out, cols, work * op_flops_per_element((op_kind)p->u->kind));
     for (uint32_t i = 0; i < p->u->n_in; i++) plan_read(p, &k, plan_in(p, i));
     for (uint32_t i = 0; i < p->u->n_out; i++)

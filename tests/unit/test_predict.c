@@ -792,6 +792,36 @@ static void test_weights_are_cast_once(void **state)
     pg_model_free(m);
 }
 
+static double resized_bytes(pg_model *m, const char *runtime, const char *version, bool autocast)
+{
+    pg_plan *plan;
+    pg_prediction p;
+    pg_error e = PG_ERROR_INIT;
+    pg_request r = {
+        .batch = 64, .precision = "fp16", .autocast = autocast, .runtime = runtime, .runtime_version = version};
+    if (pg_plan_open(&plan, m, gpus, &r, &e)) fail_msg("%s", e.text);
+    if (pg_plan_predict(plan, pg_catalog_find(gpus, "rtx4090", &e), &p, &e)) fail_msg("%s", e.text);
+    pg_plan_free(plan);
+    return p.dram_bytes;
+}
+
+/* Since PyTorch 2.4 autocast resizes in fp32, so that what is added or concatenated to it grows, too; a compiler fuses that. */
+static void test_autocast_resizes_in_fp32(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m;
+    if (pg_model_open(&m, "yolov8n", NULL, &e)) fail_msg("%s", e.text);
+    double half = resized_bytes(m, "pytorch", "2.3", true), wide = resized_bytes(m, "pytorch", "2.4", true);
+    assert_true(wide > 1.005 * half && wide < 1.5 * half);
+    assert_true(resized_bytes(m, "pytorch", NULL, true) == wide);
+    assert_true(resized_bytes(m, "pytorch", "2.3", false) == resized_bytes(m, "pytorch", "2.4", false));
+    double before = resized_bytes(m, "pytorch-compile", "2.3", true),
+           since = resized_bytes(m, "pytorch-compile", "2.4", true);
+    assert_true(since - before < 0.5 * (wide - half));
+    pg_model_free(m);
+}
+
 static int set_up(void **state)
 {
     snprintf(file, sizeof file, "%s/phantom-XXXXXX",
@@ -1037,6 +1067,7 @@ int main(void)
         cmocka_unit_test(test_tensor_parallel_training),
         cmocka_unit_test(test_parallel_requests_are_checked),
         cmocka_unit_test(test_weights_are_cast_once),
+        cmocka_unit_test(test_autocast_resizes_in_fp32),
         cmocka_unit_test(test_loops_keep_the_host),
         cmocka_unit_test(test_suppression_is_the_hosts),
         cmocka_unit_test(test_boxes_are_chosen_in_turn),
