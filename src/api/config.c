@@ -162,6 +162,7 @@ static const schema_field predict_fields[] = {
     REAL(predict_constants, hidden_share, 0, 1),
     REAL(predict_constants, host_few, 0, 5),
     REAL(predict_constants, host_optimizer, 0, 5),
+    REAL(predict_constants, host_sum, 0, 5),
     REAL(predict_constants, measured_interval_strange, 0.05, 1),
 };
 

@@ -134,6 +134,12 @@ pg_code fit_find(fit_constant *out, pg_catalog *catalog, const char *name, pg_er
         out->high = 3;
         return PG_E_OK;
     }
+    if (!strcmp(name, "predict.host_sum")) {
+        out->at = &c->predict.host_sum;
+        out->low = 0.05;
+        out->high = 3;
+        return PG_E_OK;
+    }
     return error_set(e, PG_E_NOT_FOUND, "there is no constant '%.60s' that a fit may move", name);
 }
 

@@ -175,9 +175,9 @@ void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, c
     for (uint32_t i = 0; i < p->n_cuts; i++) w.all_weights += p->cuts[i].weights;
     if (train) {
         while (w.n_forward > 0 && p->steps[w.n_forward - 1].role >= STEP_LOSS) w.n_forward--;
-        double launches = predict_issued(p) + pc->host_backward * p->launches_backward +
-                          pc->host_optimizer * p->launches_optimizer;
-        double share = launches > 0 ? pc->host_optimizer * p->launches_optimizer / launches : 0;
+        double optimizer = predict_issued_optimizer(p, pc);
+        double launches = predict_issued(p) + predict_issued_backward(p, pc) + optimizer;
+        double share = launches > 0 ? optimizer / launches : 0;
         training(s, &w, pc, data, stages, s->host_s * share);
         return;
     }

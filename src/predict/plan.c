@@ -198,8 +198,10 @@ void plan_again(planner *p, kernel *k, const plan_step *like, step_role role)
     p->clock += traffic;
     if (p->train && p->train->silent) p->train->silent = false;
     else if (role == STEP_OPTIMIZER) out->launches_optimizer += trips;
-    else if (role >= STEP_LOSS_BACKWARD && role != STEP_RECOMPUTE) out->launches_backward += trips;
-    else {
+    else if (role >= STEP_LOSS_BACKWARD && role != STEP_RECOMPUTE) {
+        out->launches_backward += trips;
+        if (role == STEP_SUM) out->launches_sums += trips;
+    } else {
         issue_class c = issue_of(k, role);
         bool looped = trips > 1 && !p->train;
         out->launches += trips;

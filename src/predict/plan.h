@@ -103,6 +103,7 @@ typedef struct kernel_plan {
     double launches; /* operations that launch something, in a step: forward and loss */
     double launches_looped, issued_looped[ISSUE_CLASSES]; /* of these those in loops */
     double launches_backward, launches_optimizer;
+    double launches_sums;    /* of those of the backward pass: sums of gradients */
     double waited;           /* operations that the host issues one by one behind results that it waited for */
     double gradient_bytes;   /* of all parameters, as data parallelism exchanges them */
     double views;            /* operations that only make a view */

@@ -273,6 +273,16 @@ double predict_issued(const kernel_plan *p)
     return weighed(p->runtime, p->launches, p->issued);
 }
 
+double predict_issued_backward(const kernel_plan *p, const predict_constants *pc)
+{
+    return pc->host_backward * (p->launches_backward - p->launches_sums) + pc->host_sum * p->launches_sums;
+}
+
+double predict_issued_optimizer(const kernel_plan *p, const predict_constants *pc)
+{
+    return pc->host_optimizer * p->launches_optimizer;
+}
+
 /* Sums over all kernels; share of the time that the units would take at their peak. */
 static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_plan *p, const predict_gpu *g,
                           const predict_options *opt)
@@ -340,8 +350,8 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     } else if (!opt->fast_mode && !opt->device_time) {
         s.host_s = 1e-6 * slow *
                    (rt->host_step_us +
-                    rt->host_us * (predict_issued(p) + pc->host_backward * p->launches_backward +
-                                   pc->host_optimizer * p->launches_optimizer) +
+                    rt->host_us *
+                        (predict_issued(p) + predict_issued_backward(p, pc) + predict_issued_optimizer(p, pc)) +
                     rt->host_view_us * p->views);
         double mean = p->launches > 0 ? predict_issued(p) / p->launches : 1;
         first = 1e-6 * slow * rt->host_us * mean; /* the GPU waits for the first launch */

@@ -60,7 +60,9 @@ typedef struct predict_constants {
                                             communication beside the backward pass takes from it; shares of a step, of its time */
     double host_half_years; /* CPUs halve the time to issue an operation in so many years; runtimes give it for 2020 */
     double host_few; /* host time of an operation on a few boxes or words relative to an image network's mean one */
-    double host_backward, host_optimizer; /* host time of such an operation relative to one of the forward pass */
+    /* host time of such an operation relative to one of the forward pass; of a sum of gradients, which the engine of the backward pass
+     * issues by itself, relative to the same */
+    double host_backward, host_optimizer, host_sum;
     interval_constants interval;
     /* one measurement of the model on a GPU that the user owns: the power of measured / predicted that carries over to other
      * GPUs, for GPU time and for the host's, and the share of the interval that is left then */
@@ -157,6 +159,9 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
 /* The launches of the forward pass, each weighed by what its kind took the host in a loop by itself, relative to an image network's
  * mean: a convolution, a normalisation and an activation. */
 double predict_issued(const kernel_plan *p);
+/* The same of a training step's other launches. */
+double predict_issued_backward(const kernel_plan *p, const predict_constants *pc);
+double predict_issued_optimizer(const kernel_plan *p, const predict_constants *pc);
 /* multi.c: rate, and what pipeline stages change. */
 void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                const predict_options *opt);
