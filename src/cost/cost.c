@@ -108,11 +108,13 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
            newer_tensor = exp(-years / c->power_tensor_half_years) * 1e-12;
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     /* Boards of small power are made for less than their generation's usual clock, and for the voltage that does for it. */
-    double usual = own ? g->clock / (own->ghz * 1e9) : 1, volts = cost_min(cost_max(usual, LEAST_VOLTS), 1);
+    double usual = own ? g->clock / g->boost / (own->ghz * 1e9) : 1, volts = cost_min(cost_max(usual, LEAST_VOLTS), 1);
+    /* Those made for more take more, as they take less again under a limit: a higher boost clock doesn't slow them down there. */
+    double more = pow(cost_max(usual, 1), 1 / c->power_droop - 1);
     double budget = spec->tdp_w - cost_static_watts(spec->tdp_w, c);
     for (int p = 0; p < PREC_COUNT; p++) {
         double joule = g->tensor[p] ? newer_tensor * c->power_tensor_pj * voltage * (g->async ? c->power_async : 1)
-                                    : newer * c->power_vector_pj * volts * volts;
+                                    : newer * c->power_vector_pj * volts * volts * more;
         double rate = g->peak[g->tensor[p] && g->tensor[PREC_FP16] ? PREC_FP16 : g->tensor[p] ? p : PREC_FP32];
         g->joule[p] = joule * rate / g->peak[p];
         g->headroom[p] = spec->tdp_w > 0 ? budget / (joule * rate) : INFINITY;

@@ -789,6 +789,27 @@ static void small_boards_have_low_voltages(void **state)
     assert_true(b.headroom[PREC_FP32] > 1.2 * a.headroom[PREC_FP32]);
 }
 
+/* A board of the same chip and power that may boost higher needs the voltage for it: under its limit it is neither slower nor faster. */
+static void higher_boost_does_not_help_under_the_limit(void **state)
+{
+    (void)state;
+    cost_constants with = constants;
+    with.power_vector_pj = 30;
+    gpu_spec usual = spec_a100(), high = spec_a100();
+    high.boost_mhz *= 1.25;
+    for (int p = 0; p < PREC_COUNT; p++) high.tflops[p] *= 1.25;
+    for (double tdp = 100; tdp < 2000; tdp *= 1.5) {
+        usual.tdp_w = high.tdp_w = tdp;
+        cost_gpu a, b;
+        cost_gpu_init(&a, &usual, &with);
+        cost_gpu_init(&b, &high, &with);
+        kernel k = gemm(PREC_FP32, 8192, 8192, 8192, 1);
+        NOT_FASTER(seconds(&a, k), seconds(&b, k));
+        if (tdp < 300) assert_true(seconds(&a, k) < 1.02 * seconds(&b, k));
+        if (tdp > 1000) assert_true(seconds(&a, k) > 1.2 * seconds(&b, k));
+    }
+}
+
 /* Weights that Pascal reads in pieces, again for each row of tiles; not those that L2 holds, and on no later GPU. */
 static void pascal_reads_weights_in_pieces(void **state)
 {
@@ -867,6 +888,7 @@ int main(void)
         cmocka_unit_test(brief_loops_run_at_boost),
         cmocka_unit_test(launches_weigh_what_they_take),
         cmocka_unit_test(small_boards_have_low_voltages),
+        cmocka_unit_test(higher_boost_does_not_help_under_the_limit),
         cmocka_unit_test(pascal_reads_weights_in_pieces),
         cmocka_unit_test(constants_are_checked),
     };
