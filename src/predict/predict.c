@@ -170,10 +170,11 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
     return c;
 }
 
-/* The host is not in any GPU's specification. Systems are bought together: a GPU of 2017 sits beside a CPU of its time. */
+/* The host is not in any GPU's specification. Systems are bought together: a GPU of 2018 sits beside a CPU of its time. One thread of a CPU
+ * hardly got faster in the years before 2017, and older GPUs live on beside newer CPUs. */
 double predict_host_slowness(const gpu_spec *spec, const predict_constants *pc)
 {
-    double year = clamp(cost_silicon_year(spec), 2014, 2026);
+    double year = clamp(cost_silicon_year(spec), 2017, 2026);
     return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
 }
 
