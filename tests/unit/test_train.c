@@ -176,6 +176,24 @@ static void test_training_is_not_faster_than_inference(void **state)
         }
 }
 
+/* DenseNet adds up 20 gradients for each convolution: its host has little to do for them. */
+static void test_sums_cost_the_host_little(void **state)
+{
+    (void)state;
+    enum { RESNET = 0, DENSENET = 2 };
+    double times[2];
+    for (size_t i = 0; i < 2; i++) {
+        pg_request t = training(1, "fp32"), inference;
+        t.optimizer = PG_OPTIMIZER_NONE;
+        inference = t;
+        inference.task = PG_TASK_INFERENCE;
+        pg_prediction a = predict(i ? DENSENET : RESNET, "a100", &inference),
+                      b = predict(i ? DENSENET : RESNET, "a100", &t);
+        times[i] = b.latency_ms / a.latency_ms;
+    }
+    assert_true(times[1] > times[0] && times[1] < 1.4 * times[0]);
+}
+
 static void test_optimizers_in_order(void **state)
 {
     (void)state;
@@ -396,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_backward_takes_twice_the_work),
         cmocka_unit_test(test_explanation_names_the_backward_pass),
         cmocka_unit_test(test_training_is_not_faster_than_inference),
+        cmocka_unit_test(test_sums_cost_the_host_little),
         cmocka_unit_test(test_optimizers_in_order),
         cmocka_unit_test(test_batch_never_faster),
         cmocka_unit_test(test_older_versions_run),
