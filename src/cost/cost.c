@@ -54,18 +54,20 @@ static void gpu_peaks(cost_gpu *g, const gpu_spec *spec)
     }
 }
 
-/* Generations of silicon: the year of the chip, not of the board, which later boards of a generation share; the boost clock in GHz,
- * which its voltage is made for, of its largest board (data/hardware_profiles.toml: RTX 5090, B200, H100, RTX 4090, RTX 3090, A100, RTX 2080 Ti,
- * V100 SXM, P40). */
+/* Generations of silicon: the year of the chip, not of the board, which later boards of a generation share; that of its process, where
+ * another chip had it first or last (Volta's and Turing's are one; Samsung's 8 nm lies between those of Turing and A100); the boost clock in
+ * GHz, which its voltage is made for, of its largest board (data/hardware_profiles.toml: RTX 5090, B200, H100, RTX 4090, RTX 3090, A100,
+ * RTX 2080 Ti, V100 SXM, P40). */
 typedef struct generation {
-    double capability, year, ghz;
+    double capability, year, process, ghz;
 } generation;
 
 static const generation *silicon(const gpu_spec *spec)
 {
-    static const generation all[] = {{12, 2025, 2.407},  {10, 2024, 1.965}, {9, 2022, 1.98},    {8.9, 2022, 2.52},
-                                     {8.6, 2020, 1.695}, {8, 2020, 1.41},   {7.5, 2018, 1.545}, {7, 2017, 1.53},
-                                     {6, 2016, 1.531},   {5.2, 2015, 1.114}};
+    static const generation all[] = {{12, 2025, 2025, 2.407},  {10, 2024, 2024, 1.965},  {9, 2022, 2022, 1.98},
+                                     {8.9, 2022, 2022, 2.52},  {8.6, 2020, 2019, 1.695}, {8, 2020, 2020, 1.41},
+                                     {7.5, 2018, 2018, 1.545}, {7, 2017, 2018, 1.53},    {6, 2016, 2016, 1.531},
+                                     {5.2, 2015, 2015, 1.114}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (spec->compute_capability >= all[i].capability - 1e-6) return &all[i];
     }
@@ -103,9 +105,11 @@ static void gpu_power(cost_gpu *g, const gpu_spec *spec)
     static const double LEAST_VOLTS = 0.6; /* of those at the usual clock: transistors need as much to switch */
     const cost_constants *c = g->c;
     const generation *own = silicon(spec);
-    double years = 0.6931471805599453 * (cost_silicon_year(spec) - 2020);
-    double newer = exp(-years / c->power_half_years) * 1e-12,
-           newer_tensor = exp(-years / c->power_tensor_half_years) * 1e-12;
+    static const double LN2 = 0.6931471805599453;
+    double year = cost_silicon_year(spec), process = own ? own->process : year;
+    /* Tensor cores change with each chip, vector units with the process that they are made in. */
+    double newer = exp(LN2 * (2020 - process) / c->power_half_years) * 1e-12,
+           newer_tensor = exp(LN2 * (2020 - year) / c->power_tensor_half_years) * 1e-12;
     double voltage = pow(g->clock / 1.5e9, c->power_clock_power);
     /* Boards of small power are made for less than their generation's usual clock, and for the voltage that does for it. */
     double usual = own ? g->clock / g->boost / (own->ghz * 1e9) : 1, volts = cost_min(cost_max(usual, LEAST_VOLTS), 1);
