@@ -19,6 +19,9 @@ for r in csv.DictReader(gzip.open(sys.argv[1], 'rt')):
     row = dict(model=r['model'], gpu=r['gpu'], batch=int(r['batch']), precision=precision,
                autocast=r['precision'].startswith('mixed'), runtime=runtime, metric=metric, value=float(r['value']), family=r['model'])
     if framework == 'PyTorch': row['runtime_version'] = '1.11' # containers of 2020 and 2021
+    else: # its source says whether it was compiled, and which means hold a first step of seconds
+        del row['runtime']
+        row.update(precision=precision + '+xla' * bool(xla), source=r['source_path'])
     # their launch scripts ask for channels last with mixed precision
     if row['autocast'] and r['source_path'].startswith('PyTorch/Classification'): row['layout'] = 'nhwc'
     if r['input_len'].isdigit() and int(r['input_len']): row['seq_len'] = int(r['input_len'])

@@ -51,8 +51,9 @@ def tensorflow(r):
     bert = r['model'].startswith('bert')
     if precision not in ('fp16', 'fp32', 'tf32') or float(r['value']) <= 0 or bert and not r['input_len'].isdigit(): return None
     b = dict(model=r['model'], task='training', gpu=r['gpu'], batch=int(r['batch']), precision=precision,
-             autocast=r['precision'].startswith('mixed'), runtime='tensorflow-xla' if xla or 'xla' in r['notes'].lower() else 'tensorflow',
+             autocast=r['precision'].startswith('mixed'), source=r['source_path'], # which says whether it was compiled
              optimizer='sgd' if 'Classification' in r['source_path'] else 'adamw', metric='throughput', value=float(r['value']), family=r['model'])
+    if xla or 'xla' in r['notes'].lower(): b['precision'] += '+xla'
     if bert: b['seq_len'] = int(r['input_len'])
     return b
 

@@ -4,7 +4,6 @@
 
 #include "api/api.h"
 #include "base/map.h"
-#include "base/number.h"
 
 struct bench {
     arena a;
@@ -73,8 +72,6 @@ static double replicas(const bench_row *row)
     if (row->pipeline_parallel > 0) gpus /= (double)row->pipeline_parallel;
     return gpus > 1 ? gpus : 1;
 }
-
-enum { STEP_MOST = 600 }; /* seconds */
 
 double bench_seconds(const bench_row *row)
 {
@@ -253,7 +250,7 @@ static pg_code request_of(const bench *b, const bench_row *row, const pg_gpu *gp
     if (row->quantization && strcmp(row->quantization, "none") != 0)
         return error_set(e, PG_E_UNSUPPORTED, "the quantization '%.40s' is for the tasks prefill, decode and serving",
                          row->quantization);
-    if (info->sequence_symbol) r->sequence = row->seq_len;
+    if (info->sequence_symbol) r->sequence = bench_sequence(row);
     if (!info->has_batch && info->fixed_batch > 0 && row->batch == info->fixed_batch) r->batch = 0;
     return find_optimizer(row, &r->optimizer, e);
 }
@@ -350,8 +347,10 @@ static void fill_point(bench *b, bench_point *p)
     pg_model *m = p->gpu ? model_of(b, p->row, &model, &why) : NULL;
     p->plan = m ? plan_of(b, p->row, p->gpu, m, model, &why) : NULL;
     if (!p->plan && !p->skipped) p->skipped = why ? why : "out of memory";
+    if (!p->skipped && takes_images(m)) p->skipped = bench_doubt_images(p->row);
     if (p->skipped) return;
     bench_predict_point(p);
+    if (!p->skipped) p->skipped = bench_impossible(p, &b->a);
     if (!p->skipped) predict_roofline(p);
 }
 
@@ -412,24 +411,6 @@ static const char *family_of(bench *b, const bench_row *row)
     return b->family_list[*at];
 }
 
-/* MLPerf's runs for the most work per watt hold the board to less power than it is made for, and don't say to how much. */
-static const char *held_back(const bench_row *row)
-{
-    bool slowed = row->source && strstr(row->source, "_MaxQ");
-    return slowed ? "run under a power limit of its own (MaxQ), which the row does not give" : NULL;
-}
-
-/* Nobody measures a step of hours: throughput in millions, written as if in ones, looks like that. */
-static const char *beyond_belief(bench *b, const bench_row *row)
-{
-    char text[128], time[NUMBER_SIZE];
-    double seconds = row->task == TASK_INFERENCE || row->task == TASK_TRAINING ? bench_seconds(row) : -1;
-    if (!(seconds > STEP_MOST)) return NULL;
-    format_text(text, sizeof text, "a step of %s is beyond belief: is the value in another unit, as millions?",
-                number_time(time, sizeof time, seconds * 1e3, false));
-    return keep(b, text);
-}
-
 static pg_code fill(bench *b, pg_error *e)
 {
     const bench_options *o = &b->options;
@@ -456,8 +437,7 @@ static pg_code fill(bench *b, pg_error *e)
         bool wanted = !o->gpu_count;
         for (size_t k = 0; k < o->gpu_count && gpu && !wanted; k++)
             wanted = pg_catalog_find(b->catalog, o->gpus[k], NULL) == gpu;
-        if (gpu) why = held_back(row);
-        if (gpu && !why) why = beyond_belief(b, row);
+        if (gpu) why = bench_doubt(row, gpu, &b->a);
         if (wanted)
             b->points[b->count++] = (bench_point){.row = row,
                                                   .gpu = gpu,

@@ -61,6 +61,8 @@ const char *bench_runtime(const bench_row *row);
 bool bench_half_norms(const bench_row *row, const char *gpu);
 const char *bench_precision(const bench_row *row);
 bool bench_channels_last(const bench_row *row);
+/* Length of the texts that the row's step really has; 0: the model's own. */
+int64_t bench_sequence(const bench_row *row);
 const char *bench_optimizer(const bench_row *row); /* NULL: the default */
 /* Of the runtime; NULL: not known, so the newest. */
 const char *bench_version(const bench_row *row);
@@ -79,6 +81,12 @@ bench_setup bench_serving_setup(const bench_row *row, const struct runtime_profi
                                 const struct gpu_spec *gpu);
 /* What the row calls mixed precision, unless its source turned the model into half. */
 bool bench_autocast(const bench_row *row);
+
+/* Why a row's figure is of something else than what is predicted for it; NULL: nothing says so. The first before anything is opened,
+ * the second of models that take images, the third of a point that was predicted. Texts are constants or lie in the arena. */
+const char *bench_doubt(const bench_row *row, const pg_gpu *gpu, arena *a);
+const char *bench_doubt_images(const bench_row *row);
+const char *bench_impossible(const bench_point *p, arena *a);
 
 /* "resnet" of "resnet50", "op:gemm" of a kernel: models that are built alike. */
 void bench_family(char *out, size_t cap, const char *model);

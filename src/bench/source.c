@@ -14,7 +14,13 @@ static const struct {
     {"_TRT", "tensorrt"},         {"TensorRT", "tensorrt"},
     {"triton", "tensorrt"}, /* a server's tables are of its fastest backend */
     {"TensorFlow", "tensorflow"}, {"onnxruntime", "onnxruntime"},
+    {"MxNet", "torchscript"}, /* the same kernels, issued by an engine in C++ */
 };
+
+/* TensorFlow's scripts whose benchmarks turn XLA on without saying so beside their figures. */
+static const char *const compiled[] = {"/LanguageModeling/BERT", "/LanguageModeling/ELECTRA",
+                                       "/Segmentation/UNet_Industrial", "/Detection/Efficientdet",
+                                       "TensorFlow2/Classification/ConvNets"};
 
 static const char *const precisions[] = {"fp32", "tf32", "fp16",  "bf16",  "fp8",
                                          "int8", "fp4",  "nvfp4", "mxfp4", "int4"};
@@ -69,7 +75,10 @@ const char *bench_runtime(const bench_row *row)
     const char *math = bench_precision(row), *runtime = NULL;
     for (size_t i = 0; !runtime && row->source && i < sizeof sources / sizeof sources[0]; i++)
         if (strstr(row->source, sources[i].word)) runtime = sources[i].runtime;
-    if (xla) return runtime && !strcmp(runtime, "tensorflow") ? "tensorflow-xla" : "pytorch-compile";
+    bool graph = runtime && !strcmp(runtime, "tensorflow");
+    for (size_t i = 0; graph && !xla && i < sizeof compiled / sizeof compiled[0]; i++)
+        xla = strstr(row->source, compiled[i]) != NULL;
+    if (xla) return graph ? "tensorflow-xla" : "pytorch-compile";
     if (runtime) return runtime;
     /* Eager frameworks have no products in 8 bits: it was an engine. */
     return !strcmp(math, "int8") || !strcmp(math, "fp8") ? "tensorrt" : "pytorch";
@@ -124,6 +133,30 @@ const char *bench_optimizer(const bench_row *row)
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if (strstr(row->source, plain[i])) return "sgd";
     return NULL;
+}
+
+/* A batch of sentences is decoded until its longest ends. Of news, 32 pieces on average and spread like most texts' lengths
+ * (log-normal, half an e-fold), that is the expected greatest of so many; 80 is where GNMT's scripts stop. */
+static int64_t longest_sentence(int64_t batch)
+{
+    double pieces = 32;
+    for (int64_t n = 1; n < batch && pieces < 80; n *= 2) pieces *= n < 8 ? 1.21 : 1.17;
+    return (int64_t)(pieces < 80 ? pieces : 80);
+}
+
+int64_t bench_sequence(const bench_row *row)
+{
+    bool training = row->task == TASK_TRAINING;
+    if (is_from(row, "Translation/GNMT")) { /* one table has the beam's width in the column of lengths */
+        if (row->seq_len > 10) return row->seq_len;
+        return training ? 0 : longest_sentence(row->batch > 0 ? row->batch : 1);
+    }
+    if (!is_from(row, "LanguageModeling/BERT") || !training) return row->seq_len;
+    /* Fine-tuning, on SQuAD: its scripts' only length. */
+    if (!row->seq_len) return 384;
+    /* Pre-training from files that are sorted by length, so that a batch is hardly padded: texts fill 512 places by half. */
+    bool sorted = row->seq_len == 512 && (is_from(row, "PyTorch/") || is_from(row, "PaddlePaddle/"));
+    return sorted ? 256 : row->seq_len;
 }
 
 const char *bench_version(const bench_row *row)

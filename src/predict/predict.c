@@ -80,13 +80,14 @@ static double fp4_seconds(const kernel_cost *c, const kernel *k, const predict_g
     return (compute > c->seconds ? compute : c->seconds) + rt->fp4_us * 1e-6;
 }
 
-static double speed_of(const runtime_profile *rt, const kernel *k, bool training, bool lone, const gpu_spec *s)
+static double speed_of(const runtime_profile *rt, const kernel *k, bool training, bool lone, const predict_gpu *g)
 {
+    const gpu_spec *s = g->spec;
     if (lone && rt->lone_gemm_us > 0) return 1; /* the cost model was fitted on these kernels by themselves */
     if (k->scattered) return 1;                 /* fitted by itself */
     if (k->kind == KERNEL_OTHER && k->serial_turns > 0) return 1; /* waits for memory, whoever wrote it */
     switch (k->kind) {
-    case KERNEL_CONV: return rt->conv_speed;
+    case KERNEL_CONV: return g->cost.tensor[k->math] ? rt->conv_speed : 1; /* those of the FP32 units are everybody's */
     case KERNEL_DEPTHWISE: return rt->depthwise_speed;
     case KERNEL_ATTENTION: return rt->decode_speed > 0 && is_decode(k) ? rt->decode_speed : rt->attention_speed;
     case KERNEL_GEMM:
@@ -148,7 +149,7 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
         c.launches = 1;
     } else {
         double before = c.seconds / g->family_speed,
-               speed = speed_of(p->runtime, &p->kernels[i].k, p->opt.training, p->lone, g->spec) * g->family_speed;
+               speed = speed_of(p->runtime, &p->kernels[i].k, p->opt.training, p->lone, g) * g->family_speed;
         if (is_fp4(&p->kernels[i].k, g->spec))
             c.seconds = fp4_seconds(&c, &p->kernels[i].k, g, p->runtime, speed, p->lone);
         else if (speed > 0) c.seconds /= speed;

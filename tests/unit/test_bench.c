@@ -230,8 +230,8 @@ static void rows_are_predicted_or_skipped(void **state)
         ", \"precision\": \"int3\"}, {" ROW ", \"runtime\": \"x\"}, {" ROW
         ", \"gpu_count\": 8, \"tensor_parallel\": 3}, {" ROW
         ", \"task\": \"decode\"}, {\"model\": \"op:gemm:m=64:n=64:k=64\", \"gpu\": \"t4\", \"image_size\": 224, \"metric\": "
-        "\"memory_bytes\", \"value\": 9e8}, {" ROW
-        ", \"batch\": 1048576}, {\"model\": \"ncf\", \"gpu\": \"a100\", \"batch\": 1048576, \"metric\": \"throughput\", "
+        "\"memory_bytes\", \"value\": 9e8}, {\"model\": \"resnet50\", \"gpu\": \"a100\", \"metric\": \"latency_ms\", "
+        "\"value\": 4e5, \"batch\": 1048576}, {\"model\": \"ncf\", \"gpu\": \"a100\", \"batch\": 1048576, \"metric\": \"throughput\", "
         "\"value\": 20.18}, {" ROW ", \"source\": \"closed/x/results/Orin_TRT_MaxQ/y\"}]}";
     static const char *const skips[] = {NULL,
                                         NULL,
@@ -294,7 +294,11 @@ static void what_a_row_leaves_open_comes_from_its_source(void **state)
         {NULL, "int8,fp16", "a list", "tensorrt", "int8"},
         {NULL, "fp16", "PyTorch/Classification/ConvNets/resnet50v1.5/README.md", "pytorch", "fp16"},
         {NULL, "fp16", "PyTorch/Classification/ConvNets/triton/resnet50/README.md", "tensorrt", "fp16"},
-        {NULL, "fp16", "TensorFlow2/LanguageModeling/BERT/README.md", "tensorflow", "fp16"},
+        {NULL, "fp16", "TensorFlow2/Segmentation/MaskRCNN/README.md", "tensorflow", "fp16"},
+        {NULL, "fp16", "TensorFlow2/LanguageModeling/BERT/README.md", "tensorflow-xla",
+         "fp16"}, /* its scripts ask for it */
+        {NULL, "fp16", "PyTorch/LanguageModeling/BERT/README.md", "pytorch", "fp16"},
+        {NULL, "fp16", "MxNet/Classification/RN50v1.5/README.md", "torchscript", "fp16"}, /* issued in C++ */
         {NULL, "tf32+xla", "TensorFlow/Classification/ConvNets/README.md", "tensorflow-xla", "tf32"},
         {NULL, "fp16+xla", NULL, "pytorch-compile", "fp16"},
         {NULL, "fp32|fp16", NULL, "pytorch", "fp32|fp16"},                      /* which of them is not said */
@@ -324,6 +328,108 @@ static void some_mixed_precision_is_half(void **state)
     assert_true(bench_autocast(&row));
     row.autocast = false;
     assert_false(bench_autocast(&row));
+}
+
+/* What a step read, where the table doesn't say it or says the padded length. */
+static void lengths_come_from_sources(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        bench_task task;
+        int64_t batch, given, want;
+    } cases[] = {
+        {"PyTorch/Translation/GNMT/README.md", TASK_INFERENCE, 1, 0, 32},
+        {"PyTorch/Translation/GNMT/README.md", TASK_INFERENCE, 512, 0, 80},   /* the longest decides */
+        {"TensorFlow/Translation/GNMT/README.md", TASK_INFERENCE, 1, 5, 32},  /* the beam's width */
+        {"TensorFlow/Translation/GNMT/README.md", TASK_INFERENCE, 8, 50, 50}, /* a length after all */
+        {"TensorFlow2/LanguageModeling/BERT/README.md", TASK_TRAINING, 8, 0, 384},
+        {"TensorFlow2/LanguageModeling/BERT/README.md", TASK_TRAINING, 8, 512, 512},
+        {"PyTorch/LanguageModeling/BERT/README.md", TASK_TRAINING, 8, 512, 256}, /* hardly padded */
+        {"PyTorch/LanguageModeling/BERT/README.md", TASK_INFERENCE, 8, 512, 512},
+        {"my desk", TASK_TRAINING, 8, 512, 512},
+        {NULL, TASK_TRAINING, 8, 0, 0},
+    };
+    int64_t before = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_row row = {
+            .source = cases[i].source, .task = cases[i].task, .batch = cases[i].batch, .seq_len = cases[i].given};
+        assert_int_equal(bench_sequence(&row), cases[i].want);
+    }
+    for (int64_t b = 1; b < 2000; b++) { /* more sentences are never expected to end sooner */
+        bench_row row = {.source = "PyTorch/Translation/GNMT/README.md", .batch = b};
+        assert_true(bench_sequence(&row) >= before);
+        before = bench_sequence(&row);
+    }
+}
+
+/* A figure of something else is told by its source, or by being out of reach. */
+static void figures_of_other_things_are_skipped(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_catalog *catalog;
+    assert_int_equal(pg_catalog_open(&catalog, &(pg_catalog_options){.no_user_files = true}, &e), PG_E_OK);
+    static const struct {
+        const char *row, *why; /* NULL: it is predicted */
+    } cases[] = {
+#define MEASURED(model, gpu, metric, value, more) \
+    "{\"model\":\"" model "\",\"gpu\":\"" gpu "\",\"metric\":\"" metric "\",\"value\":" value "," more "}"
+        {MEASURED("3d-unet", "t4", "throughput", "7",
+                  "\"precision\":\"int8\",\"source\":\"closed/x/T4x1_TRT/3d-unet-99/Offline\""),
+         NULL},
+        {MEASURED("3d-unet", "l4", "throughput", "1",
+                  "\"precision\":\"int8\",\"source\":\"closed/x/L4x1_TRT/3d-unet-99/Offline\""),
+         "windows"},
+        {MEASURED("3d-unet", "a100", "throughput", "40",
+                  "\"precision\":\"int8\",\"source\":\"MLPerf Inference v1.1 closed, x\""),
+         NULL},
+        {MEASURED("3d-unet", "t4", "throughput", "1",
+                  "\"precision\":\"int8\",\"source\":\"MLPerf Inference v2.0 closed, x\""),
+         "windows"},
+        {MEASURED("dlrm", "h100_pcie", "throughput", "480168",
+                  "\"batch\":350000,\"precision\":\"int8\",\"source\":\"closed/x\""),
+         "700 rows"},
+        {MEASURED("dlrm", "h100_pcie", "throughput", "4801680", "\"batch\":65536,\"source\":\"my desk\""), NULL},
+        {MEASURED("bart-large", "a100", "latency_ms", "900", "\"source\":\"PyTorch/LanguageModeling/BART/README.md\""),
+         "word by word"},
+        {MEASURED("bart-large", "a100", "latency_ms", "9", "\"source\":\"my desk\""), NULL},
+        {MEASURED("bert-base-uncased", "t4", "latency_ms", "30",
+                  "\"source\":\"TensorFlow/LanguageModeling/BERT/README.md\""),
+         "first step"},
+        {MEASURED("bert-base-uncased", "t4", "throughput", "30",
+                  "\"source\":\"TensorFlow/LanguageModeling/BERT/README.md\""),
+         NULL},
+        {MEASURED("resnet50", "t4", "latency_ms", "30",
+                  "\"source\":\"PyTorch/Classification/ConvNets/triton/resnet50/README.md\""),
+         "clients"},
+        {MEASURED("resnet50", "t4", "latency_ms", "3",
+                  "\"runtime\":\"tensorrt\",\"source\":\"PyTorch/Classification/ConvNets/triton/resnet50/README.md\""),
+         NULL}, /* it says what was timed */
+        {MEASURED("bert-base-uncased", "t4", "latency_ms", "30",
+                  "\"source\":\"PyTorch/LanguageModeling/BERT/triton/large/README.md\""),
+         NULL},
+        {MEASURED("resnet50", "t4", "throughput", "2e6", "\"batch\":8"), "another unit"},
+#undef MEASURED
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512];
+        size_t count = 0;
+        bench_rows rows;
+        bench *b = NULL;
+        int n = snprintf(text, sizeof text, "{\"version\":1,\"benchmarks\":[%s]}", cases[i].row);
+        assert_true(n > 0 && (size_t)n < sizeof text);
+        start(&rows);
+        assert_int_equal(bench_parse(&rows, text, (size_t)n, "a list", "", &e), PG_E_OK);
+        assert_int_equal(bench_open(&b, &rows, catalog, NULL, &e), PG_E_OK);
+        const bench_point *p = bench_points(b, &count);
+        assert_int_equal(count, 1);
+        if (cases[i].why) assert_non_null(p->skipped && strstr(p->skipped, cases[i].why) ? p->skipped : NULL);
+        else assert_null(p->skipped);
+        bench_free(b);
+        bench_rows_free(&rows);
+    }
+    pg_catalog_free(catalog);
 }
 
 /* Containers have a date, launch scripts a layout. */
@@ -826,6 +932,8 @@ int main(void)
         cmocka_unit_test(what_a_row_leaves_open_comes_from_its_source),
         cmocka_unit_test(versions_and_layouts_come_from_sources),
         cmocka_unit_test(some_mixed_precision_is_half),
+        cmocka_unit_test(lengths_come_from_sources),
+        cmocka_unit_test(figures_of_other_things_are_skipped),
         cmocka_unit_test(families_come_from_names),
         cmocka_unit_test(statistics_are_as_by_hand),
         cmocka_unit_test(summaries_group),
