@@ -7,13 +7,13 @@
 #
 # 1. Kernel measurements, in the steps of data/fit.toml that name tables: all but what only whole models show.
 # 2. Whole image models: half-precision convolutions, layout changes, masked attention, eager PyTorch's kernels.
-# 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs, and BERT under TensorRT and ONNX Runtime.
+# 3. The same under torch.compile. 4. Small batches of PyTorch: the host. 5. TensorRT, by MLPerf's offline runs; recurrent layers, by
+#    RNN-T and small batches of TFT under it, before what it pauses between kernels; BERT under TensorRT and ONNX Runtime.
 # 6. The levels of GPUs that were measured, and what one measurement of a model says about other GPUs.
-# 7. Recurrent layers, by RNN-T and small batches of TFT under TensorRT.
-# 8. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
+# 7. Training steps of image models, on top of all that; small batches of it: the host. `train_benchmarks.py nvidia` makes rows to
 #    check that on other GPUs.
-# 9. Language models under llama.cpp and serving runtimes.
-# 10. Training on 8 to 64 GPUs, as a share of one GPU's speed.
+# 8. Language models under llama.cpp and serving runtimes.
+# 9. Training on 8 to 64 GPUs, as a share of one GPU's speed.
 set -eu
 data=$1 build=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -79,10 +79,10 @@ for pass in 1 2; do
     models --rounds 3 --fit training "$work/timm-train.json"
     models --rounds 3 --fit training-host "$work/small.json"
     models --rounds 3 --fit engines "$work/power.json" "$work/mlperf.json"
+    models --rounds 3 --fit recurrent "$work/recurrent.json"
     models --rounds 3 --fit engines-host "$here/data/benchmarks/mlperf.json" "$work/engines.json"
     models --rounds 3 --fit onnxruntime "$work/onnxruntime.json"
     models --rounds 3 --fit traced "$here/data/benchmarks/fastertransformer.json"
-    models --rounds 3 --fit recurrent "$work/recurrent.json"
     models --rounds 3 --fit levels "$work/timm.json"
     models --rounds 3 --fit levels-compiled "$work/timm-compile.json"
     for key in tensorflow tensorflow-xla; do
