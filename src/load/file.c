@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -131,6 +132,43 @@ bool load_has(const load_input *in, const char *name)
     char path[PATH_MAX];
     struct stat st;
     return in->beside && path_of(in->beside, name, path, sizeof path) && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Whether the resolved path lies in the folder of this one. */
+static bool shares_folder(const char *path, const char *model)
+{
+    const char *slash = strrchr(model, '/');
+    size_t n = slash ? (size_t)(slash - model) + 1 : 0;
+    return n && !strncmp(path, model, n);
+}
+
+static bool stays_inside(const load_files *f, const char *path, const char *model)
+{
+    char real[PATH_MAX], own[PATH_MAX], folder[PATH_MAX + 2];
+    if (!realpath(path, real)) return true; /* it is not there */
+    if (realpath(model, own) && shares_folder(real, own)) return true;
+    if (!realpath(f->folder[0] ? f->folder : ".", folder)) return false;
+    size_t n = strlen(folder);
+    memcpy(folder + n, "/", 2); /* a folder's name, as if of a file in it */
+    return shares_folder(real, folder);
+}
+
+bool load_lies_beside(const load_input *in, const char *name, uint64_t *size)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (!in->beside || !path_of(in->beside, name, path, sizeof path) || stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+        !stays_inside(in->beside, path, in->path))
+        return false;
+    *size = (uint64_t)st.st_size;
+    return true;
+}
+
+bool load_leads_out(const load_input *in, const char *name)
+{
+    char path[PATH_MAX];
+    if (!is_inside(name)) return true;
+    return in->beside && path_of(in->beside, name, path, sizeof path) && !stays_inside(in->beside, path, in->path);
 }
 
 pg_code load_beside(const load_input *in, const char *name, span *out, pg_error *e)

@@ -39,6 +39,11 @@ typedef struct load_input {
 /* Whether there is a regular file of this name in the folder, or beside the file. `name` may have folders in front, as in
  * "variables/variables.index"; one that leads out of the folder ("../x", "/x") is not there. */
 bool load_has(const load_input *in, const char *name);
+/* The same, and its bytes, for names that a stranger's file gives: with links followed, it must lie in the folder of the model, or of
+ * the file that the model's own name links to (a cache keeps both in one). */
+bool load_lies_beside(const load_input *in, const char *name, uint64_t *size);
+/* Whether the name leads out of there, by itself or by a link, whatever it leads to. */
+bool load_leads_out(const load_input *in, const char *name);
 /* Maps that file; missing is PG_E_IO. At most LOAD_FILES of them; the same name twice is the same file. */
 pg_code load_beside(const load_input *in, const char *name, span *out, pg_error *e);
 /* Whether any name in the folder, or beside the file, ends so. */

@@ -377,12 +377,13 @@ static bool reserve(onnx_reader *r, span graph_proto, onnx_scope *scope)
 static pg_code onnx_load(graph *g, const load_input *in, const load_options *options, pg_error *e)
 {
     pg_error local = PG_ERROR_INIT;
-    onnx_reader r = {.g = g, .opt = options, .e = e ? e : &local};
+    onnx_reader r = {.g = g, .in = in, .opt = options, .e = e ? e : &local};
     r.max_depth = options && options->max_depth ? options->max_depth : 64;
     r.max_work = 4000000;
     map_init(&r.functions, g->a);
     map_init(&r.unknown, g->a);
     map_init(&r.kinds, g->a);
+    map_init(&r.external, g->a);
     g->format = STR("onnx");
     span proto = {NULL, 0, 0};
     pg_code code = read_model(&r, in->bytes, &proto);
@@ -391,6 +392,7 @@ static pg_code onnx_load(graph *g, const load_input *in, const load_options *opt
     if (!code && !reserve(&r, proto, &scope)) code = onnx_nomem(&r);
     if (!code) code = onnx_read_graph(&r, proto, 0, &scope, NULL);
     if (!code) code = check_defined(&r);
+    if (!code && !onnx_warn_external(&r)) code = onnx_nomem(&r);
     if (!code) onnx_mark_folded_biases(g);
     if (!code && !onnx_unfold_positions(g)) code = onnx_nomem(&r);
     if (!code) code = find_batch(&r);

@@ -48,8 +48,25 @@ typedef struct onnx_stack {
     uint32_t n, cap;
 } onnx_stack;
 
+/* Where external_data says that a tensor's bytes are. */
+typedef struct onnx_elsewhere {
+    str location;
+    uint64_t offset, length;
+    bool has_length;
+} onnx_elsewhere;
+
+/* A file that external_data names. */
+enum { ONNX_FILE_MISSING, ONNX_FILE_THERE, ONNX_FILE_CUT, ONNX_FILE_OUTSIDE, ONNX_FILE_UNSEEN };
+typedef struct onnx_external_file {
+    str name, behind; /* behind: a tensor that the file ends before */
+    uint64_t size;
+    int state;
+    uint32_t lost; /* small constants that could not be read */
+} onnx_external_file;
+
 typedef struct onnx_reader {
     graph *g;
+    const load_input *in;
     const load_options *opt;
     pg_error *e;
     map functions; /* "domain:name" to index */
@@ -63,6 +80,9 @@ typedef struct onnx_reader {
     map unknown;    /* unknown operator names, for one warning each */
     map kinds;      /* operator name to op_kind; OP_Unknown: none */
     uint32_t blobs; /* large initializers so far */
+    map external;   /* a location to its place in external_files */
+    onnx_external_file *external_files;
+    uint32_t n_external, cap_external;
     /* What the nodes that are being read hold, those of a node's bodies above its own: of uint32_t, str, onnx_attr. */
     onnx_stack operands, out_names, attrs;
 } onnx_reader;
@@ -89,6 +109,13 @@ pg_code onnx_read_tensor(onnx_reader *r, span proto, uint32_t t);
 pg_code onnx_read_initializer(onnx_reader *r, span proto, onnx_scope *scope);
 pg_code onnx_read_sparse(onnx_reader *r, span proto, uint32_t t);
 str onnx_tensor_name(span proto, uint32_t name_field);
+/* A StringStringEntryProto of external_data. */
+pg_code onnx_read_external(onnx_reader *r, span entry, onnx_elsewhere *out);
+/* Holds the place against the tensor and the file; `wanted`: gives the bytes, where they can be read. */
+pg_code onnx_find_external(onnx_reader *r, uint64_t at, const onnx_elsewhere *where, const tensor *t, bool wanted,
+                           span *out);
+/* A line about files that are missing, cut off or out of reach. False: out of memory. */
+bool onnx_warn_external(onnx_reader *r);
 /* TypeProto onto tensor t; `input`: unnamed dims get symbols. */
 pg_code onnx_read_type(onnx_reader *r, span proto, uint32_t t, bool input);
 

@@ -29,6 +29,7 @@ typedef struct tensor_proto {
     str name;
     int64_t type;
     bool external;
+    onnx_elsewhere elsewhere;
     bool has_raw, has_typed;
     span raw;
     onnx_ints ints; /* int32_data, int64_data, uint64_data */
@@ -79,6 +80,7 @@ static pg_code read_tensor_field(onnx_reader *r, tensor_proto *t, const protobuf
         t->has_typed = true;
         t->doubles = f->bytes;
         break;
+    case 13: return f->type == PROTOBUF_BYTES ? onnx_read_external(r, f->bytes, &t->elsewhere) : PG_E_OK;
     case 14: t->external = protobuf_int(f) == 1; break;
     default: break;
     }
@@ -150,8 +152,13 @@ static pg_code put_tensor(onnx_reader *r, const tensor_proto *p, uint32_t index)
     t->dtype = (uint8_t)d;
     t->weight_bytes = bytes;
     if (!graph_set_dims_int(r->g, index, (int)p->rank, p->dims)) return onnx_nomem(r);
-    if (!p->external && (p->has_raw || p->has_typed) && elements > 0 && constant_is_kept(d, elements))
-        return keep_value(r, p, t, (uint32_t)elements);
+    bool kept = elements > 0 && constant_is_kept(d, elements);
+    if (p->external && elements > 0) {
+        tensor_proto here = {.has_raw = true};
+        pg_code code = onnx_find_external(r, p->at, &p->elsewhere, t, kept, &here.raw);
+        return code || !here.raw.ptr ? code : keep_value(r, &here, t, (uint32_t)elements);
+    }
+    if ((p->has_raw || p->has_typed) && kept) return keep_value(r, p, t, (uint32_t)elements);
     if (elements == 0) t->value = ARENA_ARRAY(r->g->a, num, 1); /* an empty list is known: value_count 0 */
     return elements == 0 && !t->value ? onnx_nomem(r) : PG_E_OK;
 }
