@@ -1,7 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "hub/fetch.h"
 
-#include "base/sha256.h"
+#include "base/sha.h"
 #include "hub/extent.h"
 #include "hub/name.h"
 #include "hub/text.h"
@@ -133,29 +133,50 @@ static pg_code download(hub_session *s, cache_blob *b, const hub_file *f, pg_err
     return code;
 }
 
-/* Files in Git LFS are called by their SHA-256. Others are called by Git's SHA-1 of them, which is not checked. */
-static pg_code check_sum(const cache_blob *b, const hub_file *f, pg_error *e)
+static bool is_hex(str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!(s.ptr[i] >= '0' && s.ptr[i] <= '9') && !(s.ptr[i] >= 'a' && s.ptr[i] <= 'f')) return false;
+    return true;
+}
+
+/* The sum of "blob SIZE\0", if that is asked for, and the file. */
+static pg_code sum_blob(char hex[SHA_HEX], const cache_blob *b, sha_sum *sum, const uint64_t *as_git, pg_error *e)
 {
     enum { CHUNK = 64 << 10 };
     uint8_t chunk[CHUNK], hash[SHA256_SIZE];
-    char hex[2 * SHA256_SIZE + 1];
-    sha256_sum sum;
+    char head[32];
     ssize_t n;
-    if (f->etag.len != sizeof hex - 1) return PG_E_OK;
-    sha256_begin(&sum);
+    if (as_git) sha_add(sum, head, format_text(head, sizeof head, "blob %llu", (unsigned long long)*as_git) + 1);
     for (off_t at = 0; (n = pread(b->fd, chunk, CHUNK, at)) != 0; at += n > 0 ? n : 0) {
         if (n < 0 && errno != EINTR) return hub_write_error(e, errno, b->partial);
-        if (n > 0) sha256_add(&sum, chunk, (size_t)n);
+        if (n > 0) sha_add(sum, chunk, (size_t)n);
     }
-    sha256_end(hash, &sum);
-    sha256_hex(hex, hash);
-    if (str_is(f->etag, hex)) return PG_E_OK;
-    char name[160];
+    sha_end(hash, sum);
+    sha_hex(hex, hash, sum->size);
+    return PG_E_OK;
+}
+
+/* Files in Git LFS are called by their SHA-256, others by Git's SHA-1 of them; some mirrors call these by a plain SHA-1. Other names,
+ * of other lengths, say nothing of the contents. */
+static pg_code check_sum(const cache_blob *b, const hub_file *f, pg_error *e)
+{
+    char hex[SHA_HEX], plain[SHA_HEX] = "", name[160];
+    sha_sum sum;
+    bool large = f->etag.len == 2 * SHA256_SIZE;
+    if ((!large && f->etag.len != 2 * SHA1_SIZE) || !is_hex(f->etag)) return PG_E_OK;
+    if (large) sha256_begin(&sum);
+    else sha1_begin(&sum);
+    pg_code code = sum_blob(hex, b, &sum, large ? NULL : &f->size, e);
+    if (code || str_is(f->etag, hex)) return code;
+    sha1_begin(&sum);
+    if (!large) code = sum_blob(plain, b, &sum, NULL, e);
+    if (code || str_is(f->etag, plain)) return code;
     hub_clean(name, sizeof name, f->path);
     return error_set(e, PG_E_FORMAT,
-                     "what arrived of '%s' is not what the Hub lists (its SHA-256 begins with %.12s instead of %.12s); "
+                     "what arrived of '%s' is not what the Hub lists (its SHA-%s begins with %.12s instead of %.12s); "
                      "nothing of it is kept, try again",
-                     name, hex, f->etag.ptr);
+                     name, large ? "256" : "1", hex, f->etag.ptr);
 }
 
 static pg_code link_blob(const char **path, const hub_session *s, const hub_file *f, pg_error *e)

@@ -2,7 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "price/live_aws.h"
 
-#include "base/sha256.h"
+#include "base/sha.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +102,7 @@ static bool sign(char out[2 * SHA256_SIZE + 1], const char *secret, const char *
     bool ok = sha256_hmac(h, str_c(key), (str){stamp, 8}) && sha256_hmac(h, view(h), str_c(region)) &&
               sha256_hmac(h, view(h), STR("ec2")) && sha256_hmac(h, view(h), STR("aws4_request")) &&
               sha256_hmac(h, view(h), str_c(text));
-    if (ok) sha256_hex(out, h);
+    if (ok) sha_hex(out, h, SHA256_SIZE);
     return ok;
 }
 
@@ -132,7 +132,7 @@ const char *aws_sign(live *l, const aws_keys *keys, const char *base, const char
     uint8_t hash[SHA256_SIZE];
     char digest[2 * SHA256_SIZE + 1], signature[2 * SHA256_SIZE + 1];
     sha256(hash, str_c(request));
-    sha256_hex(digest, hash);
+    sha_hex(digest, hash, SHA256_SIZE);
     const char *to_sign = live_text(l, "AWS4-HMAC-SHA256\n%s\n%.*s/%s/ec2/aws4_request\n%s", stamp, 8, stamp, region,
                                     digest);
     if (!to_sign || !sign(signature, keys->secret, stamp, region, to_sign)) return NULL;

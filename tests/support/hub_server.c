@@ -15,14 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/sha256.h"
+#include "base/sha.h"
 
 enum { RULES = 32, LOG = 512, CONNECTIONS = 64, REQUEST = 16384, LISTING = 1 << 20, SUMMED = 4 << 20 };
 
 typedef struct rule {
     char part[200], error[64], message[128], location[512], body[512], id[128], file[256];
     long status, cut, length, retry, slow, times; /* -1: not given */
-    bool no_range, shift, packed, no_blobs, close, hang;
+    bool no_range, shift, packed, no_blobs, plain, close, hang;
 } rule;
 
 struct hub_server {
@@ -75,16 +75,19 @@ void hub_server_commit(const char *repository, char out[41])
     hex(hash(repository, strlen(repository), 0xcbf29ce484222325u), out, 40);
 }
 
-static void sum_of(int fd, char out[65])
+/* The SHA-256; of files that are not in Git LFS Git's SHA-1, or the plain one. */
+static void sum_of(int fd, off_t size, bool large, bool plain, char out[SHA_HEX])
 {
     char chunk[4096];
     uint8_t hash[SHA256_SIZE];
-    sha256_sum sum;
+    sha_sum sum;
     off_t at = 0;
-    sha256_begin(&sum);
-    for (ssize_t n; (n = pread(fd, chunk, sizeof chunk, at)) > 0; at += n) sha256_add(&sum, chunk, (size_t)n);
-    sha256_end(hash, &sum);
-    sha256_hex(out, hash);
+    if (large) sha256_begin(&sum);
+    else sha1_begin(&sum);
+    if (!large && !plain) sha_add(&sum, chunk, (size_t)snprintf(chunk, sizeof chunk, "blob %lld", (long long)size) + 1);
+    for (ssize_t n; (n = pread(fd, chunk, sizeof chunk, at)) > 0; at += n) sha_add(&sum, chunk, (size_t)n);
+    sha_end(hash, &sum);
+    sha_hex(out, hash, sum.size);
 }
 
 static bool is_large(const char *path)
@@ -97,9 +100,9 @@ static bool is_large(const char *path)
     return false;
 }
 
-/* The SHA-256 of files in Git LFS; of what is too large for that, as of others, something that its beginning and its size give:
- * weights may be sparse and huge. */
-static void etag_of(const char *file, const char *path, char out[65])
+/* The SHA-256 of files in Git LFS, Git's SHA-1 of others; of what is too large for that something that its beginning and its size
+ * give: weights may be sparse and huge. */
+static void etag_of(const char *file, const char *path, bool plain, char out[65])
 {
     char head[4096];
     struct stat st;
@@ -109,7 +112,7 @@ static void etag_of(const char *file, const char *path, char out[65])
     if (n > 0) h = hash(head, (size_t)n, h);
     if (fd >= 0 && fstat(fd, &st) == 0) h ^= (uint64_t)st.st_size * 0x9e3779b97f4a7c15u;
     hex(h, out, is_large(path) ? 64 : 40);
-    if (is_large(path) && fd >= 0 && st.st_size <= SUMMED) sum_of(fd, out);
+    if (fd >= 0 && st.st_size <= SUMMED) sum_of(fd, st.st_size, is_large(path), plain, out);
     if (fd >= 0) close(fd);
 }
 
@@ -210,7 +213,7 @@ static void list_files(const client *c, const char *folder, const char *below, c
             list_files(c, file, path, out, n, first);
             continue;
         }
-        etag_of(file, path, etag);
+        etag_of(file, path, c->r.plain, etag);
         say(out, LISTING, n, "%s{\"rfilename\":\"%s\"", *first ? "" : ",", path);
         if (!c->r.no_blobs && is_large(path))
             say(out, LISTING, n, ",\"size\":%lld,\"blobId\":\"%.40s\",\"lfs\":{\"sha256\":\"%s\",\"size\":%lld}",
@@ -282,7 +285,7 @@ static bool answer_resolve(client *c, const char *repository, const char *revisi
     if (strcmp(revision, "main") != 0 && strcmp(revision, commit) != 0)
         return error_answer(c, 404, "RevisionNotFound", "Invalid rev id");
     if (strstr(path, "..") || stat(file, &st) != 0) return error_answer(c, 404, "EntryNotFound", "Entry not found");
-    etag_of(file, path, etag);
+    etag_of(file, path, c->r.plain, etag);
     headers[0] = '\0';
     if (cdn) return answer_file(c, file, "ETag: \"of-the-cdn\"\r\n", (uint64_t)st.st_size);
     say(headers, sizeof headers, &n, "X-Repo-Commit: %s\r\n", commit);
@@ -527,6 +530,7 @@ static bool take_action(rule *r, const char *action)
         {"range=no", NULL, NULL, 0, &r->no_range},
         {"range=shift", NULL, NULL, 0, &r->shift},
         {"blobs=no", NULL, NULL, 0, &r->no_blobs},
+        {"sum=plain", NULL, NULL, 0, &r->plain},
         {"packed", NULL, NULL, 0, &r->packed},
         {"close", NULL, NULL, 0, &r->close},
         {"hang", NULL, NULL, 0, &r->hang},

@@ -16,7 +16,8 @@
  *   body=TEXT           that is the body ("_" is a blank)
  *   file=PATH           the body is that file below ROOT, with "@URL@" in it replaced by this server's address
  *   blobs=no            the listing has no sizes and no etags
-  *   slow=MS             so long before each 64 KiB of the body
+ *   sum=plain           small files are called by their plain SHA-1, as some mirrors do
+ *   slow=MS             so long before each 64 KiB of the body
  *   close               not a word
  *   hang                an answer never comes, or after cut=N bytes no more
  *   id=ORG/NAME         the listing's name for the repository

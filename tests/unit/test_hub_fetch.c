@@ -662,6 +662,32 @@ static void test_wrong_contents(void **state)
     expect_works("acme/net", &c, NULL);
 }
 
+/* The same of files that are not in Git LFS, which are called by Git's SHA-1 of them. */
+static void test_wrong_contents_of_small_files(void **state)
+{
+    (void)state;
+    hub_config c = config_for(NULL);
+    static const char wrong[] = "config.json body={\"model_type\":_\"bart\"} x1";
+    char blobs[1024];
+    snprintf(blobs, sizeof blobs, "%s/models--acme--bert/blobs", cache);
+    c.retries = 0;
+    forget();
+    assert_true(hub_server_rule(server, wrong));
+    expect_error("acme/bert", &c, PG_E_FORMAT, "'config.json' is not what the Hub lists (its SHA-1 begins with");
+    assert_int_equal(rmdir(blobs), 0); /* empty */
+    expect_works("acme/bert", &c, NULL);
+    forget(); /* nothing listed: the file's own answer says what it is called */
+    assert_true(hub_server_rule(server, "/api/ blobs=no"));
+    expect_works("acme/bert", &c, NULL);
+    forget(); /* a mirror that names files by their plain sum */
+    assert_true(hub_server_rule(server, "acme/bert sum=plain"));
+    expect_works("acme/bert", &c, NULL);
+    forget();
+    assert_true(hub_server_rule(server, wrong));
+    assert_true(hub_server_rule(server, "acme/bert sum=plain"));
+    expect_error("acme/bert", &c, PG_E_FORMAT, "its SHA-1 begins with");
+}
+
 static void test_renamed(void **state)
 {
     (void)state;
@@ -868,6 +894,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_resumed_later),
         cmocka_unit_test(test_a_failed_beginning_frees_its_lock),
         cmocka_unit_test(test_wrong_contents),
+        cmocka_unit_test(test_wrong_contents_of_small_files),
         cmocka_unit_test(test_renamed),
         cmocka_unit_test(test_listing_without_sizes),
         cmocka_unit_test(test_processes_at_once),

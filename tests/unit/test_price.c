@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/sha256.h"
+#include "base/sha.h"
 #include "price/cache.h"
 #include "price/live_aws.h"
 #include "price/market.h"
@@ -388,31 +388,43 @@ static void test_without_memory(void **state)
 
 static const allocator by_malloc = {heap_plain, NULL};
 
+static void expect_hex(const char *begin, const uint8_t *hash, size_t size)
+{
+    char hex[SHA_HEX];
+    sha_hex(hex, hash, size);
+    assert_int_equal(strlen(hex), 2 * size);
+    assert_memory_equal(hex, begin, strlen(begin));
+}
+
 /* The values are those of Python's hashlib. */
-static void test_sha256(void **state)
+static void test_sums(void **state)
 {
     (void)state;
     static const struct {
         size_t n;
-        const char *begin;
-    } cases[] = {{0, "e3b0c44298fc1c14"},   {3, "9834876dcfb05cb1"},   {55, "9f4390f8d30c2dd9"},
-                 {56, "b35439a4ac6f0948"},  {63, "7d3e74a05d7db15b"},  {64, "ffe054fe7ae0cb6d"},
-                 {119, "31eba51c313a5c08"}, {1000, "41edece42d63e8d9"}};
-    char text[1000], hex[2 * SHA256_SIZE + 1];
+        const char *sha1, *sha256;
+    } cases[] = {{0, "da39a3ee5e6b4b0d", "e3b0c44298fc1c14"},   {3, "7e240de74fb1ed08", "9834876dcfb05cb1"},
+                 {55, "c1c8bbdc22796e28", "9f4390f8d30c2dd9"},  {56, "c2db330f6083854c", "b35439a4ac6f0948"},
+                 {63, "03f09f5b158a7a8c", "7d3e74a05d7db15b"},  {64, "0098ba824b5c1642", "ffe054fe7ae0cb6d"},
+                 {119, "ee971065aaa017e0", "31eba51c313a5c08"}, {1000, "291e9a6c66994949", "41edece42d63e8d9"}};
+    char text[1000];
     uint8_t hash[SHA256_SIZE];
     memset(text, 'a', sizeof text);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sha256(hash, (str){text, cases[i].n});
-        sha256_hex(hex, hash);
-        assert_memory_equal(hex, cases[i].begin, 16);
+        expect_hex(cases[i].sha256, hash, SHA256_SIZE);
         for (size_t step = 1; step < 130; step += 21) { /* the same in pieces */
-            sha256_sum s;
-            sha256_begin(&s);
-            for (size_t at = 0; at < cases[i].n; at += step)
-                sha256_add(&s, text + at, cases[i].n - at < step ? cases[i].n - at : step);
-            sha256_end(hash, &s);
-            sha256_hex(hex, hash);
-            assert_memory_equal(hex, cases[i].begin, 16);
+            sha_sum one, two;
+            sha1_begin(&one);
+            sha256_begin(&two);
+            for (size_t at = 0; at < cases[i].n; at += step) {
+                sha_add(&one, text + at, cases[i].n - at < step ? cases[i].n - at : step);
+                sha_add(&two, text + at, cases[i].n - at < step ? cases[i].n - at : step);
+            }
+            sha_end(hash, &one);
+            expect_hex(cases[i].sha1, hash, SHA1_SIZE);
+            sha_end(hash, &two);
+            expect_hex(cases[i].sha256, hash, SHA256_SIZE);
         }
     }
     assert_false(sha256_hmac(hash, (str){text, 65}, STR("x")));
@@ -523,7 +535,7 @@ int main(void)
         cmocka_unit_test(test_recommend_divided),
         cmocka_unit_test(test_recommend_bad_wishes),
         cmocka_unit_test(test_without_memory),
-        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_sums),
         cmocka_unit_test(test_signed_request),
 #ifndef PHANTOM_NO_HUB
         cmocka_unit_test(test_deadline),

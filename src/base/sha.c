@@ -1,4 +1,4 @@
-#include "base/sha256.h"
+#include "base/sha.h"
 
 static const uint32_t k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -15,11 +15,38 @@ static uint32_t turn(uint32_t x, unsigned n)
     return x >> n | x << (32 - n);
 }
 
-static void add_block(uint32_t h[8], const uint8_t *p)
+static void take_words(uint32_t w[16], const uint8_t *p)
 {
-    uint32_t w[64], v[8];
     for (size_t i = 0; i < 16; i++)
         w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+}
+
+static void add_block_1(uint32_t h[8], const uint8_t *p)
+{
+    static const uint32_t constant[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
+    uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    take_words(w, p);
+    for (size_t i = 16; i < 80; i++) w[i] = turn(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 31);
+    for (size_t i = 0; i < 80; i++) {
+        uint32_t mixed = i < 20 ? (b & c) | (~b & d) : i >= 40 && i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
+        uint32_t next = turn(a, 27) + mixed + e + constant[i / 20] + w[i];
+        e = d;
+        d = c;
+        c = turn(b, 2);
+        b = a;
+        a = next;
+    }
+    h[0] += a;
+    h[1] += b;
+    h[2] += c;
+    h[3] += d;
+    h[4] += e;
+}
+
+static void add_block_256(uint32_t h[8], const uint8_t *p)
+{
+    uint32_t w[64], v[8];
+    take_words(w, p);
     for (size_t i = 16; i < 64; i++)
         w[i] = w[i - 16] + w[i - 7] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3) +
                (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
@@ -36,22 +63,34 @@ static void add_block(uint32_t h[8], const uint8_t *p)
     for (size_t i = 0; i < 8; i++) h[i] += v[i];
 }
 
-void sha256_begin(sha256_sum *s)
+static void add_block(sha_sum *s, const uint8_t *p)
 {
-    *s = (sha256_sum){
+    if (s->size == SHA1_SIZE) add_block_1(s->h, p);
+    else add_block_256(s->h, p);
+}
+
+void sha1_begin(sha_sum *s)
+{
+    *s = (sha_sum){.size = SHA1_SIZE, .h = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}};
+}
+
+void sha256_begin(sha_sum *s)
+{
+    *s = (sha_sum){
+        .size = SHA256_SIZE,
         .h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
 }
 
-void sha256_add(sha256_sum *s, const void *bytes, size_t n)
+void sha_add(sha_sum *s, const void *bytes, size_t n)
 {
     const uint8_t *p = bytes;
     while (n) {
         size_t have = s->len % 64, take = 64 - have < n ? 64 - have : n;
         if (take == 64) {
-            add_block(s->h, p);
+            add_block(s, p);
         } else {
             memcpy(s->rest + have, p, take);
-            if (have + take == 64) add_block(s->h, s->rest);
+            if (have + take == 64) add_block(s, s->rest);
         }
         s->len += take;
         p += take;
@@ -59,23 +98,23 @@ void sha256_add(sha256_sum *s, const void *bytes, size_t n)
     }
 }
 
-void sha256_end(uint8_t out[SHA256_SIZE], sha256_sum *s)
+void sha_end(uint8_t *out, sha_sum *s)
 {
     uint8_t last[128] = {0};
     size_t rest = s->len % 64, end = rest < 56 ? 64 : 128;
     if (rest) memcpy(last, s->rest, rest);
     last[rest] = 0x80;
     for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(s->len * 8 >> 8 * i);
-    for (size_t i = 0; i < end; i += 64) add_block(s->h, last + i);
-    for (size_t i = 0; i < SHA256_SIZE; i++) out[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)));
+    for (size_t i = 0; i < end; i += 64) add_block(s, last + i);
+    for (size_t i = 0; i < s->size; i++) out[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
 void sha256(uint8_t out[SHA256_SIZE], str text)
 {
-    sha256_sum s;
+    sha_sum s;
     sha256_begin(&s);
-    sha256_add(&s, text.ptr, text.len);
-    sha256_end(out, &s);
+    sha_add(&s, text.ptr, text.len);
+    sha_end(out, &s);
 }
 
 bool sha256_hmac(uint8_t out[SHA256_SIZE], str key, str text)
@@ -94,11 +133,11 @@ bool sha256_hmac(uint8_t out[SHA256_SIZE], str key, str text)
     return true;
 }
 
-void sha256_hex(char out[2 * SHA256_SIZE + 1], const uint8_t hash[SHA256_SIZE])
+void sha_hex(char *out, const uint8_t *hash, size_t size)
 {
-    for (size_t i = 0; i < SHA256_SIZE; i++) {
+    for (size_t i = 0; i < size; i++) {
         out[2 * i] = "0123456789abcdef"[hash[i] >> 4];
         out[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];
     }
-    out[2 * SHA256_SIZE] = '\0';
+    out[2 * size] = '\0';
 }
