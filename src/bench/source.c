@@ -75,10 +75,10 @@ const char *bench_runtime(const bench_row *row)
     const char *math = bench_precision(row), *runtime = NULL;
     for (size_t i = 0; !runtime && row->source && i < sizeof sources / sizeof sources[0]; i++)
         if (strstr(row->source, sources[i].word)) runtime = sources[i].runtime;
-    bool graph = runtime && !strcmp(runtime, "tensorflow");
-    for (size_t i = 0; graph && !xla && i < sizeof compiled / sizeof compiled[0]; i++)
+    bool compiles = runtime && !strcmp(runtime, "tensorflow");
+    for (size_t i = 0; compiles && !xla && i < sizeof compiled / sizeof compiled[0]; i++)
         xla = strstr(row->source, compiled[i]) != NULL;
-    if (xla) return graph ? "tensorflow-xla" : "pytorch-compile";
+    if (xla) return compiles ? "tensorflow-xla" : "pytorch-compile";
     if (runtime) return runtime;
     /* Eager frameworks have no products in 8 bits: it was an engine. */
     return !strcmp(math, "int8") || !strcmp(math, "fp8") ? "tensorrt" : "pytorch";
