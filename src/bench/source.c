@@ -135,11 +135,13 @@ const char *bench_optimizer(const bench_row *row)
     return NULL;
 }
 
-/* A batch of sentences is decoded until its longest ends. Of news, 32 pieces on average and spread like most texts' lengths
- * (log-normal, half an e-fold), that is the expected greatest of so many; 80 is where GNMT's scripts stop. */
+enum { PIECES = 32 }; /* of a sentence of news, on average */
+
+/* A batch of sentences is decoded until its longest ends. With lengths spread like most texts' (log-normal, half an e-fold) that is the
+ * expected greatest of so many; 80 is where GNMT's scripts stop. */
 static int64_t longest_sentence(int64_t batch)
 {
-    double pieces = 32;
+    double pieces = PIECES;
     for (int64_t n = 1; n < batch && pieces < 80; n *= 2) pieces *= n < 8 ? 1.21 : 1.17;
     return (int64_t)(pieces < 80 ? pieces : 80);
 }
@@ -149,7 +151,10 @@ int64_t bench_sequence(const bench_row *row)
     bool training = row->task == TASK_TRAINING;
     if (is_from(row, "Translation/GNMT")) { /* one table has the beam's width in the column of lengths */
         if (row->seq_len > 10) return row->seq_len;
-        return training ? 0 : longest_sentence(row->batch > 0 ? row->batch : 1);
+        if (training) return 0;
+        int64_t longest = longest_sentence(row->batch > 0 ? row->batch : 1);
+        /* In PyTorch what has ended leaves the batch: there are as many steps, and the work of the mean. */
+        return is_from(row, "PyTorch/") ? (longest + PIECES) / 2 : longest;
     }
     if (!is_from(row, "LanguageModeling/BERT") || !training) return row->seq_len;
     /* Fine-tuning, on SQuAD: its scripts' only length. */
