@@ -208,6 +208,17 @@ void lower_gemm(planner *p)
 
 /* ---- recurrent ---- */
 
+/* No library has recurrent layers in 8 bits or fewer: among layers that are, they run in half. */
+static void widen_recurrent(const planner *p, kernel *k)
+{
+    if (k->math < PREC_FP8) return;
+    k->math = PREC_FP16;
+    k->weight_bytes *= 2;
+    if (!p->rt->quantized_io) return; /* what passes between layers is half already */
+    k->read_bytes *= 2;
+    k->write_bytes *= 2;
+}
+
 void lower_recurrent(planner *p)
 {
     uint32_t x = plan_in(p, 0), w = plan_in(p, 1);
@@ -232,6 +243,7 @@ void lower_recurrent(planner *p)
     for (uint32_t i = 0; i < p->u->n_out; i++)
         if (plan_out(p, i) != NO_TENSOR && p->us->uses[plan_out(p, i)])
             plan_write(p, &k, plan_out(p, i), lower_width(p));
+    widen_recurrent(p, &k);
     plan_emit(p, &k, STEP_MAIN, OP_KIND_COUNT);
     if (plan_out(p, 0) != NO_TENSOR) p->v[plan_out(p, 0)].born = p->clock;
     if (p->train) /* the gates and the cell of every step */
