@@ -41,7 +41,7 @@ double plan_width(const planner *p, uint32_t t)
     if (p->opt.autocast) return weight || p->g->tensors[t].role == ROLE_INPUT ? 4 : 2;
     if (w >= 2) return w;
     if (weight) return p->s->t[t].rank >= 2 ? w : 4; /* scales, biases and normalisations stay wide */
-    return p->rt->quantized_io && w == 1 ? 1 : 2;
+    return p->rt->quantized_io && w == 1 && !(p->ends && p->ends[t]) ? 1 : 2;
 }
 
 double plan_channels(const planner *p, uint32_t t)
@@ -95,6 +95,7 @@ void plan_write(planner *p, kernel *k, uint32_t t, double width)
     if (t == NO_TENSOR) return;
     value *v = &p->v[t];
     v->width = plan_is_float(p, t) ? width : dtype_bytes(dtype_of(p, t));
+    if (p->ends && p->ends[t] && v->width < 2 && plan_is_float(p, t)) v->width = 2;
     v->base = t;
     v->strided = false;
     v->stored = v->elements < 0 ? 0 : v->elements;
@@ -525,6 +526,7 @@ pg_code plan_build(kernel_plan *out, const units *us, const runtime_profile *run
     p.beside = ARENA_ARRAY(a, double, us->n + 1);
     if (!p.beside || !p.v || !p.maker || !p.inside || !p.halved || !p.cluster_of || !p.clusters)
         return error_nomem(e, a);
+    if (runtime->quantized_io && !narrow_ends(&p)) return error_nomem(e, a);
     if (runtime->channels_last) p.opt.channels_last = !runtime->strided_views || convs_want_channels_last(&p);
     for (uint32_t t = 0; t < us->g->n_tensors; t++) value_init(&p, t);
     for (uint32_t i = 0; i < us->n; i++)

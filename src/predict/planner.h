@@ -45,6 +45,7 @@ typedef struct planner {
     uint8_t *part;        /* per unit: what of it is divided (parallel.c); NULL: nothing */
     double whole_flops, divided_flops;
     uint8_t *halved;  /* per tensor: all that reads it are products, which take it in half */
+    uint8_t *ends;    /* per tensor: no product reads it or what is made of it; NULL: doesn't matter */
     uint32_t *inside; /* per tensor: uses within the cluster that is being lowered */
     cluster *clusters;
     uint32_t n_clusters;
@@ -71,6 +72,8 @@ typedef struct planner {
 } planner;
 
 /* ---- plan.c ---- */
+/* Fills `ends`. What no product of an engine reads any more, as a detector's boxes and scores, is no longer in 8 bits. */
+bool narrow_ends(planner *p);
 double plan_width(const planner *p, uint32_t t); /* bytes per element that a float tensor has by default */
 const tensor_shape *plan_shape(const planner *p, uint32_t t);
 /* Channels of an image, wherever the unit that is being lowered has them; 1 when they aren't known. */

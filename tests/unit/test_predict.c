@@ -746,6 +746,18 @@ static void test_recurrent_layers_stay_half(void **state)
     assert_true(fabs(narrow / wide - 1) < 0.05); /* what came in may still lie in L2, or not */
 }
 
+/* An INT8 engine writes what no product reads in half: a detector's scores take as long as in FP16, pooling within the network does not. */
+static void test_engines_end_in_half(void **state)
+{
+    (void)state;
+    pg_request r = {.batch = 64, .precision = "int8", .runtime = "tensorrt"}, half = r;
+    half.precision = "fp16";
+    double scores = layer_ms("retinanet-mlperf", "sigmoid", false, &r),
+           pool = layer_ms("resnet50", "maxpool", false, &r);
+    assert_true(scores > 0 && fabs(scores / layer_ms("retinanet-mlperf", "sigmoid", false, &half) - 1) < 0.02);
+    assert_true(pool > 0 && pool < 0.7 * layer_ms("resnet50", "maxpool", false, &half));
+}
+
 static double suppression_ms(const char *name, const char *runtime, int64_t batch)
 {
     return layer_ms(name, "nms", true, &(pg_request){.batch = batch, .precision = "int8", .runtime = runtime});
@@ -1048,6 +1060,7 @@ int main(void)
         cmocka_unit_test(test_lone_fp32_is_fp32),
         cmocka_unit_test(test_int8_products),
         cmocka_unit_test(test_recurrent_layers_stay_half),
+        cmocka_unit_test(test_engines_end_in_half),
         cmocka_unit_test(test_serving_runtimes_run_more_than_the_kernel),
         cmocka_unit_test(test_sequence_never_faster),
         cmocka_unit_test(test_each_field_moves_as_documented),
