@@ -169,6 +169,7 @@ static bool stays_small(uint16_t kind)
     case OP_Concat:
     case OP_Identity:
     case OP_Cast:
+    case OP_CastLike:
     case OP_Sqrt:
     case OP_Reciprocal:
     case OP_Add:
@@ -188,12 +189,14 @@ void mark_sizes(infer *x)
         for (uint32_t i = 0; i < g->regions[r].n_ops; i++) {
             const op *o = &g->ops[g->regions[r].ops[i]];
             bool size = o->kind == OP_Shape || o->kind == OP_Size, others = true;
-            for (uint32_t k = 0; k < o->n_in && !size && others && stays_small(o->kind); k++) {
+            uint32_t n_in = op_value_inputs(o);
+            for (uint32_t k = 0; k < n_in && !size && others && stays_small(o->kind); k++) {
                 uint32_t t = op_in(g, o)[k];
                 if (t >= g->n_tensors || g->tensors[t].value_count > FEW) others = false;
                 else if (!(x->need[t] & SIZE)) others = g->tensors[t].value != NULL;
+                if (o->kind == OP_CastLike && others) size = true; /* a number next to sizes, or a size */
             }
-            for (uint32_t k = 0; k < o->n_in && others && !size && stays_small(o->kind); k++)
+            for (uint32_t k = 0; k < n_in && others && !size && stays_small(o->kind); k++)
                 size = x->need[op_in(g, o)[k]] & SIZE;
             for (uint32_t k = 0; k < o->n_out && size && others; k++)
                 if (op_out(g, o)[k] < g->n_tensors) x->need[op_out(g, o)[k]] |= SIZE;

@@ -250,6 +250,11 @@ static inline const uint32_t *op_out(const graph *g, const op *o)
 {
     return g->operands + o->first_in + o->n_in;
 }
+/* How many operands the result's values come from: of CastLike's second one only the type counts. */
+static inline uint32_t op_value_inputs(const op *o)
+{
+    return o->kind == OP_CastLike && o->n_in ? 1 : o->n_in;
+}
 /* Input i of the op, or NO_TENSOR when it is not given. */
 uint32_t op_input(const graph *g, const op *o, uint32_t i);
 const char *op_kind_name(op_kind k);

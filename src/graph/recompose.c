@@ -1,6 +1,7 @@
 /* Exporters take high-level operations apart; frameworks run them as one kernel. These passes put them together again.
  * Each starts at an operator that the pattern can't do without, looks backwards and forwards from there, and changes nothing
  * unless the whole pattern holds and no inner value is used elsewhere. */
+#include "graph/num.h"
 #include "graph/unit_internal.h"
 
 /* x^2 in one of its spellings; the operator and x. */
@@ -262,8 +263,8 @@ static void try_choice(lines *ls, line *where)
 static bool is_literal_one(const lines *ls, uint32_t t)
 {
     if (t == NO_TENSOR || !lines_scalar(ls, t)) return false;
-    const tensor *x = &ls->g->tensors[t];
-    if (!x->value || x->value_count != 1) return false;
+    const tensor_shape *x = &ls->s->t[t];
+    if (!x->value || x->value_count != 1 || !num_known(x->value[0])) return false;
     return dtype_get((dtype)x->dtype)->floating ? x->value[0].v.f == 1 : x->value[0].v.i == 1;
 }
 
@@ -288,6 +289,23 @@ static void try_addcmul(lines *ls, line *scale)
     end->n_in = 3;
 }
 
+/* torch.add(a, b, alpha=1) as a function of the exporter's library: a + b * 1. */
+static void try_scaled_sum(lines *ls, line *end)
+{
+    uint32_t in[2] = {line_in(ls, end, 0), line_in(ls, end, 1)}, out = line_out(ls, end);
+    for (int i = 0; i < 2; i++) {
+        line *scale = lines_private(ls, in[i], OP_Mul);
+        if (!scale || !is_literal_one(ls, line_in(ls, scale, 1))) continue;
+        in[i] = line_in(ls, scale, 0);
+        ls->consumer[in[i]] = (uint32_t)(end - ls->l) + 1;
+        lines_absorb(ls, end, scale);
+        lines_lead(end, (op_kind)end->kind, 0, out);
+        end->in[0] = in[0];
+        end->in[1] = in[1];
+        end->n_in = 2;
+    }
+}
+
 void recompose_activations(lines *ls)
 {
     for (uint32_t i = 0; i < ls->n; i++) {
@@ -300,6 +318,8 @@ void recompose_activations(lines *ls)
         case OP_Clip: try_hard_swish(ls, l); break;
         case OP_Where: try_choice(ls, l); break;
         case OP_Mul: try_addcmul(ls, l); break;
+        case OP_Add:
+        case OP_Sub: try_scaled_sum(ls, l); break;
         case OP_Tanh:
             try_gate(ls, l, OP_Mish);
             if (!l->leader) try_gelu(ls, l);

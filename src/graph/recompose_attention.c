@@ -1,6 +1,7 @@
 /* softmax(Q K^T * scale + bias) V, as MatMul, scaling, masking, Softmax and MatMul, becomes one attention operation.
  * The scale may sit before or behind the first product; only scalar scales count: a learned scale per head is not something that
  * fused kernels do. */
+#include "graph/num.h"
 #include "graph/unit_internal.h"
 
 enum { MAX_TAKEN = 16 };
@@ -132,6 +133,41 @@ static bool swaps_last(const lines *ls, const line *transpose)
     return n == 4; /* heads apart from the batch: others are not fused */
 }
 
+static bool is_swap_of_three(const lines *ls, const line *transpose)
+{
+    const int64_t *perm = NULL;
+    return op_attr_ints(ls->g, line_op(ls, transpose), ATTR_perm, &perm) == 3 && !perm[0] && perm[1] == 2;
+}
+
+/* The keys before they were turned, and the operators that did it: a Transpose, or one of three dims between two views, as PyTorch's
+ * second ONNX exporter turns keys of any rank. k itself: nothing turned them. */
+static uint32_t unturned(const lines *ls, uint32_t k, line *by[3], uint32_t *n)
+{
+    line *l = lines_private(ls, k, OP_KIND_COUNT);
+    *n = 0;
+    if (l && l->kind == OP_Transpose && swaps_last(ls, l)) {
+        by[(*n)++] = l;
+        return line_in(ls, l, 0);
+    }
+    line *turn = l && l->kind == OP_Reshape ? lines_private(ls, line_in(ls, l, 0), OP_Transpose) : NULL;
+    line *join = turn && is_swap_of_three(ls, turn) ? lines_private(ls, line_in(ls, turn, 0), OP_Reshape) : NULL;
+    uint32_t from = join ? line_in(ls, join, 0) : NO_TENSOR;
+    if (from == NO_TENSOR) return k;
+    const tensor_shape *a = &ls->s->t[from], *b = &ls->s->t[k];
+    if (a->rank != 4 || b->rank != 4) return k;
+    for (int i = 0; i < 4; i++) {
+        num x = a->dims[i], y = b->dims[i < 2 ? i : 5 - i];
+        if (!num_known(x) || !num_known(y) || x.v.i != y.v.i) return k;
+    }
+    const tensor_shape *c = &ls->s->t[line_in(ls, turn, 0)];
+    if (c->rank != 3 || !num_is(c->dims[1], a->dims[2].v.i) || !num_is(c->dims[2], a->dims[3].v.i)) return k;
+    by[0] = l;
+    by[1] = turn;
+    by[2] = join;
+    *n = 3;
+    return from;
+}
+
 enum { FUSED_ONLY, FUSED_WITHOUT_BIAS, ALL_ATTENTION };
 
 static void try_attention(lines *ls, line *softmax, int which)
@@ -163,13 +199,15 @@ static void try_attention(lines *ls, line *softmax, int which)
     q = unscaled(ls, &f, q);
     k = unscaled(ls, &f, k);
     bool causal = twice && f.n == scaled + 2 && f.bias != NO_TENSOR && f.biases == 1 && is_causal_mask(ls, f.bias);
-    line *keys = qk->kind == OP_MatMul ? lines_private(ls, k, OP_Transpose) : NULL;
-    if (keys && swaps_last(ls, keys) && take(&f, keys)) k = line_in(ls, keys, 0);
-    else keys = NULL;
+    line *turns[3];
+    uint32_t n_turns = 0, keys = qk->kind == OP_MatMul ? unturned(ls, k, turns, &n_turns) : k;
+    if (f.n + n_turns > MAX_TAKEN) n_turns = 0;
+    for (uint32_t i = 0; i < n_turns; i++) take(&f, turns[i]);
+    if (n_turns) k = keys;
     lines_absorb(ls, end, softmax);
     lines_absorb(ls, end, qk);
     for (uint32_t i = 0; i < f.n; i++) lines_absorb(ls, end, f.taken[i]);
-    uint16_t flags = (uint16_t)((qk->kind == OP_MatMul && !keys ? UNIT_K_TRANSPOSED : 0) |
+    uint16_t flags = (uint16_t)((qk->kind == OP_MatMul && !n_turns ? UNIT_K_TRANSPOSED : 0) |
                                 (turned ? UNIT_V_TRANSPOSED : 0) | (causal ? UNIT_CAUSAL : 0));
     lines_lead(end, OP_ScaledDotProductAttention, flags, out);
     end->in[0] = q;

@@ -1,3 +1,4 @@
+#include "graph/num.h"
 #include "graph/unit_internal.h"
 
 static const struct {
@@ -76,13 +77,20 @@ static bool is_bookkeeping(const graph *g, const shapes *s, uint32_t t)
            ts->rank <= 1;
 }
 
+static bool is_one(const lines *ls, uint32_t t)
+{
+    if (t == NO_TENSOR) return false;
+    const tensor_shape *s = &ls->s->t[t];
+    return s->rank == 0 || (s->rank == 1 && s->dims[0].sym == SYM_NONE && num_is(s->dims[0], 1));
+}
+
 /* One number made of numbers that are known: the framework's source computes it, head_dim ** -0.5. */
 static bool is_number(const lines *ls, const op *o)
 {
-    if (!o->n_in || o->n_out != 1 || ls->s->t[op_out(ls->g, o)[0]].rank != 0) return false;
-    for (uint32_t i = 0; i < o->n_in; i++) {
+    if (!o->n_in || o->n_out != 1 || !is_one(ls, op_out(ls->g, o)[0])) return false;
+    for (uint32_t i = 0; i < op_value_inputs(o); i++) {
         uint32_t t = op_in(ls->g, o)[i];
-        if (t == NO_TENSOR || ls->s->t[t].rank != 0 || !is_folded(ls->s, t)) return false;
+        if (!is_one(ls, t) || !is_folded(ls->s, t)) return false;
     }
     return true;
 }
@@ -167,7 +175,7 @@ static void find_constants(lines *ls)
         work_class w = op_work_class((op_kind)o->kind);
         bool constant = o->n_in > 0 || w == WORK_FILL;
         if (o->kind == OP_RandomNormal || o->kind == OP_RandomUniform || o->kind == OP_Bernoulli) constant = false;
-        for (uint32_t k = 0; k < o->n_in; k++) {
+        for (uint32_t k = 0; k < op_value_inputs(o); k++) {
             uint32_t t = op_in(g, o)[k];
             if (t != NO_TENSOR && g->tensors[t].role != ROLE_ABSENT && !ls->constant[t]) constant = false;
         }

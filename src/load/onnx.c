@@ -3,11 +3,12 @@
  * 1. ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8 (domain 1, version 2), functions 25.
  * 2. GraphProto: node 1, name 2, initializer 5 (TensorProto), input 11, output 12, value_info 13 (ValueInfoProto),
  *    sparse_initializer 15.
- * 3. NodeProto: input 1, output 2, name 3, op_type 4, attribute 5, domain 7. "" as a name: an optional operand left out.
+ * 3. NodeProto: input 1, output 2, name 3, op_type 4, attribute 5, domain 7, overload 8. "" as a name: an optional operand left out.
  * 4. AttributeProto: name 1, f 2, i 3, s 4, t 5, g 6, floats 7, ints 8, strings 9, type 20, ref_attr_name 21, sparse_tensor 22.
  * 5. TensorProto: dims 1, data_type 2, float_data 4, int32_data 5, int64_data 7, name 8, raw_data 9, double_data 10,
  *    uint64_data 11, external_data 13, data_location 14.
- * 6. FunctionProto: name 1, input 4, output 5, attribute 6, node 7, opset_import 9, domain 10, attribute_proto 11.
+ * 6. FunctionProto: name 1, input 4, output 5, attribute 6, node 7, opset_import 9, domain 10, attribute_proto 11, overload 13:
+ *    functions of one domain and name are told apart by it.
  *
  * Weights are described and skipped. Functions are inlined; subgraphs become regions. */
 #include "graph/num.h"
@@ -51,11 +52,19 @@ uint32_t onnx_define(onnx_reader *r, onnx_scope *s, str name)
     return *slot;
 }
 
-const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name)
+enum { FUNCTION_KEY = 256 }; /* bytes */
+
+/* Returns FUNCTION_KEY or more when it doesn't fit. */
+static size_t function_key(char key[FUNCTION_KEY], str domain, str name, str overload)
 {
-    char key[256];
+    return format_text(key, FUNCTION_KEY, "%.*s:%.*s:%.*s", STR_ARG(domain), STR_ARG(name), STR_ARG(overload));
+}
+
+const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name, str overload)
+{
+    char key[FUNCTION_KEY];
     if (!r->n_functions) return NULL;
-    size_t n = format_text(key, sizeof key, "%.*s:%.*s", STR_ARG(domain), STR_ARG(name));
+    size_t n = function_key(key, domain, name, overload);
     const uint32_t *i = n < sizeof key ? map_find(&r->functions, (str){key, n}) : NULL;
     return i ? &r->function_list[*i] : NULL;
 }
@@ -105,7 +114,7 @@ pg_code onnx_inline(onnx_reader *r, const onnx_function *f, span node, uint32_t 
     onnx_scope inner = {.parent = NULL};
     map_init(&inner.names, r->g->a);
     str name = onnx_tensor_name(node, 3);
-    onnx_call call = {node, f->body, caller, name.len ? name : f->name};
+    onnx_call call = {node, f->body, caller, name.len ? name : f->name, f->opset};
     pg_code code = bind(r, f->body, node, 4, 1, scope, &inner);
     if (!code) code = bind(r, f->body, node, 5, 2, scope, &inner);
     protobuf_field field;
@@ -224,12 +233,43 @@ pg_code onnx_read_graph(onnx_reader *r, span proto, uint32_t region_index, onnx_
     return code;
 }
 
+static pg_code read_opset(onnx_reader *r, span proto, onnx_opset *o)
+{
+    protobuf_field f;
+    *o = (onnx_opset){{NULL, 0}, 1};
+    while (protobuf_next(&proto, &f, r->e) == 1) {
+        if (f.number == 1) o->domain = protobuf_str(&f);
+        else if (f.number == 2) o->version = (uint16_t)(f.value > 1000 ? 1000 : f.value);
+    }
+    if (str_is(o->domain, "ai.onnx")) o->domain.len = 0;
+    return error_is_set(r->e) ? r->e->code : PG_E_OK;
+}
+
+/* Its names, and which operators it is written in. */
+static pg_code describe_function(onnx_reader *r, onnx_function *f)
+{
+    protobuf_field field;
+    onnx_opset o;
+    span rest = f->body;
+    while (protobuf_next(&rest, &field, r->e) == 1) {
+        if (field.type != PROTOBUF_BYTES) continue;
+        if (field.number == 1) f->name = protobuf_str(&field);
+        else if (field.number == 10) f->domain = protobuf_str(&field);
+        else if (field.number == 13) f->overload = protobuf_str(&field);
+        else if (field.number == 9 && !read_opset(r, field.bytes, &o) && !o.domain.len) f->opset = o.version;
+    }
+    return error_is_set(r->e) ? r->e->code : PG_E_OK;
+}
+
 static pg_code add_function(onnx_reader *r, span body)
 {
-    onnx_function f = {onnx_tensor_name(body, 10), onnx_tensor_name(body, 1), body};
-    char key[256];
-    size_t n = format_text(key, sizeof key, "%.*s:%.*s", STR_ARG(f.domain), STR_ARG(f.name));
-    if (n >= sizeof key) return error_at(r->e, PG_E_LIMIT, body.base, "a function's name is longer than 250 bytes");
+    onnx_function f = {.body = body};
+    char key[FUNCTION_KEY];
+    pg_code code = describe_function(r, &f);
+    if (code) return code;
+    size_t n = function_key(key, f.domain, f.name, f.overload);
+    if (n >= sizeof key)
+        return error_at(r->e, PG_E_LIMIT, body.base, "a function's name is longer than %d bytes", FUNCTION_KEY - 3);
     if (r->n_functions == r->cap_functions) {
         uint32_t cap = r->cap_functions ? r->cap_functions * 2 : 8;
         onnx_function *list = arena_grow(r->g->a, r->function_list, r->cap_functions, cap, sizeof *list);
@@ -246,14 +286,8 @@ static pg_code add_function(onnx_reader *r, span body)
 
 static pg_code add_opset(onnx_reader *r, span proto)
 {
-    protobuf_field f;
-    onnx_opset o = {{NULL, 0}, 1};
-    while (protobuf_next(&proto, &f, r->e) == 1) {
-        if (f.number == 1) o.domain = protobuf_str(&f);
-        else if (f.number == 2) o.version = (uint16_t)(f.value > 1000 ? 1000 : f.value);
-    }
-    if (error_is_set(r->e)) return r->e->code;
-    if (str_is(o.domain, "ai.onnx")) o.domain.len = 0;
+    onnx_opset o;
+    if (read_opset(r, proto, &o)) return r->e->code;
     if (r->n_opsets < MAX_OPSETS) r->opsets[r->n_opsets++] = o;
     if (!o.domain.len && o.version > 22 &&
         !graph_warn(r->g, "opset %u is newer than 22, the newest that this version knows", o.version))

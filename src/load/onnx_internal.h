@@ -12,8 +12,9 @@ typedef struct onnx_opset {
 } onnx_opset;
 
 typedef struct onnx_function {
-    str domain, name;
+    str domain, name, overload;
     span body;
+    uint16_t opset; /* of the standard operators in it; 0: the model's */
 } onnx_function;
 
 /* Names of one graph or function body; inner graphs see the names of the graphs around them, functions don't. */
@@ -27,6 +28,7 @@ typedef struct onnx_call {
     span node, function;
     const struct onnx_call *caller;
     str prefix;
+    uint16_t opset;
 } onnx_call;
 
 enum { MAX_OPSETS = 32 };
@@ -69,7 +71,7 @@ typedef struct onnx_reader {
     const load_input *in;
     const load_options *opt;
     pg_error *e;
-    map functions; /* "domain:name" to index */
+    map functions; /* "domain:name:overload" to index */
     onnx_function *function_list;
     uint32_t n_functions, cap_functions;
     onnx_opset opsets[MAX_OPSETS];
@@ -98,7 +100,7 @@ pg_code onnx_read_graph(onnx_reader *r, span graph_proto, uint32_t region_index,
                         const onnx_call *call);
 /* NodeProto. */
 pg_code onnx_read_node(onnx_reader *r, span node, uint32_t region_index, onnx_scope *scope, const onnx_call *call);
-const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name);
+const onnx_function *onnx_find_function(const onnx_reader *r, str domain, str name, str overload);
 pg_code onnx_inline(onnx_reader *r, const onnx_function *f, span node, uint32_t region_index, onnx_scope *scope,
                     const onnx_call *call);
 uint16_t onnx_opset_of(const onnx_reader *r, str domain);

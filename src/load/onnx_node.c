@@ -7,7 +7,7 @@ enum { MAX_REGIONS = 8, ATTR_LIST_MAX = 1 << 20 };
 typedef struct node_proto {
     uint32_t operands, attrs, out_names; /* marks */
     uint32_t n_in, n_out, n_attrs;
-    str name, type, domain;
+    str name, type, domain, overload;
     uint16_t region_key[MAX_REGIONS];
     uint32_t region[MAX_REGIONS];
     uint32_t n_regions;
@@ -287,12 +287,29 @@ static pg_code add_op(onnx_reader *r, const node_proto *n, uint32_t region_index
                               n->n_in, outputs_of(r, n), n->n_out);
     if (o == NO_TENSOR) return onnx_nomem(r);
     r->g->ops[o].type = n->type;
-    r->g->ops[o].opset = onnx_opset_of(r, n->domain);
+    bool standard = !n->domain.len || str_is(n->domain, "ai.onnx");
+    r->g->ops[o].opset = call && call->opset && standard ? call->opset : onnx_opset_of(r, n->domain);
     if (kind == OP_Conv) mark_folded(r->g, &r->g->ops[o]);
     for (uint32_t i = 0; !code && i < n->n_attrs; i++) code = add_attr(r, attr_at(r, n, i), call);
     for (uint32_t i = 0; !code && i < n->n_regions; i++)
         if (!graph_attr_index(r->g, (attr_key)n->region_key[i], ATTR_REGION, n->region[i])) code = onnx_nomem(r);
     return code;
+}
+
+/* One number, given as an attribute. */
+static pg_code put_number(onnx_reader *r, uint32_t t, bool floating, const onnx_attr *a)
+{
+    tensor *x = &r->g->tensors[t];
+    num *v = ARENA_ARRAY(r->g->a, num, 1);
+    if (!v || !graph_set_dims_int(r->g, t, 0, NULL)) return onnx_nomem(r);
+    v[0] = num_int(a->i);
+    if (floating) v[0].v.f = (double)a->f;
+    x->role = ROLE_WEIGHT;
+    x->dtype = floating ? DT_FP32 : DT_INT64;
+    x->weight_bytes = dtype_bytes((dtype)x->dtype);
+    x->value = v;
+    x->value_count = 1;
+    return PG_E_OK;
 }
 
 /* A Constant node is a constant tensor: no operator runs. */
@@ -303,9 +320,11 @@ static pg_code read_constant(onnx_reader *r, const node_proto *n, const onnx_cal
     uint32_t t = outputs_of(r, n)[0];
     onnx_attr a = *attr_at(r, n, 0);
     if (t == NO_TENSOR || (a.ref.len && !resolve_ref(r, call, &a))) return PG_E_OK;
-    if (!a.tensor.ptr || !str_is(a.name, "value")) return PG_E_OK;
+    bool number = a.has_i && str_is(a.name, "value_int"), floating = a.has_f && str_is(a.name, "value_float");
+    if (!number && !floating && (!a.tensor.ptr || !str_is(a.name, "value"))) return PG_E_OK;
     *done = true;
     r->g->tensors[t].literal = true;
+    if (number || floating) return put_number(r, t, floating, &a);
     return onnx_read_tensor(r, a.tensor, t);
 }
 
@@ -348,6 +367,7 @@ static pg_code parse_node(onnx_reader *r, span node, node_proto *n, onnx_scope *
             break;
         }
         case 7: n->domain = protobuf_str(&f); break;
+        case 8: n->overload = protobuf_str(&f); break;
         default: break;
         }
     }
@@ -380,7 +400,7 @@ static pg_code read_node(onnx_reader *r, span node, node_proto *n, uint32_t regi
     if (!n->type.len)
         return error_at(r->e, PG_E_FORMAT, node.base, "node '%.*s' has no operator type; the file is damaged",
                         STR_ARG(n->name));
-    const onnx_function *fn = onnx_find_function(r, n->domain, n->type);
+    const onnx_function *fn = onnx_find_function(r, n->domain, n->type, n->overload);
     if (fn) return onnx_inline(r, fn, node, region_index, scope, call);
     /* outputs after inputs and bodies: neither may see them */
     for (uint32_t i = 0; !code && i < n->n_out; i++)
