@@ -289,8 +289,9 @@ static pg_code add_opset(onnx_reader *r, span proto)
     onnx_opset o;
     if (read_opset(r, proto, &o)) return r->e->code;
     if (r->n_opsets < MAX_OPSETS) r->opsets[r->n_opsets++] = o;
-    if (!o.domain.len && o.version > 22 &&
-        !graph_warn(r->g, "opset %u is newer than 22, the newest that this version knows", o.version))
+    enum { NEWEST = 24 };
+    if (!o.domain.len && o.version > NEWEST &&
+        !graph_warn(r->g, "opset %u is newer than %d, the newest that this version knows", o.version, NEWEST))
         return onnx_nomem(r);
     return PG_E_OK;
 }

@@ -217,6 +217,8 @@ static pg_code find_kind(onnx_reader *r, str domain, str type, int *kind)
     bool standard = !domain.len || str_is(domain, "ai.onnx"), added;
     *kind = OP_ScaledDotProductAttention; /* "Attention" of opset 23; not com.microsoft's */
     if (standard && str_is(type, "Attention")) return PG_E_OK;
+    *kind = OP_Silu;
+    if (standard && str_is(type, "Swish")) return PG_E_OK;
     *kind = -1;
     if (!standard && !str_is(domain, "com.microsoft") && !str_is(domain, "ai.onnx.ml")) return PG_E_OK;
     uint32_t *known = map_add(&r->kinds, type, OP_Unknown, &added);

@@ -6,6 +6,32 @@ typedef struct heads {
     double projected; /* com.microsoft Attention: width of the projections that come with it; 0: none */
 } heads;
 
+/* How many positions of earlier steps come in as a cache; of a buffer that is shared between the steps, those that are in use, where
+ * the file says how many. */
+static double past_length(const planner *p, double length)
+{
+    static const struct {
+        uint16_t kind;
+        uint8_t operand, rank;
+    } caches[] = {{OP_ScaledDotProductAttention, 4, 4},
+                  {OP_MultiHeadAttention, 6, 4},
+                  {OP_GroupQueryAttention, 3, 4},
+                  {OP_Attention, 4, 5},
+                  {OP_QAttention, 8, 5}};
+    for (size_t i = 0; i < sizeof caches / sizeof caches[0]; i++) {
+        uint32_t t = p->u->kind == caches[i].kind ? plan_in(p, caches[i].operand) : NO_TENSOR;
+        if (t == NO_TENSOR || plan_shape(p, t)->rank != caches[i].rank) continue;
+        double past = lower_dim(p, t, -2);
+        uint32_t all = caches[i].kind == OP_GroupQueryAttention ? plan_in(p, 6) : NO_TENSOR;
+        const tensor_shape *total = all == NO_TENSOR ? NULL : plan_shape(p, all);
+        if (total && total->value && total->value_count == 1 && num_known(total->value[0]))
+            return (double)total->value[0].v.i > length ? (double)total->value[0].v.i - length : 0;
+        bool shared = op_attr_int(p->g, lower_op(p), ATTR_past_present_share_buffer, 0) != 0;
+        return !shared ? past : past > length ? past - length : 0;
+    }
+    return 0;
+}
+
 static heads heads_of(const planner *p)
 {
     heads h;
@@ -15,7 +41,7 @@ static heads heads_of(const planner *p)
     memset(&h, 0, sizeof h);
     attention_shape *s = &h.s;
     s->causal = (p->u->flags & UNIT_CAUSAL) || op_attr_int(p->g, o, ATTR_is_causal, 0) ||
-                op_attr_int(p->g, o, ATTR_unidirectional, 0);
+                op_attr_int(p->g, o, ATTR_unidirectional, 0) || p->u->kind == OP_GroupQueryAttention;
     if (p->u->kind == OP_ScaledDotProductAttention && rank >= 4) {
         bool kt = p->u->flags & UNIT_K_TRANSPOSED;
         s->heads = lower_dim(p, q, -3);
@@ -25,6 +51,7 @@ static heads heads_of(const planner *p)
         s->kv_len = lower_dim(p, k, kt ? -1 : -2);
         s->head_dim = lower_dim(p, q, -1);
         s->v_dim = lower_dim(p, v, p->u->flags & UNIT_V_TRANSPOSED ? -2 : -1);
+        s->kv_len += past_length(p, s->kv_len);
         s->bias = p->u->n_in > 3 && plan_in(p, 3) != NO_TENSOR;
         return h;
     }
@@ -40,9 +67,12 @@ static heads heads_of(const planner *p)
     if (p->u->kind == OP_Attention || p->u->kind == OP_QAttention) {
         h.projected = k == NO_TENSOR ? 0 : lower_dim(p, k, -1);
         width = out == NO_TENSOR ? width : lower_dim(p, out, -1);
+    } else if (p->u->kind == OP_GroupQueryAttention && k == NO_TENSOR && out != NO_TENSOR) {
+        width = lower_dim(p, out, -1); /* keys and values lie beside the queries */
     } else if (rank == 3 && k != NO_TENSOR && plan_shape(p, k)->rank >= 3) {
         s->kv_len = plan_shape(p, k)->rank == 4 ? lower_dim(p, k, 2) : lower_dim(p, k, 1);
     }
+    s->kv_len += past_length(p, s->kv_len);
     if (rank == 3 && !(p->u->flags & UNIT_K_TRANSPOSED)) {
         s->head_dim = s->v_dim = width / s->heads;
     } else { /* [batch * heads, length, head dim] */

@@ -491,15 +491,106 @@ static void test_first_input_left_out(void **state)
 static void test_newer_opset_warns(void **state)
 {
     (void)state;
-    for (int64_t opset = 22; opset <= 23; opset++) {
+    for (int64_t opset = 24; opset <= 25; opset++) {
         proto g = NONE;
         onnx_input(&g, "x", "batch 64");
         onnx_node(&g, "Relu", "x", "y", NULL);
         onnx_output(&g, "y");
         pg_model *m = open_graph(&g, opset);
         const pg_model_info *info = pg_model_describe(m);
-        assert_int_equal(info->warning_count, opset > 22);
-        if (opset > 22) assert_non_null(strstr(info->warnings[0], "opset 23 is newer than 22"));
+        assert_int_equal(info->warning_count, opset > 24);
+        if (opset > 24) assert_non_null(strstr(info->warnings[0], "opset 25 is newer than 24"));
+        pg_model_free(m);
+    }
+}
+
+/* One query of a decoder that has 100 positions behind it: it meets 101, whichever operator says so. */
+static void test_attention_with_a_cache(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *op, *operands, *query, *key, *past;
+        int heads, kv_heads;
+    } cases[] = {
+        {"Attention", "q k v _ p p", "batch 8 1 16", "batch 2 1 16", "batch 2 100 16", 0, 0},
+        {"Attention", "q k v _ p p", "batch 1 128", "batch 1 32", "batch 2 100 16", 8, 2},
+        {"com.microsoft::GroupQueryAttention", "q k v p p l t", "batch 1 128", "batch 1 32", "batch 2 100 16", 8, 2},
+        {"com.microsoft::GroupQueryAttention", "q _ _ p p l t", "batch 1 192", "batch 1 32", "batch 2 100 16", 8, 2},
+        {"com.microsoft::MultiHeadAttention", "q k v _ _ _ p p", "batch 1 128", "batch 1 128", "batch 8 100 16", 8, 8},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        proto g = NONE, attrs = NONE;
+        bool microsoft = cases[i].op[0] == 'c';
+        onnx_input(&g, "q", cases[i].query);
+        onnx_input(&g, "k", cases[i].key);
+        onnx_input(&g, "v", cases[i].key);
+        onnx_input(&g, "p", cases[i].past);
+        onnx_value(&g, 11, "l", ONNX_INT32, "batch");
+        onnx_value(&g, 11, "t", ONNX_INT32, "");
+        if (!microsoft) onnx_attr_int(&attrs, "is_causal", 1);
+        if (cases[i].heads) onnx_attr_int(&attrs, microsoft ? "num_heads" : "q_num_heads", cases[i].heads);
+        if (cases[i].heads) onnx_attr_int(&attrs, "kv_num_heads", cases[i].kv_heads);
+        onnx_node(&g, cases[i].op, cases[i].operands, "y", &attrs);
+        onnx_output(&g, "y");
+        pg_model *m = open_graph(&g, 24);
+        double macs = pg_model_describe(m)->macs;
+        if (macs != 8 * 101 * 2 * 16) fail_msg("%s %s: %.0f MACs", cases[i].op, cases[i].query, macs);
+        pg_model_free(m);
+    }
+}
+
+static void test_operators_of_opset_24(void **state)
+{
+    (void)state;
+    proto g = NONE;
+    onnx_input(&g, "x", "batch 16 64");
+    onnx_weight(&g, "w", ONNX_FLOAT, "64");
+    onnx_node(&g, "Swish", "x", "a", NULL);
+    onnx_node(&g, "RMSNormalization", "a w", "y", NULL);
+    onnx_output(&g, "y");
+    pg_model *m = open_graph(&g, 24);
+    assert_int_equal(pg_model_describe(m)->unknown_operator_count, 0);
+    assert_false(warns(m, "newer"));
+    expect_output(m, "batchx16x64");
+    pg_model_free(m);
+}
+
+/* y = SUM(x) over an axis, in opset 11's form within a file of opset 17, where that attribute is an operand. */
+static void put_old_function(proto *file, const char *overload, const char *axis)
+{
+    proto f = NONE, attrs = NONE, opset = NONE;
+    proto_text(&f, 1, "Sum");
+    proto_text(&f, 4, "a");
+    proto_text(&f, 5, "b");
+    proto_text(&f, 10, "mine");
+    proto_text(&f, 13, overload);
+    proto_text(&opset, 1, "");
+    proto_int(&opset, 2, 11);
+    proto_message(&f, 9, &opset);
+    onnx_attr_ints(&attrs, "axes", axis);
+    onnx_attr_int(&attrs, "keepdims", 0);
+    onnx_node_in(&f, 7, "ReduceSum", "a", "b", &attrs);
+    proto_message(file, 25, &f);
+}
+
+/* Functions of one name, told apart by their overload; each written in operators of its own opset. */
+static void test_overloads(void **state)
+{
+    (void)state;
+    static const char *const overloads[2] = {"first", "last"};
+    for (int i = 0; i < 2; i++) {
+        proto g = NONE, attrs = NONE;
+        onnx_input(&g, "x", "2 3 5");
+        proto_text(&attrs, 8, overloads[i]);
+        onnx_node(&g, "mine::Sum", "x", "y", &attrs);
+        onnx_output(&g, "y");
+        proto file = onnx_model(&g, 17);
+        onnx_opset(&file, "mine", 1);
+        put_old_function(&file, "first", "1");
+        put_old_function(&file, "last", "2");
+        pg_model *m = open_good(&file);
+        assert_int_equal(pg_model_describe(m)->unknown_operator_count, 0);
+        expect_output(m, i ? "batchx3" : "batchx5");
         pg_model_free(m);
     }
 }
@@ -710,6 +801,9 @@ int main(void)
         cmocka_unit_test(test_too_few_inputs),
         cmocka_unit_test(test_first_input_left_out),
         cmocka_unit_test(test_newer_opset_warns),
+        cmocka_unit_test(test_attention_with_a_cache),
+        cmocka_unit_test(test_operators_of_opset_24),
+        cmocka_unit_test(test_overloads),
         cmocka_unit_test(test_unknown_operator),
         cmocka_unit_test(test_domain_matters),
         cmocka_unit_test(test_packed_weights),
