@@ -7,9 +7,14 @@
 #define GIVEN(g, member) config_given((g), offsetof(gpu_fields, member))
 
 /* Typical of a generation; a row holds from its compute capability on. Tensor rates are dense with FP32 accumulation,
- * in fused multiply-adds a core and clock, as GeForce has it where boards differ: the smaller figure. */
+ * in fused multiply-adds a core and clock, as GeForce has it where boards differ: the smaller figure. Years are those of the
+ * first boards in data/gpu_models.toml, most_gbs the bandwidth of the fastest. */
 typedef struct generation {
     double capability;
+    const char *name; /* as vendors write it in front of other words */
+    bool hbm;
+    int year;
+    double most_gbs;
     int cores_per_sm;
     double l1_kb, l2_mb;
     double gddr_gbits, hbm_gbits; /* a pin */
@@ -18,72 +23,32 @@ typedef struct generation {
     double relative[PREC_COUNT];  /* peak by precision, relative to FP16; FP32 unused */
 } generation;
 
+/* clang-format off */
+#define RELATIVE(...) {[PREC_FP16] = 1, __VA_ARGS__}
+
 static const generation generations[] = {
-    {6.0, 64, 24, 4, 8, 1.4, 1, 4, 0, {0}},
-    {6.1, 128, 48, 3, 10, 1.4, 1, 4, 0, {0}},
-    {7.0, 64, 128, 6, 14, 1.75, 1, 8, 64, {[PREC_FP16] = 1}},
-    {7.5, 64, 96, 6, 14, 1.75, 1, 8, 32, {[PREC_FP16] = 1, [PREC_INT8] = 4, [PREC_INT4] = 8}},
-    {8.0,
-     64,
-     192,
-     40,
-     14,
-     3.0,
-     2,
-     16,
-     256,
-     {[PREC_TF32] = 0.5, [PREC_FP16] = 1, [PREC_BF16] = 1, [PREC_INT8] = 2, [PREC_INT4] = 4}},
-    {8.6,
-     128,
-     128,
-     6,
-     16,
-     3.0,
-     2,
-     16,
-     64,
-     {[PREC_TF32] = 0.5, [PREC_FP16] = 1, [PREC_BF16] = 1, [PREC_INT8] = 4, [PREC_INT4] = 8}},
-    {8.9,
-     128,
-     128,
-     64,
-     20,
-     3.0,
-     2,
-     16,
-     64,
-     {[PREC_TF32] = 0.5, [PREC_FP16] = 1, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 4, [PREC_INT4] = 8}},
-    {9.0,
-     128,
-     256,
-     50,
-     20,
-     5.2,
-     2,
-     16,
-     512,
-     {[PREC_TF32] = 0.5, [PREC_FP16] = 1, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 2}},
-    {10.0,
-     128,
-     256,
-     126,
-     28,
-     7.8,
-     2,
-     24,
-     1024,
-     {[PREC_TF32] = 0.5, [PREC_FP16] = 1, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 2, [PREC_FP4] = 4}},
-    {12.0,
-     128,
-     128,
-     96,
-     28,
-     7.8,
-     2,
-     24,
-     64,
-     {[PREC_TF32] = 0.5, [PREC_FP16] = 1, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 4, [PREC_FP4] = 8}},
+    {6.0, "Pascal", true, 2016, 732, 64, 24, 4, 8, 1.4, 1, 4, 0, {0}},
+    {6.1, "Pascal", false, 2016, 548, 128, 48, 3, 10, 1.4, 1, 4, 0, {0}},
+    {7.0, "Volta", true, 2017, 900, 64, 128, 6, 14, 1.75, 1, 8, 64, {[PREC_FP16] = 1}},
+    {7.5, "Turing", false, 2018, 672, 64, 96, 6, 14, 1.75, 1, 8, 32,
+     RELATIVE([PREC_INT8] = 4, [PREC_INT4] = 8)},
+    {8.0, "Ampere", true, 2020, 2039, 64, 192, 40, 14, 3.0, 2, 16, 256,
+     RELATIVE([PREC_TF32] = 0.5, [PREC_BF16] = 1, [PREC_INT8] = 2, [PREC_INT4] = 4)},
+    {8.6, "Ampere", false, 2020, 1008, 128, 128, 6, 16, 3.0, 2, 16, 64,
+     RELATIVE([PREC_TF32] = 0.5, [PREC_BF16] = 1, [PREC_INT8] = 4, [PREC_INT4] = 8)},
+    {8.9, "Ada", false, 2022, 1008, 128, 128, 64, 20, 3.0, 2, 16, 64,
+     RELATIVE([PREC_TF32] = 0.5, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 4, [PREC_INT4] = 8)},
+    {9.0, "Hopper", true, 2022, 4900, 128, 256, 50, 20, 5.2, 2, 16, 512,
+     RELATIVE([PREC_TF32] = 0.5, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 2)},
+    {10.0, "Blackwell", true, 2024, 8000, 128, 256, 126, 28, 7.8, 2, 24, 1024,
+     RELATIVE([PREC_TF32] = 0.5, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 2, [PREC_FP4] = 4)},
+    {12.0, "Blackwell", false, 2025, 1792, 128, 128, 96, 28, 7.8, 2, 24, 64,
+     RELATIVE([PREC_TF32] = 0.5, [PREC_BF16] = 1, [PREC_FP8] = 2, [PREC_INT8] = 4, [PREC_FP4] = 8)},
 };
+/* clang-format on */
+
+/* So much more than the fastest board's bandwidth may a further board of a generation have. */
+static const double MORE = 1.05;
 
 enum { GENERATIONS = sizeof generations / sizeof generations[0], HBM_BITS = 1024 };
 
@@ -115,12 +80,26 @@ static double rounded(double x)
     return floor(x / unit + 0.5) * unit;
 }
 
-static double guess_capability(const gpu_entry *g)
+/* Stacked memory: by its name, else by a bus or a bandwidth that no board of the time has with chips beside the GPU. Those with tensor
+ * cores of eight times their FP32 had no more than Turing's. */
+static bool is_stacked(const gpu_spec *s)
+{
+    const bool wide = s->tflops[PREC_FP16] > 7.5 * s->tflops[PREC_FP32] && s->tflops[PREC_FP32] > 0;
+    double most = 0;
+    if (s->memory_type.len) return str_starts(s->memory_type, "HBM");
+    for (size_t i = 0; i < GENERATIONS; i++) {
+        const generation *gen = &generations[i];
+        if (gen->hbm || (wide && gen->capability > 7.5)) continue;
+        if (!(s->release_year > 0 && gen->year > s->release_year) && gen->most_gbs > most) most = gen->most_gbs;
+    }
+    return s->memory_bus_bits >= HBM_BITS || s->bandwidth_gbs > (most > 0 ? MORE * most : INFINITY);
+}
+
+/* What the counts of units look like. */
+static double guess_from_units(const gpu_entry *g, bool hbm)
 {
     const gpu_spec *s = &g->f.spec;
-    bool hbm = s->memory_bus_bits >= HBM_BITS;
     double cores = s->sms ? (double)s->cuda_cores / s->sms : 0, tensor = s->sms ? (double)s->tensor_cores / s->sms : 0;
-    if (GIVEN(g, spec.tensor_cores) && s->tensor_cores == 0) return hbm ? 6.0 : 6.1;
     if (hbm) {
         if (tensor >= 6) return 7.0;
         if (s->memory_bus_bits >= 8192 || s->l2_mb >= 100) return 10.0;
@@ -130,12 +109,43 @@ static double guess_capability(const gpu_entry *g)
     return s->l2_mb >= 24 ? 8.9 : 8.6;
 }
 
+/* Could a board of this generation have the bandwidth and the units that are given? */
+static bool could_be(const generation *gen, const gpu_spec *s)
+{
+    static const precision telling[] = {PREC_TF32, PREC_BF16, PREC_FP8, PREC_FP4};
+    for (size_t i = 0; i < sizeof telling / sizeof telling[0]; i++)
+        if (s->tflops[telling[i]] > 0 && gen->relative[telling[i]] <= 0) return false;
+    return s->bandwidth_gbs <= MORE * gen->most_gbs;
+}
+
+/* The generation whose name is given; else that of the year, else what the units look like, or the next that could be. */
+static const generation *guess_generation(const gpu_entry *g)
+{
+    const gpu_spec *s = &g->f.spec;
+    const bool hbm = is_stacked(s), bare = GIVEN(g, spec.tensor_cores) && s->tensor_cores == 0;
+    const double units = guess_from_units(g, hbm);
+    const generation *best = NULL, *named = NULL;
+    for (size_t i = 0; i < GENERATIONS; i++) {
+        const generation *gen = &generations[i];
+        if (str_starts(s->architecture, gen->name) && (!named || gen->hbm == hbm)) named = gen;
+        if (gen->hbm != hbm) continue;
+        bool reached = s->release_year > 0 ? gen->year <= s->release_year : gen->capability <= units + 1e-6;
+        if (!best || (!bare && (reached || !could_be(best, s)))) best = gen;
+    }
+    return named ? named : best;
+}
+
+/* Capabilities are NVIDIA's; of other vendors' boards the generation only fills in what is missing. */
 static const generation *generation_of(gpu_entry *g, note *w)
 {
     gpu_spec *s = &g->f.spec;
     if (s->compute_capability <= 0) {
-        s->compute_capability = guess_capability(g);
-        note_add(w, "generation like compute capability %.1f", s->compute_capability);
+        const generation *gen = guess_generation(g);
+        char vendor[GPU_NAME_MAX];
+        bool other = str_fold(vendor, sizeof vendor, s->vendor) > 0 && strcmp(vendor, "nvidia") != 0;
+        if (!other) s->compute_capability = gen->capability;
+        note_add(w, "%s compute capability %.1f", other ? "units like those of" : "generation like", gen->capability);
+        return gen;
     }
     size_t i = GENERATIONS - 1;
     while (i > 0 && generations[i].capability > s->compute_capability + 1e-6) i--;
@@ -226,7 +236,7 @@ static void derive_memory(gpu_entry *g, const generation *gen, note *w)
         s->memory_bus_bits = s->memory_channels * 32;
         note_add(w, "%d-bit bus (32 bits a channel)", s->memory_bus_bits);
     }
-    bool hbm = s->memory_bus_bits >= HBM_BITS;
+    bool hbm = is_stacked(s);
     double pin = hbm ? gen->hbm_gbits : gen->gddr_gbits;
     if (s->bandwidth_gbs <= 0) {
         s->bandwidth_gbs = s->memory_bus_bits / 8.0 * pin;

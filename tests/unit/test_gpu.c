@@ -316,6 +316,43 @@ static void test_guesses_are_near(void **state)
     gpu_catalog_free(known);
 }
 
+/* Known boards of which only what stands on any page of shops is given. */
+static void test_generation_is_guessed(void **state)
+{
+    static const struct {
+        const char *text;
+        double capability;
+    } rows[] = {
+        {"memory_gb = 24\nbandwidth_gbs = 1008\nfp32_tflops = 82.6\nrelease_year = 2022\n", 8.9},
+        {"memory_gb = 32\nbandwidth_gbs = 1792\nfp32_tflops = 104.8\n", 12.0},
+        {"memory_gb = 80\nbandwidth_gbs = 2039\nfp32_tflops = 19.5\nfp16_tflops = 312\nrelease_year = 2020\n", 8.0},
+        {"memory_gb = 80\nbandwidth_gbs = 3350\nfp32_tflops = 66.9\nfp8_tflops = 1979\n", 9.0},
+        {"memory_gb = 180\nbandwidth_gbs = 8000\nfp32_tflops = 75\nfp16_tflops = 2250\n", 10.0},
+        {"vendor = 'nvidia'\nmemory_gb = 16\nbandwidth_gbs = 732\nfp32_tflops = 9.3\nfp16_tflops = 18.7\nrelease_year = 2016\n",
+         6.0},
+        {"memory_gb = 16\nbandwidth_gbs = 448\nfp32_tflops = 22\nfp8_tflops = 176\n", 8.9},
+        {"memory_gb = 16\nbandwidth_gbs = 448\nfp32_tflops = 10\narchitecture = 'Turing'\n", 7.5},
+        {"memory_gb = 40\nbandwidth_gbs = 1555\nfp32_tflops = 19.5\nmemory_type = 'HBM2e'\narchitecture = 'Ampere'\n",
+         8.0},
+        /* what nobody sells yet is like the newest of its kind */
+        {"memory_gb = 288\nbandwidth_gbs = 22000\nfp32_tflops = 130\nfp4_tflops = 32000\nrelease_year = 2028\n", 10.0},
+        {"memory_gb = 48\nbandwidth_gbs = 2200\nfp32_tflops = 150\nmemory_type = 'GDDR7'\nrelease_year = 2028\n", 12.0},
+        /* capabilities are one vendor's */
+        {"vendor = 'Intel'\nmemory_gb = 16\nbandwidth_gbs = 560\nfp32_tflops = 19.7\nrelease_year = 2022\n", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "[gpus.x]\n%s", rows[i].text);
+        gpu_catalog *c = open_good(text);
+        const gpu_spec *g = get(c, "x");
+        if (g->compute_capability != rows[i].capability)
+            fail_msg("row %zu: %g, not %g", i, g->compute_capability, rows[i].capability);
+        assert_true(g->sms > 0 && g->l2_mb > 0 && g->tdp_w > 0);
+        gpu_catalog_free(c);
+    }
+}
+
 static void test_little_is_enough(void **state)
 {
     static const char *const texts[] = {
@@ -566,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_did_you_mean),
         cmocka_unit_test(test_profile_alone_is_usable),
         cmocka_unit_test(test_guesses_are_near),
+        cmocka_unit_test(test_generation_is_guessed),
         cmocka_unit_test(test_little_is_enough),
         cmocka_unit_test(test_override),
         cmocka_unit_test(test_layers),
