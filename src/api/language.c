@@ -324,18 +324,21 @@ static double watts_of(const pg_plan *p, const llm_step *s, const predict_gpu *g
     return p->split.gpus * (share < 1 ? idle + (s->s.power_w - idle) * share : s->s.power_w);
 }
 
-/* The figures of the step that the task is about, in the places that all tasks have. */
-static void put_step(const pg_plan *p, const llm_step *s, const predict_gpu *g, double at_work, pg_prediction *out)
+/* The figures of what the task is about, in the places that all tasks have: all steps of a pass, or without one a token's step, which is
+ * its way through all stages, one at a time. */
+static void put_step(const pg_plan *p, const llm_plan *pass, const llm_step *s, const predict_gpu *g,
+                     pg_prediction *out)
 {
+    double steps = pass ? pass->steps : 1, at_work = pass ? stages_at_work(pass, s) : 1;
     bool host = s->s.seconds < 0.5 * s->step_s;
     out->memory_efficiency = s->s.memory_efficiency * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
     out->compute_utilization = s->s.compute_utilization * (s->step_s > 0 ? s->s.seconds / s->step_s : 0);
     out->bottleneck = host ? "host" : api_bound_name(s->s.limit);
     out->power_w = watts_of(p, s, g, at_work);
-    out->gpu_ms = s->s.gpu_s * 1e3;
-    out->host_ms = (s->step_s - s->s.seconds + s->s.host_s) * 1e3;
-    out->flops = s->s.flops;
-    out->dram_bytes = s->s.dram_bytes;
+    out->gpu_ms = steps * s->s.gpu_s * 1e3;
+    out->host_ms = steps * (s->step_s - s->s.seconds + s->s.host_s) * 1e3;
+    out->flops = steps * s->s.flops;
+    out->dram_bytes = steps * s->s.dram_bytes;
     out->efficiency = s->efficiency;
 }
 
@@ -404,7 +407,7 @@ static pg_code predict_tuning(const pg_plan *p, const pg_gpu *gpu, const predict
     out->memory.gradients = gradients;
     out->memory.optimizer = optimizer;
     out->most_batch = out->most_context = -1;
-    put_step(p, &s, g, stages_at_work(&l->tuning->plan, &s), out);
+    put_step(p, &l->tuning->plan, &s, g, out);
     out->latency_ms = s.seconds * 1e3;
     out->latency_low_ms = out->latency_ms * s.s.low / s.s.seconds;
     out->latency_high_ms = out->latency_ms * s.s.high / s.s.seconds;
@@ -446,8 +449,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     double shared = fmax(prefill.s.parts.shared, decode.s.parts.shared);
     double first = width_of(p, &o, LLM_TTFT, shared), each = width_of(p, &o, LLM_TPOT, shared);
     put_memory(out, &m);
-    /* a token's step is its way through all stages, one at a time */
-    put_step(p, only_prefill ? &prefill : &decode, &g, only_prefill ? stages_at_work(&l->prefill, &prefill) : 1, out);
+    put_step(p, only_prefill ? &l->prefill : NULL, only_prefill ? &prefill : &decode, &g, out);
     put_range(prefill.seconds, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
     if (l->serving) {
         out->power_w = serving.power_w * p->split.gpus;

@@ -17,7 +17,8 @@ double llm_step_tokens(const llm_case *c)
     return tokens;
 }
 
-/* A chunk holds whole prompts where several fit into it, else a part of one. */
+/* A chunk holds whole prompts where several fit into it, else a part of one. A last chunk that is not full counts as the share of one that
+ * it is, so that a further prompt never takes less time. */
 llm_pass llm_prefill_pass(const llm_case *c, double seqs, double input)
 {
     double chunk = llm_chunk(c);
@@ -32,8 +33,7 @@ llm_pass llm_prefill_pass(const llm_case *c, double seqs, double input)
     }
     double together = floor(chunk / input);
     if (together > seqs) together = seqs;
-    p.steps = ceil(seqs / together);
-    together = seqs / p.steps;
+    p.steps = seqs / together;
     p.group[0] = (llm_group){together, input, {input, input}, 0};
     p.logits = together;
     return p;

@@ -432,6 +432,23 @@ static void test_guessed_tokens(void **state)
             "acceptance_rate");
 }
 
+/* Prompts alone: the clocks, the work and the bytes are those of all chunks, and a further prompt never takes less time. */
+static void test_prompts_in_chunks(void **state)
+{
+    (void)state;
+    pg_request r = {.task = PG_TASK_PREFILL, .runtime = "vllm", .precision = "fp8", .input_len = 512};
+    double before = 0, flops = 0;
+    for (int batch = 1; batch <= 50; batch++) {
+        r.batch = batch;
+        pg_prediction p = predict("llama-3.2-1b", "l40s", r);
+        near(p.gpu_ms + p.host_ms, p.latency_ms, 0.05);
+        assert_true(p.latency_ms > before);
+        if (batch == 1) flops = p.flops;
+        near(p.flops, batch * flops, 1e-6);
+        before = p.latency_ms;
+    }
+}
+
 static double pass_flops(const llm_case *c, int groups, const llm_group *group, arena *a)
 {
     llm_pass pass = {.groups = groups, .steps = 1};
@@ -566,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_cache_by_gpu),
         cmocka_unit_test(test_first_token_of_experts),
         cmocka_unit_test(test_guessed_tokens),
+        cmocka_unit_test(test_prompts_in_chunks),
         cmocka_unit_test(test_intervals_of_runtimes),
         cmocka_unit_test(test_power_of_prompts),
         cmocka_unit_test(test_walk_over_k_is_of_lone_products),
