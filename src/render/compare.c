@@ -110,9 +110,12 @@ static void group_report(report *r, const render_comparison *c, const render_gro
     render_model_line(r, line, sizeof line, g->info);
     size_t n = strlen(line);
     if (first && first->input_len > 0 && !render_is_language(first))
-        format_text(line + n, sizeof line - n, "%ssequences of %lld", render_dot(r), (long long)first->input_len);
+        n += format_text(line + n, sizeof line - n, "%ssequences of %lld", render_dot(r), (long long)first->input_len);
     else if (first && first->quantization && !c->many_precisions) /* "fp16" below is that of activations */
         format_text(line + n, sizeof line - n, "%sas %s", render_dot(r), first->quantization);
+    if (first && first->input_len > 0 && !render_is_language(first) && g->info->sequence != first->input_len &&
+        n < sizeof line)
+        format_text(line + n, sizeof line - n, " (MACs: of %lld)", (long long)g->info->sequence);
     report_heading(r, 1, g->info->name, line);
     if (!r->markdown) report_gap(r);
     render_rows(r, g->rows, g->row_count, c);

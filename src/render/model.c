@@ -213,8 +213,11 @@ static void info_report(report *r, const pg_model_info *info)
                 whole, info->active_parameters > 0 ? ", of which a token meets " : "",
                 info->active_parameters > 0 ? active : "");
     weights_pair(r, info);
-    report_pair(r, "Work", TONE_PLAIN, "%s MACs a %s", number_count(number, sizeof number, info->macs),
-                info->family && strcmp(info->family, "kernel") == 0 ? "run" : "sample");
+    char sequence[NUMBER_SIZE + 24] = "";
+    if (info->sequence_symbol && info->sequence > 1 && info->macs >= 0)
+        format_text(sequence, sizeof sequence, ", a sequence of %lld", (long long)info->sequence);
+    report_pair(r, "Work", TONE_PLAIN, "%s MACs a %s%s", number_count(number, sizeof number, info->macs),
+                info->family && strcmp(info->family, "kernel") == 0 ? "run" : "sample", sequence);
     counts_text(counts, sizeof counts, info->operator_counts, info->operator_count_count, render_dot(r));
     report_pair(r, "Operators", TONE_PLAIN, "%s%s%s", number_whole(whole, sizeof whole, (double)info->operators),
                 counts[0] ? ": " : "", counts);
