@@ -104,6 +104,8 @@ static int run(cli *c)
     if (status == EXIT_OK) status = cli_open_market(c, false);
     if (status != EXIT_OK) return status;
     const pg_gpu *gpu = c->args.gpu ? pg_catalog_find(c->catalog, c->args.gpu, &e) : pg_catalog_default(c->catalog);
+    if (!gpu && c->args.gpu && strchr(c->args.gpu, ','))
+        return cli_usage(c->command, "--gpu: '%s' is more than one GPU; compare-models takes several", c->args.gpu);
     if (!gpu) return c->args.gpu ? cli_error(&e, "--gpu") : cli_fail("there is no default GPU; --gpu names one");
     status = open_and_predict(c, &s, name, gpu);
     if (status == EXIT_OK) status = show(c, &s);

@@ -45,8 +45,8 @@ static int bad_number(cli *c, const option *o, str value)
 
 static int bad_real(cli *c, const option *o, str value)
 {
-    return cli_usage(c->command, "--%s: '%.*s' is not a number above %lld and at most %lld, like 12.3", o->name,
-                     STR_ARG(value), (long long)o->min, (long long)o->max);
+    return cli_usage(c->command, "--%s: '%.*s' is not a number above %lld and at most %lld, like %s", o->name,
+                     STR_ARG(value), (long long)o->min, (long long)o->max, o->max > 12 ? "12.3" : "0.7");
 }
 
 static int no_memory(void)

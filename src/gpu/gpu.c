@@ -109,12 +109,10 @@ const gpu_spec *gpu_find(const gpu_catalog *c, str name, pg_error *e)
     if (found >= 0) return gpu_at(c, (size_t)found);
     char names[160];
     suggest_names(c, name, NULL, names, sizeof names);
-    if (names[0])
-        error_set(e, PG_E_NOT_FOUND, "unknown GPU '%.*s'; did you mean %s? (phantom-gpu list-gpus shows all)",
-                  (int)(name.len > 100 ? 100 : name.len), name.ptr ? name.ptr : "", names);
-    else
-        error_set(e, PG_E_NOT_FOUND, "unknown GPU '%.*s' (phantom-gpu list-gpus shows all)",
-                  (int)(name.len > 100 ? 100 : name.len), name.ptr ? name.ptr : "");
+    error_set(e, PG_E_NOT_FOUND,
+              "unknown GPU '%.*s'%s%s%s (phantom-gpu list-gpus shows all; --hardware-profiles takes your own)",
+              (int)(name.len > 100 ? 100 : name.len), name.ptr ? name.ptr : "", names[0] ? "; did you mean " : "",
+              names, names[0] ? "?" : "");
     return NULL;
 }
 

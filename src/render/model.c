@@ -241,7 +241,7 @@ static const char *bound_text(const char *bound)
         {"memory", "memory: DRAM bandwidth is the limit"},
         {"cache", "cache: on-chip bandwidth is the limit"},
         {"launch", "launch: the kernels are too small to fill the GPU"},
-        {"host", "host: the CPU issues kernels slower than the GPU runs them"},
+        {"host", "host: the GPU waits for the CPU"},
         {"interconnect", "interconnect: the links between GPUs are the limit"},
     };
     for (size_t i = 0; bound && i < sizeof texts / sizeof texts[0]; i++)

@@ -226,11 +226,13 @@ static void test_did_you_mean(void **state)
         const char *name, *text;
     } rows[] = {
         {"rtx4099",
-         "unknown GPU 'rtx4099'; did you mean rtx4090, rtx4090d or rtx4080? (phantom-gpu list-gpus shows all)"},
+         "unknown GPU 'rtx4099'; did you mean rtx4090, rtx4090d or rtx4080? (phantom-gpu list-gpus shows all; "
+         "--hardware-profiles takes your own)"},
         {"a100-40gb", "a100_sxm_40gb"},
         {"RTX 6000", "rtx_6000_ada"},
         {"v100_unspecified", "unknown GPU"},
-        {"zzzzqqqq", "unknown GPU 'zzzzqqqq' (phantom-gpu list-gpus shows all)"},
+        {"zzzzqqqq", "unknown GPU 'zzzzqqqq' (phantom-gpu list-gpus shows all; "
+                     "--hardware-profiles takes your own)"},
         {"", "unknown GPU ''"},
         {"- _", "unknown GPU"},
         {"nvidia", "unknown GPU"},
