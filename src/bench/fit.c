@@ -51,7 +51,7 @@ static const struct {
     FIELD(moe_new_us, 0, 100),
     FIELD(moe_fp4_us, 1, 100),
     FIELD(moe_tile_us, 0, 10),
-    FIELD(stage_overlap, 0, 1),
+    FIELD(launch_queue, 0, 1e6),
     FIELD(llm_step_us, 0, 10000),
     FIELD(llm_request_us, 0, 200),
     FIELD(prompt_speed, 0.3, 2),

@@ -313,7 +313,7 @@ pg_code llm_plan_make(llm_plan *out, const llm_case *c, const llm_pass *pass, ar
     b.tokens = tokens;
     if (out->plan.n_kernels >= cap)
         return error_set(e, PG_E_LIMIT, "a layer has more than %d kernels", KERNELS_A_LAYER);
-    out->stage_bytes = b.tokens * (double)m->hidden * build_min(c->act, 2);
+    out->stage_bytes = b.tokens * (double)m->hidden * (rt->ggml ? c->act : build_min(c->act, 2));
     out->cpu_s = cpu_time(&b);
     out->plan.views = b.eager ? 8 * c->layers : 0;
     return PG_E_OK;

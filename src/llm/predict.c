@@ -1,5 +1,6 @@
 /* Passes on a GPU: seconds of their steps, memory, and the share of the roof that binds. */
 #include "llm/llm.h"
+#include "llm/stages.h"
 
 void llm_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *cost, const runtime_profile *rt,
                   const predict_options *opt)
@@ -13,6 +14,25 @@ void llm_gpu_init(predict_gpu *g, const gpu_spec *spec, const cost_constants *co
     g->spec = spec;
 }
 
+/* Seconds of all chunks of a prompt: one host thread issues all stages under llama.cpp, elsewhere each stage has its own. */
+static double piped_seconds(const llm_case *c, const llm_plan *p, double gpu, double hop, double host)
+{
+    const runtime_profile *rt = c->r.runtime;
+    double stages = c->pipeline, launches = 0;
+    if (!(rt->launch_queue > 0) || stages > LLM_STAGES_MOST)
+        return (gpu + (stages - 1) * hop + host) * (p->steps + stages - 1) / stages;
+    for (uint32_t i = 0; i < p->plan.n_kernels; i++) launches += p->plan.kernels[i].count;
+    llm_stages s = {.steps = p->steps,
+                    .stages = (int)stages,
+                    .layers = c->layers + (rt->ggml ? 1 : 0),
+                    .step_s = gpu,
+                    .hop_s = hop,
+                    .launches = launches,
+                    .queue = rt->launch_queue,
+                    .ahead = rt->stages_ahead >= 1 ? (int)rt->stages_ahead : LLM_STAGES_AHEAD};
+    return llm_stages_seconds(&s) + host;
+}
+
 llm_step llm_predict_step(const llm_case *c, const llm_plan *p, const predict_gpu *g, const predict_constants *pc,
                           const predict_options *opt)
 {
@@ -21,17 +41,15 @@ llm_step llm_predict_step(const llm_case *c, const llm_plan *p, const predict_gp
     step_prediction *s = &out.s;
     double gpu = s->seconds, stages = c->pipeline;
     double host = opt->fast_mode || opt->device_time ? 0 : rt->llm_step_us * 1e-6;
-    double send = 0;
+    double hop = 0;
     if (stages > 1) {
-        comm_shape hop = {.bytes = p->stage_bytes, .gpus = 2, .what = COMM_SEND};
-        send = (stages - 1) * (cost_comm_seconds(&g->cost, &hop) + (opt->fast_mode ? 0 : rt->llm_stage_us * 1e-6));
+        comm_shape way = {.bytes = p->stage_bytes, .gpus = 2, .what = COMM_SEND};
+        hop = cost_comm_seconds(&g->cost, &way) + (opt->fast_mode ? 0 : rt->llm_stage_us * 1e-6);
     }
-    out.step_s = gpu + p->cpu_s + send + host;
+    out.step_s = gpu + p->cpu_s + (stages - 1) * hop + host;
     /* Chunks of a prompt follow each other through the stages; a token waits for the one before it. */
     bool piped = stages > 1 && p->tokens > 1 && p->steps > 1 && p->plan.n_kernels;
-    double passes = p->steps;
-    if (piped) passes += rt->stage_overlap * ((p->steps + stages - 1) / stages - p->steps);
-    out.seconds = out.step_s * passes;
+    out.seconds = piped ? piped_seconds(c, p, gpu + p->cpu_s, hop, host) : out.step_s * p->steps;
     double busy = gpu > 0 ? gpu / out.step_s : 0, compute = s->compute_utilization, memory = s->memory_efficiency;
     out.efficiency = (compute > memory ? compute : memory) * busy;
     return out;

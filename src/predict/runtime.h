@@ -110,7 +110,9 @@ typedef struct runtime_profile {
     double moe_tile_us; /* newer kernels: what a round of tiles takes more to find its experts */
     double
         fused_scan_since; /* recurrences over a prompt in one kernel from this compute capability on (data-centre chips); 0: never */
-    double stage_overlap;  /* how far chunks of a prompt overlap in the stages of a pipeline, 0 to 1 */
+    /* One host thread issues all stages of a pipeline: it waits where so many kernels wait on a GPU (0: each stage has its own host), and
+     * until a stage has left behind the chunk of a prompt that is so many before the next. */
+    double launch_queue, stages_ahead;
     double llm_step_us;    /* host and scheduler between two steps, whatever the GPU does */
     double llm_request_us; /* more for each sequence of a step */
     double prompt_speed;   /* of what prompts add to a step in serving, relative to the kernels' own; 0: the same */
