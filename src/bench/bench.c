@@ -350,7 +350,7 @@ static void fill_point(bench *b, bench_point *p)
     if (!p->skipped && takes_images(m)) p->skipped = bench_doubt_images(p->row);
     if (p->skipped) return;
     bench_predict_point(p);
-    if (!p->skipped) p->skipped = bench_impossible(p, &b->a);
+    if (!p->skipped && !b->options.impossible) p->skipped = bench_impossible(p, &b->a);
     if (!p->skipped) predict_roofline(p);
 }
 

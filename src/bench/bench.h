@@ -28,6 +28,7 @@ typedef struct bench_options {
     size_t gpu_count;
     bool fast_mode; /* the plain roofline */
     bool keep;      /* plans stay open, so that bench_predict works; else they go as soon as they were used */
+    bool impossible; /* rows faster than the GPU can be are points like others: the caller judges them */
 } bench_options;
 
 /* Opens what the rows need and predicts them once. Both must outlive the result. A GPU of `options` that isn't known is

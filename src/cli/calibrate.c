@@ -41,7 +41,7 @@ static int fit(cli *c, session *s)
 {
     pg_error e = PG_ERROR_INIT;
     buffer text;
-    bench_options o = {.keep = true};
+    bench_options o = {.keep = true, .impossible = true};
     if (bench_open(&s->b, &s->rows, c->catalog, &o, &e) != PG_E_OK) return cli_error(&e, NULL);
     s->points = bench_points(s->b, &s->count);
     if (calibrate(&s->c, s->points, s->count, s->gpu, &c->memory, &e) != PG_E_OK) {
