@@ -168,7 +168,8 @@ typedef enum pg_place { PG_BY_GPU, PG_BY_CLOUD, PG_BY_REGION } pg_place;
 
 /* What is wanted, and what is searched. Of throughput the low end of the 80 % interval counts, of latency the high end. */
 typedef struct pg_wish {
-    pg_request request;           /* task, sequence, layout...; batch, precision, runtime and parallelism are searched */
+    pg_request request;           /* task, sequence, layout...; batch, precision, runtime and parallelism are searched. Serving: the tokens of
+                                   * its request_rate are wanted, of all GPUs together */
     const pg_gpu *const *gpus;
     size_t gpu_count;
     const char *const *precisions, *const *runtimes;

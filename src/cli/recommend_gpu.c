@@ -49,12 +49,11 @@ static int check_wish(const cli *c)
 {
     const cli_args *a = &c->args;
     if (a->budget > 0 || a->target_throughput > 0 || a->max_latency > 0 || a->carbon_cap > 0 || a->target_ttft.count ||
-        a->target_tpot.count)
+        a->target_tpot.count || a->request_rate.count)
         return EXIT_OK;
-    return cli_usage(
-        c->command,
-        "a wish is needed: --budget, --target-throughput, --max-latency-ms, --target-ttft, --target-tpot or "
-        "--carbon-cap");
+    return cli_usage(c->command,
+                     "a wish is needed: --budget, --target-throughput, --max-latency-ms, --target-ttft, --target-tpot, "
+                     "--request-rate or --carbon-cap");
 }
 
 static pg_wish wish_of(const cli *c, const session *s, const pg_model_info *info)

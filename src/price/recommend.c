@@ -46,6 +46,13 @@ static bool runs(const pg_prediction *p)
     return p->fits && p->latency_ms > 0;
 }
 
+/* Of all GPUs together; 0: as much as one replica gives. Requests a second are the tokens of their answers. */
+static double wanted_throughput(const pg_wish *w, const pg_prediction *p)
+{
+    double rate = w->request.task == PG_TASK_SERVING ? w->request.request_rate : 0;
+    return fmax(w->throughput, rate * fmax((double)p->output_len, 1));
+}
+
 /* By how much the bounds on time are missed, the worst of them; 0: none is. */
 static double lateness(const pg_wish *w, const pg_prediction *p)
 {
@@ -82,11 +89,11 @@ static bool best_candidate(const pg_recommendation *r, const pg_gpu *gpu, candid
         candidate c = {.tensor = r->plans[i].tensor};
         if (c.tensor > 1 && found && is_enough(best, c.tensor)) break;
         if (pg_plan_predict(r->plans[i].plan, gpu, &c.p, e)) return false;
-        double one = runs(&c.p) ? low_end(&c.p) : 0;
-        c.replicas = w->throughput > 0 && one > 0 ? (int)fmin(ceil(w->throughput / one - 1e-9), 1e6) : 1;
+        double one = runs(&c.p) ? low_end(&c.p) : 0, wanted = wanted_throughput(w, &c.p);
+        c.replicas = wanted > 0 && one > 0 ? (int)fmin(ceil(wanted / one - 1e-9), 1e6) : 1;
         c.late = runs(&c.p) ? lateness(w, &c.p) : 0;
         c.quick = runs(&c.p) && c.late <= 0;
-        if (!found || better(&c, best, w->throughput > 0)) *best = c;
+        if (!found || better(&c, best, wanted > 0)) *best = c;
         found = true;
     }
     return found;
@@ -157,7 +164,8 @@ static pg_code add_choice(pg_recommendation *r, const pg_gpu *gpu, const candida
     *c = (pg_choice){.gpu = gpu, .p = best->p, .replicas = best->replicas, .gpus = best->replicas * best->tensor};
     c->throughput = runs(&c->p) ? c->p.throughput * c->replicas : -1;
     c->throughput_low = runs(&c->p) ? low_end(&c->p) * c->replicas : -1;
-    c->headroom = w->throughput > 0 && runs(&c->p) ? c->throughput_low / w->throughput - 1 : -1;
+    double wanted = wanted_throughput(w, &c->p);
+    c->headroom = wanted > 0 && runs(&c->p) ? c->throughput_low / wanted - 1 : -1;
     pg_prediction all = c->p; /* of all replicas, which is what the price is of */
     all.throughput *= c->replicas;
     all.power_w *= c->replicas;
@@ -288,6 +296,7 @@ static pg_code open_plans(pg_recommendation *r, const pg_model *model, const pg_
         q.runtime = w->runtimes[k / w->batch_count % w->runtime_count];
         q.precision = w->precisions[k / w->batch_count / w->runtime_count];
         q.tensor_parallel = q.gpu_count = spread;
+        q.request_rate = 0; /* borne by as many replicas as it takes */
         pg_code code = pg_plan_open(&r->plans[r->plan_count].plan, model, catalog, &q, &why);
         if (code && (spread == 1 || code == PG_E_NOMEM)) {
             if (e) *e = why;
@@ -303,8 +312,13 @@ static pg_code check_wish(const pg_wish *w, pg_error *e)
     const struct {
         const char *name;
         double value;
-    } amounts[] = {{"throughput", w->throughput},  {"latency", w->latency_ms}, {"time to the first token", w->ttft_ms},
-                   {"time per token", w->tpot_ms}, {"budget", w->budget_usd},  {"carbon", w->carbon_kg}};
+    } amounts[] = {{"request rate", w->request.request_rate},
+                   {"throughput", w->throughput},
+                   {"latency", w->latency_ms},
+                   {"time to the first token", w->ttft_ms},
+                   {"time per token", w->tpot_ms},
+                   {"budget", w->budget_usd},
+                   {"carbon", w->carbon_kg}};
     for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
         if (!isfinite(amounts[i].value) || amounts[i].value < 0)
             return error_set(e, PG_E_USAGE, "the %s that is wanted must be a number of at least 0", amounts[i].name);

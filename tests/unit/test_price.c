@@ -345,6 +345,33 @@ static void test_recommend_divided(void **state)
     pg_model_free(m);
 }
 
+/* Requests a second are borne by as many replicas as it takes, each with as many at a time as the times that are wanted leave. */
+static void test_recommend_for_requests(void **state)
+{
+    (void)state;
+    const pg_gpu *list[] = {gpu("l40s"), gpu("h100")};
+    static const char *const vllm[] = {"vllm"};
+    pg_model *m;
+    pg_recommendation *r;
+    pg_error e = PG_ERROR_INIT;
+    int gpus_before = 0;
+    assert_int_equal(pg_model_open(&m, "llama-3.1-8b", NULL, &e), PG_E_OK);
+    for (double rate = 2; rate < 100; rate *= 4) {
+        pg_wish w = wish_for(list, 2);
+        w.runtimes = vllm, w.runtime_count = 1;
+        w.request = (pg_request){.task = PG_TASK_SERVING, .output_len = 200, .request_rate = rate};
+        w.tpot_ms = 60;
+        assert_int_equal(pg_recommend(&r, m, gpus, market, &w, &e), PG_E_OK);
+        const pg_choice *c = pg_recommendation_at(r, 0);
+        assert_true(pg_recommendation_held(r) > 0 && c->throughput_low >= 200 * rate && c->headroom >= 0);
+        assert_true(c->p.tpot_high_ms <= 60 && c->gpus >= gpus_before);
+        gpus_before = c->gpus;
+        pg_recommendation_free(r);
+    }
+    assert_true(gpus_before > 1);
+    pg_model_free(m);
+}
+
 static void test_recommend_bad_wishes(void **state)
 {
     (void)state;
@@ -533,6 +560,7 @@ int main(void)
         cmocka_unit_test(test_unknown_places),
         cmocka_unit_test(test_recommend),
         cmocka_unit_test(test_recommend_divided),
+        cmocka_unit_test(test_recommend_for_requests),
         cmocka_unit_test(test_recommend_bad_wishes),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_sums),
