@@ -105,7 +105,9 @@ const char *bench_impossible(const bench_point *p, arena *a)
 {
     char text[160], time[NUMBER_SIZE], least[NUMBER_SIZE];
     const bench_row *row = p->row;
-    double seconds = row->task == TASK_INFERENCE ? bench_seconds(row) : -1;
+    /* Times have one unit here. */
+    bool counted = row->task == TASK_INFERENCE && row->metric == METRIC_THROUGHPUT;
+    double seconds = counted ? bench_seconds(row) : -1;
     double roof = p->p.compute_utilization * p->p.latency_ms * 1e-3 / PEAKS;
     if (!(seconds > 0) || seconds >= roof) return NULL;
     format_text(
