@@ -104,7 +104,7 @@ typedef enum pg_hub {
 
 typedef struct pg_model_options {
     const char *format;  /* NULL: the bytes decide */
-    const char *signature; /* TensorFlow: which of a saved model's signatures; NULL: its default */
+    const char *signature; /* which of a saved model's signatures, or of an archive's models; NULL: its default */
     const char *architecture; /* files of weights alone: the built-in model that they are of; NULL: told by names and shapes */
     int image_size;      /* built-in image models, and inputs with a free or fixed square size; 0: the model's own */
     const pg_input_shape *input_shapes;

@@ -14,7 +14,7 @@ typedef struct load_shape {
 
 typedef struct load_options {
     const char *format;    /* NULL: the bytes decide */
-    const char *signature; /* TensorFlow: which of a saved model's signatures; NULL: its default */
+    const char *signature; /* which of a saved model's signatures, or of an archive's models; NULL: its default */
     const char *
         architecture; /* weights without a graph: the built-in model that they are of; NULL: told by names and shapes */
     const load_shape *shapes; /* formats that say nothing of their inputs need them before the graph is made */

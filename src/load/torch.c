@@ -62,17 +62,57 @@ pg_code torch_storage(torch_file *f, const char *folder, str key, span *out)
     return zip_read(&f->z, entry, 0, f->g->a, out, f->e);
 }
 
-/* Where torch.export puts the graph: newer files have a folder of models, older ones a name of its own. */
-static const zip_entry *find_export(const zip *z)
+/* The model that models/NAME.json is of, in the archive's root or in the one folder there; an empty name: it is no such file. */
+static str model_name(str entry)
 {
-    const zip_entry *old = zip_find(z, "serialized_exported_program.json");
+    static const char folder[] = "models/";
+    const size_t n = sizeof folder - 1, ending = 5;
+    const char *slash = entry.len ? memchr(entry.ptr, '/', entry.len) : NULL;
+    if (slash && !str_starts(entry, folder)) {
+        size_t skip = (size_t)(slash - entry.ptr) + 1;
+        entry = (str){entry.ptr + skip, entry.len - skip};
+    }
+    if (!str_starts(entry, folder) || !str_ends(entry, ".json") || entry.len <= n + ending) return (str){NULL, 0};
+    str name = {entry.ptr + n, entry.len - n - ending};
+    return memchr(name.ptr, '/', name.len) ? (str){NULL, 0} : name;
+}
+
+/* Where torch.export puts the graph: newer files have a folder of models, older ones a name of its own. Of several models the one that
+ * is asked for as a signature is taken, else one called "model", else the first. */
+static pg_code find_export(torch_file *f, const zip_entry **out)
+{
+    const char *wanted = f->options ? f->options->signature : NULL;
+    const zip_entry *first = NULL, *found = NULL;
+    char names[200] = "";
+    size_t len = 0, count = 0;
+    for (uint32_t i = 0; i < f->z.count; i++) {
+        const zip_entry *entry = &f->z.entries[i];
+        str name = model_name(entry->name);
+        if (!name.len) continue;
+        if (!first) first = entry;
+        if (str_is(name, wanted ? wanted : "model")) found = entry;
+        if (len < sizeof names)
+            len += format_text(names + len, sizeof names - len, "%s%.*s", count ? ", " : "", STR_ARG(name));
+        count++;
+    }
+    *out = found ? found : first ? first : zip_find(&f->z, "serialized_exported_program.json");
+    if (wanted && count && !found)
+        return error_set(f->e, PG_E_USAGE, "the archive has no model '%.80s'; it has: %s", wanted, names);
+    if (count > 1 && !wanted &&
+        !graph_warn(f->g, "the archive holds %u models (%s), of which '%.*s' is read; --signature names another",
+                    (unsigned)count, names, STR_ARG(model_name((*out)->name))))
+        return error_nomem(f->e, f->g->a);
+    return PG_E_OK;
+}
+
+static bool holds_compiled_code(const zip *z)
+{
     for (uint32_t i = 0; i < z->count; i++) {
         str name = z->entries[i].name;
-        if (!str_ends(name, ".json")) continue;
-        for (size_t k = 0; k + 7 <= name.len; k++)
-            if ((!k || name.ptr[k - 1] == '/') && !memcmp(name.ptr + k, "models/", 7)) return &z->entries[i];
+        for (size_t k = 0; k + 17 <= name.len; k++)
+            if ((!k || name.ptr[k - 1] == '/') && !memcmp(name.ptr + k, "data/aotinductor/", 17)) return true;
     }
-    return old;
+    return false;
 }
 
 static bool has_code(const zip *z)
@@ -90,9 +130,15 @@ static pg_code load_archive(torch_file *f)
     pg_code code = zip_open(&f->z, f->in->bytes, f->g->a, f->e);
     if (!code) code = list_entries(f);
     if (code) return code;
-    const zip_entry *exported = find_export(&f->z);
+    const zip_entry *exported = NULL;
     const pickle_value *root;
+    code = find_export(f, &exported);
+    if (code) return code;
     if (exported) return torch_load_export(f, exported);
+    if (!zip_find(&f->z, "data.pkl") && holds_compiled_code(&f->z))
+        return error_set(f->e, PG_E_UNSUPPORTED,
+                         "the archive holds code that AOTInductor compiled for one machine, and no graph: give what "
+                         "torch.export.save writes of the model");
     if (!zip_find(&f->z, "data.pkl"))
         return error_set(f->e, PG_E_UNSUPPORTED,
                          "the zip archive holds no data.pkl and no exported program, so it is no PyTorch model");

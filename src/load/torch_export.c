@@ -269,8 +269,9 @@ static uint32_t result_names(const json_t *node, const char **names)
 }
 
 /* Operators that take graphs: the graph is laid out where it is called; of a condition, its first branch; of a loop, one round. */
-static bool run_inner(program *p, const scope *s, bool loop, const json_t *inputs, aten_value *out)
+static bool run_inner(program *p, const scope *s, const char *target, const json_t *inputs, aten_value *out)
 {
+    bool loop = strstr(target, "while_loop") != NULL;
     enum { OPERANDS = 64 };
     aten_value in[OPERANDS];
     uint32_t n = 0;
@@ -284,6 +285,7 @@ static bool run_inner(program *p, const scope *s, bool loop, const json_t *input
             aten_nomem(&p->x);
         if (g || !inner) continue;
         aten_value v = argument(p, s, arg);
+        if (v.kind == ATEN_TEXT) continue; /* what invoke_subgraph calls the graph */
         for (uint32_t k = 0; v.kind == ATEN_LIST && k < v.v.list->n && n < OPERANDS; k++) in[n++] = v.v.list->v[k];
         if (v.kind != ATEN_LIST && n < OPERANDS) in[n++] = v;
     }
@@ -304,7 +306,7 @@ static void run_node(program *p, scope *s, const json_t *node)
         return;
     }
     uint32_t n = result_names(node, names);
-    if (!run_inner(p, s, strstr(target, "while_loop") != NULL, inputs, &out)) {
+    if (!run_inner(p, s, target, inputs, &out)) {
         for (size_t i = 0; i < json_array_size(inputs) && args.n < ATEN_ARGS && !p->x.code; i++) {
             const json_t *in = json_array_get(inputs, i);
             if (json_get_int(in, "kind", 0) != 1) args.keys[args.n] = str_c(json_get_text(in, "name", ""));

@@ -260,6 +260,28 @@ static void test_unknown_operator(void **state)
     pg_model_free(m);
 }
 
+/* Archives of several models, as PyTorch 2.8 and newer write them: one of them is read, which may be asked for. */
+static void test_several_models(void **state)
+{
+    (void)state;
+    pg_error e = PG_ERROR_INIT;
+    pg_model *m = open_model(CASES "several.pt2", "", 0, NULL), *conv = open_model(CASES "conv.pt2", "", 0, NULL);
+    assert_true(warns(m, "the archive holds 2 models (encoder, decoder), of which 'encoder' is read"));
+    assert_true(pg_model_describe(m)->macs == pg_model_describe(conv)->macs);
+    pg_model_free(conv);
+    pg_model_free(m);
+    assert_int_equal(pg_model_open(&m, CASES "several.pt2", &(pg_model_options){.signature = "decoder"}, &e), PG_E_OK);
+    assert_int_equal(pg_model_describe(m)->warning_count, 0);
+    assert_true(pg_model_describe(m)->macs == 32); /* of the region that is called by its name */
+    expect_shape(&pg_model_describe(m)->outputs[0], "batchx4");
+    pg_model_free(m);
+    assert_int_equal(pg_model_open(&m, CASES "several.pt2", &(pg_model_options){.signature = "no"}, &e), PG_E_USAGE);
+    expect_refused(m, &e, PG_E_USAGE, "the archive has no model 'no'; it has: encoder, decoder");
+    e = (pg_error)PG_ERROR_INIT;
+    assert_int_equal(pg_model_open(&m, CASES "compiled.pt2", NULL, &e), PG_E_UNSUPPORTED);
+    expect_refused(m, &e, PG_E_UNSUPPORTED, "code that AOTInductor compiled for one machine, and no graph");
+}
+
 /* ---- sources, made for the purpose ---- */
 
 /* An archive of the module __torch__.M without attributes, and this source. */
@@ -551,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_guards),
         cmocka_unit_test(test_flow),
         cmocka_unit_test(test_unknown_operator),
+        cmocka_unit_test(test_several_models),
         cmocka_unit_test(test_quantised),
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_images),

@@ -138,17 +138,36 @@ def unknown():
     return p
 
 
-def write(path, folder, name, p):
+def called():
+    """A region that torch.compile marked: its name stands between the graph and the operands."""
+    inner = {"inputs": [tensor("a"), tensor("b")], "outputs": [tensor("c")], "tensor_values": {},
+             "nodes": [node(A + "linear.default", ["c"], ["a", "b"])]}
+    call = {"target": "torch.ops.higher_order.invoke_subgraph", "outputs": [{"as_tensors": [{"name": "y"}]}], "metadata": {},
+            "inputs": [{"name": "subgraph", "arg": {"as_graph": {"name": "repeated", "graph": inner}}},
+                       {"name": "identifier", "arg": {"as_string": "subgraph_0"}},
+                       {"name": "arg0", "arg": tensor("x")}, {"name": "arg1", "arg": tensor("p_w")}]}
+    return program({"x": (["s0", 8], 7)}, {"w": [4, 8]}, {}, [call], ["y"], ["s0"])
+
+
+def write(path, folder, programs, others=()):
+    """The entries of PyTorch 2.9, whose weights a reader does not need; a name of before 2.8 in the root."""
+    files = {"archive_format": "pt2", "archive_version": "0", "byteorder": "little"}
+    for name, p in programs.items():
+        files[name] = json.dumps(p, separators=(",", ":"))
+    files.update({name: "" for name in others})
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
-        z.writestr(zipfile.ZipInfo(folder + "archive_format"), "pt2")
-        entry = zipfile.ZipInfo(folder + name)
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        z.writestr(entry, json.dumps(p, separators=(",", ":")))
+        for name, text in files.items():
+            entry = zipfile.ZipInfo(folder + name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            z.writestr(entry, text)
 
 
 if __name__ == "__main__":
     out = sys.argv[1] + "/"
-    write(out + "conv.pt2", "conv/", "models/model.json", conv())
-    write(out + "attention.pt2", "attention/", "models/model.json", attention(True))
-    write(out + "attention_old.pt2", "", "serialized_exported_program.json", attention(False))
-    write(out + "unknown.pt2", "unknown/", "models/model.json", unknown())
+    write(out + "conv.pt2", "conv/", {"models/model.json": conv()})
+    write(out + "attention.pt2", "attention/", {"models/model.json": attention(True)},
+          ["data/weights/model_weights_config.json", "data/weights/weight_0", "data/constants/model_constants_config.json"])
+    write(out + "attention_old.pt2", "", {"serialized_exported_program.json": attention(False)})
+    write(out + "unknown.pt2", "unknown/", {"models/model.json": unknown()})
+    write(out + "several.pt2", "several/", {"extra/models/no.json": {}, "models/encoder.json": conv(), "models/decoder.json": called()})
+    write(out + "compiled.pt2", "", {}, ["data/aotinductor/model/abc.wrapper.so"])
