@@ -267,8 +267,9 @@ static pg_code copy_warnings(pg_model *m, const shapes *s, pg_error *e)
     if (s->unknown_outputs) {
         char text[160];
         format_text(text, sizeof text,
-                    "%u operator outputs have a shape that can't be known before the model runs; they are not costed",
-                    s->unknown_outputs);
+                    "%u operator output%s a shape that can't be known before the model runs; %s not costed",
+                    s->unknown_outputs, s->unknown_outputs == 1 ? " has" : "s have",
+                    s->unknown_outputs == 1 ? "it is" : "they are");
         list[k++] = api_text(&m->a, str_c(text));
     }
     for (size_t i = 0; i < k; i++)

@@ -27,7 +27,7 @@ static const option model_options[] = {
     {"format", 'f', "F", OPTION_CHOICE, AT(format), 0, 0, formats,
      "The format of the model's file or folder. Without it the bytes decide."},
     {"signature", 0, "NAME", OPTION_TEXT, AT(signature), 0, 0, NULL,
-     "TensorFlow saved models: which signature runs. Without it serving_default, or the only one."},
+     "Which signature of a TensorFlow model runs, or which model of a torch.export archive. Without it serving_default or model, else the only one."},
     {"architecture", 0, "NAME", OPTION_TEXT, AT(architecture), 0, 0, NULL,
      "Files of weights alone: the built-in model that they are weights of (see list-models). Without it their names and "
      "shapes tell, where they can."},

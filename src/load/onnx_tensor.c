@@ -285,6 +285,14 @@ static bool is_state(str name)
 /* Warnings about guessed sizes; more of them say nothing new. */
 enum { MAX_GUESSES = 8 };
 
+/* Whether the user says how large the input is. */
+static bool is_given(const onnx_reader *r, str input)
+{
+    for (size_t i = 0; r->opt && i < r->opt->shape_count; i++)
+        if (str_is(input, r->opt->shapes[i].name)) return true;
+    return false;
+}
+
 static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
 {
     num dims[MAX_RANK];
@@ -323,7 +331,7 @@ static pg_code read_shape(onnx_reader *r, span proto, uint32_t t, bool input)
         bool nameless = str_starts(name, "unk__");
         int32_t sym = name.ptr ? graph_add_symbol(r->g, name, size) : -1;
         if (sym < 0) return onnx_nomem(r);
-        if (nameless && r->g->n_warnings < MAX_GUESSES &&
+        if (nameless && r->g->n_warnings < MAX_GUESSES && !is_given(r, r->g->tensors[t].name) &&
             !graph_warn(
                 r->g,
                 "input '%.*s': dimension %d has neither name nor size and is taken as %lld; --input-shape sets it",

@@ -763,16 +763,24 @@ static void test_unnamed_dims(void **state)
 {
     (void)state;
     proto g = NONE;
+    static const pg_input_shape shape = {.name = "x", .rank = 4, .dims = {2, 3, 32, 48}};
     onnx_input(&g, "x", "? 3 ? ?");
     onnx_weight(&g, "w", ONNX_FLOAT, "8 3 1 1");
     onnx_node(&g, "Conv", "x w", "y", NULL);
     onnx_output(&g, "y");
-    pg_model *m = open_graph(&g, 13);
-    const pg_tensor *y = &pg_model_describe(m)->outputs[0];
-    assert_true(pg_model_describe(m)->has_batch);
-    assert_int_equal(y->dims[0].value, 1);
-    assert_int_equal(y->dims[2].value, 224);
-    pg_model_free(m);
+    proto file = onnx_model(&g, 13);
+    for (size_t given = 0; given < 2; given++) { /* then nothing is guessed, and nobody is told so */
+        pg_model *m;
+        pg_error e = PG_ERROR_INIT;
+        pg_model_options o = {.format = "onnx", .input_shapes = &shape, .input_shape_count = given};
+        assert_int_equal(open_memory(&m, file.ptr, file.len, &o, &e), PG_E_OK);
+        assert_true(pg_model_describe(m)->has_batch);
+        if (!given) assert_int_equal(pg_model_describe(m)->outputs[0].dims[0].value, 1);
+        assert_int_equal(pg_model_describe(m)->outputs[0].dims[2].value, given ? 32 : 224);
+        assert_int_equal(warns(m, "neither name nor size"), !given);
+        pg_model_free(m);
+    }
+    proto_free(&file);
 }
 
 int main(void)
