@@ -320,65 +320,101 @@ static double seconds_of(const step_prediction *s, const kernel_plan *p, double 
     return (host > s->loop_s ? host : s->loop_s) + (rest > gpu ? rest : gpu);
 }
 
+/* The GPU's clock: all kernels at the clock that the power limit leaves, which is *at. What was measured elsewhere changes the time, not
+ * that clock. Share of the time that the units would take at their peak, as sum_kernels has it. */
+static double run_kernels(step_prediction *s, step_energy *energy, predict_gpu *at, const kernel_plan *p,
+                          const predict_constants *pc, const predict_options *opt)
+{
+    predict_options plain = *opt;
+    plain.measured = NULL;
+    double ideal_compute = sum_kernels(s, energy, p, at, &plain), share = power_clock(energy, at, p, pc, opt);
+    if (share >= at->clock_share && !opt->measured) return ideal_compute;
+    step_energy again = {0, 0, 0, 0};
+    if (share < at->clock_share) at->clock_share = share;
+    memset(s, 0, sizeof *s);
+    ideal_compute = sum_kernels(s, &again, p, at, opt);
+    energy->gpu_s = again.gpu_s;
+    return ideal_compute;
+}
+
+/* The host's clock, and how long the GPU waits for its first kernel. */
+typedef struct host_clock {
+    double seconds, first;
+    double waited; /* for results that the host needs before it can go on; on top of both clocks */
+} host_clock;
+
+static host_clock host_of(const kernel_plan *p, const predict_gpu *g, double launches, const predict_constants *pc,
+                          const predict_options *opt)
+{
+    const runtime_profile *rt = p->runtime;
+    host_clock h = {0, 0, 0};
+    if (opt->fast_mode || opt->device_time) return h;
+    double slow = predict_host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1);
+    double lone = lone_host_us(p, launches);
+    if (lone > 0) {
+        double wait = 1e-6 * lone_wait_us(p);
+        h.seconds = 1e-6 * lone;
+        h.first = h.seconds * rt->lone_first + wait;
+        h.seconds += wait;
+    } else {
+        h.seconds = 1e-6 * slow *
+                    (rt->host_step_us +
+                     rt->host_us *
+                         (predict_issued(p) + predict_issued_backward(p, pc) + predict_issued_optimizer(p, pc)) +
+                     rt->host_view_us * p->views);
+        double mean = p->launches > 0 ? predict_issued(p) / p->launches : 1;
+        h.first = 1e-6 * slow * rt->host_us * mean; /* the GPU waits for the first launch */
+    }
+    h.waited = 1e-6 * slow * rt->host_us * pc->host_few * p->waited;
+    if (opt->measured) {
+        h.seconds *= opt->measured->host;
+        h.first *= opt->measured->host;
+        h.waited *= opt->measured->host;
+    }
+    return h;
+}
+
+/* Puts the two clocks together. */
+static void step_time(step_prediction *s, const kernel_plan *p, const host_clock *h)
+{
+    s->host_s = h->seconds;
+    s->seconds = seconds_of(s, p, h->first);
+    bool host_bound = s->host_s > s->gpu_s + h->first || h->waited > s->seconds;
+    s->seconds += h->waited;
+    s->host_s += h->waited;
+    s->limit = BOUND_HOST;
+    for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
+        if (s->limit == BOUND_HOST || s->bound_s[b] > s->bound_s[s->limit]) s->limit = (bound)b;
+}
+
+static void step_memory(step_prediction *s, const kernel_plan *p, const predict_gpu *g, const predict_constants *pc)
+{
+    s->context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
+    s->runtime_bytes = 1e6 * p->runtime->framework_mb + s->context_bytes;
+    s->total_bytes = (p->memory.weights + p->memory.gradients * s->gradient_copies + p->memory.optimizer) *
+                         s->weight_share +
+                     p->memory.activations * s->activation_share + p->memory.workspace + s->runtime_bytes;
+    s->fits = g->spec->memory_bytes <= 0 || s->total_bytes <= g->spec->memory_bytes;
+}
+
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, const predict_constants *pc,
                              const predict_options *opt)
 {
+    predict_gpu g = *boost;
+    step_energy energy = {0, 0, 0, 0};
     step_prediction s;
-    predict_gpu slower;
-    const predict_gpu *g = boost;
-    step_energy energy = {0, 0, 0, 0}, again = energy;
-    /* What was measured elsewhere changes the time, not the power limit's clock. */
-    predict_options plain = *opt;
-    plain.measured = NULL;
     memset(&s, 0, sizeof s);
-    double ideal_compute = sum_kernels(&s, &energy, p, g, &plain), share = power_clock(&energy, g, p, pc, opt);
-    if (share < g->clock_share || opt->measured) {
-        slower = *boost;
-        if (share < slower.clock_share) slower.clock_share = share;
-        g = &slower;
-        memset(&s, 0, sizeof s);
-        ideal_compute = sum_kernels(&s, &again, p, g, opt);
-        energy.gpu_s = again.gpu_s;
-    }
+    double ideal_compute = run_kernels(&s, &energy, &g, p, pc, opt);
+    host_clock host = host_of(p, &g, s.launches, pc, opt);
     s.flops = p->flops;
-    const runtime_profile *rt = p->runtime;
-    double slow = predict_host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1),
-           lone = lone_host_us(p, s.launches), first = 0;
-    if (!opt->fast_mode && !opt->device_time && lone > 0) {
-        double wait = 1e-6 * lone_wait_us(p);
-        s.host_s = 1e-6 * lone;
-        first = s.host_s * rt->lone_first + wait;
-        s.host_s += wait;
-    } else if (!opt->fast_mode && !opt->device_time) {
-        s.host_s = 1e-6 * slow *
-                   (rt->host_step_us +
-                    rt->host_us *
-                        (predict_issued(p) + predict_issued_backward(p, pc) + predict_issued_optimizer(p, pc)) +
-                    rt->host_view_us * p->views);
-        double mean = p->launches > 0 ? predict_issued(p) / p->launches : 1;
-        first = 1e-6 * slow * rt->host_us * mean; /* the GPU waits for the first launch */
-    }
-    if (opt->measured) {
-        s.host_s *= opt->measured->host;
-        first *= opt->measured->host;
-    }
-    bool host_bound = s.host_s > s.gpu_s + first;
-    s.seconds = seconds_of(&s, p, first);
-    double waited = opt->fast_mode || opt->device_time ? 0 : 1e-6 * slow * rt->host_us * pc->host_few * p->waited;
-    if (opt->measured) waited *= opt->measured->host;
-    host_bound = host_bound || waited > s.seconds;
-    s.seconds += waited;
-    s.host_s += waited;
-    s.limit = BOUND_HOST;
-    for (int b = 0; !host_bound && b < BOUND_COUNT; b++)
-        if (s.limit == BOUND_HOST || s.bound_s[b] > s.bound_s[s.limit]) s.limit = (bound)b;
+    step_time(&s, p, &host);
+    multi_gpu(&s, p, &g, pc, opt);
     double micro = opt->micro > 1 ? opt->micro : 1;
-    multi_gpu(&s, p, g, pc, opt);
     double stages = opt->pipeline > 1 ? opt->pipeline : 1, data = opt->data > 1 ? opt->data : 1;
     double each = s.rate > 0 ? data * stages / s.rate : 0; /* seconds of one GPU's time that a step takes */
     if (each > 0) {
         s.compute_utilization = clamp(ideal_compute * micro / each, 0, 1);
-        s.memory_efficiency = clamp(s.dram_bytes * g->memory_level / g->cost.dram_peak / each, 0, 1);
+        s.memory_efficiency = clamp(s.dram_bytes * g.memory_level / g.cost.dram_peak / each, 0, 1);
         s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
     finish_parts(&s.parts, &s, p);
@@ -388,12 +424,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     energy.core_j *= micro;
     energy.memory_j *= micro;
     energy.gpu_s *= micro;
-    s.power_w = power_of_step(&energy, g, pc, each);
-    s.context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
-    s.runtime_bytes = 1e6 * rt->framework_mb + s.context_bytes;
-    s.total_bytes = (p->memory.weights + p->memory.gradients * s.gradient_copies + p->memory.optimizer) *
-                        s.weight_share +
-                    p->memory.activations * s.activation_share + p->memory.workspace + s.runtime_bytes;
-    s.fits = g->spec->memory_bytes <= 0 || s.total_bytes <= g->spec->memory_bytes;
+    s.power_w = power_of_step(&energy, &g, pc, each);
+    step_memory(&s, p, &g, pc);
     return s;
 }
