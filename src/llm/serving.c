@@ -148,6 +148,7 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .poll = c->r.poll_steps,
                         .wait_steps = c->r.wait_steps,
                         .wait_share = c->r.wait_share,
+                        .join = plain ? 0 : rt->llm_join_us * 1e-6,
                         .delay = plain ? 0 : delay(c)};
     simulate_result r = simulate_run(&u, &steps);
     llm_serving s = {.asked = requests, .running = requests < most ? requests : most, .ttft_s = r.ttft_s};

@@ -158,7 +158,7 @@ static void run_prompts(engine *e, double tokens, int ready)
 {
     const simulate_setup *u = e->u;
     double decoding = u->apart ? 0 : e->decoding * e->weight;
-    double seconds = step_seconds(e, decoding, tokens);
+    double seconds = step_seconds(e, decoding, tokens) + ready * e->weight * u->join;
     e->now += seconds;
     e->prompts_s += seconds - (decoding > 0 ? decode_seconds(e, decoding) : 0);
     if (!u->apart) e->step++;

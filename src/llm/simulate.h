@@ -37,6 +37,7 @@ typedef struct simulate_setup {
     double poll;         /* steps that decode between two at which the runtime looks whether requests are there; 0: 1 */
     /* While requests are decoded, prompts that don't fill this share of a step with them wait for more, so many steps at most. */
     double wait_steps, wait_share;
+    double join;  /* seconds that each prompt which ends in a step adds to it, whatever its length */
     double delay; /* seconds between a request's being sent and its being there */
 } simulate_setup;
 

@@ -68,6 +68,23 @@ static void test_by_hand(void **state)
     near(r.tpot_s, (0.020 + 4 * 0.00104) / 4, 1e-9);
 }
 
+/* What each prompt takes to join is of the steps in which prompts end, once each: two in the first step, of a prompt in parts the last. */
+static void test_prompts_join(void **state)
+{
+    (void)state;
+    simulate_setup u = usual();
+    u.requests = u.prompts = 2;
+    u.join = 0.004;
+    simulate_result r = simulate_run(&u, &plain);
+    near(r.ttft_s, 0.020 + 2 * 0.004, 1e-9);
+    near(r.tpot_s, 0.00102, 1e-9);
+    u.requests = u.prompts = 1;
+    u.budget = 50; /* two parts */
+    double parts = simulate_run(&u, &plain).ttft_s;
+    u.join = 0;
+    near(parts - simulate_run(&u, &plain).ttft_s, 0.004, 1e-9);
+}
+
 /* A prompt of 150 tokens is divided where 100 fit (half as many take half the way from a decode step to those), unless it must be whole: then it waits for a step of its own. */
 static void test_divided_prompts(void **state)
 {
@@ -216,11 +233,17 @@ static void test_many_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_request),     cmocka_unit_test(test_by_hand),
-        cmocka_unit_test(test_divided_prompts), cmocka_unit_test(test_full_memory),
-        cmocka_unit_test(test_directions),      cmocka_unit_test(test_many_requests),
-        cmocka_unit_test(test_launches),        cmocka_unit_test(test_looks_seldom),
-        cmocka_unit_test(test_prompts_wait),    cmocka_unit_test(test_waiting_prompts_meet),
+        cmocka_unit_test(test_one_request),
+        cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_divided_prompts),
+        cmocka_unit_test(test_full_memory),
+        cmocka_unit_test(test_directions),
+        cmocka_unit_test(test_many_requests),
+        cmocka_unit_test(test_launches),
+        cmocka_unit_test(test_looks_seldom),
+        cmocka_unit_test(test_prompts_join),
+        cmocka_unit_test(test_prompts_wait),
+        cmocka_unit_test(test_waiting_prompts_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
