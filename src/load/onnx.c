@@ -430,6 +430,7 @@ static pg_code onnx_load(graph *g, const load_input *in, const load_options *opt
     if (!code && !onnx_warn_external(&r)) code = onnx_nomem(&r);
     if (!code) onnx_mark_folded_biases(g);
     if (!code && !onnx_unfold_positions(g)) code = onnx_nomem(&r);
+    if (!code && !onnx_put_bags_together(g)) code = onnx_nomem(&r);
     if (!code) code = find_batch(&r);
     if (!code) code = graph_sort(g, g->a, r.e);
     if (!code) code = onnx_resolve_sequences(g, r.e);

@@ -407,11 +407,9 @@ static bool name_output(resolver *r, uint32_t into, uint32_t i)
     return graph_add_op(g, 0, OP_Identity, g->tensors[out].name, &r->now[out], 1, &out, 1) != NO_TENSOR;
 }
 
-/* Operators that no region lists any more go. */
-static bool drop_resolved(resolver *r)
+bool onnx_drop_unlisted(graph *g)
 {
-    graph *g = r->g;
-    uint32_t *to = ARENA_ARRAY(r->a, uint32_t, g->n_ops + 1), n = 0;
+    uint32_t *to = ARENA_ARRAY(g->a, uint32_t, g->n_ops + 1), n = 0;
     if (!to) return false;
     for (uint32_t i = 0; i < g->n_regions; i++)
         for (uint32_t k = 0; k < g->regions[i].n_ops; k++) to[g->regions[i].ops[k]] = 1;
@@ -452,5 +450,5 @@ pg_code onnx_resolve_sequences(graph *g, pg_error *e)
     for (uint32_t i = 0; i < g->n_regions; i++)
         for (uint32_t k = 0; k < g->regions[i].n_outputs; k++)
             if (!name_output(&r, i, k)) return nomem(&r);
-    return drop_resolved(&r) ? graph_sort(g, g->a, e) : nomem(&r);
+    return onnx_drop_unlisted(g) ? graph_sort(g, g->a, e) : nomem(&r);
 }

@@ -72,6 +72,7 @@ static void test_pairs(void **state)
          ENGINES}, /* ONNX Runtime has a kernel for a Transpose */
         {"summed", "_dynamic.pt2", ".onnx", 3, {2, 6, 32}, RUNTIMES},
         {"bag", "_trace.pt", "_script.pt", 2, {2, 6}, RUNTIMES},
+        {"bag", "_trace.pt", ".onnx", 2, {2, 6}, RUNTIMES}, /* a loop over the bags */
         {"parts", "_dynamic.pt2", "_trace.pt", 3, {2, 9, 16}, RUNTIMES},
         {"parts", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 9, 16}, RUNTIMES},
         {"parts", "_dynamic.pt2", ".onnx", 3, {2, 9, 16}, RUNTIMES},
@@ -102,6 +103,20 @@ static void test_pairs(void **state)
     }
 }
 
+/* 24 indices in 6 bags, whose rows a loop would cut out of the list. */
+static void test_listed_bags(void **state)
+{
+    (void)state;
+    pg_model *m = open_case("listed", ".onnx", 0, NULL);
+    const pg_model_info *info = pg_model_describe(m);
+    assert_int_equal(operators(m, "Loop"), 0);
+    assert_int_equal(operators(m, "Gather"), 1);
+    assert_int_equal(operators(m, "ReduceMax"), 1);
+    expect_shape(&info->outputs[0], "6x4");
+    assert_true(info->macs == 6 * 8 * 4);
+    pg_model_free(m);
+}
+
 /* An image without a batch, and a head for as many boxes as go on: [3, 32, 32] to 16 x 16 pixels, of which 20 are kept. */
 static void test_detector(void **state)
 {
@@ -118,6 +133,7 @@ static void test_detector(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_detector)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_listed_bags),
+                                       cmocka_unit_test(test_detector)};
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -129,6 +129,18 @@ class Found(nn.Module):
         return self.head(boxes[keep[:20]])
 
 
+class Listed(nn.Module):
+    """Bags as rows of one list, as recommenders have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.e = nn.EmbeddingBag(50, 8, mode="max")
+        self.l = nn.Linear(8, 4)
+
+    def forward(self, x, offsets):
+        return self.l(self.e(x, offsets))
+
+
 def main(folder):
     torch.manual_seed(0)
     image, words, batch = torch.rand(2, 3, 16, 16), torch.zeros(2, 6, dtype=torch.long), Dim("batch", min=2, max=32)
@@ -140,11 +152,14 @@ def main(folder):
         save(path + "_trace.pt", torch.jit.trace(model, x, check_trace=False))
         if name == "bag":
             save(path + "_script.pt", torch.jit.script(model))
+            torch.onnx.export(model, (x,), path + ".onnx", opset_version=17, input_names=["x"], dynamic_axes={"x": {0: "batch"}})
             continue
         program = torch.export.export(model, (x,), dynamic_shapes=({0: batch},))
         save_program(path + "_dynamic.pt2", program)
         save_program(path + "_decomposed.pt2", program.run_decompositions())
         torch.onnx.export(model, (x,), path + ".onnx", opset_version=17, input_names=["x"], dynamic_axes={"x": {0: "batch"}})
+    torch.onnx.export(Listed().eval(), (torch.zeros(24, dtype=torch.long), torch.arange(0, 24, 4)),
+                      os.path.join(folder, "listed.onnx"), opset_version=17, input_names=["x", "offsets"])
     torch.onnx.export(Found().eval(), (torch.rand(3, 32, 32),), os.path.join(folder, "found.onnx"), opset_version=17,
                       input_names=["x"])
 
