@@ -26,8 +26,8 @@ typedef struct bench bench;
 typedef struct bench_options {
     const char *const *gpus; /* only rows of these GPUs (keys or aliases); NULL: all */
     size_t gpu_count;
-    bool fast_mode; /* the plain roofline */
-    bool keep;      /* plans stay open, so that bench_predict works; else they go as soon as they were used */
+    bool fast_mode;  /* the plain roofline */
+    bool keep;       /* plans stay open, so that bench_predict works; else they go as soon as they were used */
     bool impossible; /* rows faster than the GPU can be are points like others: the caller judges them */
 } bench_options;
 

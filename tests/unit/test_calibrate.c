@@ -89,7 +89,8 @@ static pg_code fit(run *r, const char *gpu)
     buffer_text(&r->text, "]}");
     pg_error e = PG_ERROR_INIT;
     if (bench_parse(&r->rows, r->text.ptr, r->text.len, "f.json", "", &e)) fail_msg("%s %s", e.path, e.text);
-    if (bench_open(&r->b, &r->rows, r->catalog, &(bench_options){.keep = true, .impossible = true}, &e)) fail_msg("%s", e.text);
+    if (bench_open(&r->b, &r->rows, r->catalog, &(bench_options){.keep = true, .impossible = true}, &e))
+        fail_msg("%s", e.text);
     r->points = bench_points(r->b, &r->point_count);
     return calibrate(&r->c, r->points, r->point_count, pg_catalog_find(r->catalog, gpu, NULL), &r->a, &r->e);
 }

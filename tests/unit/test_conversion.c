@@ -81,6 +81,7 @@ static void test_pairs(void **state)
         {"gpt", "_dynamic.pt2", "_dynamo.onnx", 2, {2, 32}, RUNTIMES},
         {"gpt", "_dynamic.pt2", "_functions.onnx", 2, {2, 32}, ENGINES},
         {"gpt", "_functions.onnx", "_overloads.onnx", 2, {2, 32}, RUNTIMES},
+        {"causal", "_dynamic.pt2", "_dynamo.onnx", 3, {2, 32, 16}, RUNTIMES},
         {"residual", "_dynamic.pt2", "_dynamo.onnx", 4, {2, 3, 32, 32}, RUNTIMES},
         {"placed", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 16, 16}, RUNTIMES},
         {"placed", "_trace.pt", ".onnx", 3, {2, 16, 16}, RUNTIMES},

@@ -5,7 +5,7 @@
 
 Debian has no onnxscript, which that exporter needs, so the operators are written out here: gpt_dynamo.onnx and residual_dynamo.onnx as of
 PyTorch 2.6, inlined, with opset 18; gpt_functions.onnx as of PyTorch 2.1 to 2.4, where each module and each ATen operator is a function of its
-own, with conditions on ranks in them; gpt_overloads.onnx with one name for functions that their overload tells apart. Needs python3-onnx.
+own, with conditions on ranks in them; gpt_overloads.onnx with one name for functions that their overload tells apart; causal_dynamo.onnx with the mask of a causal call. Needs python3-onnx.
 """
 import os
 import sys
@@ -88,13 +88,23 @@ def turned(b, k):
     return b("Reshape", flat, b("Concat", first, last, second, axis=0), allowzero=0)
 
 
-def attention(b, q, k, v):
-    """aten_scaled_dot_product_attention without a mask."""
+def causal_mask(b, q, k):
+    """aten_scaled_dot_product_attention's own, of ones in a lower triangle."""
+    rows = b("Slice", b("Shape", q, start=0), b.ints(-2), b.ints(-1))
+    columns = b("Slice", b("Shape", k, start=0), b.ints(-2), b.ints(-1))
+    ones = b("Expand", b("CastLike", b.scalar(1.0), q), b("Concat", rows, columns, axis=0))
+    hidden = b("Equal", b("Trilu", ones, upper=0), b("CastLike", b.scalar(0.0), q))
+    return b("Where", hidden, b("CastLike", b.scalar(float("-inf")), q), b("CastLike", b.scalar(0.0), q))
+
+
+def attention(b, q, k, v, causal=False):
+    """aten_scaled_dot_product_attention, without a mask of the model's."""
+    mask = causal_mask(b, q, k) if causal else None
     last = b("Slice", b("Shape", q, start=0), b.ints(-1), b.ints(9223372036854775807))
     scale = b("Div", b("CastLike", b.scalar(1.0), q), b("Sqrt", b("CastLike", last, q)))
     scale = b("Sqrt", b("CastLike", scale, q))
     scores = b("MatMul", b("Mul", q, scale), b("Mul", turned(b, k), scale))
-    p = b("Softmax", scores, axis=-1)
+    p = b("Softmax", b("Add", scores, mask) if causal else scores, axis=-1)
     return b("MatMul", p, v)
 
 
@@ -310,7 +320,22 @@ def residual_dynamo(path):
     save(path, b, [("x", TensorProto.FLOAT, ["batch", 3, 32, 32])], [("linear", TensorProto.FLOAT, ["batch", 10])])
 
 
+def causal_dynamo(path):
+    b = Body()
+    for name, dims in (("qkv.weight", (48, 16)), ("qkv.bias", (48,)), ("o.weight", (16, 16)), ("o.bias", (16,))):
+        b.weight(name, *dims)
+    n, t = size_at(b, "x", 0), size_at(b, "x", 1)
+    parts = b("Split", linear(b, "x", "qkv.weight", "qkv.bias"), b.ints(16, 16, 16), axis=-1, outs=3)
+    heads = [b("Transpose", b("Reshape", p, join(b, n, t, 2, 8), allowzero=1), perm=[0, 2, 1, 3]) for p in parts]
+    a = b("Transpose", attention(b, *heads, causal=True), perm=[0, 2, 1, 3])
+    y = b("MatMul", b("Reshape", a, join(b, n, t, 16), allowzero=1), b("Transpose", "o.weight", perm=[1, 0]))
+    b("Add", y, "o.bias", out=["linear_1"])
+    dims = ["batch", "time", 16]
+    save(path, b, [("x", TensorProto.FLOAT, dims)], [("linear_1", TensorProto.FLOAT, dims)])
+
+
 def main(folder):
+    causal_dynamo(os.path.join(folder, "causal_dynamo.onnx"))
     gpt_dynamo(os.path.join(folder, "gpt_dynamo.onnx"))
     gpt_functions(os.path.join(folder, "gpt_functions.onnx"), False)
     gpt_functions(os.path.join(folder, "gpt_overloads.onnx"), True)

@@ -105,6 +105,21 @@ class Rotary(nn.Module):
         return x + self.o(a.transpose(1, 2).reshape(b, t, d))
 
 
+class Causal(nn.Module):
+    """Heads of a decoder, which the fused call masks."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(16, 48)
+        self.o = nn.Linear(16, 16)
+
+    def forward(self, x):
+        b, t, _ = x.shape
+        q, k, v = (z.view(b, t, 2, 8).transpose(1, 2) for z in self.qkv(x).split(16, -1))
+        a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o(a.transpose(1, 2).reshape(b, t, 16))
+
+
 class Grouped(nn.Module):
     """Takes three dims, but only its sizes say so."""
 
@@ -220,6 +235,9 @@ def main(folder):
     image = torch.zeros(2, 3, 32, 32)
     save(os.path.join(folder, "grouped_trace.pt"), torch.jit.trace(Grouped().eval(), torch.zeros(1, 6, 32)))
     save_program(os.path.join(folder, "repeated_static.pt2"), torch.export.export(Repeated(), (torch.zeros(2, 8),)))
+    free = ({0: Dim("batch", min=2, max=32), 1: Dim("time", min=2, max=64)},)
+    save_program(os.path.join(folder, "causal_dynamic.pt2"),
+                 torch.export.export(Causal().eval(), (torch.zeros(2, 6, 16),), dynamic_shapes=free))
     models = {"residual": (Residual(), image, {0: "batch"}), "gpt": (Gpt(), words, {0: "batch", 1: "time"}),
               "rotary": (Rotary(), torch.zeros(2, 6, 32), {0: "batch", 1: "time"}),
               "encoder": (Encoder(), torch.zeros(2, 6, 16), {0: "batch"}),
