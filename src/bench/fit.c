@@ -177,7 +177,8 @@ static double grouped_loss(const fit_problem *p)
     return groups > 0 ? total / groups : -1;
 }
 
-double fit_loss(const fit_problem *p)
+/* Mean of |log (predicted / measured)|, large errors damped, with the constants as they are; negative: no point. */
+static double loss_of(const fit_problem *p)
 {
     double sum = 0, n = 0;
     for (size_t i = 0; i < p->count; i++) {
@@ -201,7 +202,7 @@ static double objective(unsigned n, const double *x, double *gradient, void *dat
         double away = (x[i] - c->start) / (c->high - c->low);
         pull += away * away;
     }
-    return fit_loss(p) + p->pull * pull;
+    return loss_of(p) + p->pull * pull;
 }
 
 static double clamp(double x, double low, double high)

@@ -62,8 +62,6 @@ typedef struct fit_problem {
     double before, after; /* loss */
 } fit_problem;
 
-/* Mean of |log (predicted / measured)|, large errors damped, with the constants as they are; negative: no point. */
-double fit_loss(const fit_problem *p);
 /* Moves the constants to the least loss. */
 pg_code fit_run(fit_problem *p, pg_error *e);
 

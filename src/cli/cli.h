@@ -148,7 +148,6 @@ int cli_parse(cli *c, int argc, char **argv);
 const option_group *cli_group(const command *cmd, size_t i);
 /* Of `names` (ends with NULL) the one that was probably meant, or NULL. */
 const char *cli_suggest(const char *word, const char *const *names);
-const char *cli_suggest_option(const command *cmd, const char *word);
 
 /* values.c: one value of an option into c->args. */
 int cli_set_option(cli *c, const option *o, const char *value);

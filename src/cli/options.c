@@ -49,7 +49,7 @@ const char *cli_suggest(const char *word, const char *const *names)
     return best;
 }
 
-const char *cli_suggest_option(const command *cmd, const char *word)
+static const char *suggest_option(const command *cmd, const char *word)
 {
     const char *names[OPTIONS_MOST + 1] = {NULL};
     for (size_t i = 0; i < OPTIONS_MOST && option_at(cmd, i); i++) names[i] = option_at(cmd, i)->name;
@@ -68,7 +68,7 @@ static int bad_option(const command *cmd, poptContext context, int code)
     if (code != POPT_ERROR_BADOPT) return cli_usage(cmd, "%s: %s", word, poptStrerror(code));
     const char *name = word;
     while (*name == '-') name++;
-    const char *meant = cli_suggest_option(cmd, name);
+    const char *meant = suggest_option(cmd, name);
     if (meant) return cli_usage(cmd, "%s has no option '%s'; did you mean '--%s'?", cmd->name, word, meant);
     return cli_usage(cmd, "%s has no option '%s'", cmd->name, word);
 }

@@ -117,26 +117,16 @@ num num_trunc_div(num a, num b)
     return div_mode(a, b, ROUND_TO_ZERO);
 }
 
-static num mod_mode(num a, num b, enum round_mode mode)
+num num_floor_mod(num a, num b)
 {
-    num q = div_mode(a, b, mode);
+    num q = div_mode(a, b, ROUND_DOWN);
     if (!num_known(q)) return q;
     int64_t v = a.v.i % b.v.i;
-    if (mode == ROUND_DOWN && v != 0 && (v < 0) != (b.v.i < 0)) v += b.v.i;
+    if (v != 0 && (v < 0) != (b.v.i < 0)) v += b.v.i;
     if (a.sym == SYM_NONE && b.sym == SYM_NONE) return num_int(v);
     /* c + k s modulo a divisor of k is c modulo it */
     if (a.sym >= 0 && b.sym == SYM_NONE && a.k % b.v.i == 0) return num_int(v);
     return num_opaque(v);
-}
-
-num num_floor_mod(num a, num b)
-{
-    return mod_mode(a, b, ROUND_DOWN);
-}
-
-num num_trunc_mod(num a, num b)
-{
-    return mod_mode(a, b, ROUND_TO_ZERO);
 }
 
 static num pick(num a, num b, bool first)

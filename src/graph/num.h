@@ -32,9 +32,8 @@ num num_neg(num a);
 num num_floor_div(num a, num b);
 num num_ceil_div(num a, num b);
 num num_trunc_div(num a, num b);
-/* The remainder with the sign of b (Python), or of a (C). */
+/* The remainder with the sign of b, as Python has it. */
 num num_floor_mod(num a, num b);
-num num_trunc_mod(num a, num b);
 num num_min(num a, num b);
 num num_max(num a, num b);
 /* The product of n dims. */

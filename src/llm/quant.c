@@ -7,11 +7,6 @@ static const quant_format formats[] = {
 #undef QUANT
 };
 
-const quant_format *quant_at(size_t i)
-{
-    return i < sizeof formats / sizeof formats[0] ? &formats[i] : NULL;
-}
-
 const quant_format *quant_find(const char *name)
 {
     char wanted[32], have[32];

@@ -23,8 +23,6 @@ typedef struct quant_format {
     double embedding, output;
 } quant_format;
 
-/* NULL past the end. */
-const quant_format *quant_at(size_t i);
 /* By name, whatever the case, '-' and '_'. NULL: not known. */
 const quant_format *quant_find(const char *name);
 /* Sets the bits of m's weights as the format stores them. `wide`: bits of what is not quantised. */

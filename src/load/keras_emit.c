@@ -349,7 +349,8 @@ uint32_t keras_linear(keras *k, keras_layer *l, uint32_t x, const char *kernel, 
 
 /* ---- what is not known ---- */
 
-void keras_warn_unknown(keras *k, const char *name)
+/* One warning for each name. */
+static void warn_unknown(keras *k, const char *name)
 {
     enum { MAX_WARNINGS = 16 };
     bool added;
@@ -404,7 +405,7 @@ void keras_unknown(keras *k, keras_call *c, uint32_t like)
 {
     keras_list in = {0};
     for (uint32_t i = 0; i < c->n_in; i++) keras_give(k, &in, c->in[i]);
-    keras_warn_unknown(k, c->l->class);
+    warn_unknown(k, c->l->class);
     stored_weights(k, c->l, &in);
     if (in.n > UINT16_MAX) keras_fail(k, c->l, PG_E_LIMIT, "it has more than 65535 inputs");
     const tensor_shape *same = keras_shape(k, like); /* what it says is gone once the operator is there */

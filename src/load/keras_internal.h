@@ -158,8 +158,6 @@ uint32_t keras_cast(keras *k, const keras_layer *l, uint32_t x, dtype to);
 /* x times a kernel [in, out], and a bias; in: the last dim of x. */
 uint32_t keras_linear(keras *k, keras_layer *l, uint32_t x, const char *kernel, int64_t in, int64_t out,
                       const char *bias);
-/* One warning for each name. */
-void keras_warn_unknown(keras *k, const char *name);
 /* An operator that is not known, with what the file holds of its weights; its result like `like`, as said, or unknown. */
 void keras_unknown(keras *k, keras_call *c, uint32_t like);
 /* Declares the shape that the configuration says of a tensor: a list of numbers, null where it is free. Does nothing without one. */

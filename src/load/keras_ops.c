@@ -27,7 +27,8 @@ static int dims_of(const json_t *v, int64_t *dims)
     return json_is_number(v) || json_is_boolean(v) ? rank : -1;
 }
 
-uint32_t keras_value(keras *k, const keras_call *c, const json_t *v)
+/* A tensor that the value refers to, or a constant made of its numbers; NO_TENSOR: neither. */
+static uint32_t value_of(keras *k, const keras_call *c, const json_t *v)
 {
     int64_t dims[4];
     uint32_t t = keras_tensor(k, c->scope, v);
@@ -53,18 +54,18 @@ uint32_t keras_operand(keras *k, const keras_call *c, size_t at, const char *con
             named = json_object_get(c->constants, place);
             tensors += !named;
         }
-        if (named) return keras_value(k, c, named);
+        if (named) return value_of(k, c, named);
         return tensors <= c->n_in && tensors ? c->in[tensors - 1] : NO_TENSOR;
     }
     for (const char *const *n = names; *n && !named; n++) named = json_object_get(c->kwargs, *n);
-    if (named) return keras_value(k, c, named);
+    if (named) return value_of(k, c, named);
     if (json_object_get(c->l->entry, "module") && json_is_array(c->args) &&
         !json_is_string(json_array_get(c->args, 0)) && !json_is_array(json_array_get(c->args, 0)))
-        return keras_value(k, c, json_array_get(c->args, at));
+        return value_of(k, c, json_array_get(c->args, at));
     if (at == 0 &&
         !strcmp(json_is_string(json_array_get(c->args, 0)) ? json_string_value(json_array_get(c->args, 0)) : "",
                 "_CONSTANT_VALUE"))
-        return keras_value(k, c, json_array_get(c->args, 2));
+        return value_of(k, c, json_array_get(c->args, 2));
     return at < c->n_in ? c->in[at] : NO_TENSOR;
 }
 

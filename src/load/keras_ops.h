@@ -6,8 +6,6 @@
 
 /* The argument of the first of these names (the list ends with NULL) that is there, else Keras 3's argument at this place; NULL: none. */
 const json_t *keras_argument(const keras_call *c, size_t at, const char *const *names);
-/* A tensor that the value refers to, or a constant made of its numbers; NO_TENSOR: neither. */
-uint32_t keras_value(keras *k, const keras_call *c, const json_t *v);
 /* A tensor argument by name or by place. */
 uint32_t keras_operand(keras *k, const keras_call *c, size_t at, const char *const *names);
 

@@ -27,7 +27,7 @@ pg_code tf_add_library(tf_reader *r, span library)
     return got < 0 ? PG_E_TRUNCATED : PG_E_OK;
 }
 
-bool tf_is_call(const tf_reader *r, const tf_node *n)
+static bool is_call(const tf_reader *r, const tf_node *n)
 {
     return tf_is(n, "PartitionedCall") || tf_is(n, "StatefulPartitionedCall") ||
            (r->n_functions && map_find(&r->functions, n->op));
@@ -224,7 +224,7 @@ pg_code tf_expand(tf_reader *r, uint32_t node)
     tf_node *n = tf_at(r, node);
     if (n->expanded || n->kind != TF_OP) return PG_E_OK;
     n->expanded = true;
-    if (tf_is_call(r, n)) return expand_call(r, node);
+    if (is_call(r, n)) return expand_call(r, node);
     if (tf_is(n, "If") || tf_is(n, "StatelessIf")) return expand_branches(r, node);
     if (tf_is(n, "While") || tf_is(n, "StatelessWhile")) return expand_while(r, node);
     return PG_E_OK;

@@ -224,7 +224,6 @@ void tf_mark_weights(tf_reader *r);
 pg_code tf_add_library(tf_reader *r, span library);
 /* Looks into a call or control flow that wasn't looked into yet. */
 pg_code tf_expand(tf_reader *r, uint32_t node);
-bool tf_is_call(const tf_reader *r, const tf_node *n);
 
 /* ---- tf_frames.c ---- */
 pg_code tf_find_loops(tf_reader *r);
@@ -351,7 +350,5 @@ bool tf_depends(tf_reader *r, tf_ref ref, uint32_t body);
 /* What argument i does from round to round. */
 typedef enum tf_carried { TF_INVARIANT, TF_COUNTER, TF_WRITTEN, TF_CARRIED } tf_carried;
 tf_carried tf_carries(tf_reader *r, const tf_loop *l, uint32_t i, tf_ref *written);
-/* How many times the loop of the current node runs, as a scalar tensor; NO_TENSOR: data decides. */
-pg_code tf_trips(tf_reader *r, const tf_loop *l, uint32_t *trips);
 
 #endif

@@ -100,7 +100,8 @@ static pg_code find_limits(tf_reader *r, const tf_loop *l, tf_ref condition, int
     return PG_E_OK;
 }
 
-pg_code tf_trips(tf_reader *r, const tf_loop *l, uint32_t *trips)
+/* How many times the loop of the current node runs, as a scalar tensor; NO_TENSOR: data decides. */
+static pg_code trips_of(tf_reader *r, const tf_loop *l, uint32_t *trips)
 {
     *trips = NO_TENSOR;
     return find_limits(r, l, l->cond, 0, trips);
@@ -216,7 +217,7 @@ static pg_code leave_body(tf_reader *r, body *b)
 
 static pg_code emit_body(tf_reader *r, body *b)
 {
-    pg_code code = tf_trips(r, &b->l, &b->trips);
+    pg_code code = trips_of(r, &b->l, &b->trips);
     if (code) return code;
     b->region = add_region(r, b->l.body);
     if (b->region == NO_TENSOR || !enter_body(r, b)) return tf_nomem(r);

@@ -119,7 +119,6 @@ bool tflite_ints(tflite_reader *r, const tflite_scope *s, int32_t which, int64_t
 int tflite_axis(tflite_form form, int rank, int64_t axis);
 bool tflite_declare(tflite_reader *r, uint32_t graph_tensor, const tflite_info *info);
 uint32_t tflite_relabel(tflite_reader *r, uint32_t into, uint32_t from, int rank, tflite_form to, bool free);
-dtype tflite_dtype(int64_t code);
 int tflite_dtype_code(dtype d); /* ONNX's number of it, which Cast takes */
 
 /* ---- tflite_node.c ---- */

@@ -2,7 +2,7 @@
 #include "load/constant.h"
 #include "load/tflite_internal.h"
 
-dtype tflite_dtype(int64_t code)
+static dtype dtype_of(int64_t code)
 {
     static const uint8_t types[] = {
         DT_FP32,
@@ -112,7 +112,7 @@ bool tflite_describe(tflite_reader *r, const tflite_scope *s, int32_t which, tfl
     if (s->v[which].stored) which = (int32_t)s->v[which].stored - 1;
     out->t = flatbuffer_list_table(&s->tensors, (uint32_t)which);
     out->name = flatbuffer_text(&out->t, 3);
-    out->type = tflite_dtype(flatbuffer_i8(&out->t, 1, 0));
+    out->type = dtype_of(flatbuffer_i8(&out->t, 1, 0));
     out->variable = flatbuffer_u8(&out->t, 5, 0) != 0;
     out->sparse = flatbuffer_has(&out->t, 6);
     flatbuffer_table quantisation = flatbuffer_child(&out->t, 4);

@@ -21,7 +21,7 @@ static const char *text_of(arena *a, str s)
     return s.len ? str_copy(a, s).ptr : NULL;
 }
 
-pg_code price_warn(pg_market *m, const char *text, pg_error *e)
+static pg_code add_warning(pg_market *m, const char *text, pg_error *e)
 {
     if (m->warning_count == m->warning_cap) {
         size_t cap = m->warning_cap ? 2 * m->warning_cap : 8;
@@ -225,7 +225,7 @@ static pg_code read_live(pg_market *m, pg_error *e)
     if (m->a.failed) return error_nomem(e, &m->a);
     if (damage) {
         format_text(text, sizeof text, "the fetched prices are not used: %s %s", path, damage);
-        return price_warn(m, text, e);
+        return add_warning(m, text, e);
     }
     pg_code code = PG_E_OK;
     for (size_t i = 0; i < rows.count && !code; i++) {

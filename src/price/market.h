@@ -66,9 +66,6 @@ int price_day(str date);
 /* market.c: in order to be sorted later; a copy of an offer of the same cloud, region and instance is taken out. */
 pg_code price_add_offer(pg_market *m, const pg_offer *offer, pg_error *e);
 pg_code price_add_hardware(pg_market *m, const price_hardware *h, pg_error *e);
-pg_code price_warn(pg_market *m, const char *text, pg_error *e);
-/* Whether the price is too old to be trusted. */
-bool price_stale(const pg_offer *o, bool spot);
 /* Whether the price is too old to be trusted. */
 bool price_stale(const pg_offer *o, bool spot);
 /* user.c: the user's own file. */

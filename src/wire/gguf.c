@@ -28,7 +28,8 @@ static const struct {
     {31, "iq1_m"},  {32, "bf16"},   {36, "tq1_0"},   {37, "tq2_0"},  {38, "mxfp4"},
 };
 
-const gguf_type *gguf_type_of(uint32_t number)
+/* NULL: unknown. */
+static const gguf_type *type_of(uint32_t number)
 {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].number == number) return &types[i];
@@ -219,7 +220,7 @@ static pg_code read_tensor(cursor *c, gguf_tensor *t)
     code = take(c, 4, &type, "a tensor");
     if (!code) code = take(c, 8, &t->offset, "a tensor");
     if (code) return code;
-    t->type = gguf_type_of((uint32_t)type);
+    t->type = type_of((uint32_t)type);
     if (!t->type)
         return error_at(c->e, PG_E_UNSUPPORTED, c->at, "tensor '%.*s' has the unknown type %llu", STR_ARG(t->name),
                         (unsigned long long)type);

@@ -74,7 +74,6 @@ pg_code gguf_read(gguf *g, span file, arena *a, pg_error *e);
 const gguf_value *gguf_find(const gguf *g, str key); /* NULL: not there */
 /* A number (also a bool) or entry i of an array of numbers; false where it is none. */
 bool gguf_number(const gguf *g, const gguf_value *v, uint64_t i, double *out);
-const gguf_type *gguf_type_of(uint32_t number); /* NULL: unknown */
 /* "q4_k_m" of general.file_type; NULL: unknown. */
 const char *gguf_file_type(uint32_t number);
 

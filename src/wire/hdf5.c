@@ -32,7 +32,8 @@ void hdf5_skip(hdf5_cursor *c, uint64_t bytes)
     else c->at += bytes;
 }
 
-span hdf5_bytes(hdf5_cursor *c, uint64_t n)
+/* The next bytes themselves; empty when they are not there. */
+static span next_bytes(hdf5_cursor *c, uint64_t n)
 {
     uint64_t at = c->at;
     hdf5_skip(c, n);
@@ -42,7 +43,7 @@ span hdf5_bytes(hdf5_cursor *c, uint64_t n)
 
 bool hdf5_magic(hdf5_cursor *c, const char *four)
 {
-    span s = hdf5_bytes(c, 4);
+    span s = next_bytes(c, 4);
     return s.len == 4 && !memcmp(s.ptr, four, 4);
 }
 
@@ -169,7 +170,7 @@ pg_code hdf5_add_attr(hdf5 *h, hdf5_object *out, hdf5_cursor c, pg_error *e)
     uint64_t name = hdf5_take(&c, 2), type = hdf5_take(&c, 2), space = hdf5_take(&c, 2);
     if (version >= 3) hdf5_skip(&c, 1);
     if (c.bad || version < 1 || version > 3) return hdf5_damaged(h, from, "attribute", e);
-    span text = hdf5_bytes(&c, name);
+    span text = next_bytes(&c, name);
     hdf5_skip(&c, padded(name, version == 1) - name);
     hdf5_cursor at_type = c;
     hdf5_skip(&c, padded(type, version == 1));
@@ -185,7 +186,7 @@ pg_code hdf5_add_attr(hdf5 *h, hdf5_object *out, hdf5_cursor c, pg_error *e)
     }
     t.name = (str){(const char *)text.ptr, 0};
     while (t.name.len < text.len && text.ptr[t.name.len]) t.name.len++;
-    t.data = hdf5_bytes(&c, c.end - c.at);
+    t.data = next_bytes(&c, c.end - c.at);
     hdf5_attr *list = grow(h, out->attrs, out->n_attrs, &out->cap_attrs, sizeof *list);
     if (!list) return error_nomem(e, h->a);
     out->attrs = list;
@@ -208,7 +209,7 @@ pg_code hdf5_add_link(hdf5 *h, hdf5_object *out, hdf5_cursor c, pg_error *e)
     uint64_t from = c.at, version = hdf5_take(&c, 1), flags = hdf5_take(&c, 1);
     uint64_t kind = flags & KIND ? hdf5_take(&c, 1) : HARD;
     hdf5_skip(&c, (flags & ORDER ? 8 : 0) + (flags & CHARSET ? 1 : 0));
-    span name = hdf5_bytes(&c, hdf5_take(&c, 1u << (flags & 3)));
+    span name = next_bytes(&c, hdf5_take(&c, 1u << (flags & 3)));
     uint64_t object = kind == HARD ? hdf5_offset(&c) : 0;
     if (c.bad || version != 1) return hdf5_damaged(h, from, "link", e);
     return kind == HARD ? add_link(h, out, span_str(name), object, e) : PG_E_OK;
@@ -435,7 +436,7 @@ static str collected(hdf5 *h, uint64_t at, uint64_t index, uint64_t length)
         hdf5_skip(&c, 6);
         uint64_t n = hdf5_length(&c);
         if (!id) break; /* what is free, to the end */
-        if (id == index) return n < length ? (str){NULL, 0} : span_str(hdf5_bytes(&c, length));
+        if (id == index) return n < length ? (str){NULL, 0} : span_str(next_bytes(&c, length));
         if (n > UINT64_MAX - 7) break;
         hdf5_skip(&c, padded(n, true));
     }

@@ -15,8 +15,6 @@ typedef struct hdf5_cursor {
 hdf5_cursor hdf5_at(const hdf5 *h, uint64_t at, uint64_t room);
 uint64_t hdf5_take(hdf5_cursor *c, unsigned bytes); /* at most 8 */
 void hdf5_skip(hdf5_cursor *c, uint64_t bytes);
-/* The next bytes themselves; empty when they are not there. */
-span hdf5_bytes(hdf5_cursor *c, uint64_t n);
 bool hdf5_magic(hdf5_cursor *c, const char *four);
 
 static inline uint64_t hdf5_offset(hdf5_cursor *c)

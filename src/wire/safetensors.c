@@ -11,7 +11,8 @@ static const safetensors_dtype dtypes[] = {
     {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I4", 4},   {"U4", 4},      {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8},
 };
 
-const safetensors_dtype *safetensors_dtype_find(str name)
+/* The row of the format's types, or NULL. */
+static const safetensors_dtype *dtype_find(str name)
 {
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (str_is(name, dtypes[i].name)) return &dtypes[i];
@@ -148,7 +149,7 @@ static pg_code read_tensor(text *t, safetensors_tensor *x)
 
 static pg_code check_size(const safetensors_tensor *x, uint64_t data, pg_error *e)
 {
-    const safetensors_dtype *d = safetensors_dtype_find(x->dtype);
+    const safetensors_dtype *d = dtype_find(x->dtype);
     uint64_t n = 1;
     if (!d)
         return error_set(e, PG_E_UNSUPPORTED, "tensor '%.*s' has the unknown dtype '%.*s'", STR_ARG(x->name),

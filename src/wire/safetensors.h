@@ -27,9 +27,6 @@ typedef struct safetensors_dtype {
     unsigned bits;
 } safetensors_dtype;
 
-/* The row of the format's types, or NULL. */
-const safetensors_dtype *safetensors_dtype_find(str name);
-
 /* All tensors of a file, in the order of the header; the array is the arena's. */
 pg_code safetensors_read(span file, arena *a, safetensors_tensor **tensors, size_t *count, pg_error *e);
 

@@ -164,7 +164,6 @@ static void test_num(void **state)
     assert_num(num_floor_div(num_int(-7), two), -4, 0, SYM_NONE);
     assert_num(num_trunc_div(num_int(-7), two), -3, 0, SYM_NONE);
     assert_num(num_floor_mod(num_int(-7), num_int(3)), 2, 0, SYM_NONE);
-    assert_num(num_trunc_mod(num_int(-7), num_int(3)), -1, 0, SYM_NONE);
     assert_num(num_min(x, num_add(x, two)), 7, 1, 0);
     assert_num(num_max(x, two), 7, 0, SYM_OPAQUE);
     assert_num(num_add(num_int(INT64_MAX), two), 0, 0, SYM_UNKNOWN);
