@@ -42,6 +42,7 @@ struct pg_model {
     graph g;
     pg_model_info info;
     gpu_family family;
+    bool layers_alone;    /* linear layers, and no attention: called an mlp, though it costs as transformers do */
     int32_t max_sequence; /* positions that a built-in model was made for; 0: no limit known */
     const char *hub_name; /* "org/name" of the Hub; NULL: not from there */
 };

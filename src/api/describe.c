@@ -239,6 +239,7 @@ static pg_code count_macs(pg_model *m, const shapes *s, arena *a, pg_error *e)
     if (!code) code = plan_build(&p, &us, &counting, &(plan_options){.math = PREC_FP32}, a, e);
     if (code) return code;
     double conv = 0, recurrent = 0, products = 0, attention = 0;
+    bool batched = false; /* products of two activations, as in attention that wasn't recognised */
     for (uint32_t i = 0; i < p.n_kernels; i++) {
         const plan_kernel *k = &p.kernels[i];
         if (!is_product(k->k.kind)) continue;
@@ -247,12 +248,15 @@ static pg_code count_macs(pg_model *m, const shapes *s, arena *a, pg_error *e)
         if (k->k.kind == KERNEL_CONV || k->k.kind == KERNEL_DEPTHWISE) conv += f;
         if (k->k.kind == KERNEL_RECURRENT) recurrent += f;
         if (k->k.kind == KERNEL_ATTENTION) attention += f;
+        batched |= k->k.kind == KERNEL_GEMM && k->k.shape.gemm.batch > 1;
     }
     m->info.macs = p.unknown_products > 0.5 || m->g.missing.len ? -1 : products / 2;
     m->family = recurrent * 3 > products             ? FAMILY_RNN
               : attention > 0 && conv * 2 < products ? FAMILY_TRANSFORMER
                                                      : FAMILY_CNN;
-    if (conv == 0 && recurrent == 0 && products > 0 && attention == 0) m->family = FAMILY_TRANSFORMER;
+    m->layers_alone = conv == 0 && recurrent == 0 && products > 0 && attention == 0;
+    if (m->layers_alone) m->family = FAMILY_TRANSFORMER;
+    m->layers_alone = m->layers_alone && !batched;
     return PG_E_OK;
 }
 
@@ -340,6 +344,7 @@ static pg_code name_it(pg_model *m, const char *path, pg_error *e)
     if (m->g.missing.len) m->info.no_graph = api_text(&m->a, m->g.missing);
     m->info.family = m->g.family.len  ? api_text(&m->a, m->g.family)
                    : m->g.missing.len ? "weights"
+                   : m->layers_alone  ? "mlp"
                                       : families[m->family];
     int32_t seq = api_sequence_symbol(&m->g);
     if (seq >= 0) {

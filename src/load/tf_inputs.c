@@ -167,10 +167,12 @@ static pg_code emit_input(tf_reader *r, tf_input *in, bool only, int64_t produce
     if (in->shape.rank == 0 && producer > 0 && producer < SCALARS_SAID && !in->signature) in->shape.rank = -1;
     if (in->shape.rank < 0) {
         guess_shape(r, in, only);
-        if (!graph_warn(
-                r->g,
-                "input '%.*s': the file doesn't say its shape; taken to have %d dimension%s; --input-shape sets it",
-                STR_ARG(in->name), in->shape.rank, in->shape.rank == 1 ? "" : "s"))
+        if (!in->shape.rank ? !graph_warn(r->g, "input '%.*s': the file doesn't say its shape; taken for one number",
+                                          STR_ARG(in->name))
+                            : !graph_warn(r->g,
+                                          "input '%.*s': the file doesn't say its shape; taken to have %d dimension%s; "
+                                          "--input-shape sets it",
+                                          STR_ARG(in->name), in->shape.rank, in->shape.rank == 1 ? "" : "s"))
             return tf_nomem(r);
     }
     uint32_t t = graph_add_tensor(r->g, in->name, tf_dtype(in->type));
