@@ -82,7 +82,11 @@ pg_code onnx_find_external(onnx_reader *r, uint64_t at, const onnx_elsewhere *wh
     if (!f) return onnx_nomem(r);
     if (f->state == ONNX_FILE_THERE && sized &&
         (where->offset > f->size || t->weight_bytes > (double)(f->size - where->offset))) {
-        f->state = ONNX_FILE_CUT;
+        span bytes;
+        pg_error why = PG_ERROR_INIT;
+        bool pointer = load_beside(r->in, f->name.ptr, &bytes, &why) == PG_E_UNSUPPORTED;
+        if (why.code == PG_E_NOMEM) return onnx_nomem(r);
+        f->state = pointer ? ONNX_FILE_POINTER : ONNX_FILE_CUT;
         f->behind = t->name;
     }
     bool inside = where->offset <= f->size && t->weight_bytes <= (double)(f->size - where->offset);
@@ -137,7 +141,8 @@ bool onnx_warn_external(onnx_reader *r)
         if (!warn_state(r, ONNX_FILE_CUT, what)) return false;
         break;
     }
-    return warn_state(r, ONNX_FILE_MISSING, "which is not beside the model") &&
+    return warn_state(r, ONNX_FILE_POINTER, "which is a Git LFS pointer (`git lfs pull` fetches it)") &&
+           warn_state(r, ONNX_FILE_MISSING, "which is not beside the model") &&
            warn_state(r, ONNX_FILE_UNSEEN, "of more files than are looked for") &&
            warn_state(r, ONNX_FILE_OUTSIDE, "which is outside of the model's folder and not looked at");
 }

@@ -58,7 +58,7 @@ typedef struct onnx_elsewhere {
 } onnx_elsewhere;
 
 /* A file that external_data names. */
-enum { ONNX_FILE_MISSING, ONNX_FILE_THERE, ONNX_FILE_CUT, ONNX_FILE_OUTSIDE, ONNX_FILE_UNSEEN };
+enum { ONNX_FILE_MISSING, ONNX_FILE_THERE, ONNX_FILE_CUT, ONNX_FILE_OUTSIDE, ONNX_FILE_UNSEEN, ONNX_FILE_POINTER };
 typedef struct onnx_external_file {
     str name, behind; /* behind: a tensor that the file ends before */
     uint64_t size;

@@ -214,6 +214,22 @@ static void test_cut_off(void **state)
     expect_lost(&(place){"none", "0", "24"}, "which ends at byte 0, before 'w': it was cut off");
 }
 
+/* What a clone without Git LFS holds. */
+static void test_pointer(void **state)
+{
+    (void)state;
+    char to[256];
+    snprintf(to, sizeof to, "%s/pointer", folder);
+    FILE *f = fopen(to, "wb");
+    assert_non_null(f);
+    fputs(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+        "size 4120\n",
+        f);
+    assert_int_equal(fclose(f), 0);
+    expect_lost(&(place){"pointer", "4096", "24"}, "weights lie in 'pointer', which is a Git LFS pointer");
+}
+
 static void test_lies(void **state)
 {
     static const struct {
@@ -277,8 +293,9 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-    static const char *const names[] = {"inner/link", "inner/data", "inner", "nested",          "secret",     "blob",
-                                        "fifo",       "short",      "none",  "model.onnx_data", "model.onnx", ""};
+    static const char *const names[] = {
+        "inner/link", "inner/data", "inner",   "nested",          "secret",     "blob", "fifo",
+        "short",      "none",       "pointer", "model.onnx_data", "model.onnx", ""};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char name[256];
         snprintf(name, sizeof name, "%s/%s", folder, names[i]);
@@ -295,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_missing_weights_alone),
         cmocka_unit_test(test_outside),
         cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_pointer),
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_many_files),
     };
