@@ -279,12 +279,14 @@ typedef struct pg_prediction {
 /* A model at one batch, precision and runtime, ready to be put on GPUs. */
 typedef struct pg_plan pg_plan;
 
-/* Batch 0 means 1; a batch that is negative or over 2^20, an unknown precision or runtime is PG_E_USAGE, an unknown measured_gpu
- * PG_E_NOT_FOUND. */
+/* The plan points into the model and the catalog, which must outlive it; the request's texts are needed in this call alone; NULL: all of it
+ * by default. Batch 0 means 1; a batch that is negative or over 2^20, an unknown precision or runtime is PG_E_USAGE, an unknown
+ * measured_gpu PG_E_NOT_FOUND, what can't be predicted of this model (files of weights alone, training in fp8 ...) PG_E_UNSUPPORTED. */
 PG_API PG_MUST_USE pg_code pg_plan_open(pg_plan **out, const pg_model *model, const pg_catalog *catalog,
                                         const pg_request *request, pg_error *error);
 PG_API void pg_plan_free(pg_plan *plan);
-/* Makes no allocation and is safe to call from several threads on one plan. */
+/* `gpu` is one of the plan's catalog; the texts in *out live as long as the plan. A model that doesn't fit is no error: see pg_prediction.fits.
+ * Makes no allocation and is safe to call from several threads on one plan. */
 PG_API PG_MUST_USE pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *out, pg_error *error);
 PG_API size_t pg_plan_warning_count(const pg_plan *plan);
 PG_API const char *pg_plan_warning(const pg_plan *plan, size_t i);
@@ -306,9 +308,12 @@ typedef struct pg_kernel_row {
 
 typedef struct pg_explanation pg_explanation;
 
+/* All kernels of a step: of language models those of the prompts, then those of all tokens after them. Also where the model doesn't fit.
+ * It points into the plan, which must outlive it. PG_E_NOMEM alone. */
 PG_API PG_MUST_USE pg_code pg_plan_explain(pg_explanation **out, const pg_plan *plan, const pg_gpu *gpu, pg_error *error);
 PG_API void pg_explanation_free(pg_explanation *explanation);
 PG_API size_t pg_explanation_count(const pg_explanation *explanation);
+/* NULL past the end. */
 PG_API const pg_kernel_row *pg_explanation_at(const pg_explanation *explanation, size_t i);
 
 #ifdef __cplusplus
