@@ -269,6 +269,19 @@ static void time_pairs(report *r, const pg_prediction *p)
     report_pair(r, "Throughput", TONE_BOLD, "%s %s", a, p->throughput_unit ? p->throughput_unit : "");
 }
 
+/* The precision whose peak the arithmetic is held against: none by name where the GPU lacks its units and computes in another. */
+static const char *peak_name(const pg_prediction *p, const pg_gpu *g)
+{
+    const struct {
+        const char *precision;
+        double peak;
+    } narrow[] = {{"tf32", g ? g->tf32_tflops : 1}, {"bf16", g ? g->bf16_tflops : 1}, {"fp8", g ? g->fp8_tflops : 1},
+                  {"int8", g ? g->int8_tops : 1},   {"fp4", g ? g->fp4_tflops : 1},   {"int4", 0}};
+    for (size_t i = 0; p->precision && i < sizeof narrow / sizeof narrow[0]; i++)
+        if (strcmp(p->precision, narrow[i].precision) == 0 && narrow[i].peak <= 0) return "arithmetic";
+    return p->precision ? p->precision : "arithmetic";
+}
+
 static void speed_pairs(report *r, const render_row *row)
 {
     const pg_prediction *p = &row->p;
@@ -282,8 +295,7 @@ static void speed_pairs(report *r, const render_row *row)
     report_pair(r, "Time", TONE_PLAIN, "%s on the GPU, %s on the host", a, b);
     number_percent(a, sizeof a, p->compute_utilization);
     number_percent(b, sizeof b, p->memory_efficiency);
-    report_pair(r, "Use", TONE_PLAIN, "%s of the %s peak, %s of the memory bandwidth", a,
-                p->precision ? p->precision : "arithmetic", b);
+    report_pair(r, "Use", TONE_PLAIN, "%s of the %s peak, %s of the memory bandwidth", a, peak_name(p, row->gpu), b);
     number_watts(a, sizeof a, p->power_w);
     if (row->gpu && row->gpu->tdp_w > 0)
         report_pair(r, "Power", TONE_PLAIN, "%s of %s", a,
