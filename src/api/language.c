@@ -421,6 +421,21 @@ static pg_code predict_tuning(const pg_plan *p, const pg_gpu *gpu, const predict
     return PG_E_OK;
 }
 
+/* Times and rates of requests that come and go. `first`, `each`: widths of the intervals of the first token's time and of each other's. */
+static void put_serving(const pg_plan *p, const llm_request *r, const llm_serving *s, bool fits, double first,
+                        double each, pg_prediction *out)
+{
+    out->power_w = s->power_w * p->split.gpus;
+    put_range(s->ttft_s, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
+    put_range(s->tpot_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
+    put_range(s->request_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
+    out->tokens_per_s = s->requests_per_s * (r->output > 1 ? r->output : 1) * r->data;
+    out->requests_per_s = s->requests_per_s * r->data;
+    double copies = p->request.request_rate / out->requests_per_s;
+    bool held = holds(&p->request, s) && copies > 0 && copies < 1e6;
+    if (held && fits) out->gpus_needed = (int)ceil(copies - 1e-9) * p->split.gpus;
+}
+
 pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out)
 {
     const api_gpu *ag = (const api_gpu *)(const void *)gpu;
@@ -452,15 +467,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     put_step(p, only_prefill ? &l->prefill : NULL, only_prefill ? &prefill : &decode, &g, out);
     put_range(prefill.seconds, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
     if (l->serving) {
-        out->power_w = serving.power_w * p->split.gpus;
-        put_range(serving.ttft_s, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
-        put_range(serving.tpot_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
-        put_range(serving.request_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
-        out->tokens_per_s = serving.requests_per_s * (r->output > 1 ? r->output : 1) * r->data;
-        out->requests_per_s = serving.requests_per_s * r->data;
-        double copies = p->request.request_rate / out->requests_per_s;
-        bool held = holds(&p->request, &serving) && copies > 0 && copies < 1e6;
-        if (held && m.fits) out->gpus_needed = (int)ceil(copies - 1e-9) * p->split.gpus;
+        put_serving(p, r, &serving, m.fits, first, each, out);
     } else if (only_prefill) {
         put_range(prefill.seconds, first, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
         out->tokens_per_s = r->batch * r->input * r->data / prefill.seconds;
