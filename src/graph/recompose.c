@@ -329,6 +329,34 @@ void recompose_activations(lines *ls)
     }
 }
 
+/* ---- recurrent layers ---- */
+
+static bool only_moves(int kind)
+{
+    return kind == OP_Concat || kind == OP_Slice || kind == OP_Split || kind == OP_Unsqueeze || kind == OP_Squeeze ||
+           kind == OP_Reshape || kind == OP_Transpose || kind == OP_Identity;
+}
+
+/* Weights whose gates an exporter puts into another order: the layer has them as it wants them. */
+static void take_weights(lines *ls, line *layer, uint32_t t, int depth)
+{
+    enum { DEPTH = 8 };
+    line *l = depth < DEPTH && t != NO_TENSOR && ls->constant[t] ? lines_private(ls, t, OP_KIND_COUNT) : NULL;
+    if (!l || !only_moves(l->kind) || l->trips != layer->trips) return;
+    lines_absorb(ls, layer, l);
+    for (uint32_t i = 0; i < line_op(ls, l)->n_in; i++) take_weights(ls, layer, line_in(ls, l, i), depth + 1);
+}
+
+void recompose_recurrent(lines *ls)
+{
+    enum { WEIGHTS = 1, BIAS = 3 };
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (l->skip || l->leader || (l->kind != OP_LSTM && l->kind != OP_GRU && l->kind != OP_RNN)) continue;
+        for (uint32_t k = WEIGHTS; k <= BIAS; k++) take_weights(ls, l, line_in(ls, l, k), 0);
+    }
+}
+
 /* ---- linear layers ---- */
 
 void recompose_linears(lines *ls)

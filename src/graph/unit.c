@@ -308,6 +308,7 @@ pg_code units_build(units *out, const graph *g, const shapes *s, const unit_opti
     recompose_norms(&ls);
     recompose_activations(&ls);
     recompose_linears(&ls);
+    recompose_recurrent(&ls);
     if (opt->spell_out_attention) spell_out_attention(&ls);
     else recompose_attention(&ls, opt->fuse_explicit_attention);
     drop_unread(&ls);

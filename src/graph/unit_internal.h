@@ -55,6 +55,7 @@ void recompose_resizes(lines *ls);
 void recompose_norms(lines *ls);
 void recompose_activations(lines *ls);
 void recompose_linears(lines *ls);
+void recompose_recurrent(lines *ls);
 void spell_out_attention(lines *ls);
 void recompose_attention(lines *ls, bool explicit_too);
 
