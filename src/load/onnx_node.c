@@ -298,7 +298,7 @@ static pg_code add_op(onnx_reader *r, const node_proto *n, uint32_t region_index
     return code;
 }
 
-/* One number, given as an attribute. */
+/* One number, given as an attribute: part of the node, no weight that takes room. */
 static pg_code put_number(onnx_reader *r, uint32_t t, bool floating, const onnx_attr *a)
 {
     tensor *x = &r->g->tensors[t];
@@ -308,7 +308,6 @@ static pg_code put_number(onnx_reader *r, uint32_t t, bool floating, const onnx_
     if (floating) v[0].v.f = (double)a->f;
     x->role = ROLE_WEIGHT;
     x->dtype = floating ? DT_FP32 : DT_INT64;
-    x->weight_bytes = dtype_bytes((dtype)x->dtype);
     x->value = v;
     x->value_count = 1;
     return PG_E_OK;
