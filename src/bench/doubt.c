@@ -7,7 +7,7 @@
 #include "bench/bench.h"
 
 typedef struct other_thing {
-    const char *folder, *model; /* parts of the row's source and of its model's name; NULL: any */
+    const char *folder, *model; /* parts of the row's source and of its model's name */
     int metric;                 /* METRIC_COUNT: any */
     const char *why;
 } other_thing;
@@ -43,7 +43,8 @@ static int mlperf_round(const bench_row *row)
 }
 
 /* Rounds up to 1.1, of 2020 and 2021, had volumes of one size; since 2.0 a sample is a scan of several tens of windows. Without the
- * round, a GPU of before 2021 was most likely run in the old ones, and one of since then in the new. */
+ * round this is a guess: a GPU of before 2021 was most likely run in the old ones, one of since then in the new, and so were A100s of
+ * 80 GB, which came when the old ones ended. */
 static const char *scans(const bench_row *row, const pg_gpu *gpu)
 {
     if (!is_mlperf(row) || strcmp(row->model, "3d-unet") != 0) return NULL;
