@@ -183,13 +183,6 @@ const char *bench_version(const bench_row *row)
 
 /* ---- serving ---- */
 
-static bool has_experts(const language_model *m)
-{
-    for (uint32_t i = 0; i < m->n_layers; i++)
-        if (m->layers[i].ffn == LM_MOE) return true;
-    return false;
-}
-
 static bool has_indexer(const language_model *m)
 {
     for (uint32_t i = 0; i < m->n_layers; i++)
@@ -231,7 +224,7 @@ static void set_up_guesses(bench_setup *s, const bench_row *row, int64_t request
 static void set_up_tensorrt(bench_setup *s, const bench_row *row, const language_model *m, int64_t requests)
 {
     double version = row->runtime_version ? api_version_number(str_c(row->runtime_version)) : 0;
-    if (has_experts(m)) {
+    if (lm_has_experts(m)) {
         set_up_guesses(s, row, requests);
         return;
     }

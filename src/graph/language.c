@@ -207,3 +207,10 @@ double lm_weight_bytes(const language_model *m)
     bits += table * lm_bits(m, m->embedding_bits) + output * lm_bits(m, m->output_bits);
     return (bits + (frame(m) - table - output) * lm_bits(m, 0)) / 8;
 }
+
+bool lm_has_experts(const language_model *m)
+{
+    for (uint32_t i = 0; i < m->n_layers; i++)
+        if (m->layers[i].ffn == LM_MOE) return true;
+    return false;
+}

@@ -129,5 +129,7 @@ int64_t lm_cache_tokens(const lm_layer *l, int64_t length);
 double lm_bits(const language_model *m, double bits);
 /* Bytes of all weights as stored: linear layers, experts, embedding and output layer at their own bits. */
 double lm_weight_bytes(const language_model *m);
+/* Some layer has a mixture of experts. */
+bool lm_has_experts(const language_model *m);
 
 #endif

@@ -44,13 +44,11 @@ static pg_code check_layer(const llm_request *r, const lm_layer *l, pg_error *e)
 static pg_code check_split(const llm_request *r, pg_error *e)
 {
     const language_model *m = r->model;
-    bool experts = false;
     for (uint32_t i = 0; i < m->n_layers; i++) {
         pg_code code = check_layer(r, &m->layers[i], e);
         if (code) return code;
-        experts |= m->layers[i].ffn == LM_MOE;
     }
-    if (r->expert > 1 && !experts)
+    if (r->expert > 1 && !lm_has_experts(m))
         return error_set(e, PG_E_USAGE, "expert_parallel %d: the model has no mixture of experts to spread", r->expert);
     if (r->expert > r->tensor || r->tensor % r->expert)
         return error_set(

@@ -112,18 +112,11 @@ static simulate_steps steps_of(const llm_case *c, const llm_serving_plan *p, con
     return t;
 }
 
-static bool has_experts(const llm_case *c)
-{
-    bool experts = false;
-    for (uint32_t i = 0; i < c->model.n_layers; i++) experts |= c->model.layers[i].ffn == LM_MOE;
-    return experts;
-}
-
 /* Seconds between a request's being sent and its being there; those that only come before its first answer are among them. */
 static double delay(const llm_case *c)
 {
     const runtime_profile *rt = c->r.runtime;
-    return (rt->llm_prompt_us + (has_experts(c) ? rt->llm_experts_us : 0)) * 1e-6;
+    return (rt->llm_prompt_us + (lm_has_experts(&c->model) ? rt->llm_experts_us : 0)) * 1e-6;
 }
 
 llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
