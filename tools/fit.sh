@@ -96,6 +96,8 @@ ninja -C "$build" fit_scaling >/dev/null && "$build/fit_scaling" "$work/scaling.
 for what in decode prefill; do python3 "$here/tools/llm_benchmarks.py" "$data" "$what" "$work/$what.json"; done
 models --rounds 3 --fit llama-prefill "$work/prefill.json"
 models --rounds 3 --fit llama-decode "$work/decode.json"
+models --rounds 3 --fit llama-first "$work/prefill.json"
+models --rounds 3 --fit llama-rows "$work/decode.json" "$work/prefill.json"
 for runtime in vllm tensorrt-llm sglang; do
     for what in tpot ttft; do python3 "$here/tools/llm_benchmarks.py" "$data" "$what" "$work/$what.json" "$runtime"; done
     models --rounds 2 --fit "serving-$runtime" "$work/tpot.json" "$work/ttft.json"

@@ -4,8 +4,8 @@
 usage: llm_benchmarks.py DATA decode|prefill|tpot|ttft OUT.json [RUNTIME]
 DATA: a folder with data/bench, models/hf and tools/benchmarks.py.
 
-Left out: llama.cpp on several GPUs before 2024, which divided each matrix among them (the table calls it a layer split), and single runs
-of prompts, which hold what the first run of a process loads; serving whose requests waited for memory (a first token later than a
+llama.cpp's single runs (notebooks from before May 2024) divided each matrix among several GPUs, though the table calls it a layer split, and
+their prompts are the first of their process: both stands in these rows (tensor_parallel, first_run). Left out: serving whose requests waited for memory (a first token later than a
 fifth of all others took), on more than 8 GPUs, and DeepSeek-R1's times per token under TensorRT-LLM, where some rows guess several tokens
 ahead and don't say so, and the times to the first token of SGLang's rows without a version (2025), which compiled kernels in their first
 seconds: 7 to 9 s from 8 or 32 requests on, at 8192 tokens as at 1024. Of serving rows that say the same the middle one is taken, of two
@@ -27,8 +27,10 @@ def llama(tables, data, task):
     with gzip.open(path, 'rt') as f:
         notes = [r for r in csv.DictReader(f) if 'ANOMALOUS' not in r['notes'] and r['task'] == task]
     for row, note in zip(tables.llama_cpp(path, task), notes):
-        single_run = 'llama-bench' not in note['notes']
-        if not single_run or (row['gpu_count'] == 1 and task == 'decode'): yield row, note
+        if 'llama-bench' not in note['notes']:
+            row['first_run'] = True
+            row['tensor_parallel'] = row.pop('pipeline_parallel')
+        yield row, note
 
 
 def middle(rows, metric):

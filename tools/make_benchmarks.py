@@ -256,7 +256,7 @@ def llama_cpp():
         for r, note in language.llama(tables, DATA, task):
             if not knows_gpu(r['gpu']): continue
             r['family'] = r['model'].split('/')[-1]
-            if r['gpu_count'] == 1: r = {k: v for k, v in r.items() if k not in ('gpu_count', 'pipeline_parallel')}
+            if r['gpu_count'] == 1: r = {k: v for k, v in r.items() if k not in ('gpu_count', 'pipeline_parallel', 'tensor_parallel')}
             yield dict(r, source=note['source'], date=note['date'],
                        url=f"https://github.com/{note['source']}/blob/{note['commit_or_version']}/{note['source_path'].replace(' ', '%20')}")
 
@@ -274,7 +274,7 @@ def serving():
 
 
 ORDER = ['model', 'task', 'gpu', 'gpu_count', 'tensor_parallel', 'pipeline_parallel', 'expert_parallel', 'batch', 'seq_len',
-         'input_len', 'output_len', 'concurrency', 'precision', 'autocast', 'quantization', 'runtime', 'runtime_version', 'layout', 'optimizer',
+         'input_len', 'output_len', 'concurrency', 'first_run', 'precision', 'autocast', 'quantization', 'runtime', 'runtime_version', 'layout', 'optimizer',
          'device_time', 'metric', 'value', 'family', 'source', 'url', 'date', 'notes']
 
 

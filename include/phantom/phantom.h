@@ -216,6 +216,7 @@ typedef struct pg_request {
     /* Several GPUs, the product of the three below (docs/cli.md); 0: 1, or what is left of gpu_count. The batch is each data-parallel
      * group's own. PG_E_USAGE when they don't go together. */
     int gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel;
+    int model_gpus; /* in place of tensor_parallel and pipeline_parallel: divided as the runtime does by itself, llama.cpp by layers, others each layer */
     /* language models, with the tasks prefill, decode and serving (docs/llm.md) */
     int64_t input_len, output_len; /* tokens of a prompt and of its answer; 0: 512 and 128; negative: none */
     const char *quantization;       /* of the weights: "q4_k_m" "awq" "fp8" ...; NULL: as precision and model say */
@@ -232,6 +233,7 @@ typedef struct pg_request {
     double batch_wait_share;        /* ... until they fill this share of a step with those (batch_wait_max_tokens_ratio); both or neither */
     int speculative_tokens;         /* decode, serving: tokens guessed ahead in each step; 0: none */
     double acceptance_rate;         /* chance that a guess holds where those before it do, above 0 to 1; 0: 0.7 */
+    bool first_run;                 /* prefill, decode: the prompt is the first of its process (llama.cpp; of others it isn't known) */
     int lora_rank;                  /* training: of adapters beside frozen weights (QLoRA with quantization); 0: all weights */
     int gpu_layers;                 /* llama.cpp: layers on the GPU, the others on the CPU; 0: all; negative: none */
     int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */

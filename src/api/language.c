@@ -170,6 +170,18 @@ static pg_code read_setup(const pg_request *q, llm_request *r, pg_error *e)
     return PG_E_OK;
 }
 
+static pg_code read_first_run(const pg_request *q, llm_request *r, pg_error *e)
+{
+    if (!q->first_run) return PG_E_OK;
+    if (q->task != PG_TASK_PREFILL && q->task != PG_TASK_DECODE)
+        return error_set(e, PG_E_USAGE, "first_run is for --task prefill and decode");
+    if (!(r->runtime->llm_first_us > 0))
+        return error_set(e, PG_E_UNSUPPORTED, "first_run: how long %.*s takes to start is not known, llama.cpp's is",
+                         STR_ARG(r->runtime->key));
+    r->first_run = true;
+    return PG_E_OK;
+}
+
 static pg_code read_guesses(const pg_request *q, llm_request *r, pg_error *e)
 {
     r->guesses = q->speculative_tokens;
@@ -258,7 +270,12 @@ pg_code api_language_open(pg_plan *p, pg_error *e)
     if (!code) code = read_cache(p, &r, e);
     if (!code) code = read_guesses(q, &r, e);
     if (!code) code = read_setup(q, &r, e);
+    if (!code) code = read_first_run(q, &r, e);
     if (!code) code = read_lengths(p, &r, e);
+    if (!code && q->model_gpus > 1 && p->runtime->ggml) {
+        p->split.pipeline = p->split.tensor;
+        p->split.tensor = 1;
+    }
     r.tensor = p->split.tensor;
     r.pipeline = p->split.pipeline;
     r.data = p->split.data;
@@ -280,9 +297,13 @@ const api_language *api_language_on(const pg_plan *p, const gpu_spec *s)
 static double width_of(const pg_plan *p, const predict_options *o, llm_figure f, double shared)
 {
     if (o->fast_mode) return 1; /* a roofline is a bound, not an estimate */
-    llm_figure prompt = !p->runtime->ggml ? LLM_TPOT : p->split.pipeline > 1 ? LLM_STAGED : LLM_PREFILL;
+    bool rows = p->runtime->ggml && p->split.tensor > 1;
+    llm_figure prompt = !p->runtime->ggml     ? LLM_TPOT
+                      : rows                  ? LLM_ROW_PROMPTS
+                      : p->split.pipeline > 1 ? LLM_STAGED
+                                              : LLM_PREFILL;
     if (f == LLM_TTFT && !p->language->serving) f = prompt; /* of prompts that wait for nobody */
-    if (f == LLM_TPOT && p->runtime->ggml) f = LLM_DECODE;
+    if (f == LLM_TPOT && p->runtime->ggml) f = rows ? LLM_ROW_TOKENS : LLM_DECODE;
     interval_constants c = p->catalog->config.predict.interval;
     if (p->runtime->interval_tpot > 0) c.llm_tpot = p->runtime->interval_tpot;
     if (p->runtime->interval_ttft > 0) c.llm_ttft = p->runtime->interval_ttft;
@@ -316,11 +337,12 @@ static double stages_at_work(const llm_plan *pass, const llm_step *s)
     return s->seconds > 0 ? pass->steps * s->step_s / s->seconds : 1;
 }
 
-/* Watts of all GPUs: stages that wait for others are idle. */
+/* Watts of all GPUs: stages that wait for others are idle, and all are where they wait for the host. */
 static double watts_of(const pg_plan *p, const llm_step *s, const predict_gpu *g, double at_work)
 {
     const step_energy none = {0};
     double idle = power_of_step(&none, g, &p->catalog->config.predict, 1), share = at_work / p->split.pipeline;
+    if (s->step_s > 0) share *= s->s.seconds / s->step_s;
     return p->split.gpus * (share < 1 ? idle + (s->s.power_w - idle) * share : s->s.power_w);
 }
 
@@ -447,6 +469,7 @@ pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction 
     llm_gpu_init(&g, ag->spec, &p->catalog->config.cost, p->runtime, &o);
     if (l->tuning) return predict_tuning(p, gpu, &g, &o, out);
     llm_step prefill = llm_predict_step(&l->c, &l->prefill, &g, pc, &o);
+    if (l->c.r.first_run && !o.fast_mode) prefill.seconds += p->runtime->llm_first_us * 1e-6;
     bool only_prefill = p->request.task == PG_TASK_PREFILL;
     llm_step decode = only_prefill ? prefill : llm_predict_step(&l->c, &l->decode, &g, pc, &o);
     llm_memory m = llm_memory_of(&l->c, &g, pc);

@@ -21,6 +21,7 @@ pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e)
     if (!code) code = check_range(r->tensor_parallel, "tensor-parallel", e);
     if (!code) code = check_range(r->pipeline_parallel, "pipeline-parallel", e);
     if (!code) code = check_range(r->expert_parallel, "expert-parallel", e);
+    if (!code) code = check_range(r->model_gpus, "model-gpus", e);
     if (!code) code = check_range(r->micro_batches, "micro-batches", e);
     if (code) return code;
     if (r->micro_batches > 1 && r->task != PG_TASK_TRAINING)
@@ -28,8 +29,11 @@ pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e)
     if (r->micro_batches > 1 && r->batch % r->micro_batches != 0)
         return error_set(e, PG_E_USAGE, "--micro-batches %d does not divide the batch of %lld", r->micro_batches,
                          (long long)r->batch);
+    if (r->model_gpus > 1 && (r->tensor_parallel > 1 || r->pipeline_parallel > 1))
+        return error_set(e, PG_E_USAGE, "model_gpus %d goes without tensor_parallel and pipeline_parallel",
+                         r->model_gpus);
     *out = (api_split){.data = at_least_one(r->data_parallel),
-                       .tensor = at_least_one(r->tensor_parallel),
+                       .tensor = at_least_one(r->model_gpus > 1 ? r->model_gpus : r->tensor_parallel),
                        .pipeline = at_least_one(r->pipeline_parallel),
                        .micro = at_least_one(r->micro_batches)};
     long long group = (long long)out->tensor * out->pipeline;

@@ -234,14 +234,17 @@ static pg_code request_of(const bench *b, const bench_row *row, const pg_gpu *gp
         r->kv_cache_precision = row->kv_cache_precision;
         r->runtime = row->runtime; /* else as the quantization has it */
         if (!row->runtime_version) r->runtime_version = NULL;
-        bench_setup s = bench_serving_setup(row, row->runtime ? api_runtime(b->catalog, row->runtime) : NULL,
-                                            m->g.language, ((const api_gpu *)(const void *)gpu)->spec);
+        bench_setup s = bench_language_setup(row, row->runtime ? api_runtime(b->catalog, row->runtime) : NULL,
+                                             m->g.language, ((const api_gpu *)(const void *)gpu)->spec);
         r->max_requests = s.max_requests;
         r->max_step_tokens = s.max_step_tokens;
         r->speculative_tokens = s.speculative_tokens;
         r->poll_steps = s.poll_steps;
         r->batch_wait_steps = s.batch_wait_steps;
         r->batch_wait_share = s.batch_wait_share;
+        r->tensor_parallel = s.tensor_parallel;
+        r->pipeline_parallel = s.pipeline_parallel;
+        r->first_run = s.first_run;
         return PG_E_OK;
     }
     if (row->metric >= METRIC_TOKENS_PER_S && row->metric <= METRIC_TPOT_MS)
@@ -268,13 +271,13 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const pg_gpu *gpu, const
     }
     format_text(
         key, sizeof key,
-        "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %lld %lld %d %d %.17g %d %.17g %.60s|%.60s|%.60s|%.40s|%.40s",
+        "%u %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %lld %lld %d %d %.17g %d %d %.17g %.60s|%.60s|%.60s|%.40s|%.40s",
         model, (long long)r.batch, (long long)r.sequence, (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast,
         r.half_norms, r.device_time, r.gpu_count, r.data_parallel, r.tensor_parallel, r.pipeline_parallel,
         r.expert_parallel, (long long)r.input_len, (long long)r.output_len, (long long)r.concurrency,
         (long long)r.max_requests, (long long)r.max_step_tokens, r.poll_steps, r.batch_wait_steps, r.batch_wait_share,
-        r.speculative_tokens, r.acceptance_rate, r.precision ? r.precision : "", r.runtime ? r.runtime : "",
-        r.runtime_version ? r.runtime_version : "", r.quantization ? r.quantization : "",
+        r.first_run, r.speculative_tokens, r.acceptance_rate, r.precision ? r.precision : "",
+        r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "", r.quantization ? r.quantization : "",
         r.kv_cache_precision ? r.kv_cache_precision : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;

@@ -67,19 +67,24 @@ int64_t bench_sequence(const bench_row *row);
 const char *bench_optimizer(const bench_row *row); /* NULL: the default */
 /* Of the runtime; NULL: not known, so the newest. */
 const char *bench_version(const bench_row *row);
-/* How a serving row's runtime was set up (0: as it is by itself). What a row says counts; one that says nothing of it is taken for one of the
+/* How a language model's runtime was set up (0: as it is by itself). What a row says counts; one that says nothing of it is taken for one of the
  * published benchmarks, whose launch scripts set what no row names: SGLang on Blackwell looks for requests every 10 steps, or 30, TensorRT-LLM
- * keeps prompts for fuller steps in some runs (docs/llm.md). `rt`, `m`: NULL where they aren't known. */
+ * keeps prompts for fuller steps in some runs (docs/llm.md). llama.cpp's rows with prompts of 494 tokens are of notebooks whose runs were
+ * the first of their process and divided matrices among GPUs, whatever a row says of stages. `rt`, `m`: NULL where they aren't known. */
 typedef struct bench_setup {
     int64_t max_requests, max_step_tokens;
     int speculative_tokens, poll_steps, batch_wait_steps;
     double batch_wait_share;
+    int tensor_parallel, pipeline_parallel;
+    bool first_run;
 } bench_setup;
 struct runtime_profile;
 struct language_model;
 struct gpu_spec;
-bench_setup bench_serving_setup(const bench_row *row, const struct runtime_profile *rt, const struct language_model *m,
-                                const struct gpu_spec *gpu);
+bench_setup bench_language_setup(const bench_row *row, const struct runtime_profile *rt, const struct language_model *m,
+                                 const struct gpu_spec *gpu);
+/* "divided": each matrix among several GPUs by llama.cpp, "first": the first prompt of a process, else "usual". */
+const char *bench_setup_name(const bench_row *row);
 /* What the row calls mixed precision, unless its source turned the model into half. */
 bool bench_autocast(const bench_row *row);
 

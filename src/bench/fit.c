@@ -61,6 +61,9 @@ static const struct {
     FIELD(llm_join_us, 0, 100000),
     FIELD(llm_prompt_us, 0, 500000),
     FIELD(llm_stage_us, 0, 5000),
+    FIELD(row_copy_us, 0, 1000),
+    FIELD(row_link_share, 0.01, 1),
+    FIELD(llm_first_us, 0, 1000000),
 #undef FIELD
 };
 
@@ -152,10 +155,11 @@ static bool counts(const fit_problem *p, size_t i)
     return !at->skipped && (p->use ? p->use[i] : bench_seconds(at->row) > 0);
 }
 
-/* Large errors are damped: some rows are other models than their files say. */
-static double damped(double error)
+/* Large errors are damped: some rows are other models than their files say. Squares find the middle of machines that differ by factors. */
+static double miss(const fit_problem *p, double error)
 {
     double d = fabs(log(1 + error));
+    if (p->squared) return d * d;
     return d < 0.4 ? d : 0.4 + 0.3 * (d - 0.4);
 }
 
@@ -166,7 +170,7 @@ static double grouped_loss(const fit_problem *p)
     int most = p->group_count < GROUPS_MOST ? p->group_count : GROUPS_MOST;
     for (size_t i = 0; i < p->count; i++) {
         if (!counts(p, i) || p->group[i] < 0 || p->group[i] >= most) continue;
-        sum[p->group[i]] += damped(p->points[i].error);
+        sum[p->group[i]] += miss(p, p->points[i].error);
         n[p->group[i]]++;
     }
     for (int g = 0; g < most; g++) {
@@ -177,14 +181,14 @@ static double grouped_loss(const fit_problem *p)
     return groups > 0 ? total / groups : -1;
 }
 
-/* Mean of |log (predicted / measured)|, large errors damped, with the constants as they are; negative: no point. */
+/* Mean of |log (predicted / measured)|, large errors damped, or of its square, with the constants as they are; negative: no point. */
 static double loss_of(const fit_problem *p)
 {
     double sum = 0, n = 0;
     for (size_t i = 0; i < p->count; i++) {
         if (!counts(p, i)) continue;
         bench_predict_point(&p->points[i]);
-        sum += damped(p->points[i].error);
+        sum += miss(p, p->points[i].error);
         n++;
     }
     return p->group ? grouped_loss(p) : n > 0 ? sum / n : -1;

@@ -24,9 +24,10 @@ typedef struct fit_step {
     int rounds, evaluations;
     size_t rows; /* at most; evenly thinned where there are more */
     double pull;
-    bool grouped;
+    bool grouped, squared;
     int kernels;                                               /* 1: single kernels only, 0: models only, -1: both */
     const char **operators, **precisions, **runtimes, **tasks; /* end with NULL; NULL: any */
+    const char **setups;                                       /* names of bench_setup_name; the same */
     const char **tables;                                       /* kinds of rows of kernel tables; the same */
     const char **families;                                     /* what the families of models begin with; the same */
     int64_t batch_least, batch_most;
@@ -56,6 +57,7 @@ typedef struct fit_problem {
     int constant_count;
     int rounds, evaluations; /* restarts; evaluations for each constant */
     double pull;
+    bool squared; /* the loss is the mean square of log (predicted / measured); else of its amount, large ones damped */
     void (*progress)(void *ud, int round, double loss); /* NULL: none */
     void *ud;
     /* results */

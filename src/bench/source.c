@@ -181,7 +181,27 @@ const char *bench_version(const bench_row *row)
     return NULL;
 }
 
-/* ---- serving ---- */
+/* ---- language models ---- */
+
+/* Notebooks of XiongjieDai/GPU-Benchmarks-on-LLM-Inference: builds of llama.cpp from before it knew stages, which divided matrices among
+ * all GPUs, each prompt the first of its process. Their prompt's length is no round number. */
+enum { NOTEBOOK_PROMPT = 494, NOTEBOOK_ANSWER = 1023 };
+
+static bool is_notebook(const bench_row *row)
+{
+    if (!row->runtime || strcmp(row->runtime, "llama.cpp") != 0 || row->input_len != NOTEBOOK_PROMPT) return false;
+    return row->task == TASK_PREFILL ? !row->output_len
+                                     : row->task == TASK_DECODE && row->output_len == NOTEBOOK_ANSWER;
+}
+
+static void set_up_notebook(bench_setup *s, const bench_row *row)
+{
+    if (row->given >> BENCH_KEY_first_run & 1) return;
+    s->first_run = true;
+    if (row->pipeline_parallel <= 1) return;
+    s->tensor_parallel = (int)row->pipeline_parallel;
+    s->pipeline_parallel = 1;
+}
 
 static bool has_indexer(const language_model *m)
 {
@@ -236,18 +256,29 @@ static void set_up_tensorrt(bench_setup *s, const bench_row *row, const language
     if (version > 0 && version < LOST_PLACE_BEFORE && requests > 1) s->max_requests = requests - 1;
 }
 
-bench_setup bench_serving_setup(const bench_row *row, const runtime_profile *rt, const language_model *m,
-                                const gpu_spec *gpu)
+bench_setup bench_language_setup(const bench_row *row, const runtime_profile *rt, const language_model *m,
+                                 const gpu_spec *gpu)
 {
     bench_setup s = {.max_requests = row->max_requests,
                      .max_step_tokens = row->max_step_tokens,
                      .speculative_tokens = (int)row->speculative_tokens,
                      .poll_steps = (int)row->poll_steps,
                      .batch_wait_steps = (int)row->batch_wait_steps,
-                     .batch_wait_share = row->batch_wait_share};
+                     .batch_wait_share = row->batch_wait_share,
+                     .tensor_parallel = (int)row->tensor_parallel,
+                     .pipeline_parallel = (int)row->pipeline_parallel,
+                     .first_run = row->first_run};
+    if (is_notebook(row)) set_up_notebook(&s, row);
     int64_t requests = row->concurrency ? row->concurrency : row->batch;
     if (row->task != TASK_SERVING || says_setup(row) || !rt || !m) return s;
     if (str_is(rt->key, "sglang")) set_up_sglang(&s, m, gpu, requests);
     if (str_is(rt->key, "tensorrt-llm")) set_up_tensorrt(&s, row, m, requests);
     return s;
+}
+
+const char *bench_setup_name(const bench_row *row)
+{
+    bench_setup s = bench_language_setup(row, NULL, NULL, NULL);
+    if (s.tensor_parallel > 1 && str_is(str_c(bench_runtime(row)), "llama.cpp")) return "divided";
+    return s.first_run && row->task == TASK_PREFILL ? "first" : "usual";
 }

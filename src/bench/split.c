@@ -233,7 +233,8 @@ static fit_problem problem_of(const work *w, const fit_step *step)
                          .constant_count = step->count,
                          .rounds = step->rounds,
                          .evaluations = step->evaluations,
-                         .pull = step->pull};
+                         .pull = step->pull,
+                         .squared = step->squared};
 }
 
 static pg_code fit_steps_without(work *w, int fold, int *done, int of, pg_error *e)

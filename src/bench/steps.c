@@ -7,8 +7,8 @@
 typedef struct step_read {
     str name;
     double rounds, evaluations, rows, pull, batch_least, batch_most;
-    bool grouped, kernels;
-    const toml_node *operators, *precisions, *runtimes, *tasks, *families, *constants, *tables;
+    bool grouped, kernels, squared;
+    const toml_node *operators, *precisions, *runtimes, *tasks, *families, *constants, *tables, *setups;
 } step_read;
 
 #define REAL(field, low, high)                                                   \
@@ -41,6 +41,8 @@ static const schema_field fields[] = {
     TEXTS(families),
     TEXTS(constants),
     TEXTS(tables),
+    TEXTS(setups),
+    FLAG(squared),
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0], KERNELS_FIELD = 8 };
@@ -102,6 +104,7 @@ static pg_code read_step(fit_step *s, const toml_node *n, pg_catalog *catalog, c
                     .rows = (size_t)r.rows,
                     .pull = r.pull,
                     .grouped = r.grouped,
+                    .squared = r.squared,
                     .kernels = given[KERNELS_FIELD] ? r.kernels : -1,
                     .operators = texts(r.operators, a),
                     .precisions = texts(r.precisions, a),
@@ -109,6 +112,7 @@ static pg_code read_step(fit_step *s, const toml_node *n, pg_catalog *catalog, c
                     .tasks = texts(r.tasks, a),
                     .families = texts(r.families, a),
                     .tables = texts(r.tables, a),
+                    .setups = texts(r.setups, a),
                     .batch_least = (int64_t)r.batch_least,
                     .batch_most = (int64_t)r.batch_most};
     if (!s->name || a->failed) return error_nomem(e, a);
@@ -172,5 +176,5 @@ bool fit_step_takes(const fit_step *s, const bench_point *p)
     if (lone ? !listed(s->operators, operator) : batch < s->batch_least || batch > s->batch_most) return false;
     if (!lone && !begins(s->families, p->family)) return false;
     return listed(s->precisions, bench_precision(r)) && listed(s->runtimes, bench_runtime(r)) &&
-           listed(s->tasks, bench_task_name(r->task));
+           listed(s->tasks, bench_task_name(r->task)) && listed(s->setups, bench_setup_name(r));
 }

@@ -78,7 +78,7 @@ typedef struct cli_shapes {
 /* The options of all commands; a command has some of them. */
 typedef struct cli_args {
     bool help, json, verbose, explain, strict, offline, autocast, fast_mode, real_hardware, gradient_checkpointing,
-        pareto, force, refresh;
+        first_run, pareto, force, refresh;
     const char *model, *format, *signature, *architecture, *gpu, *precision, *runtime, *task, *optimizer, *layout,
         *sort;
     const char *trace, *profiles, *output, *out, *split, *plot, *write;

@@ -38,6 +38,8 @@ void cli_warn_inapplicable(cli *c, const pg_model_info *info)
         {a->optimizer && !training, NULL, "--optimizer has no effect without --task training"},
         {a->gradient_checkpointing && !training, NULL,
          "--gradient-checkpointing has no effect without --task training"},
+        {a->first_run && (!served || task == PG_TASK_SERVING || !language), NULL,
+         "--first-run has no effect without --task prefill or decode"},
         {a->lora_rank && !training, NULL, "--lora-rank has no effect without --task training"},
         /* of language models, the library refuses targets and rates for other tasks */
         {task != PG_TASK_SERVING && (a->concurrency || (targets && !language && c->command != &command_recommend_gpu)),

@@ -50,7 +50,8 @@ static int all_points(cli *c, const pg_model *model, const pg_gpu *const *gpus, 
             pg_plan *plan = NULL;
             pg_request r = cli_request(c, pg_model_describe(model), 0);
             r.task = PG_TASK_SERVING;
-            r.tensor_parallel = 1 << t;
+            r.model_gpus = 1 << t;
+            r.tensor_parallel = r.pipeline_parallel = 0;
             r.gpu_count = 0;
             r.concurrency = (int64_t)1 << n;
             r.request_rate = r.target_ttft_ms = r.target_tpot_ms = 0;

@@ -12,7 +12,8 @@ typedef struct session {
 
 static const char *const standard_precisions[] = {"fp16"};
 static const char *const standard_runtimes[] = {"pytorch", "pytorch-compile"};
-static const char *const language_runtimes[] = {"vllm"};
+static const char *const language_runtimes[] = {
+    NULL}; /* as the weights have it: vllm, for types of GGUF files llama.cpp */
 static const int64_t standard_batches[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 
 /* Months in a period of the budget. */

@@ -97,6 +97,8 @@ static const option language_options[] = {
      "With --task training: trains adapters of this rank beside the frozen weights; with --quantization nf4 as QLoRA does."},
     {"gpu-layers", 0, "N", OPTION_NUMBER, AT(gpu_layers), 0, 4096, NULL,
      "llama.cpp: layers on the GPU; the others stay on the CPU. Default: all."},
+    {"first-run", 0, NULL, OPTION_FLAG, AT(first_run), 0, 0, NULL,
+     "llama.cpp: the prompt is the first of its process, which still loads its kernels and starts its libraries."},
 };
 const option_group group_language = GROUP("Language models", language_options);
 
@@ -315,6 +317,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .optimizer = optimizer < 0 ? PG_OPTIMIZER_DEFAULT : of_optimizer[optimizer],
                         .autocast = a->autocast,
                         .gradient_checkpointing = a->gradient_checkpointing,
+                        .first_run = a->first_run,
                         .fast_mode = a->fast_mode,
                         .real_hardware = a->real_hardware,
                         .measured_gpu = a->measured_on,

@@ -25,9 +25,24 @@ static pg_code check_lengths(const llm_request *r, pg_error *e)
     return PG_E_OK;
 }
 
+/* llama.cpp divides matrices by rows, whatever the heads, and has no kernel for divided experts. */
+static pg_code check_rows(const llm_request *r, pg_error *e)
+{
+    if (r->pipeline > 1)
+        return error_set(e, PG_E_USAGE,
+                         "tensor_parallel %d and pipeline_parallel %d: llama.cpp divides matrices or layers, not both",
+                         r->tensor, r->pipeline);
+    if (lm_has_experts(r->model))
+        return error_set(e, PG_E_UNSUPPORTED,
+                         "tensor_parallel %d: llama.cpp does not divide a mixture of experts' matrices; give "
+                         "pipeline_parallel for its division by layers",
+                         r->tensor);
+    return PG_E_OK;
+}
+
 static pg_code check_layer(const llm_request *r, const lm_layer *l, pg_error *e)
 {
-    if (l->mixer == LM_ATTENTION || l->mixer == LM_MLA) {
+    if (!r->runtime->ggml && (l->mixer == LM_ATTENTION || l->mixer == LM_MLA)) {
         if (l->heads % r->tensor)
             return error_set(e, PG_E_USAGE, "tensor_parallel %d does not divide the model's %lld attention heads",
                              r->tensor, (long long)l->heads);
@@ -46,6 +61,10 @@ static pg_code check_split(const llm_request *r, pg_error *e)
     const language_model *m = r->model;
     for (uint32_t i = 0; i < m->n_layers; i++) {
         pg_code code = check_layer(r, &m->layers[i], e);
+        if (code) return code;
+    }
+    if (r->runtime->ggml && r->tensor > 1) {
+        pg_code code = check_rows(r, e);
         if (code) return code;
     }
     if (r->expert > 1 && !lm_has_experts(m))
@@ -97,10 +116,11 @@ static double weights_each(const llm_case *c)
     for (uint32_t i = 0; i < m->n_layers; i++)
         norms += (double)m->layers[i].count * (m->layers[i].norms + 1) * (double)m->hidden * lm_bits(m, 0) / 8;
     double layers = c->weights - table - out, each = llm_stage_layers(c) / c->layers;
-    layers = (layers - norms) / c->tensor + norms;
+    double sharers = c->tensor * c->row_gpus;
+    layers = (layers - norms) / sharers + norms;
     /* llama.cpp keeps the table of embeddings in the CPU's memory, and the output layer on the GPU */
     if (c->r.runtime->ggml) table = m->tied ? table : 0;
-    if (c->pipeline <= 1) return layers * (1 - c->cpu_share) + (table + out) / c->tensor;
+    if (c->pipeline <= 1) return layers * (1 - c->cpu_share) + (table + out) / sharers;
     if (c->r.runtime->ggml) {
         double last = c->layers - ceil((c->pipeline - 1) * (c->layers + 1) / c->pipeline), before = layers * each;
         last = layers * (last > 0 ? last : 0) / c->layers + (m->tied ? table : out) / c->tensor;
@@ -125,7 +145,8 @@ pg_code llm_case_make(llm_case *out, const llm_request *r, pg_error *e)
     c->packed = r->quant && r->quant->kind != QUANT_NARROW;
     c->act = r->runtime->ggml ? 4 : wide;
     c->cache_bytes = bytes_of[r->cache];
-    c->tensor = r->tensor;
+    c->tensor = r->runtime->ggml ? 1 : r->tensor;
+    c->row_gpus = r->runtime->ggml ? r->tensor : 1;
     c->pipeline = r->pipeline;
     c->expert = r->expert;
     c->layers = lm_depth(c->model.layers, c->model.n_layers);

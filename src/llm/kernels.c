@@ -135,10 +135,21 @@ static double build_adapter(build *b, double rows, double n, double k, double bi
     return 16;
 }
 
+/* Rows of a matrix that the first GPU has where llama.cpp deals them out; inputs go to all the others in fp32, their results come back. */
+static double deal_rows(build *b, double rows, double n, double k)
+{
+    double gpus = b->c->row_gpus, each = ceil(n / gpus), part = b->rt->row_columns > 0 ? b->rt->row_columns : rows;
+    if (gpus <= 1) return n;
+    b->out->row_bytes += b->times * (gpus - 1) * rows * (k + each) * 4;
+    b->out->row_copies += b->times * ceil(rows / part);
+    return each;
+}
+
 void build_experts(build *b, const char *label, double batch, double rows, double n, double k, double bits)
 {
     const llm_case *c = b->c;
     if (batch <= 0 || rows <= 0 || n <= 0 || k <= 0) return;
+    if (b->rt->ggml) n = deal_rows(b, rows, n, k);
     if (b->rt->ggml && rows <= b->rt->gemv_rows) {
         matrix_vector(b, label, batch, rows, n, k, bits);
         return;

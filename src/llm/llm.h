@@ -27,6 +27,7 @@ typedef struct llm_request {
      * looks for new requests (0: 1), steps that prompts wait for others until tokens fill that share of a step (0: none). */
     double most_requests, poll_steps, wait_steps, wait_share;
     double step_tokens; /* of a step at most; 0: as the runtime is by itself */
+    bool first_run;     /* the prompts are the first of the process */
 } llm_request;
 
 /* A request with everything filled in. */
@@ -38,7 +39,8 @@ typedef struct llm_case {
     double act;           /* bytes of an activation between kernels */
     double cache_bytes;   /* of an element of the cache */
     double tensor, pipeline, expert;
-    double layers; /* of the decoder */
+    double row_gpus; /* llama.cpp: that have rows of each matrix, all else being on the first; 1: it is whole */
+    double layers;   /* of the decoder */
     /* bytes of all GPUs that share one copy of the model */
     double weights, weights_each; /* ...; of the fullest GPU */
     double cpu_share;             /* of the layers that stay on the CPU */
@@ -74,6 +76,8 @@ typedef struct llm_plan {
     double tokens;       /* of a step */
     double stage_bytes;  /* activations that go from one stage of a pipeline to the next in a step */
     double cpu_s;        /* of a step: layers that run on the CPU */
+    double row_bytes;    /* of a step: to the GPUs that have rows of the matrices, and back */
+    double row_copies;   /* ... in so many parts, each for all GPUs */
     double steps;
 } llm_plan;
 

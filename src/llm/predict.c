@@ -33,6 +33,16 @@ static double piped_seconds(const llm_case *c, const llm_plan *p, double gpu, do
     return llm_stages_seconds(&s) + host;
 }
 
+/* Seconds of a step in which the first GPU waits for copies to and from those that have rows of its matrices. */
+static double row_seconds(const llm_case *c, const llm_plan *p, const predict_gpu *g, const predict_options *opt)
+{
+    const runtime_profile *rt = c->r.runtime;
+    if (c->row_gpus <= 1) return 0;
+    double share = opt->fast_mode || !(rt->row_link_share > 0) ? 1 : rt->row_link_share;
+    double host = opt->fast_mode ? 0 : (c->row_gpus + 1) * p->row_copies * rt->row_copy_us * 1e-6;
+    return p->row_bytes / (g->cost.links.pcie * share) + host;
+}
+
 llm_step llm_predict_step(const llm_case *c, const llm_plan *p, const predict_gpu *g, const predict_constants *pc,
                           const predict_options *opt)
 {
@@ -46,6 +56,7 @@ llm_step llm_predict_step(const llm_case *c, const llm_plan *p, const predict_gp
         comm_shape way = {.bytes = p->stage_bytes, .gpus = 2, .what = COMM_SEND};
         hop = cost_comm_seconds(&g->cost, &way) + (opt->fast_mode ? 0 : rt->llm_stage_us * 1e-6);
     }
+    host += row_seconds(c, p, g, opt);
     out.step_s = gpu + p->cpu_s + (stages - 1) * hop + host;
     /* Chunks of a prompt follow each other through the stages; a token waits for the one before it. */
     bool piped = stages > 1 && p->tokens > 1 && p->steps > 1 && p->plan.n_kernels;

@@ -78,6 +78,8 @@ double interval_language(const interval_constants *c, llm_figure f, basis b)
     const double width[] = {[LLM_DECODE] = c->llm_decode,
                             [LLM_PREFILL] = c->llm_prefill,
                             [LLM_STAGED] = c->llm_staged,
+                            [LLM_ROW_TOKENS] = c->llm_row_tokens,
+                            [LLM_ROW_PROMPTS] = c->llm_row_prompts,
                             [LLM_TPOT] = c->llm_tpot,
                             [LLM_TTFT] = c->llm_ttft};
     if (b == BASIS_CALIBRATED) return width[f];

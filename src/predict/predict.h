@@ -34,7 +34,7 @@ typedef struct interval_constants {
      * What a prediction doesn't know of mostly takes time. */
     double skew_model, skew_kernel;
     /* language models: llama.cpp's tokens and prompts, those on several GPUs; time per token and to the first one under serving runtimes */
-    double llm_decode, llm_prefill, llm_staged, llm_tpot, llm_ttft;
+    double llm_decode, llm_prefill, llm_staged, llm_tpot, llm_ttft, llm_row_tokens, llm_row_prompts;
 } interval_constants;
 
 /* An 80 % interval around a latency: latency / (1 + low) to latency * (1 + high). */
@@ -138,7 +138,15 @@ typedef struct predict_gpu {
     double family_speed;                /* architecture_multiplier and batch_scaling_curve */
 } predict_gpu;
 
-typedef enum llm_figure { LLM_DECODE, LLM_PREFILL, LLM_STAGED, LLM_TPOT, LLM_TTFT } llm_figure;
+typedef enum llm_figure {
+    LLM_DECODE,
+    LLM_PREFILL,
+    LLM_STAGED,
+    LLM_TPOT,
+    LLM_TTFT,
+    LLM_ROW_TOKENS,
+    LLM_ROW_PROMPTS
+} llm_figure;
 double interval_language(const interval_constants *c, llm_figure f, basis b);
 interval_range interval_width(const interval_constants *c, const interval_parts *p, basis b);
 double interval_size(const interval_parts *p);   /* of a mean kernel: powers of ten over 100 us */

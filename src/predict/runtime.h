@@ -122,10 +122,16 @@ typedef struct runtime_profile {
     double llm_experts_us; /* ... and for a model with layers of experts */
     double
         llm_layer_us; /* host time of each layer in steps with prompts, which no CUDA graph holds, on a host of 2020 */
-    bool whole_prompts;    /* prompts that fit into a step are not divided */
-    bool prompts_apart;    /* steps with prompts decode nobody */
-    double llm_stage_us;   /* from one stage of a pipeline to the next, beside the bytes */
-    double cpu_gbs;        /* layers that stay on the CPU: its memory, 1e9 bytes/s ... */
+    bool whole_prompts;  /* prompts that fit into a step are not divided */
+    bool prompts_apart;  /* steps with prompts decode nobody */
+    double llm_stage_us; /* from one stage of a pipeline to the next, beside the bytes */
+    /* The rows of each matrix dealt out to several GPUs by one host thread: inputs go to all the others and results come back, one GPU
+     * after the other, `row_columns` columns at a time. */
+    double row_columns;
+    double row_copy_us;    /* of the host for each GPU and once for all, a matrix and such a part of its columns */
+    double row_link_share; /* of the PCIe slot's rate in one direction */
+    double llm_first_us; /* more for the first prompt of a process: kernels are loaded, libraries start; 0: not known */
+    double cpu_gbs;      /* layers that stay on the CPU: its memory, 1e9 bytes/s ... */
     double cpu_prompt_gbs; /* ... and the way to the GPU that they take for long prompts */
 
     /* how well its kernels do against the cost model's, which was fitted on PyTorch and vendor libraries; 1: the same */

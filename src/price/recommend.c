@@ -1,7 +1,7 @@
 /* Which GPUs, how many of them and from whom: a search over everything that a wish leaves open.
  *
  * 1. For each GPU every precision, runtime and batch is predicted; where the model does not fit on a single one, is too slow there or wants
- *    several for the throughput, divided over 2, 4 and 8 by tensor parallelism too. Of those that are quick enough the one that needs
+ *    several for the throughput, divided over 2, 4 and 8 as its runtime does that too. Of those that are quick enough the one that needs
  *    the fewest GPUs for the throughput is kept, of equals the quickest.
  * 2. For each cloud or region the cheapest offer with that many GPUs is taken. A replica never spans instances.
  * 3. Those that hold all that is wanted are ranked by cost or carbon, the others by how far they miss it. */
@@ -295,7 +295,7 @@ static pg_code open_plans(pg_recommendation *r, const pg_model *model, const pg_
         q.batch = w->batches[k % w->batch_count];
         q.runtime = w->runtimes[k / w->batch_count % w->runtime_count];
         q.precision = w->precisions[k / w->batch_count / w->runtime_count];
-        q.tensor_parallel = q.gpu_count = spread;
+        q.model_gpus = q.gpu_count = spread;
         q.request_rate = 0; /* borne by as many replicas as it takes */
         pg_code code = pg_plan_open(&r->plans[r->plan_count].plan, model, catalog, &q, &why);
         if (code && (spread == 1 || code == PG_E_NOMEM)) {

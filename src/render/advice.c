@@ -13,6 +13,7 @@ static const field choice_fields[] = {
     CHOICE("gpu_count", FIELD_INT, gpus, false),
     CHOICE("replicas", FIELD_INT, replicas, false),
     CHOICE("tensor_parallel", FIELD_INT, p.tensor_parallel, false),
+    CHOICE("pipeline_parallel", FIELD_INT, p.pipeline_parallel, false),
     CHOICE("batch", FIELD_INT64, p.batch, false),
     CHOICE("precision", FIELD_TEXT, p.precision, false),
     CHOICE("runtime", FIELD_TEXT, p.runtime, false),
@@ -195,7 +196,9 @@ static void order_pairs(report *r, const render_advice *a, const pg_choice *c)
     const char *unit = c->p.throughput_unit ? c->p.throughput_unit : "samples/s";
     report_pair(r, "Take", TONE_GOOD, "%d x %s, %s %s, batch %lld%s", c->gpus, c->p.gpu_name ? c->p.gpu_name : c->p.gpu,
                 c->p.runtime, c->p.precision, (long long)c->p.batch,
-                c->p.tensor_parallel > 1 ? ", each layer divided over several" : "");
+                c->p.tensor_parallel > 1     ? ", each layer divided over several"
+                : c->p.pipeline_parallel > 1 ? ", its layers divided over several"
+                                             : "");
     render_price_text(text, sizeof text, &c->cost.price);
     report_pair(r, "From", c->cost.price.stale ? TONE_WARN : TONE_PLAIN, "%s", text);
     report_pair(r, "Cost", TONE_BOLD, "%s %s a month, %s a million",

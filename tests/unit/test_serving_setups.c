@@ -143,7 +143,7 @@ static bench_setup setup_of(const row_case *c, bench_row row)
     row.output_len = c->output;
     row.tensor_parallel = c->tensor;
     row.runtime_version = c->version;
-    return bench_serving_setup(&row, api_runtime(gpus, c->runtime), &m, ((const api_gpu *)(const void *)gpu)->spec);
+    return bench_language_setup(&row, api_runtime(gpus, c->runtime), &m, ((const api_gpu *)(const void *)gpu)->spec);
 }
 
 static void published_rows(void **state)
