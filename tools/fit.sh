@@ -68,11 +68,19 @@ j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == 'tensorrt' and 
 json.dump(j, open(sys.argv[2], 'w'))
 PY
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
+bench gemm
+python3 - "$work/gemm.json" "$work/blocks.json" <<'PY'
+import json, sys
+j = json.load(open(sys.argv[1]))
+j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == 'vllm' and r['family'] == 'fp8_block']
+json.dump(j, open(sys.argv[2], 'w'))
+PY
 python3 "$here/tools/train_benchmarks.py" tensorflow "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow-train.json"
 for pass in 1 2; do
     ninja -C "$build" fit_kernels fit_transfer >/dev/null
     "$build/fit_kernels" "$data/data/kernels" --fit 3 --rows 250 --write "$here/data"
     ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --reset --write "$here/data"
+    models --rounds 3 --fit block-host "$work/blocks.json"
     models --rounds 3 --fit images "$work/timm.json"
     models --rounds 3 --fit compiled "$work/timm-compile.json"
     models --rounds 3 --fit host "$work/host.json"

@@ -219,7 +219,10 @@ def aiconfigurator():
                 x = make(r, gpu, framework.split('-')[0])
                 if not x or not knows_gpu(gpu): continue
                 x['runtime_version'] = framework.split('-', 1)[1]
-                x['family'] = 'op:' + (op if op == 'gemm' else x['family'])
+                blocks = x['family'] == 'fp8_block'
+                if blocks: x['model'] += ':block=128'
+                if blocks and framework.startswith('vllm'): del x['device_time']  # issued one by one from Python
+                x['family'] = 'op:gemm block' if blocks else 'op:' + (op if op == 'gemm' else x['family'])
                 out.append(dict(x, source=f'aiconfigurator {op} {framework}',
                                 url='https://github.com/ai-dynamo/aiconfigurator/tree/095f58a51c4c', date=KERNEL_DATE))
     yield from sample(out, lambda r: (r['source'], r['gpu'], r['precision'], r['family']), lambda r: r['value'])

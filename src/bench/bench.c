@@ -217,7 +217,7 @@ static pg_code request_of(const bench *b, const bench_row *row, const pg_gpu *gp
                       .layout = bench_channels_last(row) ? PG_LAYOUT_NHWC : PG_LAYOUT_NCHW,
                       .autocast = bench_autocast(row),
                       .half_norms = row->autocast && bench_half_norms(row, gpu->key),
-                      .device_time = row->device_time,
+                      .device_time = bench_device_time(row),
                       .any_memory = true,
                       .gpu_count = (int)row->gpu_count,
                       .data_parallel = (int)row->data_parallel,

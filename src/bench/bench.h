@@ -85,6 +85,9 @@ bench_setup bench_language_setup(const bench_row *row, const struct runtime_prof
                                  const struct gpu_spec *gpu);
 /* "divided": each matrix among several GPUs by llama.cpp, "first": the first prompt of a process, else "usual". */
 const char *bench_setup_name(const bench_row *row);
+/* The figure is of the GPU alone. Not what aiconfigurator's tables have of vLLM's products with scales for blocks, though they say so: their
+ * kernels were issued one by one from Python, and small ones take what that does. */
+bool bench_device_time(const bench_row *row);
 /* What the row calls mixed precision, unless its source turned the model into half. */
 bool bench_autocast(const bench_row *row);
 

@@ -196,6 +196,26 @@ static const char *with_blocks(bench_rows *r, const char *model)
     return path;
 }
 
+/* op:gemm:...:n=X:k=Y with Y and X. */
+static const char *with_exchanged(bench_rows *r, const char *model)
+{
+    const char *n = strstr(model, ":n="), *k = n ? strstr(n, ":k=") : NULL;
+    if (!k) return model;
+    int before = (int)(n - model), columns = (int)(k - n) - 3;
+    size_t size = strlen(model) + 1;
+    char *path = arena_alloc(&r->a, size);
+    if (path) format_text(path, size, "%.*s:n=%s:k=%.*s", before, model, k + 3, columns, n + 3);
+    return path;
+}
+
+/* What the row's kernel really is, or where its model lies. */
+static const char *path_of(bench_rows *r, const bench_row *row, const char *folder)
+{
+    if (bench_block_scaled(row)) return with_blocks(r, row->model);
+    if (bench_exchanged(row)) return with_exchanged(r, row->model);
+    return model_path(r, row->model, folder);
+}
+
 static pg_code check_row(bench_rows *r, bench_row *row, const char *folder, pg_error *e)
 {
     static const int required[] = {BENCH_KEY_model, BENCH_KEY_gpu, BENCH_KEY_metric, BENCH_KEY_value};
@@ -205,7 +225,7 @@ static pg_code check_row(bench_rows *r, bench_row *row, const char *folder, pg_e
                              bench_key_table[required[i]].name);
     if (!row->model[0]) return error_set(e, PG_E_CONFIG, "model: is empty");
     if (!row->gpu[0]) return error_set(e, PG_E_CONFIG, "gpu: is empty");
-    row->path = bench_block_scaled(row) ? with_blocks(r, row->model) : model_path(r, row->model, folder);
+    row->path = path_of(r, row, folder);
     return row->path ? PG_E_OK : error_nomem(e, &r->a);
 }
 

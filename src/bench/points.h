@@ -101,5 +101,7 @@ extern const bench_key bench_key_table[BENCH_KEYS];
 
 /* A product whose family says that its FP8 numbers have scales for blocks ("fp8_block"), as kernel tables name it. */
 bool bench_block_scaled(const bench_row *row);
+/* A product of NeuSight's table, whose columns n and k are exchanged: the launch grids beside them cover m x k (docs/cost-model.md). */
+bool bench_exchanged(const bench_row *row);
 
 #endif

@@ -90,6 +90,19 @@ bool bench_block_scaled(const bench_row *row)
            !strcmp(bench_precision(row), "fp8") && !strstr(row->model, ":block=");
 }
 
+bool bench_exchanged(const bench_row *row)
+{
+    /* as tables are turned into benchmark files: every product has a batch, and the table's name of the operation for a family */
+    return row->family && (!strcmp(row->family, "linear") || !strcmp(row->family, "bmm")) && row->runtime_version &&
+           !strcmp(row->runtime_version, "2.1.0") && !strcmp(bench_runtime(row), "pytorch") &&
+           !strcmp(bench_precision(row), "fp32") && str_starts(str_c(row->model), "op:gemm:batch=");
+}
+
+bool bench_device_time(const bench_row *row)
+{
+    return row->device_time && !(bench_block_scaled(row) && !strcmp(bench_runtime(row), "vllm"));
+}
+
 bool bench_half_norms(const bench_row *row, const char *gpu)
 {
     static const char *const boards[] = {"rtx3090", "rtx4090"};

@@ -1,4 +1,4 @@
-#include "predict/predict.h"
+#include "predict/host.h"
 
 static double clamp(double x, double low, double high)
 {
@@ -171,14 +171,6 @@ kernel_cost predict_kernel(const kernel_plan *p, uint32_t i, const predict_gpu *
     return c;
 }
 
-/* The host is not in any GPU's specification. Systems are bought together: a GPU of 2018 sits beside a CPU of its time. One thread of a CPU
- * hardly got faster in the years before 2017, and older GPUs live on beside newer CPUs. */
-double predict_host_slowness(const gpu_spec *spec, const predict_constants *pc)
-{
-    double year = clamp(cost_silicon_year(spec), 2017, 2026);
-    return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
-}
-
 static interval_range interval_of(const kernel_plan *p, const step_prediction *s, const predict_constants *pc,
                                   const predict_options *opt)
 {
@@ -238,53 +230,6 @@ static void finish_parts(interval_parts *parts, const step_prediction *s, const 
     parts->training = p->opt.training;
 }
 
-/* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
-static double lone_host_us(const kernel_plan *p, double launches)
-{
-    const runtime_profile *rt = p->runtime;
-    if (!p->lone || !p->n_kernels) return 0;
-    const kernel *k = &p->kernels[p->n_kernels - 1].k;
-    switch (k->kind) {
-    case KERNEL_CONV:
-    case KERNEL_DEPTHWISE: return rt->lone_conv_us + (launches - 1) * rt->lone_launch_us;
-    case KERNEL_GEMM: return k->weight_bytes > 0 ? rt->lone_gemm_us : rt->lone_bmm_us;
-    case KERNEL_NORM: return rt->lone_norm_us;
-    case KERNEL_SOFTMAX: return rt->lone_softmax_us;
-    default: return k->read_bytes > 1.5 * k->write_bytes ? rt->lone_binary_us : rt->lone_unary_us;
-    }
-}
-
-/* Of a convolution, all of which its kernels wait for: its library looks for what it chose for this shape among all that it knows. */
-static double lone_wait_us(const kernel_plan *p)
-{
-    kernel_kind kind = p->kernels[p->n_kernels - 1].k.kind;
-    return kind == KERNEL_CONV || kind == KERNEL_DEPTHWISE ? p->runtime->lone_conv_wait_us : 0;
-}
-
-static double weighed(const runtime_profile *rt, double n, const double *issued)
-{
-    const double us[ISSUE_CLASSES] = {rt->lone_conv_us, rt->lone_norm_us,    rt->lone_gemm_us,
-                                      rt->lone_bmm_us,  rt->lone_softmax_us, rt->lone_unary_us};
-    double mean = (rt->lone_conv_us + rt->lone_norm_us + rt->lone_unary_us) / 3;
-    for (int i = 0; mean > 0 && i < ISSUE_CLASSES; i++) n += issued[i] * (us[i] / mean - 1);
-    return n;
-}
-
-double predict_issued(const kernel_plan *p)
-{
-    return weighed(p->runtime, p->launches, p->issued);
-}
-
-double predict_issued_backward(const kernel_plan *p, const predict_constants *pc)
-{
-    return pc->host_backward * (p->launches_backward - p->launches_sums) + pc->host_sum * p->launches_sums;
-}
-
-double predict_issued_optimizer(const kernel_plan *p, const predict_constants *pc)
-{
-    return pc->host_optimizer * p->launches_optimizer;
-}
-
 /* Sums over all kernels; share of the time that the units would take at their peak. */
 static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_plan *p, const predict_gpu *g,
                           const predict_options *opt)
@@ -315,7 +260,7 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
  * that it can't issue meanwhile what comes before or behind. */
 static double seconds_of(const step_prediction *s, const kernel_plan *p, double first)
 {
-    double all = predict_issued(p), looped = weighed(p->runtime, p->launches_looped, p->issued_looped);
+    double all = predict_issued(p), looped = predict_issued_looped(p);
     double host = all > 0 ? s->host_s * looped / all : 0, rest = s->host_s - host, gpu = s->gpu_s - s->loop_s + first;
     return (host > s->loop_s ? host : s->loop_s) + (rest > gpu ? rest : gpu);
 }
@@ -335,43 +280,6 @@ static double run_kernels(step_prediction *s, step_energy *energy, predict_gpu *
     ideal_compute = sum_kernels(s, &again, p, at, opt);
     energy->gpu_s = again.gpu_s;
     return ideal_compute;
-}
-
-/* The host's clock, and how long the GPU waits for its first kernel. */
-typedef struct host_clock {
-    double seconds, first;
-    double waited; /* for results that the host needs before it can go on; on top of both clocks */
-} host_clock;
-
-static host_clock host_of(const kernel_plan *p, const predict_gpu *g, double launches, const predict_constants *pc,
-                          const predict_options *opt)
-{
-    const runtime_profile *rt = p->runtime;
-    host_clock h = {0, 0, 0};
-    if (opt->fast_mode || opt->device_time) return h;
-    double slow = predict_host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1);
-    double lone = lone_host_us(p, launches);
-    if (lone > 0) {
-        double wait = 1e-6 * lone_wait_us(p);
-        h.seconds = 1e-6 * lone;
-        h.first = h.seconds * rt->lone_first + wait;
-        h.seconds += wait;
-    } else {
-        h.seconds = 1e-6 * slow *
-                    (rt->host_step_us +
-                     rt->host_us *
-                         (predict_issued(p) + predict_issued_backward(p, pc) + predict_issued_optimizer(p, pc)) +
-                     rt->host_view_us * p->views);
-        double mean = p->launches > 0 ? predict_issued(p) / p->launches : 1;
-        h.first = 1e-6 * slow * rt->host_us * mean; /* the GPU waits for the first launch */
-    }
-    h.waited = 1e-6 * slow * rt->host_us * pc->host_few * p->waited;
-    if (opt->measured) {
-        h.seconds *= opt->measured->host;
-        h.first *= opt->measured->host;
-        h.waited *= opt->measured->host;
-    }
-    return h;
 }
 
 /* Puts the two clocks together. */
@@ -405,7 +313,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     step_prediction s;
     memset(&s, 0, sizeof s);
     double ideal_compute = run_kernels(&s, &energy, &g, p, pc, opt);
-    host_clock host = host_of(p, &g, s.launches, pc, opt);
+    host_clock host = predict_host(p, &g, s.launches, pc, opt);
     s.flops = p->flops;
     step_time(&s, p, &host);
     multi_gpu(&s, p, &g, pc, opt);

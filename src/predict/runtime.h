@@ -69,11 +69,14 @@ typedef struct runtime_profile {
     double lone_unary_us, lone_binary_us, lone_softmax_us, lone_norm_us, lone_gemm_us, lone_bmm_us, lone_conv_us;
     double lone_launch_us;    /* more for each further kernel that it launches */
     double lone_conv_wait_us; /* more before a convolution's kernels, in processes that have run thousands of shapes */
-    double lone_first;        /* share of that time after which the kernel starts */
-    double lone_copies;       /* copies of its weights that such loops use in turn; 0: one */
-    bool lone_fill;           /* ... but no more than fill L2 */
-    double lone_turns;        /* of such loops; 0: many */
-    bool lone_quiet; /* their weights of 16 and of 8 bits without block scales are memory as allocated: zeros */
+    /* Products with scales for blocks, by the kernel that the library takes; the last two are more for DeepGEMM's on Blackwell: always, and
+     * where rows don't come in fours. */
+    double lone_triton_us, lone_cutlass_us, lone_flashinfer_us, lone_deepgemm_us, lone_repack_us, lone_pad_us;
+    double lone_first;  /* share of that time after which the kernel starts */
+    double lone_copies; /* copies of its weights that such loops use in turn; 0: one */
+    bool lone_fill;     /* ... but no more than fill L2 */
+    double lone_turns;  /* of such loops; 0: many */
+    bool lone_quiet;    /* their weights of 16 and of 8 bits without block scales are memory as allocated: zeros */
 
     /* memory, MB of 1e6 bytes */
     double framework_mb;    /* libraries loaded on the GPU beside the CUDA context */

@@ -219,6 +219,49 @@ static void paths_are_relative_to_the_file(void **state)
     rmdir(folder);
 }
 
+/* Kernels of published tables that are something else than their columns say. */
+static void kernels_are_what_ran(void **state)
+{
+    static const struct {
+        const char *model, *members, *path;
+        bool device_time;
+    } cases[] = {
+        {"op:gemm:m=8:n=64:k=128",
+         "\"runtime\": \"vllm\", \"precision\": \"fp8\", \"family\": \"fp8_block\", \"device_time\": true",
+         "op:gemm:m=8:n=64:k=128:block=128", false},
+        {"op:gemm:m=8:n=64:k=128",
+         "\"runtime\": \"tensorrt-llm\", \"precision\": \"fp8\", \"family\": \"fp8_block\", \"device_time\": true",
+         "op:gemm:m=8:n=64:k=128:block=128", true},
+        {"op:gemm:m=8:n=64:k=128",
+         "\"runtime\": \"vllm\", \"precision\": \"fp8\", \"family\": \"fp8\", \"device_time\": true",
+         "op:gemm:m=8:n=64:k=128", true},
+        {"op:gemm:batch=1:m=8:n=64:k=1280",
+         "\"runtime\": \"pytorch\", \"runtime_version\": \"2.1.0\", \"precision\": \"fp32\", \"family\": \"linear\"",
+         "op:gemm:batch=1:m=8:n=1280:k=64", false},
+        {"op:gemm:batch=1:m=8:n=64:k=1280",
+         "\"runtime\": \"pytorch\", \"runtime_version\": \"2.2.0\", \"precision\": \"fp32\", \"family\": \"linear\"",
+         "op:gemm:batch=1:m=8:n=64:k=1280", false},
+        {"op:gemm:m=8:n=64:k=1280",
+         "\"runtime\": \"pytorch\", \"runtime_version\": \"2.1.0\", \"precision\": \"fp32\", \"family\": \"linear\"",
+         "op:gemm:m=8:n=64:k=1280", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[400];
+        bench_rows r;
+        pg_error e = PG_ERROR_INIT;
+        start(&r);
+        format_text(
+            text, sizeof text,
+            "{\"benchmarks\": [{\"model\": \"%s\", \"gpu\": \"h100\", \"metric\": \"latency_ms\", \"value\": 1, %s}]}",
+            cases[i].model, cases[i].members);
+        if (PARSE(&r, text, &e)) fail_msg("%s", e.text);
+        assert_string_equal(r.rows[0].path, cases[i].path);
+        assert_int_equal(bench_device_time(&r.rows[0]), cases[i].device_time);
+        bench_rows_free(&r);
+    }
+}
+
 static void rows_are_predicted_or_skipped(void **state)
 {
     (void)state;
@@ -932,6 +975,7 @@ int main(void)
         cmocka_unit_test(sizes_are_limited),
         cmocka_unit_test(nothing_leaks_when_memory_ends),
         cmocka_unit_test(paths_are_relative_to_the_file),
+        cmocka_unit_test(kernels_are_what_ran),
         cmocka_unit_test(rows_are_predicted_or_skipped),
         cmocka_unit_test(what_a_row_leaves_open_comes_from_its_source),
         cmocka_unit_test(versions_and_layouts_come_from_sources),
