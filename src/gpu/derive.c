@@ -157,7 +157,7 @@ static pg_code too_little(const gpu_catalog *c, const gpu_entry *g, bool compute
     char names[160];
     suggest_names(c, g->f.spec.key, g, names, sizeof names);
     error_set(e, PG_E_CONFIG, "too little is known of this GPU: needs %s%s%s%s%s",
-              compute ? "" : "fp32_tflops (or architecture.cuda_cores or streaming_multiprocessors)",
+              compute ? "" : "fp32_tflops or another peak (or architecture.cuda_cores or streaming_multiprocessors)",
               !compute && !memory ? ", and " : "",
               memory ? "" : "bandwidth_gbs (or architecture.memory_bus_width or memory.memory_channels)",
               names[0] ? "; if a known one is meant: " : "", names);
@@ -165,6 +165,31 @@ static pg_code too_little(const gpu_catalog *c, const gpu_entry *g, bool compute
     error_path(e, "%.*s", STR_ARG(g->f.spec.key));
     error_line(e, g->line, g->column);
     return PG_E_CONFIG;
+}
+
+/* The peak of the tensor cores in FP16 that some given peak stands for in this generation; 0: none is given. */
+static double tensor_peak(const gpu_spec *s, const generation *gen)
+{
+    static const precision order[] = {PREC_FP16, PREC_BF16, PREC_TF32, PREC_FP8, PREC_INT8, PREC_FP4};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if (s->tflops[order[i]] > 0 && (!gen || gen->relative[order[i]] > 0))
+            return s->tflops[order[i]] / (gen ? gen->relative[order[i]] : 1);
+    return 0;
+}
+
+static int tensor_cores_per_sm(const generation *gen)
+{
+    return gen->capability >= 8 ? 4 : 8;
+}
+
+/* Whose peaks are those of tensor cores alone: as many SMs as have them. */
+static void derive_sms(gpu_spec *s, const generation *gen, note *w)
+{
+    double peak = tensor_peak(s, gen), mhz = s->boost_mhz > 0 ? s->boost_mhz : 1700;
+    if (s->tflops[PREC_FP32] > 0 || s->cuda_cores || s->sms || !(peak > 0) || !(gen->fp16_rate > 0)) return;
+    double sms = peak * 1e6 / (2 * gen->fp16_rate * tensor_cores_per_sm(gen) * mhz) + 0.5;
+    s->sms = sms < 1 ? 1 : sms < UNITS_MAX / 256 ? (int)sms : UNITS_MAX / 256;
+    note_add(w, "%d SMs", s->sms);
 }
 
 static void derive_units(gpu_spec *s, const generation *gen, note *w)
@@ -209,7 +234,7 @@ static void derive_tensor(gpu_entry *g, const generation *gen, note *w)
     };
     gpu_spec *s = &g->f.spec;
     bool none = GIVEN(g, spec.tensor_cores) && !s->tensor_cores;
-    int cores = s->tensor_cores || none ? s->tensor_cores : s->sms * (gen->capability >= 8 ? 4 : 8);
+    int cores = s->tensor_cores || none ? s->tensor_cores : s->sms * tensor_cores_per_sm(gen);
     double from_units = gen->fp16_rate > 0 ? 2e-6 * gen->fp16_rate * cores * s->boost_mhz : 0;
     double multipliers[PREC_COUNT] = {
         [PREC_FP16] = s->fp16_multiplier, [PREC_INT8] = s->int8_multiplier, [PREC_INT4] = s->int4_multiplier};
@@ -283,12 +308,14 @@ pg_code derive_gpu(gpu_catalog *c, gpu_entry *g, pg_error *e)
 {
     gpu_spec *s = &g->f.spec;
     note w = {"", 0};
-    bool compute = s->tflops[PREC_FP32] > 0 || s->cuda_cores > 0 || s->sms > 0;
+    bool compute = s->tflops[PREC_FP32] > 0 || s->cuda_cores > 0 || s->sms > 0 || tensor_peak(s, NULL) > 0;
     bool memory = s->bandwidth_gbs > 0 || s->memory_bus_bits > 0 || s->memory_channels > 0;
     if (!compute || !memory) return too_little(c, g, compute, memory, e);
     if (!s->name.len) s->name = s->key;
     if (!g->builtin) { /* the built-in files are complete: what they leave out isn't there */
         const generation *gen = generation_of(g, &w);
+        derive_sms(s, gen, &w);
+        if (!(s->tflops[PREC_FP32] > 0) && !s->cuda_cores && !s->sms) return too_little(c, g, false, true, e);
         derive_units(s, gen, &w);
         derive_tensor(g, gen, &w);
         derive_memory(g, gen, &w);

@@ -365,6 +365,9 @@ static void test_little_is_enough(void **state)
         "[gpus.x]\nfp32_tflops = 1e6\nbandwidth_gbs = 1e6\n[profiles.x.thermal]\nboost_clock_mhz = 1\n",
         "[gpus.x]\nfp32_tflops = 1e-6\nbandwidth_gbs = 1e-6\n",
         "[gpus.x]\nfp32_tflops = 9\nbandwidth_gbs = 500\n[profiles.x.architecture]\ntensor_cores = 0\n",
+        "[gpus.x]\nfp16_tflops = 100\nbandwidth_gbs = 500\n",
+        "[gpus.x]\nfp4_tflops = 1e6\nbandwidth_gbs = 1e6\n",
+        "[gpus.x]\nint8_tops = 1e-6\nbandwidth_gbs = 500\n",
     };
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -375,6 +378,21 @@ static void test_little_is_enough(void **state)
         assert_true(g->cuda_cores > 0 && g->boost_mhz > 0 && g->l2_mb > 0 && g->l1_kb > 0 && gpu_warning(c, g).len > 0);
         gpu_catalog_free(c);
     }
+}
+
+/* Tensor peaks alone tell how many SMs there are: RTX 4090's 82.6 of FP32 from its 165.2 of FP16, H100's 67 from 1979 of FP8. */
+static void test_tensor_peaks_are_enough(void **state)
+{
+    (void)state;
+    gpu_catalog *c = open_good(
+        "[gpus.x]\nfp16_tflops = 165.2\nbandwidth_gbs = 1008\ncompute_capability = 8.9\n"
+        "[profiles.x.thermal]\nboost_clock_mhz = 2520\n"
+        "[gpus.y]\nfp8_tflops = 1979\nbandwidth_gbs = 3350\ncompute_capability = 9.0\nmemory_type = 'HBM3'\n"
+        "[profiles.y.thermal]\nboost_clock_mhz = 1830\n");
+    const gpu_spec *x = get(c, "x"), *y = get(c, "y");
+    assert_true(x->sms == 128 && x->cuda_cores == 16384 && fabs(x->tflops[PREC_FP32] / 82.6 - 1) < 0.01);
+    assert_true(y->sms == 132 && fabs(y->tflops[PREC_FP16] / 989.5 - 1) < 0.01);
+    gpu_catalog_free(c);
 }
 
 static void test_override(void **state)
@@ -510,6 +528,10 @@ static void test_errors(void **state)
         {"[gpus.empty]\n", PG_E_CONFIG, 1, 7, "too little is known of this GPU: needs fp32_tflops"},
         {"\n[profiles.rtx4091.thermal]\ntdp_watts = 100\n", PG_E_CONFIG, 2, 11, "if a known one is meant: rtx4090"},
         {"[gpus.x]\nfp32_tflops = 20\n", PG_E_CONFIG, 1, 7, "needs bandwidth_gbs"},
+        {"[gpus.x]\nfp16_tflops = 20\n", PG_E_CONFIG, 1, 7, "needs bandwidth_gbs"},
+        /* a peak that this generation's tensor cores don't have tells nothing */
+        {"[gpus.x]\nfp8_tflops = 20\nbandwidth_gbs = 900\ncompute_capability = 7.0\n", PG_E_CONFIG, 1, 7,
+         "or another peak"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -607,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_guesses_are_near),
         cmocka_unit_test(test_generation_is_guessed),
         cmocka_unit_test(test_little_is_enough),
+        cmocka_unit_test(test_tensor_peaks_are_enough),
         cmocka_unit_test(test_override),
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_errors),
