@@ -128,6 +128,13 @@ static void build(nn *n, const void *dims)
         .dims = ZOO_DIMS(bert_dims, __VA_ARGS__)                                                          \
     }
 
+#define DISTILLED(nm, alias, text, params, ...)                                                                 \
+    {                                                                                                           \
+        .name = nm, .aliases = alias, .family = "transformer", .description = text, .parameters = params,       \
+        .source = "https://github.com/NVIDIA/DeepLearningExamples: PyTorch/LanguageModeling/BERT/distillation", \
+        .sequence = 128, .max_sequence = 512, .build = build, .dims = ZOO_DIMS(bert_dims, __VA_ARGS__)          \
+    }
+
 static const zoo_entry rows[] = {
     ROW("bert-base-uncased", "bert bert-base google-bert/bert-base-uncased", "BERT base, uncased", 109482240,
         "google-bert/bert-base-uncased", 512, {30522, 768, 3072, 12, 512, 2, 12, 0, POOLER}),
@@ -161,16 +168,12 @@ static const zoo_entry rows[] = {
     ROW("all-MiniLM-L12-v2", "minilm-l12 sentence-transformers/all-MiniLM-L12-v2 microsoft/MiniLM-L12-H384-uncased",
         "MiniLM, 12 layers", 33360000, "sentence-transformers/all-MiniLM-L12-v2", 512,
         {30522, 384, 1536, 12, 512, 2, 12, 0, POOLER}),
-    {.name = "bert-distilled-4l-288d",
-     .aliases = "bert-4l-288d",
-     .family = "transformer",
-     .description = "BERT distilled to 4 layers of 288 (NVIDIA), with its question answering head",
-     .parameters = 12937538,
-     .source = "https://github.com/NVIDIA/DeepLearningExamples: PyTorch/LanguageModeling/BERT/distillation",
-     .sequence = 128,
-     .max_sequence = 512,
-     .build = build,
-     .dims = ZOO_DIMS(bert_dims, {30528, 288, 1152, 12, 512, 2, 4, 0, ANSWERS})},
+    DISTILLED("bert-distilled-4l-288d", "bert-4l-288d",
+              "BERT distilled to 4 layers of 288 (NVIDIA), with its question answering head", 12937538,
+              {30528, 288, 1152, 12, 512, 2, 4, 0, ANSWERS}),
+    DISTILLED("bert-distilled-6l-768d", "bert-6l-768d",
+              "BERT distilled to 6 layers of 768 (NVIDIA), with its question answering head", 66370562,
+              {30528, 768, 3072, 12, 512, 2, 6, 0, ANSWERS}),
 };
 
 const zoo_table zoo_bert = ZOO_TABLE(rows);
