@@ -43,6 +43,13 @@ static bool is_from(const bench_row *row, const char *folder)
     return (row->source && strstr(row->source, folder)) || (row->url && strstr(row->url, folder));
 }
 
+/* Triton's TensorFlow backend with its "Automatic FP16": its tables give the precision of the exported file, FP32. */
+static bool is_halved_by_server(const bench_row *row)
+{
+    return row->source && strstr(row->source, "WideAndDeep/triton") && row->precision &&
+           !strcmp(row->precision, "fp32");
+}
+
 static size_t plain_length(const char *name)
 {
     return strcspn(name, "+,");
@@ -50,7 +57,7 @@ static size_t plain_length(const char *name)
 
 const char *bench_precision(const bench_row *row)
 {
-    if (!row->precision || !row->precision[0]) return "fp16";
+    if (!row->precision || !row->precision[0] || is_halved_by_server(row)) return "fp16";
     size_t n = plain_length(row->precision);
     for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++)
         if (strlen(precisions[i]) == n && !strncmp(precisions[i], row->precision, n)) return precisions[i];
@@ -71,6 +78,7 @@ const char *bench_runtime(const bench_row *row)
     bool given = row->runtime && row->runtime[0];
     if ((!given || !strcmp(row->runtime, "pytorch")) && is_traced(row, given)) return "torchscript";
     if (given) return row->runtime;
+    if (is_halved_by_server(row)) return "tensorflow";
     bool xla = row->precision && strstr(row->precision, "+xla");
     const char *math = bench_precision(row), *runtime = NULL;
     for (size_t i = 0; !runtime && row->source && i < sizeof sources / sizeof sources[0]; i++)
@@ -117,9 +125,10 @@ bool bench_half_norms(const bench_row *row, const char *gpu)
 bool bench_channels_last(const bench_row *row)
 {
     if (row->given >> BENCH_KEY_layout & 1) return row->layout == LAYOUT_NHWC;
-    /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision */
+    /* the launch scripts of NVIDIA's DeepLearningExamples ask for it with mixed precision (of TensorFlow's, those that set
+     * TF_ENABLE_LAYOUT_NHWC) */
     static const char *const scripts[] = {"PyTorch/Classification/ConvNets", "MxNet/Classification",
-                                          "PaddlePaddle/Classification"};
+                                          "PaddlePaddle/Classification", "TensorFlow2/Segmentation/nnUNet"};
     for (size_t i = 0; row->autocast && i < sizeof scripts / sizeof scripts[0]; i++)
         if (is_from(row, scripts[i])) return true;
     return false;
@@ -134,7 +143,7 @@ bool bench_autocast(const bench_row *row)
     bool inference = row->task != TASK_TRAINING;
     for (size_t i = 0; inference && i < sizeof halved / sizeof halved[0]; i++)
         if (is_from(row, halved[i])) return false;
-    return row->autocast;
+    return row->autocast || is_halved_by_server(row);
 }
 
 const char *bench_optimizer(const bench_row *row)

@@ -373,6 +373,21 @@ static void some_mixed_precision_is_half(void **state)
     assert_false(bench_autocast(&row));
 }
 
+/* A server's "Automatic FP16" halves a file in FP32, whose precision is what its tables give. */
+static void servers_halve_what_they_load(void **state)
+{
+    (void)state;
+    bench_row row = {.precision = "fp32", .source = "TensorFlow2/Recommendation/WideAndDeep/triton/README.md"};
+    assert_string_equal(bench_runtime(&row), "tensorflow");
+    assert_string_equal(bench_precision(&row), "fp16");
+    assert_true(bench_autocast(&row));
+    row.precision = "fp16"; /* of the engine beside it */
+    assert_string_equal(bench_runtime(&row), "tensorrt");
+    assert_false(bench_autocast(&row));
+    row = (bench_row){.precision = "fp32", .source = "TensorFlow2/Recommendation/WideAndDeep/README.md"};
+    assert_string_equal(bench_precision(&row), "fp32");
+}
+
 /* What a step read, where the table doesn't say it or says the padded length. */
 static void lengths_come_from_sources(void **state)
 {
@@ -457,6 +472,12 @@ static void figures_of_other_things_are_skipped(void **state)
         {MEASURED("gnmt", "v100", "latency_ms", "332",
                   "\"seq_len\":1,\"source\":\"TensorFlow/Translation/GNMT/README.md\""),
          "sentences a second"},
+        {MEASURED("tacotron2/waveglow", "a100", "latency_ms", "6990",
+                  "\"seq_len\":128,\"source\":\"PyTorch/SpeechSynthesis/Tacotron2/README.md\""),
+         "the speech lasts"},
+        {MEASURED("tacotron2/waveglow", "t4", "latency_ms", "5410",
+                  "\"seq_len\":128,\"source\":\"PyTorch/SpeechSynthesis/Tacotron2/README.md\""),
+         NULL},
 #undef MEASURED
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -494,6 +515,8 @@ static void versions_and_layouts_come_from_sources(void **state)
         {"onnxruntime", "NVIDIA/DeepLearningExamples (triton)", NULL, "1.10", false},
         {"pytorch", "NVIDIA/FasterTransformer", NULL, "1.10", false},
         {"pytorch", "my desk", NULL, NULL, false},
+        {"tensorflow", "TensorFlow2/Segmentation/nnUNet/README.md", NULL, NULL, true},
+        {"tensorflow", "TensorFlow2/Segmentation/MaskRCNN/README.md", NULL, NULL, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         bench_row row = {.runtime = cases[i].runtime, .source = cases[i].source, .url = cases[i].url, .autocast = true};
@@ -980,6 +1003,7 @@ int main(void)
         cmocka_unit_test(what_a_row_leaves_open_comes_from_its_source),
         cmocka_unit_test(versions_and_layouts_come_from_sources),
         cmocka_unit_test(some_mixed_precision_is_half),
+        cmocka_unit_test(servers_halve_what_they_load),
         cmocka_unit_test(lengths_come_from_sources),
         cmocka_unit_test(figures_of_other_things_are_skipped),
         cmocka_unit_test(families_come_from_names),
