@@ -50,6 +50,14 @@ static bool is_halved_by_server(const bench_row *row)
            !strcmp(row->precision, "fp32");
 }
 
+/* PaddlePaddle's own figures are of A100, in TF32 and in mixed precision; what its tables have beside them is of Paddle-TRT, which hands
+ * the whole network to TensorRT. */
+static bool is_paddle_engine(const bench_row *row)
+{
+    if (row->task != TASK_INFERENCE || !is_from(row, "PaddlePaddle/Classification") || row->autocast) return false;
+    return !row->precision || strcmp(row->precision, "tf32") != 0 || !row->gpu || strncmp(row->gpu, "a100", 4) != 0;
+}
+
 static size_t plain_length(const char *name)
 {
     return strcspn(name, "+,");
@@ -79,6 +87,7 @@ const char *bench_runtime(const bench_row *row)
     if ((!given || !strcmp(row->runtime, "pytorch")) && is_traced(row, given)) return "torchscript";
     if (given) return row->runtime;
     if (is_halved_by_server(row)) return "tensorflow";
+    if (is_paddle_engine(row)) return "tensorrt";
     bool xla = row->precision && strstr(row->precision, "+xla");
     const char *math = bench_precision(row), *runtime = NULL;
     for (size_t i = 0; !runtime && row->source && i < sizeof sources / sizeof sources[0]; i++)

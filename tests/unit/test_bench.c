@@ -388,6 +388,32 @@ static void servers_halve_what_they_load(void **state)
     assert_string_equal(bench_precision(&row), "fp32");
 }
 
+/* PaddlePaddle itself on A100, Paddle-TRT in what else its tables hold. */
+static void engines_run_for_paddle(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *gpu, *precision, *runtime;
+        bool autocast;
+        bench_task task;
+    } cases[] = {
+        {"a100_sxm_80gb", "tf32", "pytorch", false, TASK_INFERENCE},
+        {"a100_sxm_80gb", "fp16", "pytorch", true, TASK_INFERENCE},
+        {"a100_sxm_80gb", "fp16", "tensorrt", false, TASK_INFERENCE},
+        {"a100_sxm_80gb", "int8", "tensorrt", false, TASK_INFERENCE},
+        {"a30", "tf32", "tensorrt", false, TASK_INFERENCE},
+        {"a30", "tf32", "pytorch", false, TASK_TRAINING},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_row row = {.gpu = cases[i].gpu,
+                         .precision = cases[i].precision,
+                         .autocast = cases[i].autocast,
+                         .task = cases[i].task,
+                         .source = "PaddlePaddle/Classification/RN50v1.5/README.md"};
+        assert_string_equal(bench_runtime(&row), cases[i].runtime);
+    }
+}
+
 /* What a step read, where the table doesn't say it or says the padded length. */
 static void lengths_come_from_sources(void **state)
 {
@@ -1004,6 +1030,7 @@ int main(void)
         cmocka_unit_test(versions_and_layouts_come_from_sources),
         cmocka_unit_test(some_mixed_precision_is_half),
         cmocka_unit_test(servers_halve_what_they_load),
+        cmocka_unit_test(engines_run_for_paddle),
         cmocka_unit_test(lengths_come_from_sources),
         cmocka_unit_test(figures_of_other_things_are_skipped),
         cmocka_unit_test(families_come_from_names),
