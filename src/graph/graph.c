@@ -371,3 +371,20 @@ uint32_t op_attr_ints(const graph *g, const op *o, attr_key key, const int64_t *
     *out = a->v.ints;
     return a->count;
 }
+
+bool graph_drop_unlisted(graph *g)
+{
+    uint32_t *to = ARENA_ARRAY(g->a, uint32_t, g->n_ops + 1), n = 0;
+    if (!to) return false;
+    for (uint32_t i = 0; i < g->n_regions; i++)
+        for (uint32_t k = 0; k < g->regions[i].n_ops; k++) to[g->regions[i].ops[k]] = 1;
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        if (!to[i]) continue;
+        g->ops[n] = g->ops[i];
+        to[i] = n++;
+    }
+    g->n_ops = n;
+    for (uint32_t i = 0; i < g->n_regions; i++)
+        for (uint32_t k = 0; k < g->regions[i].n_ops; k++) g->regions[i].ops[k] = to[g->regions[i].ops[k]];
+    return true;
+}

@@ -151,6 +151,7 @@ enum op_flags {
     OPF_BIAS_FOLDED = 16, /* beside OPF_BN_FOLDED: the convolution had a bias of its own */
     OPF_LATE_ATTENTION =
         8, /* of a model whose library in PyTorch spelled attention out for years after there was a fused call for it */
+    OPF_OWN_CODE = 32, /* known to be a call that the model's own code makes, and no part of a call of its framework */
 };
 
 typedef struct op {
@@ -237,6 +238,8 @@ bool graph_warn(graph *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* `key` is not copied. Line breaks become spaces; text beyond 2 KiB is left off. */
 bool graph_remark_add(graph *g, const char *key, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Drops the operators that no region lists, and numbers the others anew. */
+bool graph_drop_unlisted(graph *g);
 /* Puts every region's operators into an order in which inputs come before their use. A cycle is an error that names an operator. */
 pg_code graph_sort(graph *g, arena *scratch, pg_error *e);
 

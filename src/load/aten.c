@@ -238,6 +238,7 @@ uint32_t aten_begin(aten *x, op_kind kind, const uint32_t *in, uint32_t n_in, ui
     }
     uint32_t o = ok ? graph_add_op(x->g, 0, kind, name, in, n_in, out, n_out) : NO_TENSOR;
     if (o == NO_TENSOR) aten_nomem(x);
+    else if (x->own_code) x->g->ops[o].flags |= OPF_OWN_CODE;
     return o;
 }
 

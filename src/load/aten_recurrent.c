@@ -4,7 +4,7 @@
 typedef struct recurrent {
     op_kind kind;
     int gates;
-    bool biases, both, batch_first;
+    bool biases, both, reverse, batch_first;
     int64_t layers;
 } recurrent;
 
@@ -55,7 +55,7 @@ static uint32_t layer(aten *x, const recurrent *r, uint32_t t, const aten_value 
     if (state && state[0] != NO_TENSOR) n_in = 5 + n_state;
     aten_begin(x, r->kind, in, n_in, r->kind == OP_LSTM ? 3 : 2);
     aten_attr(x, ATTR_hidden_size, hidden);
-    aten_attr_text(x, ATTR_direction, r->both ? "bidirectional" : "forward");
+    aten_attr_text(x, ATTR_direction, r->both ? "bidirectional" : r->reverse ? "reverse" : "forward");
     if (r->kind == OP_GRU) aten_attr(x, ATTR_linear_before_reset, 1);
     aten_end(x);
     uint32_t y = aten_output(x, 0);
@@ -151,6 +151,33 @@ static aten_value recurrent_cell(aten *x, const aten_row *row, const aten_value 
     return aten_new_list(x, ATEN_TUPLE, (aten_value[]){h, aten_tensor(aten_squeeze(x, last[1], 0))}, 2);
 }
 
+/* rnn_tanh_cell(x, h, w_ih, w_hh, b_ih, b_hh): no kernel of its own, but two linear layers, their sum and the activation. */
+static aten_value simple_cell(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    if (A(0).kind != ATEN_TENSOR || A(1).kind != ATEN_TENSOR) return recurrent_cell(x, row, arg, n);
+    aten_args state = {.v = {A(1), A(3), A(5)}, .n = A(5).kind == ATEN_TENSOR ? 3 : 2};
+    aten_args input = {.v = {A(0), A(2), A(4)}, .n = A(4).kind == ATEN_TENSOR ? 3 : 2}, sum = {.n = 2};
+    sum.v[0] = aten_call(x, STR("linear"), &state, 1);
+    sum.v[1] = aten_call(x, STR("linear"), &input, 1);
+    aten_args all = {.v = {aten_call(x, STR("add"), &sum, 1)}, .n = 1};
+    return aten_call(x, !strcmp(row->name, "rnn_relu_cell") ? STR("relu") : STR("tanh"), &all, 1);
+}
+
+/* mkldnn_rnn_layer(x, w_ih, w_hh, b_ih, b_hh, h, c, reverse, batch_sizes, mode, ...): what decompositions on a CPU make of each
+ * direction of each layer of an LSTM. */
+static aten_value one_layer(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
+{
+    enum { LSTM = 2 };
+    int64_t mode = 0;
+    recurrent r = {.kind = (op_kind)row->op, .biases = aten_is_true(A(12)), .reverse = aten_is_true(A(7))};
+    uint32_t t = aten_data(x, A(0)), state[2] = {aten_data(x, A(5)), aten_data(x, A(6))}, last[2];
+    if (t == NO_TENSOR || !aten_plain_int(A(9), &mode) || mode != LSTM || aten_is_true(A(14))) return aten_unknown();
+    t = layer(x, &r, t, arg + 1, state, last);
+    if (t == NO_TENSOR) return aten_unknown();
+    return aten_new_list(x, ATEN_TUPLE,
+                         (aten_value[]){aten_tensor(t), aten_tensor(last[0]), aten_tensor(last[1]), aten_unknown()}, 4);
+}
+
 #define CELL "input hx w_ih w_hh b_ih b_hh"
 #define LAYERS "input hx params has_biases num_layers dropout train bidirectional batch_first"
 
@@ -161,7 +188,11 @@ const aten_row aten_recurrent_rows[] = {
     {"rnn_relu", LAYERS, recurrent_layers, OP_RNN},
     {"lstm_cell", CELL, recurrent_cell, OP_LSTM},
     {"gru_cell", CELL, recurrent_cell, OP_GRU},
-    {"rnn_tanh_cell", CELL, recurrent_cell, OP_RNN},
-    {"rnn_relu_cell", CELL, recurrent_cell, OP_RNN},
+    {"rnn_tanh_cell", CELL, simple_cell, OP_RNN},
+    {"rnn_relu_cell", CELL, simple_cell, OP_RNN},
+    {"mkldnn_rnn_layer",
+     "input weight0 weight1 weight2 weight3 hx_ cx_ reverse batch_sizes mode hidden_size num_layers has_biases "
+     "bidirectional batch_first train",
+     one_layer, OP_LSTM},
     {NULL, NULL, NULL, 0},
 };

@@ -152,5 +152,5 @@ bool onnx_put_bags_together(graph *g)
         i--;
         found++;
     }
-    return !found || onnx_drop_unlisted(g);
+    return !found || graph_drop_unlisted(g);
 }

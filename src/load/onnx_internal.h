@@ -128,8 +128,6 @@ bool onnx_unfold_positions(graph *g);
 
 /* Loops over the bags of nn.EmbeddingBag to one lookup and one reduction. False: out of memory. */
 bool onnx_put_bags_together(graph *g);
-/* Operators that no region lists any more go. False: out of memory. */
-bool onnx_drop_unlisted(graph *g);
 
 /* Sequences of tensors to the tensors themselves; the operators are in order. */
 pg_code onnx_resolve_sequences(graph *g, pg_error *e);

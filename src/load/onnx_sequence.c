@@ -407,23 +407,6 @@ static bool name_output(resolver *r, uint32_t into, uint32_t i)
     return graph_add_op(g, 0, OP_Identity, g->tensors[out].name, &r->now[out], 1, &out, 1) != NO_TENSOR;
 }
 
-bool onnx_drop_unlisted(graph *g)
-{
-    uint32_t *to = ARENA_ARRAY(g->a, uint32_t, g->n_ops + 1), n = 0;
-    if (!to) return false;
-    for (uint32_t i = 0; i < g->n_regions; i++)
-        for (uint32_t k = 0; k < g->regions[i].n_ops; k++) to[g->regions[i].ops[k]] = 1;
-    for (uint32_t i = 0; i < g->n_ops; i++) {
-        if (!to[i]) continue;
-        g->ops[n] = g->ops[i];
-        to[i] = n++;
-    }
-    g->n_ops = n;
-    for (uint32_t i = 0; i < g->n_regions; i++)
-        for (uint32_t k = 0; k < g->regions[i].n_ops; k++) g->regions[i].ops[k] = to[g->regions[i].ops[k]];
-    return true;
-}
-
 static bool uses_sequences(const graph *g)
 {
     for (uint32_t i = 0; i < g->n_ops; i++) switch (g->ops[i].kind) {
@@ -450,5 +433,5 @@ pg_code onnx_resolve_sequences(graph *g, pg_error *e)
     for (uint32_t i = 0; i < g->n_regions; i++)
         for (uint32_t k = 0; k < g->regions[i].n_outputs; k++)
             if (!name_output(&r, i, k)) return nomem(&r);
-    return onnx_drop_unlisted(g) ? graph_sort(g, g->a, e) : nomem(&r);
+    return graph_drop_unlisted(g) ? graph_sort(g, g->a, e) : nomem(&r);
 }

@@ -19,6 +19,7 @@ typedef struct program {
     aten x;
     const json_t *root;
     int depth;
+    bool whole; /* no decomposition took its calls apart */
 } program;
 
 /* The values of one graph by name. */
@@ -294,6 +295,15 @@ static bool run_inner(program *p, const scope *s, const char *target, const json
     return true;
 }
 
+/* Where the file says of which module's code a node is ("L__self__,,a.Model;L__self___c,c,torch.nn.modules.rnn.LSTMCell"): whether that
+ * is another one than a recurrent module of PyTorch's. */
+static bool is_own_code(const json_t *node)
+{
+    const char *stack = json_get_text(json_object_get(node, "metadata"), "nn_module_stack", NULL);
+    const char *type = stack ? strrchr(stack, ',') : NULL;
+    return type && !str_starts(str_c(type + 1), "torch.nn.modules.rnn.");
+}
+
 static void run_node(program *p, scope *s, const json_t *node)
 {
     const char *target = json_get_text(node, "target", NULL), *names[RESULTS];
@@ -317,6 +327,7 @@ static void run_node(program *p, scope *s, const json_t *node)
                 declared[i].rank = -1, declared[i].type = DT_UNKNOWN;
         p->x.declared = declared;
         p->x.n_declared = n;
+        p->x.own_code = p->whole || is_own_code(node);
         out = aten_call(&p->x, operator_name(target), &args, n);
         p->x.declared = NULL;
         p->x.n_declared = 0;
@@ -505,6 +516,16 @@ static void name_symbols(graph *g)
     }
 }
 
+/* Decompositions leave no linear layer as it is. */
+static bool is_whole(const json_t *body)
+{
+    const json_t *nodes = json_object_get(body, "nodes");
+    for (size_t i = 0; i < json_array_size(nodes); i++)
+        if (!strcmp(json_get_text(json_array_get(nodes, i), "target", ""), "torch.ops.aten.linear.default"))
+            return true;
+    return false;
+}
+
 static pg_code run_program(program *p, const json_t *root, arena *a)
 {
     scope s;
@@ -515,6 +536,7 @@ static pg_code run_program(program *p, const json_t *root, arena *a)
                          "the exported program has no graph_module with nodes and a signature; it was saved by another "
                          "version of PyTorch: export the model again, or to ONNX");
     p->root = root;
+    p->whole = is_whole(body);
     if (!aten_init(&p->x, p->f->g, a, p->f->e)) return error_nomem(p->f->e, a);
     open_scope(p, &s, body);
     add_inputs(p, &s, specs);

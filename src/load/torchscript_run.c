@@ -394,6 +394,12 @@ static flow block(ts *t, ts_frame *f, const script_list *body)
     return t->x.code ? FLOW_RETURN : FLOW_ON;
 }
 
+/* A recurrent cell of PyTorch's, whose call a trace takes apart; the same formulas in other modules are those modules' own. */
+static bool is_framework_cell(str class_name)
+{
+    return str_starts(class_name, "__torch__.torch.nn.modules.rnn.") || str_starts(class_name, "torch.nn.modules.rnn.");
+}
+
 /* ---- calls ---- */
 
 aten_value ts_call(ts *t, const script_node *def, const ts_object *self, const aten_args *args)
@@ -424,8 +430,11 @@ aten_value ts_call(ts *t, const script_node *def, const ts_object *self, const a
         set_variable(t, &f, arg->v.text, v);
     }
     str scope = t->x.scope;
+    bool own = t->x.own_code;
+    if (self) t->x.own_code = !is_framework_cell(self->class_name);
     if (self && self->path.len) t->x.scope = self->path;
     block(t, &f, &def->items);
+    t->x.own_code = own;
     t->x.scope = scope;
     return t->x.code ? aten_none() : f.result;
 }

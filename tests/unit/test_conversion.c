@@ -85,6 +85,32 @@ static void test_pairs(void **state)
         {"residual", "_dynamic.pt2", "_dynamo.onnx", 4, {2, 3, 32, 32}, RUNTIMES},
         {"placed", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 16, 16}, RUNTIMES},
         {"placed", "_trace.pt", ".onnx", 3, {2, 16, 16}, RUNTIMES},
+        /* recurrent layers, which decompositions unroll over time, and cells, which traces take apart */
+        {"layer", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"layer", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"layer", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"layer", "_dynamic.pt2", "_dynamo.onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"layers", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"layers", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"layers", "_dynamic.pt2", "_onednn.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"layers", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"started_gru", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"started_gru", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"started_gru", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"started_rnn", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"started_rnn", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"started_rnn", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_lstm", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_lstm", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_lstm", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_gru", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_gru", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_gru", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_rnn", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_rnn", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_rnn", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_own", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
+        {"cells_own", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
     };
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -101,6 +127,27 @@ static void test_pairs(void **state)
         }
         pg_model_free(a);
         pg_model_free(b);
+    }
+}
+
+/* One layer of two directions on another; steps with weights of their own, a state in the middle that is read, and the formulas in a
+ * model's own code stay what they are. */
+static void test_recurrent(void **state)
+{
+    static const struct {
+        const char *name, *ending;
+        uint64_t lstm, tanh;
+    } files[] = {
+        {"layers", "_decomposed.pt2", 2, 0}, {"layers", "_onednn.pt2", 2, 0},  {"cells_lstm", "_trace.pt", 4, 0},
+        {"layer", "_dynamo.onnx", 1, 0},     {"layer", "_weights.onnx", 0, 8}, {"layer", "_read.onnx", 0, 8},
+        {"cells_own", "_trace.pt", 0, 8},    {"cells_own", ".onnx", 0, 8},     {"cells_own", "_dynamic.pt2", 0, 8}};
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        pg_model *m = open_case(files[i].name, files[i].ending, 3, (int64_t[]){2, 4, 6});
+        if (operators(m, "LSTM") != files[i].lstm || operators(m, "Tanh") != files[i].tanh)
+            fail_msg("%s%s: %d LSTM, %d Tanh", files[i].name, files[i].ending, (int)operators(m, "LSTM"),
+                     (int)operators(m, "Tanh"));
+        pg_model_free(m);
     }
 }
 
@@ -134,7 +181,7 @@ static void test_detector(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_listed_bags),
-                                       cmocka_unit_test(test_detector)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_recurrent),
+                                       cmocka_unit_test(test_listed_bags), cmocka_unit_test(test_detector)};
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -5,7 +5,8 @@
 
 Debian has no onnxscript, which that exporter needs, so the operators are written out here: gpt_dynamo.onnx and residual_dynamo.onnx as of
 PyTorch 2.6, inlined, with opset 18; gpt_functions.onnx as of PyTorch 2.1 to 2.4, where each module and each ATen operator is a function of its
-own, with conditions on ranks in them; gpt_overloads.onnx with one name for functions that their overload tells apart; causal_dynamo.onnx with the mask of a causal call. Needs python3-onnx.
+own, with conditions on ranks in them; gpt_overloads.onnx with one name for functions that their overload tells apart; causal_dynamo.onnx with the mask of a causal call; layer_dynamo.onnx with
+nn.LSTM unrolled, layer_weights.onnx and layer_read.onnx that only look like it. Needs python3-onnx.
 """
 import os
 import sys
@@ -334,7 +335,38 @@ def causal_dynamo(path):
     save(path, b, [("x", TensorProto.FLOAT, dims)], [("linear_1", TensorProto.FLOAT, dims)])
 
 
+def unrolled(path, weights="r.weight_hh_l0", read=False):
+    """nn.LSTM over four steps. `weights`: those of the last step. `read`: the second state is an output, too."""
+    b = Body()
+    for name, dims in (("r.weight_ih_l0", (32, 6)), ("r.weight_hh_l0", (32, 8)), ("r.bias_ih_l0", (32,)), ("r.bias_hh_l0", (32,)),
+                       ("l.weight", (4, 8)), ("l.bias", (4,))):
+        b.weight(name, *dims)
+    if weights != "r.weight_hh_l0":
+        b.weight(weights, 32, 8)
+    n, one = size_at(b, "x", 0), b.ints(1)
+    x = b("Transpose", "x", perm=[1, 0, 2])
+    every = b("Add", b("MatMul", x, b("Transpose", "r.weight_ih_l0", perm=[1, 0])), "r.bias_ih_l0")
+    h, c = (b("Expand", b.scalar(0.0), join(b, 1, n, 8)) for _ in range(2))
+    states = []
+    for t in range(4):
+        step = b("Squeeze", b("Slice", every, b.ints(t), b.ints(t + 1), b.ints(0), one), b.ints(0))
+        turned_weight = b("Transpose", weights if t == 3 else "r.weight_hh_l0", perm=[1, 0])
+        y = b("Gemm", b("Reshape", h, join(b, n, 8), allowzero=1), turned_weight, "r.bias_hh_l0", alpha=1.0, beta=1.0)
+        y = b("Add", b("Reshape", y, join(b, 1, n, 32), allowzero=1), step)
+        i, f, g, o = b("Split", y, b.ints(8, 8, 8, 8), axis=2, outs=4)
+        c = b("Add", b("Mul", b("Sigmoid", f), c), b("Mul", b("Sigmoid", i), b("Tanh", g)))
+        h = b("Mul", b("Sigmoid", o), b("Tanh", c), out=["state"] if read and t == 1 else None)
+        states.append(h)
+    y = b("Transpose", b("Concat", *states, axis=0), perm=[1, 0, 2])
+    b("Add", b("MatMul", y, b("Transpose", "l.weight", perm=[1, 0])), "l.bias", out=["linear"])
+    outputs = [("linear", TensorProto.FLOAT, ["batch", 4, 4])] + [("state", TensorProto.FLOAT, [1, "batch", 8])] * read
+    save(path, b, [("x", TensorProto.FLOAT, ["batch", 4, 6])], outputs)
+
+
 def main(folder):
+    unrolled(os.path.join(folder, "layer_dynamo.onnx"))
+    unrolled(os.path.join(folder, "layer_weights.onnx"), weights="other.weight")
+    unrolled(os.path.join(folder, "layer_read.onnx"), read=True)
     causal_dynamo(os.path.join(folder, "causal_dynamo.onnx"))
     gpt_dynamo(os.path.join(folder, "gpt_dynamo.onnx"))
     gpt_functions(os.path.join(folder, "gpt_functions.onnx"), False)

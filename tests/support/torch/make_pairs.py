@@ -141,11 +141,88 @@ class Listed(nn.Module):
         return self.l(self.e(x, offsets))
 
 
+class Layers(nn.Module):
+    """Two layers in both directions, which start from nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.r = nn.LSTM(6, 8, 2, batch_first=True, bidirectional=True)
+        self.l = nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.l(self.r(x)[0])
+
+
+class Layer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.r = nn.LSTM(6, 8, batch_first=True)
+        self.l = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.l(self.r(x)[0])
+
+
+class Started(nn.Module):
+    """A layer that is given its state, and whose last state is an output, too."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.r = getattr(nn, kind)(6, 8, batch_first=True)
+        self.h = nn.Linear(6, 8)
+
+    def forward(self, x):
+        h = self.h(x[:, 0])[None]
+        return self.r(x, h)
+
+
+class Own(nn.Module):
+    """The formulas of an LSTM in the model's own code: many calls, whichever way it is exported."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 32)
+        self.b = nn.Linear(6, 32)
+
+    def forward(self, x, state):
+        h, c = state
+        i, f, g, o = (self.a(h) + self.b(x)).chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class Stepped(nn.Module):
+    """A loop over time around a cell."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.c = cell
+        self.l = nn.Linear(8, 4)
+        self.pair = not isinstance(cell, (nn.GRUCell, nn.RNNCell))
+
+    def forward(self, x):
+        h = c = x.new_zeros(x.shape[0], 8)
+        out = []
+        for t in range(4):
+            if self.pair:
+                h, c = self.c(x[:, t], (h, c))
+            else:
+                h = self.c(x[:, t], h)
+            out.append(h)
+        return self.l(torch.stack(out, 1))
+
+
 def main(folder):
     torch.manual_seed(0)
     image, words, batch = torch.rand(2, 3, 16, 16), torch.zeros(2, 6, dtype=torch.long), Dim("batch", min=2, max=32)
     models = {"unet": (Unet(), image), "resized": (Resized(), image), "summed": (Summed(), torch.zeros(2, 6, 32)),
-              "bag": (Bag(), words), "parts": (Parts(), torch.zeros(2, 9, 16)), "placed": (Placed(), torch.zeros(2, 16, 16))}
+              "bag": (Bag(), words), "parts": (Parts(), torch.zeros(2, 9, 16)), "placed": (Placed(), torch.zeros(2, 16, 16)),
+              "layer": (Layer(), torch.zeros(2, 4, 6)), "layers": (Layers(), torch.zeros(2, 4, 6)), "started_gru": (Started("GRU"), torch.zeros(2, 4, 6)),
+              "started_rnn": (Started("RNN"), torch.zeros(2, 4, 6)),
+              "cells_lstm": (Stepped(nn.LSTMCell(6, 8)), torch.zeros(2, 4, 6)),
+              "cells_gru": (Stepped(nn.GRUCell(6, 8)), torch.zeros(2, 4, 6)),
+              "cells_rnn": (Stepped(nn.RNNCell(6, 8)), torch.zeros(2, 4, 6)),
+              "cells_own": (Stepped(Own()), torch.zeros(2, 4, 6))}
     for name, (model, x) in models.items():
         model.eval()
         path = os.path.join(folder, name)

@@ -149,6 +149,37 @@ def called():
     return program({"x": (["s0", 8], 7)}, {"w": [4, 8]}, {}, [call], ["y"], ["s0"])
 
 
+def layers():
+    """The network of make_pairs.py of the same name, as PyTorch decomposes it where it has oneDNN: a call for each layer and direction."""
+    parameters, nodes, x = {"l.weight": [4, 16], "l.bias": [4]}, [
+        node(A + "sym_size.int", ["$n"], ["x", 0]),
+        node(A + "full.default", ["h"], [[4, "$n", 8], 0.0]),
+        node(A + "full.default", ["c"], [[4, "$n", 8], 0.0]),
+        node(A + "permute.default", ["turned"], ["x", [1, 0, 2]])], "turned"
+    for layer in range(2):
+        for way in range(2):
+            k, at = "l%d%s" % (layer, "_reverse" * way), 2 * layer + way
+            for name, dims in (("weight_ih", [32, 16 if layer else 6]), ("weight_hh", [32, 8]), ("bias_ih", [32]), ("bias_hh", [32])):
+                parameters["r.%s_%s" % (name, k)] = dims
+            states = []
+            for state in "hc":
+                nodes.append(node(A + "slice.Tensor", [state + k], [state, 0, at, at + 1]))
+                nodes.append(node(A + "squeeze.dims", ["s" + state + k], [state + k, [0]]))
+                nodes.append(node(A + "unsqueeze.default", ["u" + state + k], ["s" + state + k, 0]))
+                states.append("u" + state + k)
+            weights = ["p_r_%s_%s" % (name, k) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            nodes.append(node(A + "mkldnn_rnn_layer.default", ["y" + k, "yh" + k, "yc" + k, "w" + k],
+                              [x] + weights + states + [way == 1, [], 2, 8, 1, True, False, False, False]))
+        nodes.append(node(A + "cat.default", ["cat%d" % layer], [["yl%d" % layer, "yl%d_reverse" % layer], 2]))
+        x = "cat%d" % layer
+    nodes += [node(A + "permute.default", ["back"], [x, [1, 0, 2]]),
+              node(A + "permute.default", ["w"], ["p_l_weight", [1, 0]]),
+              node(A + "expand.default", ["many"], ["w", ["$n", 16, 4]]),
+              node(A + "bmm.default", ["y"], ["back", "many"]),
+              node(A + "add.Tensor", ["out"], ["y", "p_l_bias"])]
+    return program({"x": (["s0", 4, 6], 7)}, parameters, {}, nodes, ["out"], ["s0"])
+
+
 def write(path, folder, programs, others=()):
     """The entries of PyTorch 2.9, whose weights a reader does not need; a name of before 2.8 in the root."""
     files = {"archive_format": "pt2", "archive_version": "0", "byteorder": "little"}
@@ -169,5 +200,6 @@ if __name__ == "__main__":
           ["data/weights/model_weights_config.json", "data/weights/weight_0", "data/constants/model_constants_config.json"])
     write(out + "attention_old.pt2", "", {"serialized_exported_program.json": attention(False)})
     write(out + "unknown.pt2", "unknown/", {"models/model.json": unknown()})
+    write(out + "layers_onednn.pt2", "", {"serialized_exported_program.json": layers()})
     write(out + "several.pt2", "several/", {"extra/models/no.json": {}, "models/encoder.json": conv(), "models/decoder.json": called()})
     write(out + "compiled.pt2", "", {}, ["data/aotinductor/model/abc.wrapper.so"])
