@@ -41,7 +41,8 @@ def nvidia(r):
     return None
 
 
-TENSORFLOW = ('resnet50', 'resnext101_32x4d', 'se_resnext101_32x4d', 'nnunet_2d', 'nnunet_3d', 'unet_industrial', 'bert-large-uncased')
+TENSORFLOW = ('resnet50', 'resnext101_32x4d', 'se_resnext101_32x4d', 'nnunet_2d', 'nnunet_3d', 'unet_industrial', 'bert-large-uncased',
+              'mask_rcnn_r50_fpn', 'ssd320_resnet50_fpn', 'vnet')
 
 
 def tensorflow(r):

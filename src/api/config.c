@@ -69,6 +69,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, host_us, 0, 1000),
     REAL(runtime_profile, host_view_us, 0, 1000),
     REAL(runtime_profile, host_step_us, 0, 1e6),
+    REAL(runtime_profile, host_half_years, 0, 1000),
     REAL(runtime_profile, gap_us, 0, 100),
     REAL(runtime_profile, lone_unary_us, 0, 1000),
     REAL(runtime_profile, lone_binary_us, 0, 1000),

@@ -19,6 +19,7 @@ static const struct {
     FIELD(host_us, 0.5, 80),
     FIELD(host_view_us, 0, 20),
     FIELD(host_step_us, 0, 500),
+    FIELD(host_half_years, 1, 100),
     FIELD(conv_speed, 0.3, 2.5),
     FIELD(depthwise_speed, 0.3, 8),
     FIELD(conv_peak, 0.3, 1),

@@ -108,7 +108,7 @@ static simulate_steps steps_of(const llm_case *c, const llm_serving_plan *p, con
         if (i) t.alone[i] = larger(t.alone[i], t.alone[i - 1]);
         if (i) t.added[i] = larger(t.added[i], t.added[i - 1]);
     }
-    if (!plain) t.least = c->layers * rt->llm_layer_us * 1e-6 * predict_host_slowness(g->spec, pc);
+    if (!plain) t.least = c->layers * rt->llm_layer_us * 1e-6 * predict_host_slowness(g->spec, rt, pc);
     return t;
 }
 

@@ -3,10 +3,11 @@
 
 /* The host is not in any GPU's specification. Systems are bought together: a GPU of 2018 sits beside a CPU of its time. One thread of a CPU
  * hardly got faster in the years before 2017, and older GPUs live on beside newer CPUs. */
-double predict_host_slowness(const gpu_spec *spec, const predict_constants *pc)
+double predict_host_slowness(const gpu_spec *spec, const runtime_profile *rt, const predict_constants *pc)
 {
+    double half = rt->host_half_years > 0 ? rt->host_half_years : pc->host_half_years;
     double year = fmin(fmax(cost_silicon_year(spec), 2017), 2026);
-    return exp(-0.6931471805599453 * (year - 2020) / pc->host_half_years);
+    return exp(-0.6931471805599453 * (year - 2020) / half);
 }
 
 /* A product with scales for blocks issued from Python: by a Triton kernel before Hopper, from there on by what its library takes the shape
@@ -81,7 +82,7 @@ host_clock predict_host(const kernel_plan *p, const predict_gpu *g, double launc
     const runtime_profile *rt = p->runtime;
     host_clock h = {0, 0, 0};
     if (opt->fast_mode || opt->device_time) return h;
-    double slow = predict_host_slowness(g->spec, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1);
+    double slow = predict_host_slowness(g->spec, rt, pc) * (g->spec->host_factor > 0 ? g->spec->host_factor : 1);
     double lone = lone_host_us(p, g->spec, launches);
     if (lone > 0) {
         double wait = 1e-6 * lone_wait_us(p);

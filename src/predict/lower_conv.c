@@ -50,7 +50,7 @@ static conv_shape conv_of(const planner *p, uint32_t x, uint32_t w, uint32_t out
 /* PyTorch convolves channels last where the data or the weights are; what is not gets copied first. */
 static bool conv_is_last(planner *p, uint32_t x, uint32_t w)
 {
-    if (p->rt->channels_last) return p->opt.channels_last;
+    if (p->rt->channels_last || !p->rt->strided_views) return p->opt.channels_last;
     bool weights = p->opt.channels_last && p->rt->strided_views && plan_shape(p, x)->rank == 4 &&
                    p->g->tensors[w].role == ROLE_WEIGHT && plan_channels(p, x) > 1;
     if (!weights && !view_is_channels_last(p, x)) return false;

@@ -183,7 +183,7 @@ double power_clock(const step_energy *e, const predict_gpu *g, const kernel_plan
 /* Sets that clock, as predict_step does for itself: for those who look at single kernels. */
 void power_sustain(predict_gpu *g, const kernel_plan *p, const predict_constants *pc, const predict_options *opt);
 /* How long the host that a GPU of this age sits beside takes, relative to one of 2020. */
-double predict_host_slowness(const gpu_spec *spec, const predict_constants *pc);
+double predict_host_slowness(const gpu_spec *spec, const runtime_profile *rt, const predict_constants *pc);
 step_prediction predict_step(const kernel_plan *p, const predict_gpu *g, const predict_constants *pc,
                              const predict_options *opt);
 /* From a step's prediction on the GPU on which it was measured; `seconds` > 0. A longer measurement never gives a smaller factor.

@@ -59,10 +59,11 @@ typedef struct runtime_profile {
     double linear_bias_since;     /* linear layers of inputs with three dimensions add their bias inside the product */
 
     /* the host */
-    double host_us;      /* to issue one operation that launches a kernel */
-    double host_view_us; /* ... one that only makes a view */
-    double gap_us;       /* from one kernel to the next on the GPU, in steps whose launches the host has ready */
-    double host_step_us; /* once a step: Python entry, synchronisation */
+    double host_us;         /* to issue one operation that launches a kernel */
+    double host_view_us;    /* ... one that only makes a view */
+    double gap_us;          /* from one kernel to the next on the GPU, in steps whose launches the host has ready */
+    double host_step_us;    /* once a step: Python entry, synchronisation */
+    double host_half_years; /* CPUs halve these in so many years; 0: as [predict] has it */
 
     /* An operator by itself, over and over (op: models): microseconds to issue it; 0: as in a model. Such loops were timed from
      * Python, on hosts of all ages. */

@@ -349,7 +349,7 @@ static void test_first_token_of_experts(void **state)
     double before = rt->llm_experts_us, layer_us = rt->llm_layer_us;
     pg_error e = PG_ERROR_INIT;
     const pg_gpu *gpu = pg_catalog_find(gpus, "h100", &e);
-    double slowness = predict_host_slowness(((const api_gpu *)(const void *)gpu)->spec, &gpus->config.predict);
+    double slowness = predict_host_slowness(((const api_gpu *)(const void *)gpu)->spec, rt, &gpus->config.predict);
     for (int experts = 0; experts < 2; experts++) {
         if (experts) layer.ffn = LM_MOE, layer.experts = 8, layer.experts_used = 2;
         lm_count(&m, &layer, NULL);
