@@ -54,6 +54,7 @@ static bool read_equation(const planner *p, equation *q)
     uint32_t of[3] = {plan_in(p, 0), plan_in(p, 1), plan_out(p, 0)};
     size_t at = 0;
     memset(q, 0, sizeof *q);
+    if (!eq.len) return false;
     for (int i = 0; i < 3; i++) {
         size_t end = at;
         while (end < eq.len && eq.ptr[end] != ',' && eq.ptr[end] != '-') end++;
