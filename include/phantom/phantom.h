@@ -236,6 +236,8 @@ typedef struct pg_request {
     bool first_run;                 /* prefill, decode: the prompt is the first of its process (llama.cpp; of others it isn't known) */
     int lora_rank;                  /* training: of adapters beside frozen weights (QLoRA with quantization); 0: all weights */
     int gpu_layers;                 /* llama.cpp: layers on the GPU, the others on the CPU; 0: all; negative: none */
+    int zero_stage;         /* training: what data-parallel groups divide instead of keeping copies (DeepSpeed's ZeRO): 1 the optimizer's state,
+                             * 2 gradients too, 3 weights too, as PyTorch's FSDP; 0: nothing */
     int micro_batches;      /* training: parts that the batch is run in before the optimizer; must divide it. 0: 1 */
 } pg_request;
 
@@ -246,7 +248,7 @@ typedef struct pg_memory {
 
 typedef struct pg_prediction {
     const char *gpu, *gpu_name;
-    int gpu_count, data_parallel, tensor_parallel, pipeline_parallel;
+    int gpu_count, data_parallel, tensor_parallel, pipeline_parallel, zero_stage;
     int64_t batch;
     const char *task, *precision, *runtime; /* precision: as asked for; what a GPU lacks is in note */
     bool fits; /* where it does and `latency_ms` is negative all the same, the runtime is not for this GPU: `note` says so */
@@ -274,7 +276,7 @@ typedef struct pg_prediction {
                                    * number would do */
     double most_batch, most_context; /* what would fit: sequences of this length, tokens of each sequence of this batch */
     const char *quantization, *kv_cache_precision; /* NULL: none, another task */
-    char advice[200];             /* what would make it fit, each by itself; "": it fits, or another task */
+    char advice[200];             /* what would make it fit, each by itself; "": it fits, or nothing is known to help */
     const char *note;             /* something that the user should know ("no fp8 units: runs as fp16"); NULL: nothing */
 } pg_prediction;
 

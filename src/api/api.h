@@ -138,6 +138,9 @@ void api_language_none(pg_prediction *out);
 /* What the plan is on this GPU. */
 const api_language *api_language_on(const pg_plan *p, const gpu_spec *s);
 pg_code api_language_open(pg_plan *p, pg_error *e);
+/* The same for other tasks (plan_fit.c). */
+void api_plan_advice(const pg_plan *p, const predict_gpu *g, const predict_options *o, const step_prediction *s,
+                     pg_prediction *out);
 void api_language_advice(const pg_plan *p, const predict_gpu *g, pg_prediction *out);
 pg_code api_language_predict(const pg_plan *p, const pg_gpu *gpu, pg_prediction *out);
 /* explain.c: one kernel as a row, for plans of any task. */

@@ -29,6 +29,16 @@ pg_code api_split_read(api_split *out, const pg_request *r, pg_error *e)
     if (r->micro_batches > 1 && r->batch % r->micro_batches != 0)
         return error_set(e, PG_E_USAGE, "--micro-batches %d does not divide the batch of %lld", r->micro_batches,
                          (long long)r->batch);
+    if (r->zero_stage < 0 || r->zero_stage > 3)
+        return error_set(e, PG_E_USAGE, "zero_stage %d is not between 0 and 3", r->zero_stage);
+    if (r->zero_stage && (r->task != PG_TASK_TRAINING || r->lora_rank > 0))
+        return error_set(e, PG_E_USAGE, "zero_stage %d is for --task training of all weights", r->zero_stage);
+    if (r->zero_stage > 1 && r->pipeline_parallel > 1)
+        return error_set(
+            e, PG_E_USAGE,
+            "zero_stage %d and pipeline_parallel %d: stages keep their gradients until all micro-batches are "
+            "through; use zero_stage 1",
+            r->zero_stage, r->pipeline_parallel);
     if (r->model_gpus > 1 && (r->tensor_parallel > 1 || r->pipeline_parallel > 1))
         return error_set(e, PG_E_USAGE, "model_gpus %d goes without tensor_parallel and pipeline_parallel",
                          r->model_gpus);

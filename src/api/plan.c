@@ -361,6 +361,7 @@ predict_options api_predict_options(const pg_plan *p, const gpu_spec *s)
                              .batch = (double)p->request.batch,
                              .data = p->split.data,
                              .pipeline = p->split.pipeline,
+                             .zero = p->request.zero_stage,
                              .micro = p->split.micro,
                              .basis = basis_of(p, s),
                              .interval = is_calibrated(p, s) ? s->performance[p->model->family].interval : 0,
@@ -382,11 +383,11 @@ const kernel_plan *api_plan_on(const pg_plan *p, const gpu_spec *s)
 static void put_memory(const kernel_plan *p, const step_prediction *s, pg_memory *m)
 {
     *m = (pg_memory){.total = s->total_bytes,
-                     .weights = p->memory.weights * s->weight_share,
+                     .weights = s->weights,
                      .activations = p->memory.activations * s->activation_share,
                      .workspace = p->memory.workspace,
-                     .gradients = p->memory.gradients * s->gradient_copies * s->weight_share,
-                     .optimizer = p->memory.optimizer * s->weight_share,
+                     .gradients = s->gradients,
+                     .optimizer = s->optimizer,
                      .runtime = s->runtime_bytes,
                      .context = s->context_bytes};
 }
@@ -435,5 +436,7 @@ pg_code pg_plan_predict(const pg_plan *plan, const pg_gpu *gpu, pg_prediction *o
     out->dram_bytes = s.dram_bytes;
     out->basis = api_basis_name(o.basis);
     out->note = api_note(plan, ag, false);
+    out->zero_stage = plan->request.zero_stage;
+    if (!s.fits) api_plan_advice(plan, &g, &o, &s, out);
     return PG_E_OK;
 }

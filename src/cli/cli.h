@@ -95,7 +95,7 @@ typedef struct cli_args {
     const char *measured_on;
     cli_reals measured_ms;
     int64_t measured_batch;
-    int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel, micro_batches;
+    int64_t gpu_count, data_parallel, tensor_parallel, pipeline_parallel, expert_parallel, zero_stage, micro_batches;
     cli_shapes shapes;
     bool include_cost, carbon, spot, own;
     cli_list clouds, regions;

@@ -120,6 +120,8 @@ static const option parallel_options[] = {
      "GPUs that linear layers and attention heads are divided among."},
     {"pipeline-parallel", 0, "N", OPTION_NUMBER, AT(pipeline_parallel), 1, GPUS_MOST, NULL,
      "Stages that layers are put into, one after the other."},
+    {"zero-stage", 0, "N", OPTION_NUMBER, AT(zero_stage), 1, 3, NULL,
+     "Training: what data-parallel copies divide (ZeRO): 1 the optimizer's state, 2 gradients too, 3 weights too, as PyTorch's FSDP."},
     {"micro-batches", 0, "N", OPTION_NUMBER, AT(micro_batches), 1, GPUS_MOST, NULL,
      "Training: parts that a batch is run in, whose gradients are added up before the optimizer runs."},
     {"expert-parallel", 0, "N", OPTION_NUMBER, AT(expert_parallel), 1, GPUS_MOST, NULL,
@@ -327,6 +329,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .data_parallel = (int)a->data_parallel,
                         .tensor_parallel = (int)a->tensor_parallel,
                         .pipeline_parallel = (int)a->pipeline_parallel,
+                        .zero_stage = (int)a->zero_stage,
                         .micro_batches = (int)a->micro_batches,
                         .expert_parallel = (int)a->expert_parallel};
 }

@@ -60,9 +60,11 @@ pg_code memory_peak(planner *p, pg_error *e)
 
 void memory_weights(planner *p)
 {
-    double bytes = 0;
+    double bytes = 0, elements = 0, most = 0;
     for (uint32_t t = 0; t < p->g->n_tensors; t++) {
         if (p->g->tensors[t].role != ROLE_WEIGHT || p->v[t].elements < 0) continue;
+        elements += p->v[t].elements;
+        if (p->v[t].elements > most) most = p->v[t].elements;
         dtype d = (dtype)p->g->tensors[t].dtype;
         bool narrow = dtype_get(d)->bits && dtype_get(d)->bits < 16;
         double width = plan_width(p, t);
@@ -71,4 +73,6 @@ void memory_weights(planner *p)
             bytes += p->v[t].elements * 2 / p->v[t].shards; /* the half copies live until the step ends */
     }
     p->out->memory.weights = bytes;
+    p->out->largest_share = elements > 0 ? most / elements : 0;
+    for (uint32_t i = 0; i < p->us->n; i++) p->out->joins += plan_is_join(p, &p->us->u[i]);
 }

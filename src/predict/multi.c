@@ -127,6 +127,60 @@ static double exchange_seconds(const walk *w, const predict_constants *pc, doubl
     return exposed + felt * hidden;
 }
 
+/* ---- state that is divided among the copies of the model (ZeRO, PyTorch's FSDP) ---- */
+
+/* Layers that are gathered at a time: of a transformer each has two residual sums. */
+static double layers_of(const kernel_plan *p)
+{
+    return p->joins > 2 ? p->joins / 2 : 1;
+}
+
+/* Bytes of all parameters as they are sent: in the width of the arithmetic. */
+static double sent_bytes(const kernel_plan *p, double share)
+{
+    return p->gradient_bytes * share * (p->opt.autocast ? 0.5 : 1);
+}
+
+/* `each` of so many messages beside `beside` seconds of work: the last can't start before that ends, and what is hidden is felt in part. */
+static double beside_work(const predict_constants *pc, double messages, double each, double beside)
+{
+    double exposed = larger(messages * each - beside, each), hidden = larger(messages * each - exposed, 0);
+    return exposed + (pc->hidden_share < 1 ? pc->hidden_share : 1) * hidden;
+}
+
+/* How much longer a step of so many micro-batches takes for it. Gradients are summed up by who keeps them: of the whole step at stage 1, of
+ * each micro-batch from stage 2 on. Weights are gathered once behind the optimizer, at stage 3 layer by layer in each pass. */
+static double divided_seconds(const walk *w, const predict_constants *pc, double data, double forward_s,
+                              double backward_s)
+{
+    const predict_options *o = w->opt;
+    double bytes = sent_bytes(w->p, w->gradient_share), layers = layers_of(w->p), micro = larger(o->micro, 1);
+    if (data <= 1 || bytes <= 0) return 0;
+    double rounds = o->zero >= 2 ? micro : 1, gathers = o->zero == 3 ? 2 * micro : 1;
+    if (o->fast_mode)
+        return (rounds + gathers) * (data - 1) / data * bytes / larger(w->g->cost.links.nvlink, w->g->cost.links.pcie);
+    comm_shape part = {bytes / layers, data, COMM_REDUCE_SCATTER, COMM_OWN_NONE};
+    double scatter = cost_comm_seconds(&w->g->cost, &part);
+    part.what = COMM_ALL_GATHER;
+    double gather = cost_comm_seconds(&w->g->cost, &part);
+    if (o->zero < 3) return rounds * beside_work(pc, layers, scatter, backward_s) + layers * gather;
+    return micro * (beside_work(pc, layers, gather, forward_s) + beside_work(pc, layers, gather + scatter, backward_s));
+}
+
+/* What the fullest GPU holds. Layers are gathered one ahead of the pass; the largest tensor, embeddings mostly, stays. Gradients wait
+ * in buckets or, divided, a layer at a time. */
+static void put_state(step_prediction *s, const kernel_plan *p, const predict_options *o, double data)
+{
+    int zero = p->opt.training && data > 1 ? o->zero : 0;
+    double layers = layers_of(p), sent = sent_bytes(p, s->weight_share), share = s->weight_share;
+    double gathered = less(sent * (p->largest_share + 2 * (1 - p->largest_share) / layers), sent);
+    s->weights = p->memory.weights * share;
+    s->gradients = p->memory.gradients * share * (p->opt.training && data > 1 && !zero ? 2 : 1);
+    s->optimizer = p->memory.optimizer * share / (zero ? data : 1);
+    if (zero >= 2) s->gradients = s->gradients / data + sent / layers;
+    if (zero == 3) s->weights = less(p->gradient_bytes * share / data + gathered, s->weights);
+}
+
 /* A step of the whole batch: the first micro-batch through all stages and back, each other one behind it by the longest stage (one
  * forward, one backward), then the optimizer. */
 static void training(step_prediction *s, walk *w, const predict_constants *pc, double data, double stages,
@@ -135,6 +189,7 @@ static void training(step_prediction *s, walk *w, const predict_constants *pc, d
     const predict_options *o = w->opt;
     double micro = larger(o->micro, 1), last = optimizer_seconds(w->p, w->g, o);
     double body = larger(s->gpu_s - last, s->host_s - host_optimizer), share = 1;
+    double saved = o->zero && data > 1 ? last - last / data : 0; /* each optimizes what it keeps */
     double backward = s->gpu_s > last ? body * s->backward_s / (s->gpu_s - last) : 0;
     if (stages > 1) {
         double forward = 0;
@@ -148,11 +203,14 @@ static void training(step_prediction *s, walk *w, const predict_constants *pc, d
         s->seconds += forward > 0 ? body / forward * (best.latency + (micro - 1) * best.longest) : body;
     } else s->seconds += (micro - 1) * body;
     w->gradient_share = s->weight_share;
-    double exposed = exchange_seconds(w, pc, data, backward * share);
+    double exposed = o->zero && data > 1 ? divided_seconds(w, pc, data, (body - backward) * share, backward * share)
+                                         : exchange_seconds(w, pc, data, backward * share);
+    s->seconds = larger(s->seconds - saved, micro * body);
+    last -= saved;
     double doublings = data > 1 && !o->fast_mode ? log(data) / 0.6931471805599453 : 0;
     s->seconds += exposed + pc->straggle_share * doublings * s->seconds;
     s->parts.shared += exposed * interval_shared(cost_comm_crowd(&w->g->cost, data));
-    s->gpu_s = (s->gpu_s - last) * micro + last;
+    s->gpu_s = (s->gpu_s - last - saved) * micro + last;
     s->host_s = (s->host_s - host_optimizer) * micro + host_optimizer;
     s->dram_bytes *= micro;
     s->flops *= micro;
@@ -167,7 +225,7 @@ void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, c
 {
     double data = larger(opt->data, 1), stages = larger(opt->pipeline, 1);
     s->weight_share = s->activation_share = 1;
-    s->gradient_copies = p->opt.training && data > 1 ? 2 : 1;
+    put_state(s, p, opt, data);
     s->rate = s->seconds > 0 ? data / s->seconds : 0;
     bool train = p->opt.training && (data > 1 || stages > 1 || opt->micro > 1);
     if ((stages <= 1 && !train) || !p->n_steps) return;
@@ -179,6 +237,7 @@ void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, c
         double launches = predict_issued(p) + predict_issued_backward(p, pc) + optimizer;
         double share = launches > 0 ? optimizer / launches : 0;
         training(s, &w, pc, data, stages, s->host_s * share);
+        put_state(s, p, opt, data);
         return;
     }
     w.host_a_step = s->host_s / p->n_steps;
@@ -186,4 +245,5 @@ void multi_gpu(step_prediction *s, const kernel_plan *p, const predict_gpu *g, c
     s->seconds = larger(best.latency, s->seconds);
     s->rate = best.longest > 0 ? data / best.longest : 0;
     s->weight_share = best.weights > 0 ? best.weights : 1;
+    put_state(s, p, opt, data);
 }

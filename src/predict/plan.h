@@ -106,6 +106,8 @@ typedef struct kernel_plan {
     double launches_sums;    /* of those of the backward pass: sums of gradients */
     double waited;           /* operations that the host issues one by one behind results that it waited for */
     double gradient_bytes;   /* of all parameters, as data parallelism exchanges them */
+    double largest_share;    /* of the parameters in the largest tensor */
+    double joins;            /* residual sums and the like: a layer of a transformer has two */
     double views;            /* operations that only make a view */
     bool collective;         /* holds collective operations of its own */
     double divided;          /* share of the operations that tensor parallelism divides */

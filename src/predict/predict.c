@@ -299,9 +299,8 @@ static void step_memory(step_prediction *s, const kernel_plan *p, const predict_
 {
     s->context_bytes = 1e6 * (pc->context_mb + pc->context_mb_per_sm * g->cost.sms);
     s->runtime_bytes = 1e6 * p->runtime->framework_mb + s->context_bytes;
-    s->total_bytes = (p->memory.weights + p->memory.gradients * s->gradient_copies + p->memory.optimizer) *
-                         s->weight_share +
-                     p->memory.activations * s->activation_share + p->memory.workspace + s->runtime_bytes;
+    s->total_bytes = s->weights + s->gradients + s->optimizer + p->memory.activations * s->activation_share +
+                     p->memory.workspace + s->runtime_bytes;
     s->fits = g->spec->memory_bytes <= 0 || s->total_bytes <= g->spec->memory_bytes;
 }
 

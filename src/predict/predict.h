@@ -98,6 +98,7 @@ typedef struct predict_options {
     double batch;
     double micro;          /* batches of the plan's size that make up a training step; 0: 1 */
     double data, pipeline; /* groups of GPUs that do the same with other samples; stages of each; 0: 1 */
+    int zero; /* what such groups divide among themselves: 1 the optimizer's state, 2 gradients too, 3 weights too; 0: nothing */
     basis basis;
     double interval;                /* of a calibration; 0: as the basis has it */
     bool host_known;                /* ... which had steps that the host bounds */
@@ -118,13 +119,13 @@ typedef struct step_prediction {
     double power_w;
     bound limit;
     double bound_s[BOUND_COUNT];
-    double launches;         /* GPU kernels of the last operation */
-    double busy_share;       /* of the time that a GPU has work */
-    double activation_share; /* of a micro-batch's activations that a pipeline stage holds at once */
-    double gradient_copies;  /* data parallelism: the buckets that are exchanged hold them once more */
-    double weight_share;     /* of the weights that the fullest pipeline stage holds */
-    double runtime_bytes;    /* context and framework */
-    double context_bytes;    /* of them: the CUDA context */
+    double launches;                      /* GPU kernels of the last operation */
+    double busy_share;                    /* of the time that a GPU has work */
+    double activation_share;              /* of a micro-batch's activations that a pipeline stage holds at once */
+    double weight_share;                  /* of the weights that the fullest pipeline stage holds */
+    double weights, gradients, optimizer; /* bytes of that stage */
+    double runtime_bytes;                 /* context and framework */
+    double context_bytes;                 /* of them: the CUDA context */
     double total_bytes;
     bool fits;
 } step_prediction;

@@ -368,6 +368,11 @@ static void run_report(report *r, const render_row *row, const render_money *mon
     if (p->gpu_count > 1)
         report_pair(r, "Spread", TONE_PLAIN, "data parallel %d%stensor parallel %d%spipeline stages %d",
                     p->data_parallel, render_dot(r), p->tensor_parallel, render_dot(r), p->pipeline_parallel);
+    static const char *const divided[] = {"", "optimizer's state", "optimizer's state and gradients",
+                                          "optimizer's state, gradients and weights"};
+    if (p->zero_stage >= 1 && p->zero_stage <= 3)
+        report_pair(r, "Divided", TONE_PLAIN, "%s, among the data-parallel copies (ZeRO stage %d)",
+                    divided[p->zero_stage], p->zero_stage);
     if (render_is_timed(p)) speed_pairs(r, row);
     else if (p->fits) report_pair(r, "Speed", TONE_BAD, "none: this runtime is not for this GPU");
     else report_pair(r, "Too big", TONE_BAD, "needs %s of memory, the GPU has %s", need, have);

@@ -41,6 +41,7 @@ static const field row_fields[] = {
     ROW("data_parallel", FIELD_INT, p.data_parallel, false),
     ROW("tensor_parallel", FIELD_INT, p.tensor_parallel, false),
     ROW("pipeline_parallel", FIELD_INT, p.pipeline_parallel, false),
+    ROW("zero_stage", FIELD_INT, p.zero_stage, false),
     ROW("price_kind", FIELD_TEXT, price_kind, false),
     ROW("price_cloud", FIELD_TEXT, price_cloud, false),
     ROW("price_region", FIELD_TEXT, price_region, false),
