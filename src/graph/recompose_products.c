@@ -109,7 +109,7 @@ static void try_batches(lines *ls, line *l)
     const tensor_shape *xs = shape_of(ls, x), *zs = shape_of(ls, z);
     if (x == a && z == b) return;
     if (w == NO_TENSOR && (zs->rank != xs->rank || !same_dims(xs, zs, xs->rank - 2))) return;
-    line *end = view_back(ls, y, x);
+    line *end = x == a ? l : view_back(ls, y, x);
     if (!end) return;
     uint32_t out = line_out(ls, end);
     lines_absorb(ls, end, l);

@@ -10,36 +10,35 @@ typedef struct inputs {
 } inputs;
 
 /* The value of three dims [steps, batch, features] that a product of rows reads through views. */
-static uint32_t sequence_of(const recurrent_search *s, uint32_t t, int64_t steps, int64_t in)
+static uint32_t sequence_of(const rewrite *s, uint32_t t, int64_t steps, int64_t in)
 {
     enum { VIEWS = 16 };
     uint32_t found = NO_TENSOR;
     for (int i = 0; i < VIEWS && t < s->n_tensors; i++) {
-        if (recurrent_shape_of(s, t)->rank == 3 && recurrent_dim(s, t, 0) == steps && recurrent_dim(s, t, 2) == in)
-            found = t;
-        const op *o = recurrent_maker(s, t);
-        if (!o || !recurrent_is_view(o)) break;
-        t = recurrent_in(s, o, 0);
+        if (rewrite_shape_of(s, t)->rank == 3 && rewrite_dim(s, t, 0) == steps && rewrite_dim(s, t, 2) == in) found = t;
+        const op *o = rewrite_maker(s, t);
+        if (!o || !rewrite_is_view(o)) break;
+        t = rewrite_in(s, o, 0);
     }
     return found;
 }
 
-static bool read_inputs(const recurrent_search *s, const recurrent_step *c, int64_t steps, inputs *out)
+static bool read_inputs(const rewrite *s, const recurrent_step *c, int64_t steps, inputs *out)
 {
     recurrent_sum sum;
-    uint32_t t = recurrent_bare(s, c->all);
-    const op *o = recurrent_maker(s, t);
+    uint32_t t = rewrite_bare(s, c->all);
+    const op *o = rewrite_maker(s, t);
     *out = (inputs){.reverse = o && o->kind == OP_Reverse};
-    if (out->reverse) t = recurrent_in(s, o, 0);
+    if (out->reverse) t = rewrite_in(s, o, 0);
     if (!recurrent_add_up(s, t, &sum) || sum.products != 1 || sum.others) return false;
-    out->w = recurrent_weight(s, recurrent_in(s, sum.product[0], 1));
+    out->w = recurrent_weight(s, rewrite_in(s, sum.product[0], 1));
     out->bias = sum.biases ? sum.bias[0] : NO_TENSOR;
     const tensor *w = &s->g->tensors[out->w];
     int64_t wide = c->gates * c->hidden;
     if (w->dims[0].sym != SYM_NONE || w->dims[1].sym != SYM_NONE) return false;
     if (w->dims[0].v.i != wide && w->dims[1].v.i != wide) return false;
     out->in = w->dims[w->dims[0].v.i == wide].v.i;
-    out->x = sequence_of(s, recurrent_in(s, sum.product[0], 0), steps, out->in);
+    out->x = sequence_of(s, rewrite_in(s, sum.product[0], 0), steps, out->in);
     return out->x != NO_TENSOR;
 }
 
@@ -71,10 +70,10 @@ static bool in_a_row(const chain *c)
 }
 
 /* The Concat that reads t, through a view that only it reads; NULL: none. */
-static const op *concat_behind(const recurrent_search *s, uint32_t reader)
+static const op *concat_behind(const rewrite *s, uint32_t reader)
 {
     const op *o = &s->g->ops[reader];
-    if (recurrent_is_view(o)) {
+    if (rewrite_is_view(o)) {
         uint32_t t = op_out(s->g, o)[0];
         if (s->fixed[t] || s->first[t + 1] != s->first[t] + 1) return NULL;
         o = &s->g->ops[s->readers[s->first[t]]];
@@ -83,7 +82,7 @@ static const op *concat_behind(const recurrent_search *s, uint32_t reader)
 }
 
 /* Whether only the step itself, the next one and one Concat of all read what step i leaves. */
-static bool is_read_in_a_row(const recurrent_search *s, chain *c, int64_t i)
+static bool is_read_in_a_row(const rewrite *s, chain *c, int64_t i)
 {
     const recurrent_step *at = nth(c, i), *next = i + 1 < c->n ? nth(c, i + 1) : NULL;
     uint32_t values[2] = {at->h, at->c};
@@ -102,17 +101,17 @@ static bool is_read_in_a_row(const recurrent_search *s, chain *c, int64_t i)
     return true;
 }
 
-static bool joins_in_order(const recurrent_search *s, const chain *c)
+static bool joins_in_order(const rewrite *s, const chain *c)
 {
     for (int64_t i = 0; c->joined && i < c->n; i++) {
         const recurrent_step *at = c->of.reverse ? c->step[c->n - 1 - i] : c->step[i];
-        if (recurrent_bare(s, recurrent_in(s, c->joined, (uint32_t)i)) != at->h) return false;
+        if (rewrite_bare(s, rewrite_in(s, c->joined, (uint32_t)i)) != at->h) return false;
     }
     return true;
 }
 
 /* The product is for these steps alone. */
-static bool owns_inputs(recurrent_search *s, const chain *c)
+static bool owns_inputs(rewrite *s, const chain *c)
 {
     uint32_t t = c->step[0]->all, id = ++s->n_marks, n = 0, ops[STEP_OPS], stop = c->of.x;
     for (uint32_t k = s->first[t]; k < s->first[t + 1]; k++) {
@@ -123,7 +122,7 @@ static bool owns_inputs(recurrent_search *s, const chain *c)
     return !s->fixed[t] && recurrent_gather(s, t, &stop, 1, id, ops, &n) && recurrent_is_private(s, ops, n, id, &t, 1);
 }
 
-static bool fits(recurrent_search *s, chain *c)
+static bool fits(rewrite *s, chain *c)
 {
     c->down = c->n > 1 && !follows(c->step[0], c->step[1]);
     if (!in_a_row(c) || !read_inputs(s, c->step[0], c->n, &c->of)) return false;
@@ -134,7 +133,7 @@ static bool fits(recurrent_search *s, chain *c)
 
 /* ---- putting layers in their place ---- */
 
-static bool is_used(const recurrent_search *s, uint32_t t, const recurrent_step *by, const op *joined)
+static bool is_used(const rewrite *s, uint32_t t, const recurrent_step *by, const op *joined)
 {
     if (t == NO_TENSOR) return false;
     if (s->fixed[t]) return true;
@@ -145,24 +144,24 @@ static bool is_used(const recurrent_search *s, uint32_t t, const recurrent_step 
     return false;
 }
 
-static void take(recurrent_search *s, uint32_t t)
+static void take(rewrite *s, uint32_t t)
 {
     if (t != NO_TENSOR && s->maker[t]) s->taken[s->maker[t] - 1] = 1;
 }
 
 /* `to` is `from` [1, batch, hidden] in the shape that the step had. */
-static void define_state(recurrent_search *s, uint32_t from, uint32_t to)
+static void define_state(rewrite *s, uint32_t from, uint32_t to)
 {
     int64_t axis = 0;
-    bool flat = recurrent_shape_of(s, to)->rank == 2;
+    bool flat = rewrite_shape_of(s, to)->rank == 2;
     uint32_t in[2] = {from, NO_TENSOR};
     if (s->failed) return;
-    if (flat) in[1] = recurrent_ints(s, &axis, 1);
-    if (!s->failed) recurrent_emit(s, flat ? OP_Squeeze : OP_Identity, in, flat ? 2 : 1, to);
+    if (flat) in[1] = rewrite_ints(s, &axis, 1);
+    if (!s->failed) rewrite_emit(s, flat ? OP_Squeeze : OP_Identity, in, flat ? 2 : 1, to);
     take(s, to);
 }
 
-static void emit_chain(recurrent_search *s, chain *c)
+static void emit_chain(rewrite *s, chain *c)
 {
     const recurrent_step *first = nth(c, 0), *last = nth(c, c->n - 1);
     bool ends = is_used(s, last->h, last, c->joined), cell = is_used(s, last->c, last, NULL);
@@ -187,18 +186,18 @@ static void emit_chain(recurrent_search *s, chain *c)
     recurrent_add_layer(s, &l, s->g->ops[last->ops[0]].name, out);
     if (s->failed) return;
     if (y != NO_TENSOR) {
-        uint32_t in[2] = {out[0], recurrent_ints(s, &axis, 1)};
+        uint32_t in[2] = {out[0], rewrite_ints(s, &axis, 1)};
         take(s, y);
-        if (!s->failed) recurrent_emit(s, OP_Squeeze, in, 2, y);
+        if (!s->failed) rewrite_emit(s, OP_Squeeze, in, 2, y);
     }
     if (ends) define_state(s, out[1], last->h);
     if (cell) define_state(s, out[2], last->c);
 }
 
-static void emit_cell(recurrent_search *s, const recurrent_step *c)
+static void emit_cell(rewrite *s, const recurrent_step *c)
 {
     int64_t axis = 0;
-    uint32_t out[3] = {NO_TENSOR, NO_TENSOR, NO_TENSOR}, in[2] = {c->x, recurrent_ints(s, &axis, 1)};
+    uint32_t out[3] = {NO_TENSOR, NO_TENSOR, NO_TENSOR}, in[2] = {c->x, rewrite_ints(s, &axis, 1)};
     const tensor *w = &s->g->tensors[c->wx];
     recurrent_layer l = {.kind = c->kind,
                          .gates = c->gates,
@@ -213,8 +212,8 @@ static void emit_cell(recurrent_search *s, const recurrent_step *c)
                          .y = NO_TENSOR,
                          .h = NO_TENSOR,
                          .c = NO_TENSOR};
-    bool flat = recurrent_shape_of(s, c->x)->rank == 2;
-    if (!s->failed) l.x = flat ? recurrent_emit(s, OP_Unsqueeze, in, 2, NO_TENSOR) : c->x;
+    bool flat = rewrite_shape_of(s, c->x)->rank == 2;
+    if (!s->failed) l.x = flat ? rewrite_emit(s, OP_Unsqueeze, in, 2, NO_TENSOR) : c->x;
     if (!s->failed) recurrent_add_layer(s, &l, s->g->ops[c->ops[0]].name, out);
     if (s->failed) return;
     define_state(s, out[1], c->h);
@@ -224,10 +223,10 @@ static void emit_cell(recurrent_search *s, const recurrent_step *c)
 /* ---- all of them ---- */
 
 /* The steps that read slices of one product, by slice; false: they are not one for each. */
-static bool by_slice(recurrent_search *s, uint32_t head, chain *c)
+static bool by_slice(rewrite *s, uint32_t head, chain *c)
 {
     recurrent_step *first = &s->step[head - 1];
-    c->n = recurrent_dim(s, first->all, 0);
+    c->n = rewrite_dim(s, first->all, 0);
     int64_t found = 0;
     for (uint32_t i = head; i; i = s->step[i - 1].next) found++;
     if (c->n < 1 || c->n != found) return false;
@@ -245,7 +244,7 @@ static bool by_slice(recurrent_search *s, uint32_t head, chain *c)
 }
 
 /* Layers first: what is left of the steps that multiply their own inputs are cells. Gives how many there are. */
-static uint32_t join_steps(recurrent_search *s)
+static uint32_t join_steps(rewrite *s)
 {
     uint32_t made = 0, *head = ARENA_ARRAY(s->a, uint32_t, s->n_tensors);
     if (!head) {
@@ -272,69 +271,8 @@ static uint32_t join_steps(recurrent_search *s)
     return made;
 }
 
-uint32_t recurrent_join_steps(recurrent_search *s)
+uint32_t recurrent_join_steps(rewrite *s)
 {
     recurrent_find_steps(s);
     return s->n_steps && !s->failed ? join_steps(s) : 0;
-}
-
-/* ---- the graph before and after ---- */
-
-/* Nothing of the kind is in most graphs: then it costs a look at each operator. */
-static bool may_have(const graph *g)
-{
-    uint32_t tanh = 0, sums = 0, layers = 0;
-    for (uint32_t i = 0; i < g->n_ops; i++) {
-        op_kind k = (op_kind)g->ops[i].kind;
-        tanh += k == OP_Tanh || k == OP_Relu;
-        sums += k == OP_Add;
-        layers += (k == OP_LSTM || k == OP_GRU || k == OP_RNN);
-    }
-    return (tanh && sums) || layers;
-}
-
-/* What was replaced goes, and with it what nobody reads any more. */
-static pg_code tidy(recurrent_search *s, pg_error *e)
-{
-    graph *g = s->g;
-    region *r = &g->regions[0];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < r->n_ops; i++)
-        if (r->ops[i] >= s->n_ops || (s->live[r->ops[i]] && !s->taken[r->ops[i]])) r->ops[n++] = r->ops[i];
-    r->n_ops = n;
-    pg_code code = graph_sort(g, s->a, e);
-    if (code) return code;
-    *s = (recurrent_search){.g = g, .a = s->a};
-    if (!recurrent_open(s)) return error_nomem(e, s->a);
-    n = 0;
-    for (uint32_t i = 0; i < r->n_ops; i++)
-        if (s->live[r->ops[i]]) r->ops[n++] = r->ops[i];
-    r->n_ops = n;
-    return graph_drop_unlisted(g) ? PG_E_OK : error_nomem(e, g->a);
-}
-
-static pg_code run_stage(graph *g, uint32_t (*stage)(recurrent_search *s), bool cells, pg_error *e)
-{
-    arena a;
-    pg_error ignored = PG_ERROR_INIT;
-    arena_init(&a, g->a->alloc, g->a->limit);
-    recurrent_search s = {.g = g, .a = &a, .cells = cells};
-    pg_code code = recurrent_open(&s) ? PG_E_OK : error_nomem(e, &a);
-    bool fits = !code && shapes_infer(&s.s, g, &(shape_options){.binding = NULL}, &a, &ignored) == PG_E_OK;
-    uint32_t made = fits ? stage(&s) : 0; /* a graph that contradicts itself is for others to report */
-    if (!code && s.failed) code = error_nomem(e, g->a->failed ? g->a : &a);
-    if (!code && made) code = tidy(&s, e);
-    arena_free(&a);
-    return code;
-}
-
-pg_code graph_join_recurrent(graph *g, bool cells, pg_error *e)
-{
-    static uint32_t (*const stages[])(recurrent_search *) = {recurrent_join_steps, recurrent_join_directions,
-                                                             recurrent_join_states, recurrent_drop_views,
-                                                             recurrent_part_states};
-    pg_code code = PG_E_OK;
-    if (!g->n_regions || !may_have(g)) return code;
-    for (size_t i = 0; i < sizeof stages / sizeof stages[0] && !code; i++) code = run_stage(g, stages[i], cells, e);
-    return code;
 }

@@ -1,53 +1,29 @@
 /* Layers that are put into the graph. */
 #include "graph/recurrent_internal.h"
 
-uint32_t recurrent_emit(recurrent_search *s, op_kind kind, const uint32_t *in, uint32_t n_in, uint32_t out)
-{
-    graph *g = s->g;
-    str name = n_in && in[0] != NO_TENSOR ? g->tensors[in[0]].name : (str){NULL, 0};
-    if (out == NO_TENSOR) out = graph_add_tensor(g, name, DT_UNKNOWN);
-    if (out == NO_TENSOR || graph_add_op(g, 0, kind, name, in, n_in, &out, 1) == NO_TENSOR) {
-        s->failed = true;
-        return NO_TENSOR;
-    }
-    g->tensors[out].defined = true;
-    return out;
-}
-
-uint32_t recurrent_ints(recurrent_search *s, const int64_t *v, uint32_t n)
-{
-    uint32_t t = graph_add_ints(s->g, STR("axes"), 1, v, n);
-    if (t == NO_TENSOR) {
-        s->failed = true;
-        return t;
-    }
-    s->g->tensors[t].literal = s->g->tensors[t].defined = true;
-    return t;
-}
-
-static uint32_t slice(recurrent_search *s, uint32_t from, int64_t start, int64_t end)
+static uint32_t slice(rewrite *s, uint32_t from, int64_t start, int64_t end)
 {
     int64_t axis = 0;
-    uint32_t in[4] = {from, recurrent_ints(s, &start, 1), recurrent_ints(s, &end, 1), recurrent_ints(s, &axis, 1)};
-    return s->failed ? NO_TENSOR : recurrent_emit(s, OP_Slice, in, 4, NO_TENSOR);
+    uint32_t in[4] = {from, rewrite_ints(s, &start, 1), rewrite_ints(s, &end, 1), rewrite_ints(s, &axis, 1)};
+    return s->failed ? NO_TENSOR : rewrite_emit(s, OP_Slice, in, 4, NO_TENSOR);
 }
 
 /* [1, batch, hidden] of [batch, hidden]: the model's own view, where it has one. */
-static uint32_t unsqueezed(recurrent_search *s, uint32_t t)
+static uint32_t unsqueezed(rewrite *s, uint32_t t)
 {
     int64_t axis = 0;
     for (uint32_t k = s->first[t]; k < s->first[t + 1]; k++) {
         const op *o = &s->g->ops[s->readers[k]];
-        uint32_t view = recurrent_is_view(o) ? op_out(s->g, o)[0] : NO_TENSOR;
-        if (view != NO_TENSOR && recurrent_shape_of(s, view)->rank == 3 && recurrent_bare(s, view) == t &&
-            recurrent_dim(s, view, 0) == 1)
+        uint32_t view = rewrite_is_view(o) ? op_out(s->g, o)[0] : NO_TENSOR;
+        if (view != NO_TENSOR && rewrite_shape_of(s, view)->rank == 3 && rewrite_bare(s, view) == t &&
+            rewrite_dim(s, view, 0) == 1)
             return view;
     }
-    uint32_t in[2] = {t, recurrent_ints(s, &axis, 1)};
-    return s->failed ? NO_TENSOR : recurrent_emit(s, OP_Unsqueeze, in, 2, NO_TENSOR);
+    uint32_t in[2] = {t, rewrite_ints(s, &axis, 1)};
+    return s->failed ? NO_TENSOR : rewrite_emit(s, OP_Unsqueeze, in, 2, NO_TENSOR);
 }
 
-uint32_t recurrent_state(recurrent_search *s, const uint32_t *state, int directions)
+uint32_t recurrent_state(rewrite *s, const uint32_t *state, int directions)
 {
     uint32_t whole[2] = {NO_TENSOR, NO_TENSOR}, apart[2];
     int64_t at[2] = {0, 0};
@@ -55,20 +31,20 @@ uint32_t recurrent_state(recurrent_search *s, const uint32_t *state, int directi
     for (int i = 0; i < directions; i++) {
         at[i] = recurrent_slice(s, state[i], &whole[i]);
         if (at[i] < 0) whole[i] = state[i], at[i] = 0;
-        if (recurrent_shape_of(s, whole[i])->rank != 3) whole[i] = NO_TENSOR;
+        if (rewrite_shape_of(s, whole[i])->rank != 3) whole[i] = NO_TENSOR;
     }
     bool joint = whole[0] != NO_TENSOR && (directions == 1 || (whole[1] == whole[0] && at[1] == at[0] + 1));
-    if (joint && recurrent_dim(s, whole[0], 0) == directions) return whole[0];
+    if (joint && rewrite_dim(s, whole[0], 0) == directions) return whole[0];
     if (joint) return slice(s, whole[0], at[0], at[0] + directions);
     for (int i = 0; i < directions && !s->failed; i++)
-        apart[i] = recurrent_shape_of(s, state[i])->rank == 3 ? state[i] : unsqueezed(s, state[i]);
+        apart[i] = rewrite_shape_of(s, state[i])->rank == 3 ? state[i] : unsqueezed(s, state[i]);
     if (directions == 1 || s->failed) return s->failed ? NO_TENSOR : apart[0];
-    uint32_t both = recurrent_emit(s, OP_Concat, apart, 2, NO_TENSOR);
+    uint32_t both = rewrite_emit(s, OP_Concat, apart, 2, NO_TENSOR);
     if (both != NO_TENSOR && !graph_attr_int(s->g, ATTR_axis, 0)) s->failed = true;
     return both;
 }
 
-static uint32_t weight(recurrent_search *s, uint32_t like, int rank, const int64_t *dims)
+static uint32_t weight(rewrite *s, uint32_t like, int rank, const int64_t *dims)
 {
     const tensor *t = &s->g->tensors[like];
     uint32_t w = graph_add_weight(s->g, t->name, (dtype)t->dtype, rank, dims);
@@ -77,7 +53,7 @@ static uint32_t weight(recurrent_search *s, uint32_t like, int rank, const int64
     return w;
 }
 
-void recurrent_add_layer(recurrent_search *s, const recurrent_layer *l, str name, uint32_t out[3])
+void recurrent_add_layer(rewrite *s, const recurrent_layer *l, str name, uint32_t out[3])
 {
     graph *g = s->g;
     int64_t wide = l->gates * l->hidden, w[3] = {l->directions, wide, l->in}, r[3] = {l->directions, wide, l->hidden};

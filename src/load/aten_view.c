@@ -91,6 +91,18 @@ aten_value aten_shape_list(aten *x, uint32_t t)
 
 /* ---- views ---- */
 
+/* Decomposed products view whatever they take, and what they give, as what it is. */
+static bool views_nothing(const aten *x, uint32_t t, const num *dims, int rank)
+{
+    const tensor_shape *s = aten_shape(x, t);
+    if (!x->decomposed || s->rank != rank) return false;
+    for (int i = 0; i < rank; i++) {
+        if (!num_known(dims[i]) || dims[i].v.i != s->dims[i].v.i || dims[i].sym != s->dims[i].sym) return false;
+        if (dims[i].sym >= 0 && dims[i].k != s->dims[i].k) return false;
+    }
+    return true;
+}
+
 static aten_value reshape(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     num dims[MAX_RANK];
@@ -104,6 +116,7 @@ static aten_value reshape(aten *x, const aten_row *row, const aten_value *arg, u
         return A(0);
     if (t == NO_TENSOR) return aten_unknown();
     if (rank < 0) return aten_tensor(aten_emit2(x, OP_Reshape, t, aten_constant(x, 1, (num[]){num_unknown()}, 1)));
+    if (views_nothing(x, t, dims, rank)) return aten_view(x, aten_tensor(t), t);
     return aten_view(x, aten_tensor(aten_reshape(x, t, dims, rank)), t);
 }
 

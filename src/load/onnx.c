@@ -12,7 +12,7 @@
  *
  * Weights are described and skipped. Functions are inlined; subgraphs become regions. */
 #include "graph/num.h"
-#include "graph/recurrent.h"
+#include "graph/rewrite.h"
 #include "load/onnx_internal.h"
 
 pg_code onnx_nomem(onnx_reader *r)
@@ -435,7 +435,7 @@ static pg_code onnx_load(graph *g, const load_input *in, const load_options *opt
     if (!code) code = find_batch(&r);
     if (!code) code = graph_sort(g, g->a, r.e);
     if (!code) code = onnx_resolve_sequences(g, r.e);
-    if (!code) code = graph_join_recurrent(g, str_starts(g->producer, "pytorch"), r.e);
+    if (!code) code = graph_rewrite(g, str_starts(g->producer, "pytorch"), r.e);
     return error_is_set(r.e) ? r.e->code : code; /* the first error is the one that is told, so its code counts */
 }
 

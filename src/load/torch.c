@@ -1,5 +1,5 @@
 /* PyTorch's files, told apart and opened; torch_internal.h says how they are built. */
-#include "graph/recurrent.h"
+#include "graph/rewrite.h"
 #include "load/torch_internal.h"
 
 /* The magic number of the legacy format as a pickle: protocol 2, LONG1 of 10 bytes, STOP. */
@@ -177,7 +177,7 @@ static pg_code torch_load(graph *g, const load_input *in, const load_options *op
         code = error_set(f.e, PG_E_FORMAT,
                          "is neither a zip archive nor a pickle, so not a file of torch.save (files from before "
                          "PyTorch 0.1.10 are tar archives: load and save them again)");
-    if (!code) code = graph_join_recurrent(g, true, f.e);
+    if (!code) code = graph_rewrite(g, true, f.e);
     return error_is_set(f.e) ? f.e->code : code;
 }
 

@@ -516,14 +516,26 @@ static void name_symbols(graph *g)
     }
 }
 
-/* Decompositions leave no linear layer as it is. */
-static bool is_whole(const json_t *body)
+static bool has_target(const json_t *body, const char *const *targets, size_t n)
 {
     const json_t *nodes = json_object_get(body, "nodes");
-    for (size_t i = 0; i < json_array_size(nodes); i++)
-        if (!strcmp(json_get_text(json_array_get(nodes, i), "target", ""), "torch.ops.aten.linear.default"))
-            return true;
+    for (size_t i = 0; i < json_array_size(nodes); i++) {
+        const char *target = json_get_text(json_array_get(nodes, i), "target", "");
+        for (size_t k = 0; k < n; k++)
+            if (!strcmp(target, targets[k])) return true;
+    }
     return false;
+}
+
+/* Decompositions leave no linear layer and no product as it is. */
+static void find_decompositions(program *p, const json_t *body)
+{
+    static const char *const whole[] = {"torch.ops.aten.linear.default", "torch.ops.aten.matmul.default",
+                                        "torch.ops.aten.conv2d.default"};
+    static const char *const parts[] = {"torch.ops.aten.addmm.default", "torch.ops.aten.mm.default",
+                                        "torch.ops.aten.bmm.default"};
+    p->whole = has_target(body, whole, sizeof whole / sizeof whole[0]);
+    p->x.decomposed = !p->whole && has_target(body, parts, sizeof parts / sizeof parts[0]);
 }
 
 static pg_code run_program(program *p, const json_t *root, arena *a)
@@ -536,8 +548,8 @@ static pg_code run_program(program *p, const json_t *root, arena *a)
                          "the exported program has no graph_module with nodes and a signature; it was saved by another "
                          "version of PyTorch: export the model again, or to ONNX");
     p->root = root;
-    p->whole = is_whole(body);
     if (!aten_init(&p->x, p->f->g, a, p->f->e)) return error_nomem(p->f->e, a);
+    find_decompositions(p, body);
     open_scope(p, &s, body);
     add_inputs(p, &s, specs);
     run_nodes(p, &s);

@@ -111,6 +111,12 @@ static void test_pairs(void **state)
         {"cells_rnn", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
         {"cells_own", "_dynamic.pt2", "_trace.pt", 3, {2, 4, 6}, RUNTIMES},
         {"cells_own", "_dynamic.pt2", ".onnx", 3, {2, 4, 6}, RUNTIMES},
+        /* in place, to a part of a tensor */
+        {"added", "_dynamic.pt2", "_trace.pt", 3, {2, 9, 16}, RUNTIMES},
+        {"added", "_dynamic.pt2", "_script.pt", 3, {2, 9, 16}, RUNTIMES},
+        {"added", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 9, 16}, RUNTIMES},
+        {"added", "_dynamic.pt2", ".onnx", 3, {2, 9, 16}, RUNTIMES},
+        {"assigned", "_trace.pt", ".onnx", 3, {2, 9, 16}, RUNTIMES},
     };
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -151,6 +157,26 @@ static void test_recurrent(void **state)
     }
 }
 
+/* An addition in place writes nothing behind it; a sum that is assigned to the part is written. */
+static void test_writes(void **state)
+{
+    static const struct {
+        const char *name, *ending;
+        uint64_t written, scattered;
+    } files[] = {{"added", "_trace.pt", 0, 0},         {"added", "_script.pt", 0, 0},
+                 {"added", "_decomposed.pt2", 0, 0},   {"added", ".onnx", 0, 0},
+                 {"assigned", "_trace.pt", 1, 0},      {"assigned", ".onnx", 0, 1},
+                 {"assigned", "_decomposed.pt2", 2, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        pg_model *m = open_case(files[i].name, files[i].ending, 3, (int64_t[]){2, 9, 16});
+        if (operators(m, "TensorScatter") != files[i].written || operators(m, "ScatterND") != files[i].scattered)
+            fail_msg("%s%s: %d written, %d scattered", files[i].name, files[i].ending,
+                     (int)operators(m, "TensorScatter"), (int)operators(m, "ScatterND"));
+        pg_model_free(m);
+    }
+}
+
 /* 24 indices in 6 bags, whose rows a loop would cut out of the list. */
 static void test_listed_bags(void **state)
 {
@@ -182,6 +208,7 @@ static void test_detector(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_recurrent),
-                                       cmocka_unit_test(test_listed_bags), cmocka_unit_test(test_detector)};
+                                       cmocka_unit_test(test_writes), cmocka_unit_test(test_listed_bags),
+                                       cmocka_unit_test(test_detector)};
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -153,6 +153,37 @@ class Layers(nn.Module):
         return self.l(self.r(x)[0])
 
 
+class Added(nn.Module):
+    """Additions to a part of a tensor, in place, and one of a part of a part."""
+
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(16, 16)
+        self.o = nn.Linear(16, 16)
+
+    def forward(self, x):
+        q = self.q(x)
+        x = q * torch.sigmoid(x)
+        x[:, 1:, :] += q[:, 1:, :]
+        x[:, 2:, 4:] *= q[:, 2:, 4:]
+        return self.o(x)
+
+
+class Assigned(nn.Module):
+    """The same sum, as a tensor of its own that is written over the part: a copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(16, 16)
+        self.o = nn.Linear(16, 16)
+
+    def forward(self, x):
+        q = self.q(x)
+        x = q * torch.sigmoid(x)
+        x[:, 1:, :] = x[:, 1:, :] + q[:, 1:, :]
+        return self.o(x)
+
+
 class Layer(nn.Module):
     def __init__(self):
         super().__init__()
@@ -217,6 +248,7 @@ def main(folder):
     image, words, batch = torch.rand(2, 3, 16, 16), torch.zeros(2, 6, dtype=torch.long), Dim("batch", min=2, max=32)
     models = {"unet": (Unet(), image), "resized": (Resized(), image), "summed": (Summed(), torch.zeros(2, 6, 32)),
               "bag": (Bag(), words), "parts": (Parts(), torch.zeros(2, 9, 16)), "placed": (Placed(), torch.zeros(2, 16, 16)),
+              "added": (Added(), torch.zeros(2, 9, 16)), "assigned": (Assigned(), torch.zeros(2, 9, 16)),
               "layer": (Layer(), torch.zeros(2, 4, 6)), "layers": (Layers(), torch.zeros(2, 4, 6)), "started_gru": (Started("GRU"), torch.zeros(2, 4, 6)),
               "started_rnn": (Started("RNN"), torch.zeros(2, 4, 6)),
               "cells_lstm": (Stepped(nn.LSTMCell(6, 8)), torch.zeros(2, 4, 6)),
@@ -227,6 +259,8 @@ def main(folder):
         model.eval()
         path = os.path.join(folder, name)
         save(path + "_trace.pt", torch.jit.trace(model, x, check_trace=False))
+        if name in ("added", "assigned"):
+            save(path + "_script.pt", torch.jit.script(model))
         if name == "bag":
             save(path + "_script.pt", torch.jit.script(model))
             torch.onnx.export(model, (x,), path + ".onnx", opset_version=17, input_names=["x"], dynamic_axes={"x": {0: "batch"}})
