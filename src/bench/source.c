@@ -50,6 +50,18 @@ static bool is_halved_by_server(const bench_row *row)
            !strcmp(row->precision, "fp32");
 }
 
+/* MLPerf's BERT at 99.9 % of the accuracy, offline, on GPUs with units for it: "fp16" with use_fp8 beside it, in the configurations that
+ * NVIDIA and its partners run (code, bert/Offline). */
+static bool is_fp8_engine(const bench_row *row)
+{
+    static const char *const boards[] = {"h100", "h200", "gh200", "l40s"};
+    if (!row->precision || strcmp(row->precision, "fp16") != 0 || !is_from(row, "bert-99.9/Offline") || !row->gpu)
+        return false;
+    for (size_t i = 0; i < sizeof boards / sizeof boards[0]; i++)
+        if (!strncmp(row->gpu, boards[i], strlen(boards[i]))) return true;
+    return !strcmp(row->gpu, "l4");
+}
+
 /* PaddlePaddle's own figures are of A100, in TF32 and in mixed precision; what its tables have beside them is of Paddle-TRT, which hands
  * the whole network to TensorRT. */
 static bool is_paddle_engine(const bench_row *row)
@@ -66,6 +78,7 @@ static size_t plain_length(const char *name)
 const char *bench_precision(const bench_row *row)
 {
     if (!row->precision || !row->precision[0] || is_halved_by_server(row)) return "fp16";
+    if (is_fp8_engine(row)) return "fp8";
     size_t n = plain_length(row->precision);
     for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++)
         if (strlen(precisions[i]) == n && !strncmp(precisions[i], row->precision, n)) return precisions[i];

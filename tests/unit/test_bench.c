@@ -389,6 +389,27 @@ static void servers_halve_what_they_load(void **state)
     assert_string_equal(bench_precision(&row), "fp32");
 }
 
+/* MLPerf's BERT of the higher accuracy: halves around products in 8 bits, where the GPU has units for them and the task is offline. */
+static void accurate_bert_has_narrow_products(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *gpu, *precision, *source, *want;
+    } cases[] = {
+        {"h100_pcie", "fp16", "closed/NVIDIA/results/H100-PCIe-80GBx1_TRT/bert-99.9/Offline/x.txt", "fp8"},
+        {"l4", "fp16", "closed/x/bert-99.9/Offline/x.txt", "fp8"},
+        {"l40", "fp16", "closed/x/bert-99.9/Offline/x.txt", "fp16"},
+        {"a100_sxm_80gb", "fp16", "closed/x/bert-99.9/Offline/x.txt", "fp16"},
+        {"h100_pcie", "fp16", "closed/x/bert-99.9/SingleStream/x.txt", "fp16"},
+        {"h100_pcie", "int8", "closed/x/bert-99/Offline/x.txt", "int8"},
+        {"h100_pcie", "fp16", "my desk", "fp16"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_row row = {.gpu = cases[i].gpu, .precision = cases[i].precision, .source = cases[i].source};
+        assert_string_equal(bench_precision(&row), cases[i].want);
+    }
+}
+
 /* PaddlePaddle itself on A100, Paddle-TRT in what else its tables hold. */
 static void engines_run_for_paddle(void **state)
 {
@@ -1031,6 +1052,7 @@ int main(void)
         cmocka_unit_test(versions_and_layouts_come_from_sources),
         cmocka_unit_test(some_mixed_precision_is_half),
         cmocka_unit_test(servers_halve_what_they_load),
+        cmocka_unit_test(accurate_bert_has_narrow_products),
         cmocka_unit_test(engines_run_for_paddle),
         cmocka_unit_test(lengths_come_from_sources),
         cmocka_unit_test(figures_of_other_things_are_skipped),
