@@ -213,7 +213,7 @@ static const char *path_of(bench_rows *r, const bench_row *row, const char *fold
 {
     if (bench_block_scaled(row)) return with_blocks(r, row->model);
     if (bench_exchanged(row)) return with_exchanged(r, row->model);
-    return model_path(r, row->model, folder);
+    return model_path(r, bench_model(row), folder);
 }
 
 static pg_code check_row(bench_rows *r, bench_row *row, const char *folder, pg_error *e)

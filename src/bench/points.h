@@ -103,5 +103,7 @@ extern const bench_key bench_key_table[BENCH_KEYS];
 bool bench_block_scaled(const bench_row *row);
 /* A product of NeuSight's table, whose columns n and k are exchanged: the launch grids beside them cover m x k (docs/cost-model.md). */
 bool bench_exchanged(const bench_row *row);
+/* The model that the row's step really ran, where its source tells that it is another than the one named. */
+const char *bench_model(const bench_row *row);
 
 #endif

@@ -179,6 +179,18 @@ const char *bench_optimizer(const bench_row *row)
     return NULL;
 }
 
+/* Training that has more, or other, networks in it than the one that it is named after: in NVIDIA's DeepLearningExamples ELECTRA's lengths of
+ * 128 and 512 are of its pre-training (fine-tuning has 384), and translation is learnt from known pairs. */
+const char *bench_model(const bench_row *row)
+{
+    if (row->task != TASK_TRAINING) return row->model;
+    bool phase = row->seq_len == 128 || row->seq_len == 512;
+    if (phase && is_from(row, "TensorFlow2/LanguageModeling/ELECTRA") && strstr(row->model, "electra-base"))
+        return "electra-base-pretraining";
+    if (!strcmp(row->model, "gnmt") && is_from(row, "Translation/GNMT")) return "gnmt-pairs";
+    return row->model;
+}
+
 enum { PIECES = 32 }; /* of a sentence of news, on average */
 
 /* A batch of sentences is decoded until its longest ends. With lengths spread like most texts' (log-normal, half an e-fold) that is the

@@ -6,9 +6,10 @@
 
 enum {
     POOLER = 1,
-    OFFSET = 2, /* RoBERTa counts positions of tokens that are not padding, from 2 */
-    SHARED = 4, /* all layers have the first one's weights (ALBERT) */
-    ANSWERS = 8 /* ends in the start and end logits of SQuAD */
+    OFFSET = 2,  /* RoBERTa counts positions of tokens that are not padding, from 2 */
+    SHARED = 4,  /* all layers have the first one's weights (ALBERT) */
+    ANSWERS = 8, /* ends in the start and end logits of SQuAD */
+    MASKED = 7   /* of ELECTRA's positions every seventh is masked: 15 % */
 };
 
 typedef struct bert_dims {
@@ -98,11 +99,8 @@ static void describe(nn *n, const bert_dims *d)
                  &l, NULL);
 }
 
-static void build(nn *n, const void *dims)
+static nn_val layers(nn *n, nn_val x, nn_val mask, const bert_dims *d)
 {
-    const bert_dims *d = dims;
-    nn_val ids = nn_token_input(n, "input_ids"), mask = nn_padding_mask(n);
-    nn_val x = embeddings(n, ids, d);
     nn_shared shared = {.n = 0};
     for (int i = 0; i < d->layers; i++) {
         size_t mark = nn_push(n, "encoder.layer.%d", i);
@@ -113,12 +111,72 @@ static void build(nn *n, const void *dims)
         nn_pop(n, mark);
     }
     n->shared = NULL;
+    return x;
+}
+
+static void build(nn *n, const void *dims)
+{
+    const bert_dims *d = dims;
+    nn_val ids = nn_token_input(n, "input_ids"), mask = nn_padding_mask(n);
+    nn_val x = layers(n, embeddings(n, ids, d), mask, d);
     if (d->flags & ANSWERS) x = nn_linear(n, x, "qa_outputs", 2, true);
     nn_output(n, x, d->flags & ANSWERS ? "logits" : "last_hidden_state");
     describe(n, d);
     if (!(d->flags & POOLER)) return;
     nn_val first = nn_pick(n, x, "pooler.first_token", 1, 0);
     nn_output(n, nn_op1(n, OP_Tanh, "pooler.activation", nn_fc(n, first, "pooler.dense", d->width)), "pooler_output");
+}
+
+/* ---- ELECTRA's pre-training ---- */
+
+static nn_val masked_positions(nn *n, nn_val x)
+{
+    static const int64_t to = INT32_MAX, axis = 1, step = MASKED, from = 0;
+    uint32_t in[5] = {x.t};
+    in[1] = nn_ints(n, "masked", ".starts", &from, 1);
+    in[2] = nn_ints(n, "masked", ".ends", &to, 1);
+    in[3] = nn_ints(n, "masked", ".axes", &axis, 1);
+    in[4] = nn_ints(n, "masked", ".steps", &step, 1);
+    return nn_op(n, OP_Slice, "masked", in, 5, x.c);
+}
+
+static nn_val placed(nn *n, nn_val words, nn_val ids, const bert_dims *d)
+{
+    nn_val at = nn_embedding(n, nn_positions(n, ids), "position_embeddings", d->positions, d->width, NULL);
+    return nn_layer_norm(n, nn_add(n, words, at, "add_positions"), "LayerNorm");
+}
+
+static nn_val predictions(nn *n, nn_val x, const bert_dims *d)
+{
+    return nn_op1(n, OP_Gelu, "predictions.act", nn_linear(n, x, "predictions.dense", d->width, true));
+}
+
+/* A generator of a third of the width guesses masked words, and NVIDIA's code computes the chances of all words at all positions before it
+ * picks the masked ones; the discriminator says of each word whether it was guessed. Both have one table of words. */
+static void build_pretraining(nn *n, const void *dims)
+{
+    const bert_dims *d = dims;
+    bert_dims small = *d;
+    small.width = d->width / 3;
+    small.ffn = 4 * small.width;
+    small.heads = d->heads / 3;
+    uint32_t table;
+    nn_val ids = nn_token_input(n, "input_ids"), guessed = nn_token_input(n, "guessed_ids"), mask = nn_padding_mask(n);
+    size_t mark = nn_push(n, "generator");
+    nn_val x = placed(n, nn_embedding(n, ids, "word_embeddings", d->vocabulary, d->width, &table), ids, d);
+    x = layers(n, nn_linear(n, x, "embeddings_project", small.width, true), mask, &small);
+    x = nn_layer_norm(n, predictions(n, x, d), "predictions.LayerNorm");
+    x = masked_positions(n, nn_tied(n, x, "lm_head", table, d->vocabulary));
+    x = nn_op1(n, OP_LogSoftmax, "log_softmax", x);
+    nn_attr(n, ATTR_axis, -1);
+    nn_val chances = nn_reduce(n, x, OP_ReduceSum, "of_labels", 2, false);
+    nn_pop(n, mark);
+    mark = nn_push(n, "discriminator");
+    x = placed(n, nn_lookup(n, "word_embeddings", table, guessed, d->width), guessed, d);
+    x = predictions(n, layers(n, x, mask, d), d);
+    nn_output(n, nn_linear(n, x, "predictions", 1, true), "was_guessed");
+    nn_pop(n, mark);
+    nn_output(n, chances, "word_logprobs");
 }
 
 #define ROW(nm, alias, text, params, repo, most, ...)                                                     \
@@ -168,6 +226,16 @@ static const zoo_entry rows[] = {
     ROW("all-MiniLM-L12-v2", "minilm-l12 sentence-transformers/all-MiniLM-L12-v2 microsoft/MiniLM-L12-H384-uncased",
         "MiniLM, 12 layers", 33360000, "sentence-transformers/all-MiniLM-L12-v2", 512,
         {30522, 384, 1536, 12, 512, 2, 12, 0, POOLER}),
+    {.name = "electra-base-pretraining",
+     .aliases = "electra-pretraining",
+     .family = "transformer",
+     .description = "ELECTRA base as in pre-training: generator and discriminator",
+     .parameters = 119749121,
+     .source = "https://github.com/NVIDIA/DeepLearningExamples: TensorFlow2/LanguageModeling/ELECTRA",
+     .sequence = 128,
+     .max_sequence = 512,
+     .build = build_pretraining,
+     .dims = ZOO_DIMS(bert_dims, {30522, 768, 3072, 12, 512, 2, 12, 0, 0})},
     DISTILLED("bert-distilled-4l-288d", "bert-4l-288d",
               "BERT distilled to 4 layers of 288 (NVIDIA), with its question answering head", 12937538,
               {30528, 288, 1152, 12, 512, 2, 4, 0, ANSWERS}),

@@ -436,6 +436,32 @@ static void engines_run_for_paddle(void **state)
     }
 }
 
+/* Pre-training has a generator beside the model that is named; training translates known pairs. */
+static void training_has_other_networks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *source, *want;
+        bench_task task;
+        int64_t length;
+    } cases[] = {
+        {"google/electra-base-discriminator", "TensorFlow2/LanguageModeling/ELECTRA/README.md",
+         "electra-base-pretraining", TASK_TRAINING, 512},
+        {"google/electra-base-discriminator", "TensorFlow2/LanguageModeling/ELECTRA/README.md",
+         "google/electra-base-discriminator", TASK_TRAINING, 384},
+        {"google/electra-base-discriminator", "TensorFlow2/LanguageModeling/ELECTRA/README.md",
+         "google/electra-base-discriminator", TASK_INFERENCE, 512},
+        {"google/electra-base-discriminator", "my desk", "google/electra-base-discriminator", TASK_TRAINING, 512},
+        {"gnmt", "PyTorch/Translation/GNMT/README.md", "gnmt-pairs", TASK_TRAINING, 0},
+        {"gnmt", "PyTorch/Translation/GNMT/README.md", "gnmt", TASK_INFERENCE, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_row row = {
+            .model = cases[i].model, .source = cases[i].source, .task = cases[i].task, .seq_len = cases[i].length};
+        assert_string_equal(bench_model(&row), cases[i].want);
+    }
+}
+
 /* What a step read, where the table doesn't say it or says the padded length. */
 static void lengths_come_from_sources(void **state)
 {
@@ -1054,6 +1080,7 @@ int main(void)
         cmocka_unit_test(servers_halve_what_they_load),
         cmocka_unit_test(accurate_bert_has_narrow_products),
         cmocka_unit_test(engines_run_for_paddle),
+        cmocka_unit_test(training_has_other_networks),
         cmocka_unit_test(lengths_come_from_sources),
         cmocka_unit_test(figures_of_other_things_are_skipped),
         cmocka_unit_test(families_come_from_names),

@@ -290,6 +290,7 @@ static const struct published {
     {"dlrm", 4.2e9, 0},
     {"dlrm-mlperf", 24e9, 0},
     /* No count is published: from the dimensions in the code of NVIDIA's DeepLearningExamples and of MLPerf */
+    {"electra-base-pretraining", 119749121, 0},
     {"bert-distilled-4l-288d", 12937538, 0},
     {"bert-distilled-6l-768d", 66370562, 0},
     {"gnmt", 160671297, 0},
