@@ -38,6 +38,7 @@ static const schema_field runtime_fields[] = {
     FLAG(fuse_pointwise),
     FLAG(fuse_norm),
     FLAG(bare_products),
+    FLAG(product_bias_kernel),
     FLAG(strided_views),
     FLAG(conv_bias_kernel),
     FLAG(conv_tf32),

@@ -181,6 +181,7 @@ void lower_after(planner *p, uint32_t out, step_role role, double operations)
 static bool adds_bias_apart(const planner *p, uint32_t a)
 {
     if (!(p->u->flags & UNIT_BIAS)) return false;
+    if (p->rt->product_bias_kernel) return true;
     if (p->rt->bare_products) return plan_shape(p, a)->rank > 2;
     if (!p->rt->strided_views || p->rt->fuse_pointwise) return false;
     bool old = p->opt.version > 0 && p->opt.version < p->rt->linear_bias_since;

@@ -27,6 +27,7 @@ typedef struct runtime_profile {
     bool fuse_activation;      /* ... activations and biases only */
     bool fuse_pointwise;       /* chains of pointwise operations are one kernel */
     bool bare_products;        /* products run no activation, and those of batches add no bias */
+    bool product_bias_kernel;  /* a product's bias is a kernel of its own */
     bool fuse_norm;            /* ... with normalisations, softmax and reductions in them */
     bool strided_views;        /* transposes, slices and expansions are views; what needs contiguous data copies */
     bool conv_bias_kernel;     /* a convolution's bias is a kernel of its own */
