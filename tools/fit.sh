@@ -68,6 +68,7 @@ j['benchmarks'] = [r for r in j['benchmarks'] if r['runtime'] == 'tensorrt' and 
 json.dump(j, open(sys.argv[2], 'w'))
 PY
 python3 "$here/tools/host_benchmarks.py" "$data/data/bench/deeplearningexamples.csv.gz" "$work/tensorflow.json" TensorFlow
+python3 "$here/tools/train_benchmarks.py" language "$data/data/bench/misc.csv.gz" "$work/mpt.json"
 bench gemm
 python3 - "$work/gemm.json" "$work/blocks.json" <<'PY'
 import json, sys
@@ -86,6 +87,7 @@ for pass in 1 2; do
     models --rounds 3 --fit host "$work/host.json"
     models --rounds 3 --fit training "$work/timm-train.json"
     models --rounds 3 --fit training-host "$work/small.json"
+    models --rounds 3 --fit flash "$work/mpt.json"
     models --rounds 3 --fit engines "$work/power.json" "$work/mlperf.json"
     models --rounds 3 --fit recurrent "$work/recurrent.json"
     models --rounds 3 --fit engines-host "$here/data/benchmarks/mlperf.json" "$work/engines.json"

@@ -264,6 +264,14 @@ def llama_cpp():
                        url=f"https://github.com/{note['source']}/blob/{note['commit_or_version']}/{note['source_path'].replace(' ', '%20')}")
 
 
+def llm_foundry():
+    """Steps of MPT on 8 GPUs and more."""
+    for r in rows('bench/misc.csv.gz'):
+        x = training.language(r, 512)
+        if not x or not knows_gpu(r['gpu']): continue
+        yield dict(x, source='mosaicml/llm-foundry', date=r['date'], url=f"https://github.com/mosaicml/llm-foundry/blob/{r['commit_or_version']}/{r['source_path']}")
+
+
 def serving():
     """Requests at a fixed concurrency under serving runtimes, of models that are built in."""
     names = {'Meta-Llama-3.1-70B': 'llama-3.1-70b', 'Meta-Llama-3.1-8B': 'llama-3.1-8b'}
@@ -276,7 +284,8 @@ def serving():
                        url='https://github.com/ai-dynamo/aiconfigurator/tree/095f58a51c4c', date=KERNEL_DATE)
 
 
-ORDER = ['model', 'task', 'gpu', 'gpu_count', 'tensor_parallel', 'pipeline_parallel', 'expert_parallel', 'batch', 'seq_len',
+ORDER = ['model', 'task', 'gpu', 'gpu_count', 'data_parallel', 'tensor_parallel', 'pipeline_parallel', 'expert_parallel',
+         'zero_stage', 'micro_batches', 'gradient_checkpointing', 'batch', 'seq_len',
          'input_len', 'output_len', 'concurrency', 'first_run', 'precision', 'autocast', 'quantization', 'runtime', 'runtime_version', 'layout', 'optimizer',
          'device_time', 'metric', 'value', 'family', 'source', 'url', 'date', 'notes']
 
@@ -308,6 +317,7 @@ def write(name, made):
 sys.path.insert(0, HERE + '/tools')
 import layer_benchmarks
 import llm_benchmarks as language
+import train_benchmarks as training
 
-for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'layers', 'neusight', 'llama_cpp', 'serving'):
+for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'layers', 'neusight', 'llama_cpp', 'llm_foundry', 'serving'):
     if not sys.argv[3:] or name in sys.argv[3:]: write(name, globals()[name]())

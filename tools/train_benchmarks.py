@@ -3,6 +3,7 @@
 usage: train_benchmarks.py nvidia deeplearningexamples.csv.gz OUT.json
        train_benchmarks.py tensorflow deeplearningexamples.csv.gz OUT.json
        train_benchmarks.py small misc.csv.gz OUT.json
+       train_benchmarks.py language misc.csv.gz OUT.json [GPUS]
 
 nvidia: PyTorch rows of NVIDIA DeepLearningExamples, to check training on GPUs and networks that no constant of it was fitted on.
 Eager PyTorch of 2020 and 2021: version 1. Mixed precision runs channels-last in the image networks. Tables without a batch take it
@@ -10,7 +11,9 @@ from the configurations beside them (at such sizes throughput hardly depends on 
 ones, with an optimizer step a whole batch that hardly counts.
 tensorflow: the same tables' rows of TensorFlow, graph and XLA, that give a batch, and of BERT a length: image networks, nnU-Net, BERT.
 small: torchvision's networks at batch 12, forward and backward pass alone (ryujaehun/pytorch-gpu-benchmark): mostly the host's time.
-The time includes the copy of the batch from pageable memory, about 6 GB/s: that is taken off."""
+language: MPT under llm-foundry (PyTorch 1.13 on A100, 2.1 on H100, FSDP) on 8 GPUs, or on up to GPUS. Attention by Triton's FlashAttention of the first version
+(scripts/train/benchmarking/submit_benchmarks.py of 2023: attn_impl triton), which PyTorch's own calls had in 2.0 and 2.1.
+The time of small's rows includes the copy of the batch from pageable memory, about 6 GB/s: that is taken off."""
 import csv, gzip, json, statistics, sys
 
 BATCH = {  # fp32 or tf32, mixed: V100; A100
@@ -19,6 +22,18 @@ BATCH = {  # fp32 or tf32, mixed: V100; A100
 }
 IMAGE = {'efficientnet_b4': 380}
 MICRO = {'fp32': 8, 'fp16': 64}  # BERT's steps of 128 tokens on a V100 of 32 GB
+
+
+def language(r, most=8):
+    if r['source'] != 'mosaicml/llm-foundry' or r['precision'] != 'bf16' or int(r['gpu_count']) > most: return None
+    note = dict(x.split('=', 1) for x in r['notes'].split('; '))
+    gpus, length, parts = int(r['gpu_count']), int(r['input_len']), int(note['grad_accum'])
+    if note['act_cpu_offload'] != 'False': return None
+    model = r['model'].split('/')[-1]
+    return dict(model=model, task='training', gpu=r['gpu'], gpu_count=gpus, data_parallel=gpus, zero_stage=3, micro_batches=parts,
+                gradient_checkpointing=note['act_ckpt'] == 'True', batch=int(note['microbatch']) * parts, seq_len=length, precision='bf16',
+                autocast=True, runtime='pytorch', runtime_version='2.1', optimizer='adamw', metric='throughput',
+                value=float('%.6g' % (float(r['value']) / length)), family='mpt', source=r['source'] + ' ' + r['source_path'])
 
 
 def nvidia(r):
@@ -74,10 +89,11 @@ def small(rows):
 def main():
     with gzip.open(sys.argv[2], 'rt') as f:
         rows = csv.DictReader(f)
-        of = {'nvidia': nvidia, 'tensorflow': tensorflow}.get(sys.argv[1])
+        most = int(sys.argv[4]) if len(sys.argv) > 4 else 8
+        of = {'nvidia': nvidia, 'tensorflow': tensorflow, 'language': lambda r: language(r, most)}.get(sys.argv[1])
         l = [x for x in map(of, rows) if x] if of else list(small(rows))
     with open(sys.argv[3], 'w') as f: json.dump({'version': 1, 'benchmarks': l}, f)
     print(f'{len(l)} rows in {sys.argv[3]}')
 
 
-main()
+if __name__ == '__main__': main()

@@ -19,8 +19,8 @@
 
 typedef struct runtime_read {
     runtime_profile p;
-    str fused_attention_since, late_attention_since, wide_attention_since, wide_resize_since, linear_bias_since,
-        fused_gelu_since;
+    str fused_attention_since, second_attention_since, late_attention_since, wide_attention_since, wide_resize_since,
+        linear_bias_since, fused_gelu_since;
     str like;
     const toml_node *aliases, *measured_on, *trained_on;
 } runtime_read;
@@ -62,6 +62,7 @@ static const schema_field runtime_fields[] = {
     FLAG(fp8_by_rows),
     FLAG(spelled_attention),
     {"", "fused_attention_since", SCHEMA_TEXT, offsetof(runtime_read, fused_attention_since), 0, 0, false, 0},
+    {"", "second_attention_since", SCHEMA_TEXT, offsetof(runtime_read, second_attention_since), 0, 0, false, 0},
     {"", "late_attention_since", SCHEMA_TEXT, offsetof(runtime_read, late_attention_since), 0, 0, false, 0},
     {"", "wide_attention_since", SCHEMA_TEXT, offsetof(runtime_read, wide_attention_since), 0, 0, false, 0},
     {"", "wide_resize_since", SCHEMA_TEXT, offsetof(runtime_read, wide_resize_since), 0, 0, false, 0},
@@ -89,6 +90,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, lone_deepgemm_us, 0, 1e4),
     REAL(runtime_profile, lone_repack_us, 0, 1e4),
     REAL(runtime_profile, lone_pad_us, 0, 1e4),
+    FLAG(sync_attention),
     FLAG(lone_fill),
     REAL(runtime_profile, lone_turns, 0, 1000),
     FLAG(lone_quiet),
@@ -288,6 +290,7 @@ static pg_code read_runtime(runtime_profile *out, const api_config *c, const tom
     if (code) return code;
     *out = r.p;
     out->fused_attention_since = api_version_number(r.fused_attention_since);
+    out->second_attention_since = api_version_number(r.second_attention_since);
     out->late_attention_since = api_version_number(r.late_attention_since);
     out->wide_attention_since = api_version_number(r.wide_attention_since);
     out->wide_resize_since = api_version_number(r.wide_resize_since);

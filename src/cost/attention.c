@@ -43,12 +43,15 @@ static attention_work attention_prefill(const cost_gpu *g, const attention_shape
 
 /* Seconds per FLOP of one SM. What keeps synchronous units from their peak is other work in the same loop, which takes its clocks
  * whatever they can do: with half the rate they are kept waiting half as much. */
-static double attention_flop_time(const cost_gpu *g, precision p)
+static double attention_flop_time(const cost_gpu *g, precision p, const attention_shape *s)
 {
-    double rate = g->peak[p] / g->sms;
-    if (!g->tensor[p]) return 1 / (rate * g->c->gemm_vector_share);
-    if (g->async) return 1 / (rate * g->c->attention_async_share);
-    return 1 / rate + (1 / g->c->attention_tensor_share - 1) / cost_max(rate, COST_FULL_RATE * g->clock);
+    const cost_constants *c = g->c;
+    double rate = g->peak[p] / g->sms, share = s->first ? c->attention_first_share : c->attention_tensor_share;
+    bool older = g->async && !g->persistent && (s->sync || s->first);
+    if (!g->tensor[p]) return 1 / (rate * c->gemm_vector_share);
+    if (g->async && !older) return 1 / (rate * c->attention_async_share);
+    if (older) rate *= c->attention_sync_share;
+    return 1 / rate + (1 / share - 1) / cost_max(rate, COST_FULL_RATE * g->clock);
 }
 
 /* Synchronous units have FP8 kernels for prompts at head sizes of 128 to 192; others run slower than in 16 bits. */
@@ -69,7 +72,7 @@ static double tile_start(const cost_gpu *g, const attention_shape *s, const atte
 static double key_time(const cost_gpu *g, precision p, const attention_shape *s, double rows, bool decode)
 {
     bool unfit = !decode && is_unfit(g, p, s);
-    double math = attention_flop_time(g, unfit ? PREC_FP16 : p);
+    double math = attention_flop_time(g, unfit ? PREC_FP16 : p, s);
     /* Matrix units take so many dims at once. */
     double grain = g->tensor[p] ? (g->async ? UNIT_DIMS : 2 * UNIT_DIMS) : 1;
     double dims = grain * (attention_ceil(s->head_dim / grain) + attention_ceil(s->v_dim / grain));

@@ -59,6 +59,8 @@ typedef struct attention_shape {
     bool single; /* the runtime has a lighter decode kernel where no heads share keys */
     bool apart;  /* more heads share keys than the runtime's decode kernel takes: each by itself, on vector units */
     bool flash;  /* the runtime's kernels are FlashAttention's: version 2 before Hopper */
+    bool first;  /* ... or of its first version */
+    bool sync;   /* with the instructions of Ampere, on whatever chip */
     bool prompt; /* the runtime runs its kernel for prompts over a prompt of one position too */
     bool bias;   /* an additive mask or bias [.., q_len, kv_len] is read */
     bool latent; /* decode: values are a part of the keys, one row for all heads (MLA) */

@@ -237,6 +237,8 @@ void lower_attention(planner *p)
     narrow(p, &k.shape.attention);
     k.shape.attention.single = p->rt->single_head_kernel;
     k.shape.attention.flash = p->rt->flash_attention;
+    k.shape.attention.sync = p->rt->sync_attention;
+    k.shape.attention.first = p->opt.version > 0 && p->opt.version < p->rt->second_attention_since;
     k.shape.attention.apart = attention_is_apart(&k.shape.attention, p->rt->shared_heads_most);
     k.shape.attention.prompt = p->rt->prompt_kernel;
     const attention_shape *s = &k.shape.attention;

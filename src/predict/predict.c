@@ -220,11 +220,11 @@ measured_scale predict_measured(const step_prediction *there, double seconds, co
 }
 
 /* The host matters from where it takes half of the step's time; for a lone operator it is as well known as the kernel. */
-static void finish_parts(interval_parts *parts, const step_prediction *s, const kernel_plan *p)
+static void finish_parts(interval_parts *parts, const step_prediction *s, double gpu_s, const kernel_plan *p)
 {
-    for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= s->gpu_s > 0 ? s->gpu_s : 1;
+    for (int i = 0; i < INTERVAL_CLASSES; i++) parts->share[i] /= gpu_s > 0 ? gpu_s : 1;
     parts->shared /= s->seconds > 0 ? s->seconds : 1;
-    if (parts->kernel_s > 0) parts->kernel_s = s->gpu_s / parts->kernel_s; /* so far their number */
+    if (parts->kernel_s > 0) parts->kernel_s = gpu_s / parts->kernel_s; /* so far their number */
     parts->host = s->seconds > 0 ? clamp(2 * s->host_s / s->seconds - 1, 0, 1) : 0;
     parts->lone = p->lone;
     parts->training = p->opt.training;
@@ -315,6 +315,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
     host_clock host = predict_host(p, &g, s.launches, pc, opt);
     s.flops = p->flops;
     step_time(&s, p, &host);
+    double once = s.gpu_s; /* of one micro-batch, which the parts are of */
     multi_gpu(&s, p, &g, pc, opt);
     double micro = opt->micro > 1 ? opt->micro : 1;
     double stages = opt->pipeline > 1 ? opt->pipeline : 1, data = opt->data > 1 ? opt->data : 1;
@@ -324,7 +325,7 @@ step_prediction predict_step(const kernel_plan *p, const predict_gpu *boost, con
         s.memory_efficiency = clamp(s.dram_bytes * g.memory_level / g.cost.dram_peak / each, 0, 1);
         s.busy_share = clamp(s.gpu_s / each, 0, 1);
     }
-    finish_parts(&s.parts, &s, p);
+    finish_parts(&s.parts, &s, once, p);
     interval_range w = interval_of(p, &s, pc, opt);
     s.low = s.seconds / (1 + w.low);
     s.high = s.seconds * (1 + w.high);

@@ -54,10 +54,13 @@ typedef struct runtime_profile {
     /* versions from which on it does things otherwise, as major * 1000 + minor; 0: it always did */
     double fused_attention_since; /* attention is one kernel, given four dimensions; before: products and a softmax */
     double late_attention_since;  /* the same in models whose library took to the fused call later */
-    double wide_attention_since;  /* attention that can't be one kernel runs in fp32 whatever comes in */
-    double wide_resize_since;     /* under autocast, resizing runs in fp32 whatever comes in; 0: it never does */
-    double fused_gelu_since;      /* GELU is one kernel; before: the five operators that exporters write */
-    double linear_bias_since;     /* linear layers of inputs with three dimensions add their bias inside the product */
+    double
+        second_attention_since; /* fused attention is FlashAttention's second version; before: its first; 0: neither is known */
+    bool sync_attention;         /* ... written for Ampere, whatever chip it runs on */
+    double wide_attention_since; /* attention that can't be one kernel runs in fp32 whatever comes in */
+    double wide_resize_since;    /* under autocast, resizing runs in fp32 whatever comes in; 0: it never does */
+    double fused_gelu_since;     /* GELU is one kernel; before: the five operators that exporters write */
+    double linear_bias_since;    /* linear layers of inputs with three dimensions add their bias inside the product */
 
     /* the host */
     double host_us;         /* to issue one operation that launches a kernel */

@@ -12,7 +12,8 @@ enum {
     SIDE_BY_SIDE = 16, /* attention and feed-forward read one normalisation and are added together */
     UNTIED = 32,       /* the output layer is a matrix of its own, with a bias */
     RELU = 64,         /* else GELU in its tanh form */
-    EXPLICIT = 128     /* no fused attention: products, mask and softmax as kernels of their own */
+    EXPLICIT = 128,    /* no fused attention: products, mask and softmax as kernels of their own */
+    FUSED = 256        /* fused attention, before transformers' models had it */
 };
 
 typedef struct decoder_dims {
@@ -36,7 +37,7 @@ static nn_val attend(nn *n, const nn_val *qkv, const shared_inputs *in, const de
             n, qkv[0], qkv[1], qkv[2],
             (nn_explicit){.heads = d->heads, .scale = scale, .bias = in->mask, .bias_2 = in->alibi});
     }
-    nn_attend o = {.heads = d->heads, .causal = true, .mask = NN_ABSENT, .late = true};
+    nn_attend o = {.heads = d->heads, .causal = true, .mask = NN_ABSENT, .late = !(d->flags & FUSED)};
     if (!d->rotary) return nn_attention(n, qkv[0], qkv[1], qkv[2], o);
     nn_val q = nn_split_heads(n, qkv[0], "q", d->heads), k = nn_split_heads(n, qkv[1], "k", d->heads);
     nn_val v = nn_split_heads(n, qkv[2], "v", d->heads);
@@ -177,11 +178,11 @@ static void build(nn *n, const void *dims)
 #define BLOOM(size, params, width, heads, layers)                                                                   \
     ROW("bloom-" size, "bigscience/bloom-" size, "BLOOM " size, params, ZOO_HUGGING_FACE("bigscience/bloom-" size), \
         2048, DT_FP16, 512, {250880, width, heads, layers, 0, 0, FUSED_QKV | EMBED_NORM | ALIBI})
-/* As llm-foundry's training benchmark has them: learned positions and biases. */
+/* As llm-foundry's training benchmark has them: learned positions and biases, attention by FlashAttention. */
 #define MPT(size, params, width, heads, layers)                                                  \
     ROW("mpt-" size, "mosaicml/mpt-" size, "MPT " size, params,                                  \
         "https://github.com/mosaicml/llm-foundry: scripts/train/benchmarking", 0, DT_BF16, 2048, \
-        {50368, width, heads, layers, 2048, 0, FUSED_QKV})
+        {50368, width, heads, layers, 2048, 0, FUSED_QKV | FUSED})
 
 static const zoo_entry rows[] = {
     GPT3("gpt3-small", "gpt3-125m gpt-125m", "GPT-3 small (125M)", 125226240, 768, 12, 12),

@@ -85,6 +85,15 @@ static void links_decide(void **state)
                         0.99 * train("rtx4090", stage, copies, 1).latency_ms);
 }
 
+/* A step of many micro-batches is no surer than one of them. */
+static void parts_of_a_batch_are_no_surer(void **state)
+{
+    (void)state;
+    pg_prediction one = train("a100_sxm_80gb", 0, 1, 1), many = train("a100_sxm_80gb", 0, 1, 16);
+    assert_true(fabs(many.latency_high_ms / many.latency_ms / (one.latency_high_ms / one.latency_ms) - 1) < 0.02);
+    assert_true(fabs(many.latency_low_ms / many.latency_ms / (one.latency_low_ms / one.latency_ms) - 1) < 0.02);
+}
+
 static void refused(pg_request r, const char *word)
 {
     pg_error e = PG_ERROR_INIT;
@@ -140,6 +149,7 @@ int main(void)
         cmocka_unit_test(what_each_stage_divides),
         cmocka_unit_test(one_copy_divides_nothing),
         cmocka_unit_test(links_decide),
+        cmocka_unit_test(parts_of_a_batch_are_no_surer),
         cmocka_unit_test(what_cannot_be),
         cmocka_unit_test(advice_holds),
     };
