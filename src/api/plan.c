@@ -218,7 +218,8 @@ static pg_code build(pg_plan *p, pg_error *e)
     if (!code)
         code = units_build(&p->units, g, &p->shapes,
                            &(unit_options){.fuse_explicit_attention = !p->runtime->strided_views,
-                                           .spell_out_attention = training && old},
+                                           .spell_out_attention = training && old,
+                                           .drop_slices = p->runtime->fuse_pointwise && !training},
                            &p->a, e);
     plan_options o = {.tensor = p->split.tensor,
                       .group = p->split.gpus,

@@ -145,6 +145,21 @@ static void find_uses(lines *ls)
     }
 }
 
+/* Slices that cut padding off where there is none. */
+static void drop_slices(lines *ls)
+{
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        uint32_t x = line_in(ls, l, 0), y = line_out(ls, l);
+        if (l->skip || l->kind != OP_Slice || x == NO_TENSOR || y == NO_TENSOR) continue;
+        double all = shape_elements(&ls->s->t[x]);
+        if (all < 0 || all != shape_elements(&ls->s->t[y])) continue;
+        lines_lead(l, OP_Identity, 0, y);
+        l->in[0] = x;
+        l->n_in = 1;
+    }
+}
+
 /* What was put together may not need all that its parts read: a mask that is now a flag, a view. */
 static void drop_unread(lines *ls)
 {
@@ -302,6 +317,7 @@ pg_code units_build(units *out, const graph *g, const shapes *s, const unit_opti
     if (!ls.producer || !ls.uses || !ls.consumer || !ls.constant || !lay_out(&ls, 0, 1, 0)) return error_nomem(e, a);
     find_uses(&ls);
     find_constants(&ls);
+    if (opt->drop_slices) drop_slices(&ls);
     recompose_products(&ls);
     recompose_writes(&ls);
     recompose_resizes(&ls);

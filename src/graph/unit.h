@@ -92,6 +92,8 @@ typedef struct unit_options {
     /* No fused attention at all: frameworks before they had it. A fused call's scale, which exporters put on Q and K, stands behind
      * the product then, as models spelled it out. */
     bool spell_out_attention;
+    /* A slice that keeps everything is nothing, as for compilers and engines: others call it, or copy, or have a gradient for it. */
+    bool drop_slices;
 } unit_options;
 
 pg_code units_build(units *out, const graph *g, const shapes *s, const unit_options *opt, arena *a, pg_error *e);

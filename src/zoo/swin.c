@@ -115,13 +115,15 @@ static nn_val mask_shifted(nn *n, nn_val scores, place p)
     return nn_reshape(n, scores, "mask.merge", 4, (int64_t[]){-1, p.heads, tokens, tokens}, tokens);
 }
 
-/* Of length one. */
-static nn_val direction(nn *n, nn_val x, const char *layer)
+/* Of length one, as F.normalize has it. */
+static nn_val direction(nn *n, nn_val x, int64_t width, const char *layer)
 {
     size_t mark = nn_push(n, "%s", layer);
     nn_val length = nn_op2(n, OP_ReduceL2, "length", x, nn_ints(n, "axis", "", (int64_t[]){-1}, 1));
     nn_attr(n, ATTR_keepdims, 1);
-    x = nn_op2(n, OP_Div, "div", x, nn_op1(n, OP_Clip, "clamp", length).t);
+    length = nn_op1(n, OP_Clip, "clamp", length);
+    length = nn_op2(n, OP_Expand, "expand", length, nn_ints(n, "size", "", (int64_t[]){1, 1, 1, width}, 4));
+    x = nn_op2(n, OP_Div, "div", x, length.t);
     nn_pop(n, mark);
     return x;
 }
@@ -130,8 +132,8 @@ static nn_val direction(nn *n, nn_val x, const char *layer)
 static nn_val scores_of(nn *n, nn_val q, nn_val k, place p, int64_t width)
 {
     if (p.v2) {
-        q = direction(n, q, "q.normalize");
-        k = direction(n, k, "k.normalize");
+        q = direction(n, q, width, "q.normalize");
+        k = direction(n, k, width, "k.normalize");
     }
     k = nn_transpose(n, k, "k.transpose", 4, (int64_t[]){0, 2, 3, 1});
     if (!p.v2) {

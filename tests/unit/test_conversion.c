@@ -117,6 +117,7 @@ static void test_pairs(void **state)
         {"added", "_dynamic.pt2", "_decomposed.pt2", 3, {2, 9, 16}, RUNTIMES},
         {"added", "_dynamic.pt2", ".onnx", 3, {2, 9, 16}, RUNTIMES},
         {"assigned", "_trace.pt", ".onnx", 3, {2, 9, 16}, RUNTIMES},
+        {"padded", "_trace.pt", ".onnx", 4, {2, 8, 8, 16}, RUNTIMES},
     };
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -177,6 +178,19 @@ static void test_writes(void **state)
     }
 }
 
+/* torch.export leaves slices out that keep everything, as compilers and engines do; ONNX Runtime copies. */
+static void test_kept(void **state)
+{
+    (void)state;
+    pg_model *a = open_case("padded", "_dynamic.pt2", 4, (int64_t[]){2, 8, 8, 16});
+    pg_model *b = open_case("padded", ".onnx", 4, (int64_t[]){2, 8, 8, 16});
+    assert_true(fabs(latency(b, "pytorch-compile") / latency(a, "pytorch-compile") - 1) < 0.001);
+    assert_true(fabs(latency(b, "tensorrt") / latency(a, "tensorrt") - 1) < 0.001);
+    assert_true(latency(b, "onnxruntime") > 1.05 * latency(a, "onnxruntime"));
+    pg_model_free(a);
+    pg_model_free(b);
+}
+
 /* 24 indices in 6 bags, whose rows a loop would cut out of the list. */
 static void test_listed_bags(void **state)
 {
@@ -207,8 +221,8 @@ static void test_detector(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_recurrent),
-                                       cmocka_unit_test(test_writes), cmocka_unit_test(test_listed_bags),
-                                       cmocka_unit_test(test_detector)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs),       cmocka_unit_test(test_recurrent),
+                                       cmocka_unit_test(test_writes),      cmocka_unit_test(test_kept),
+                                       cmocka_unit_test(test_listed_bags), cmocka_unit_test(test_detector)};
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -184,6 +184,20 @@ class Assigned(nn.Module):
         return self.o(x)
 
 
+class Padded(nn.Module):
+    """Padding to whole windows, which is cut off again: nothing, at this size."""
+
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(16, 16)
+        self.o = nn.Linear(16, 16)
+
+    def forward(self, x):
+        _, h, w, _ = x.shape
+        y = self.q(F.pad(x, (0, 0, 0, (4 - w % 4) % 4, 0, (4 - h % 4) % 4)))
+        return self.o(y[:, :h, :w, :].contiguous() + x)
+
+
 class Layer(nn.Module):
     def __init__(self):
         super().__init__()
@@ -249,6 +263,7 @@ def main(folder):
     models = {"unet": (Unet(), image), "resized": (Resized(), image), "summed": (Summed(), torch.zeros(2, 6, 32)),
               "bag": (Bag(), words), "parts": (Parts(), torch.zeros(2, 9, 16)), "placed": (Placed(), torch.zeros(2, 16, 16)),
               "added": (Added(), torch.zeros(2, 9, 16)), "assigned": (Assigned(), torch.zeros(2, 9, 16)),
+              "padded": (Padded(), torch.zeros(2, 8, 8, 16)),
               "layer": (Layer(), torch.zeros(2, 4, 6)), "layers": (Layers(), torch.zeros(2, 4, 6)), "started_gru": (Started("GRU"), torch.zeros(2, 4, 6)),
               "started_rnn": (Started("RNN"), torch.zeros(2, 4, 6)),
               "cells_lstm": (Stepped(nn.LSTMCell(6, 8)), torch.zeros(2, 4, 6)),
