@@ -133,11 +133,11 @@ static const char *keep_error(bench *b, const pg_error *e)
     return keep(b, text);
 }
 
-static bool takes_images(const pg_model *m)
+static bool takes_rank(const pg_model *m, int least, int most)
 {
     const pg_model_info *info = pg_model_describe(m);
-    for (size_t i = 0; i < info->input_count; i++)
-        if (info->inputs[i].rank == 4 && strcmp(info->family, "kernel") != 0) return true;
+    for (size_t i = 0; i < info->input_count && strcmp(info->family, "kernel") != 0; i++)
+        if ((int)info->inputs[i].rank >= least && (int)info->inputs[i].rank <= most) return true;
     return false;
 }
 
@@ -151,7 +151,7 @@ static pg_code open_model(pg_model **out, const bench_row *row, pg_error *e)
     if (code != PG_E_USAGE || !row->image_size) return code;
     o.image_size = 0;
     if (pg_model_open(out, row->path, &o, NULL)) return code;
-    if (!takes_images(*out)) return PG_E_OK;
+    if (!takes_rank(*out, 4, 4)) return PG_E_OK;
     pg_model_free(*out);
     *out = NULL;
     return code;
@@ -353,7 +353,7 @@ static void fill_point(bench *b, bench_point *p)
     pg_model *m = p->gpu ? model_of(b, p->row, &model, &why) : NULL;
     p->plan = m ? plan_of(b, p->row, p->gpu, m, model, &why) : NULL;
     if (!p->plan && !p->skipped) p->skipped = why ? why : "out of memory";
-    if (!p->skipped && takes_images(m)) p->skipped = bench_doubt_images(p->row);
+    if (!p->skipped && takes_rank(m, 4, 5)) p->skipped = bench_doubt_images(p->row);
     if (p->skipped) return;
     bench_predict_point(p);
     if (!p->skipped && !b->options.impossible) p->skipped = bench_impossible(p, &b->a);

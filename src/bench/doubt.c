@@ -131,11 +131,12 @@ const char *bench_impossible(const bench_point *p, arena *a)
     return str_copy(a, str_c(text)).ptr;
 }
 
-/* What a server's clients wait for holds the way of the pictures to it, which takes longer than the network does. */
+/* What a server's clients wait for holds the way of the pictures to it, which takes longer than the network does; a volume of nnU-Net's is
+ * 56 pictures' worth. */
 const char *bench_doubt_images(const bench_row *row)
 {
     bool server = row->source && strstr(row->source, "/triton/") && row->task == TASK_INFERENCE;
     return server && !(row->runtime && row->runtime[0])
-             ? "what a server's clients wait for, most of it the way of the pictures to it"
+             ? "what a server's clients wait for, most of it the way of the pictures or volumes to it"
              : NULL;
 }

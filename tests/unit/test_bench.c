@@ -536,6 +536,8 @@ static void figures_of_other_things_are_skipped(void **state)
         {MEASURED("resnet50", "t4", "latency_ms", "30",
                   "\"source\":\"PyTorch/Classification/ConvNets/triton/resnet50/README.md\""),
          "clients"},
+        {MEASURED("nnunet", "t4", "latency_ms", "110", "\"source\":\"PyTorch/Segmentation/nnUNet/triton/README.md\""),
+         "clients"},
         {MEASURED("resnet50", "t4", "latency_ms", "3",
                   "\"runtime\":\"tensorrt\",\"source\":\"PyTorch/Classification/ConvNets/triton/resnet50/README.md\""),
          NULL}, /* it says what was timed */
