@@ -18,9 +18,10 @@ static const struct {
 };
 
 /* TensorFlow's scripts whose benchmarks turn XLA on without saying so beside their figures. */
-static const char *const compiled[] = {"/LanguageModeling/BERT", "/LanguageModeling/ELECTRA",
-                                       "/Segmentation/UNet_Industrial", "/Detection/Efficientdet",
-                                       "TensorFlow2/Classification/ConvNets"};
+static const char *const compiled[] = {
+    "/LanguageModeling/BERT",     "/LanguageModeling/ELECTRA",           "/Segmentation/UNet_Industrial",
+    "/Detection/Efficientdet",    "TensorFlow2/Classification/ConvNets", "TensorFlow2/Recommendation/DLRM_and_DCNv2",
+    "/Segmentation/UNet_Medical", "/Segmentation/UNet_3D_Medical"};
 
 static const char *const precisions[] = {"fp32", "tf32", "fp16",  "bf16",  "fp8",
                                          "int8", "fp4",  "nvfp4", "mxfp4", "int4"};

@@ -339,6 +339,8 @@ static void what_a_row_leaves_open_comes_from_its_source(void **state)
         {NULL, "fp16", "PyTorch/Classification/ConvNets/resnet50v1.5/README.md", "pytorch", "fp16"},
         {NULL, "fp16", "PyTorch/Classification/ConvNets/triton/resnet50/README.md", "tensorrt", "fp16"},
         {NULL, "fp16", "TensorFlow2/Segmentation/MaskRCNN/README.md", "tensorflow", "fp16"},
+        {NULL, "fp16", "TensorFlow/Segmentation/UNet_3D_Medical/README.md", "tensorflow-xla", "fp16"},
+        {NULL, "fp32", "TensorFlow2/Recommendation/DLRM_and_DCNv2/doc/DLRM.md", "tensorflow-xla", "fp32"},
         {NULL, "fp16", "TensorFlow2/LanguageModeling/BERT/README.md", "tensorflow-xla",
          "fp16"}, /* its scripts ask for it */
         {NULL, "fp16", "PyTorch/LanguageModeling/BERT/README.md", "pytorch", "fp16"},
