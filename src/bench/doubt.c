@@ -16,6 +16,8 @@ typedef struct other_thing {
 static const other_thing others[] = {
     {"LanguageModeling/BART", "bart", METRIC_COUNT,
      "of summaries that are written word by word; one pass over given texts is predicted"},
+    {"PyTorch/Translation/Transformer", "transformer", METRIC_COUNT,
+     "of translations that are written word by word; one pass over given texts is predicted"},
     {"TensorFlow/LanguageModeling/BERT", "bert", METRIC_LATENCY_MS,
      "a mean with a first step of seconds in it (above the 99th percentile beside it)"},
     {"/gptj", "gpt-j", METRIC_COUNT, "of summaries of up to 128 tokens in four beams: --task serving predicts answers"},

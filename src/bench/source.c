@@ -87,12 +87,16 @@ const char *bench_precision(const bench_row *row)
 }
 
 /* PyTorch's own baselines in NVIDIA's FasterTransformer are traced modules, its Temporal Fusion Transformer scripts all behind the
- * embeddings (modeling.py), and a Triton server takes scripted modules alone. */
+ * embeddings (modeling.py), the scripts that time FastPitch and HiFi-GAN set TORCHSCRIPT, and a Triton server takes scripted modules
+ * alone. */
 static bool is_traced(const bench_row *row, bool given)
 {
     if (is_from(row, "triton")) return given;
+    bool speaks = row->task == TASK_INFERENCE && (is_from(row, "PyTorch/SpeechSynthesis/FastPitch") ||
+                                                  is_from(row, "PyTorch/SpeechSynthesis/HiFiGAN"));
     return (row->notes && strstr(row->notes, "TorchScript")) ||
-           (row->source && strstr(row->source, "FasterTransformer")) || is_from(row, "PyTorch/Forecasting/TFT");
+           (row->source && strstr(row->source, "FasterTransformer")) || is_from(row, "PyTorch/Forecasting/TFT") ||
+           speaks;
 }
 
 const char *bench_runtime(const bench_row *row)
@@ -160,9 +164,10 @@ bool bench_channels_last(const bench_row *row)
 bool bench_autocast(const bench_row *row)
 {
     /* what NVIDIA's DeepLearningExamples call mixed precision is, in the inference of these, a model turned into half */
-    static const char *const halved[] = {"PyTorch/Recommendation/NCF", "PyTorch/Translation/GNMT",
-                                         "PyTorch/SpeechRecognition/", "PyTorch/SpeechSynthesis/Tacotron2",
-                                         "PyTorch/LanguageModeling/BERT/"};
+    static const char *const halved[] = {"PyTorch/Recommendation/NCF",     "PyTorch/Translation/GNMT",
+                                         "PyTorch/SpeechRecognition/",     "PyTorch/SpeechSynthesis/",
+                                         "PyTorch/LanguageModeling/BERT/", "PyTorch/LanguageModeling/Transformer-XL",
+                                         "PyTorch/Recommendation/DLRM"};
     bool inference = row->task != TASK_TRAINING;
     for (size_t i = 0; inference && i < sizeof halved / sizeof halved[0]; i++)
         if (is_from(row, halved[i])) return false;

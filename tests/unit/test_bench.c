@@ -339,6 +339,7 @@ static void what_a_row_leaves_open_comes_from_its_source(void **state)
         {NULL, "fp16", "PyTorch/Classification/ConvNets/resnet50v1.5/README.md", "pytorch", "fp16"},
         {NULL, "fp16", "PyTorch/Classification/ConvNets/triton/resnet50/README.md", "tensorrt", "fp16"},
         {NULL, "fp16", "TensorFlow2/Segmentation/MaskRCNN/README.md", "tensorflow", "fp16"},
+        {NULL, "fp16", "PyTorch/SpeechSynthesis/FastPitch/README.md", "torchscript", "fp16"},
         {NULL, "fp16", "TensorFlow/Segmentation/UNet_3D_Medical/README.md", "tensorflow-xla", "fp16"},
         {NULL, "fp32", "TensorFlow2/Recommendation/DLRM_and_DCNv2/doc/DLRM.md", "tensorflow-xla", "fp32"},
         {NULL, "fp16", "TensorFlow2/LanguageModeling/BERT/README.md", "tensorflow-xla",
@@ -369,6 +370,8 @@ static void some_mixed_precision_is_half(void **state)
     row.task = TASK_TRAINING;
     assert_true(bench_autocast(&row));
     row = (bench_row){.autocast = true, .url = "https://x/PyTorch/SpeechRecognition/Jasper/README.md"};
+    assert_false(bench_autocast(&row));
+    row.url = "https://x/PyTorch/LanguageModeling/Transformer-XL/README.md";
     assert_false(bench_autocast(&row));
     row.url = "https://x/PyTorch/Classification/ConvNets/README.md";
     assert_true(bench_autocast(&row));
@@ -529,6 +532,9 @@ static void figures_of_other_things_are_skipped(void **state)
         {MEASURED("bart-large", "a100", "latency_ms", "900", "\"source\":\"PyTorch/LanguageModeling/BART/README.md\""),
          "word by word"},
         {MEASURED("bart-large", "a100", "latency_ms", "9", "\"source\":\"my desk\""), NULL},
+        {MEASURED("transformer-big", "a100", "latency_ms", "900",
+                  "\"source\":\"PyTorch/Translation/Transformer/README.md\""),
+         "word by word"},
         {MEASURED("bert-base-uncased", "t4", "latency_ms", "30",
                   "\"source\":\"TensorFlow/LanguageModeling/BERT/README.md\""),
          "first step"},
