@@ -117,3 +117,5 @@ ninja -C "$build" fit_intervals >/dev/null && "$build/fit_intervals" --write "$h
 # What one measurement leaves of them.
 python3 "$here/tools/pair_benchmarks.py" "$data/data/bench/timm.csv.gz" "$work/timm" "$work/pairs.json"
 ninja -C "$build" fit_transfer >/dev/null && "$build/fit_transfer" --write "$here/data" "$work/pairs.json" "$work/host.json"
+# And how few rows of an owner's are weighed.
+ninja -C "$build" fit_spreads >/dev/null && "$build/fit_spreads" --write "$here/data" "$work/timm.json" "$work/host.json"

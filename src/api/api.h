@@ -16,9 +16,18 @@ typedef struct api_gpu {
     const char *warning;
 } api_gpu;
 
+/* Standard deviations of logarithms, for what an owner's rows make of a profile (data/runtimes.toml [calibrate]): of a row; of a model
+ * family and of a board in the level of everything, of memory against the rest and of the host; of each level of an odd board, and how
+ * many boards are odd in one. */
+enum { API_CALIBRATE_LEVELS = 3 };
+typedef struct calibrate_constants {
+    double row, family[API_CALIBRATE_LEVELS], board[API_CALIBRATE_LEVELS], odd, odd_share;
+} calibrate_constants;
+
 typedef struct api_config {
     cost_constants cost;
     predict_constants predict;
+    calibrate_constants calibrate;
     runtime_profile *runtimes;
     uint32_t n_runtimes;
     gpu_level *levels;

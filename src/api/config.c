@@ -217,6 +217,23 @@ static const schema_field interval_fields[] = {
     REAL(interval_constants, llm_ttft, 0, 5),
 };
 
+#define SPREAD(name, member, level)                                                                                \
+    {                                                                                                              \
+        "", name, SCHEMA_REAL, offsetof(calibrate_constants, member) + sizeof(double) * (level), 1e-4, 5, false, 0 \
+    }
+
+static const schema_field calibrate_fields[] = {
+    REAL(calibrate_constants, row, 1e-4, 5),
+    SPREAD("family_all", family, 0),
+    SPREAD("family_memory", family, 1),
+    SPREAD("family_host", family, 2),
+    SPREAD("board_all", board, 0),
+    SPREAD("board_memory", board, 1),
+    SPREAD("board_host", board, 2),
+    REAL(calibrate_constants, odd, 1e-4, 5),
+    REAL(calibrate_constants, odd_share, 1e-4, 0.5),
+};
+
 static const schema_field level_fields[] = {
     REAL(gpu_level, compute, 0.5, 1.5),
     REAL(gpu_level, memory, 0.5, 1.5),
@@ -327,18 +344,21 @@ static pg_code read_levels(api_config *c, const toml_node *list, arena *a, const
 
 static pg_code read_runtimes(api_config *c, arena *a, pg_error *e)
 {
-    static const schema s = {predict_fields, COUNT(predict_fields)}, widths = {interval_fields, COUNT(interval_fields)};
+    static const schema s = {predict_fields, COUNT(predict_fields)}, widths = {interval_fields, COUNT(interval_fields)},
+                        spreads = {calibrate_fields, COUNT(calibrate_fields)};
     const char *source = "runtimes.toml";
     toml_node *root;
     pg_code code = toml_parse(a, (str){data_runtimes_toml, data_runtimes_toml_len}, source, &root, e);
     if (code) return code;
     const toml_node *predict = toml_child(root, "predict"), *interval = toml_child(root, "interval"),
-                    *list = toml_child(root, "runtimes");
-    if (!predict || !interval || !list || list->kind != TOML_TABLE)
-        return error_set(e, PG_E_CONFIG, "%s needs the tables [predict], [interval] and [runtimes.NAME]", source);
-    schema_context at = {a, source, "predict"}, in = {a, source, "interval"};
+                    *own = toml_child(root, "calibrate"), *list = toml_child(root, "runtimes");
+    if (!predict || !interval || !own || !list || list->kind != TOML_TABLE)
+        return error_set(e, PG_E_CONFIG, "%s needs the tables [predict], [interval], [calibrate] and [runtimes.NAME]",
+                         source);
+    schema_context at = {a, source, "predict"}, in = {a, source, "interval"}, by = {a, source, "calibrate"};
     code = schema_read(&s, predict, &at, &c->predict, NULL, e);
     if (!code) code = schema_read(&widths, interval, &in, &c->predict.interval, NULL, e);
+    if (!code) code = schema_read(&spreads, own, &by, &c->calibrate, NULL, e);
     c->runtimes = ARENA_ARRAY(a, runtime_profile, list->count);
     if (!code && !c->runtimes) return error_nomem(e, a);
     for (const toml_node *n = list->is.first; !code && n; n = n->next) {

@@ -1,31 +1,31 @@
 #include "bench/calibrate.h"
 
-#include <nlopt.h>
 #include <stdlib.h>
 
-#include "api/api.h"
-
-/* The scatter of a single row around a right profile, and how far profiles are from the pooled constants, as standard deviations of
- * logarithms: together they say how much a row may move the profile. Rows of one group are alike: each after the first counts less. */
-static const double ROW_SPREAD = 0.12, SPEED_SPREAD = 0.07, SHARE_SPREAD = 0.07, HOST_SPREAD = 0.20, ALIKE = 0.9;
 /* What the shipped interval counts for beside the held-out errors, in rows. */
 static const double CERTAIN_ROWS = 10;
 
-static const double SQRT2 = 1.4142135623730951;
+/* Rows of one family agree with each other whatever the board does: its held-out rows must gain so much to say something of other families;
+ * of several families, each its part. */
+static const double ALIKE_GAIN = 0.15;
+/* Of a GPU's time memory's part is about so much: the level of memory against the rest leaves the mean of all where it is. */
+static const double MEMORY_PART = 0.6;
+/* Slopes are of steps to the slower side: shares of peaks have nowhere else to go. They are as long as an odd board is off: a host that is
+ * slow begins to be seen where the GPU took longer before. */
+static const double STEP = 0.25;
 
-enum { FOLDS = 5, PARAMETERS = 3 * CALIBRATE_FAMILIES + 1, HOST_LEAST = 3, RUNTIMES_TEXT = 160, ROWS_MOST = 1000 };
-
-typedef struct parameter {
-    double *at;                   /* field of the GPU */
-    double neutral, spread, most; /* most: the largest value that the field may have */
-} parameter;
+enum { FOLDS = 10, STEPS = 3, HOST_LEAST = 3, RUNTIMES_TEXT = 160, ROWS_MOST = 1000 };
+enum { ALL, MEMORY, HOST }; /* levels */
 
 typedef struct problem {
     calibration *c;
     gpu_spec *spec;
-    parameter p[PARAMETERS];
-    unsigned n;
-    double *weight; /* by row; 0: held out */
+    const calibrate_constants *constants;
+    double speed[CALIBRATE_FAMILIES], share[CALIBRATE_FAMILIES], host; /* as built in */
+    double memory_least; /* level of memory at which its share of the peak is 1 */
+    level_row *rows;     /* as calibration.rows */
+    level_family *families;
+    size_t family_count;
 } problem;
 
 static double predicted_log(const calibration_row *r)
@@ -35,89 +35,98 @@ static double predicted_log(const calibration_row *r)
     return log(p.latency_ms * 1e-3 / bench_seconds(r->point->row));
 }
 
-static void put(const problem *f, const double *x)
+/* The GPU as it is at these levels. A level of 0.1 makes 10 % slower. */
+static void put(const problem *f, const double *level)
 {
-    for (unsigned i = 0; i < f->n; i++) {
-        double v = f->p[i].neutral * exp(x[i]);
-        *f->p[i].at = v > f->p[i].most ? f->p[i].most : v;
+    for (size_t k = 0; k < CALIBRATE_FAMILIES; k++) {
+        gpu_performance *p = &f->spec->performance[k];
+        if (!f->c->families[k].rows) continue;
+        double share = f->share[k] * exp(-level[MEMORY]);
+        p->architecture_multiplier = f->speed[k] * exp(MEMORY_PART * level[MEMORY] - level[ALL]);
+        p->memory_efficiency = share < 1 ? share : 1;
     }
+    if (f->c->host_rows >= HOST_LEAST) f->spec->host_factor = f->host * exp(level[ALL] + level[HOST]);
 }
 
-/* Minus the logarithm of the posterior: Huber's loss of the rows, a Laplace prior on each logarithm: most
- * specifications are right, and few rows move nothing then, while those that are wrong are far off. */
-static double loss(unsigned n, const double *x, double *grad, void *ud)
-{
-    const problem *f = ud;
-    double sum = 0;
-    (void)grad;
-    put(f, x);
-    for (size_t i = 0; i < f->c->count; i++) {
-        if (f->weight[i] <= 0) continue;
-        double d = fabs(predicted_log(&f->c->rows[i])) / ROW_SPREAD;
-        sum += f->weight[i] * (d < 1.5 ? d * d / 2 : 1.5 * (d - 0.75));
-    }
-    for (unsigned i = 0; i < n; i++) sum += SQRT2 * fabs(x[i]) / f->p[i].spread;
-    return sum;
-}
-
-/* Rows of group g: together they weigh as so many independent ones. */
-static void weigh(problem *f, uint32_t fold, uint32_t folds)
+/* What each row says about the levels, from near `level` on. */
+static void linearise(problem *f, const double *level)
 {
     calibration *c = f->c;
-    for (size_t i = 0; i < c->count; i++) {
-        const calibration_row *r = &c->rows[i];
-        f->weight[i] = 0;
-        if (r->left_out || (folds && r->group_index % folds == fold)) continue;
-        double n = (double)c->groups[r->group_index].rows;
-        f->weight[i] = 1 / (1 + (n - 1) * ALIKE);
+    put(f, level);
+    for (size_t i = 0; i < c->count; i++)
+        if (!c->rows[i].left_out) f->rows[i].off = -predicted_log(&c->rows[i]);
+    for (int k = 0; k < CALIBRATE_LEVELS; k++) {
+        double next[CALIBRATE_LEVELS];
+        memcpy(next, level, sizeof next);
+        next[k] += STEP;
+        put(f, next);
+        for (size_t i = 0; i < c->count; i++)
+            if (!c->rows[i].left_out) f->rows[i].slope[k] = (predicted_log(&c->rows[i]) + f->rows[i].off) / STEP;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        for (int k = 0; k < CALIBRATE_LEVELS; k++) f->rows[i].off += f->rows[i].slope[k] * level[k];
+}
+
+/* Levels by the rows that are not out, into the GPU. Memory has no more than its peak: where it would, that much is given. */
+static void fit_levels(problem *f)
+{
+    double level[CALIBRATE_LEVELS] = {0};
+    size_t n = f->c->count;
+    for (int step = 0; step < STEPS; step++) {
+        linearise(f, level);
+        calibrate_levels(level, f->rows, n, f->families, f->family_count, f->constants);
+        if (level[MEMORY] >= f->memory_least) continue;
+        for (size_t i = 0; i < n; i++) {
+            f->rows[i].off -= f->rows[i].slope[MEMORY] * f->memory_least;
+            f->rows[i].slope[MEMORY] = 0;
+        }
+        calibrate_levels(level, f->rows, n, f->families, f->family_count, f->constants);
+        level[MEMORY] = f->memory_least;
+    }
+    put(f, level);
+}
+
+/* Groups whose number in the fold's turn is `fold` are out; none where there are no folds. */
+static void hold_out(problem *f, uint32_t fold, uint32_t folds)
+{
+    for (size_t i = 0; i < f->c->count; i++) {
+        const calibration_row *r = &f->c->rows[i];
+        f->rows[i].out = r->left_out || (folds && r->group_index % folds == fold);
     }
 }
 
-static pg_code minimise(problem *f, pg_error *e)
+static uint32_t family_number(const calibration *c, size_t i, const level_row *rows, size_t *count)
 {
-    double x[PARAMETERS] = {0}, low[PARAMETERS], high[PARAMETERS], step[PARAMETERS], best;
-    for (unsigned i = 0; i < f->n; i++) {
-        high[i] = log(f->p[i].most / f->p[i].neutral);
-        if (high[i] > 10 * f->p[i].spread) high[i] = 10 * f->p[i].spread;
-        low[i] = -10 * f->p[i].spread;
-        step[i] = f->p[i].spread / 2;
-    }
-    nlopt_opt opt = nlopt_create(NLOPT_LN_SBPLX, f->n);
-    bool ok = opt && nlopt_set_lower_bounds(opt, low) > 0 && nlopt_set_upper_bounds(opt, high) > 0 &&
-              nlopt_set_min_objective(opt, loss, f) > 0 && nlopt_set_initial_step(opt, step) > 0 &&
-              nlopt_set_ftol_abs(opt, 1e-3) > 0 && nlopt_set_maxeval(opt, 80 * (int)f->n) > 0 &&
-              nlopt_optimize(opt, x, &best) > 0;
-    nlopt_destroy(opt);
-    put(f, x);
-    return ok ? PG_E_OK : error_set(e, PG_E_NOMEM, "the fit could not be run");
+    for (size_t k = 0; k < i; k++)
+        if (!strcmp(c->rows[k].point->family, c->rows[i].point->family)) return rows[k].family;
+    return (uint32_t)(*count)++;
 }
 
-/* ---- what is fitted ---- */
-
-static void add_parameter(problem *f, double *at, double otherwise, double spread, double most)
-{
-    double neutral = *at > 0 ? *at : otherwise;
-    f->p[f->n++] = (parameter){at, neutral < most ? neutral : most, spread, most};
-}
-
-static void choose_parameters(problem *f, const pg_catalog *catalog)
+/* Where the fit starts from. */
+static pg_code prepare(problem *f, const pg_catalog *catalog, pg_error *e)
 {
     calibration *c = f->c;
     double share = f->spec->coalescing_efficiency > 0 ? 1 : cost_dram_share(f->spec, &catalog->config.cost);
+    f->constants = &catalog->config.calibrate;
+    f->memory_least = -INFINITY;
+    f->rows = ARENA_ARRAY(c->a, level_row, c->count + 1);
+    f->families = ARENA_ARRAY(c->a, level_family, c->count + 1);
+    if (!f->rows || !f->families) return error_nomem(e, c->a);
     for (size_t i = 0; i < c->count; i++) {
         const calibration_row *r = &c->rows[i];
+        f->rows[i].family = family_number(c, i, f->rows, &f->family_count);
         if (r->left_out) continue;
         c->families[r->point->plan->model->family].rows++;
-        c->host_rows += r->point->p.bottleneck && !strcmp(r->point->p.bottleneck, "host");
+        c->host_rows += r->point->p.host_ms * exp(STEP) > r->point->p.gpu_ms;
     }
     for (size_t k = 0; k < CALIBRATE_FAMILIES; k++) {
-        gpu_performance *p = &f->spec->performance[k];
-        if (!c->families[k].rows) continue;
-        add_parameter(f, &p->architecture_multiplier, 1, SPEED_SPREAD, 100);
-        add_parameter(f, &p->memory_efficiency, share, SHARE_SPREAD, 1);
-        add_parameter(f, &p->tensor_core_utilization, 1, SHARE_SPREAD, 1);
+        const gpu_performance *p = &f->spec->performance[k];
+        f->speed[k] = p->architecture_multiplier > 0 ? p->architecture_multiplier : 1;
+        f->share[k] = p->memory_efficiency > 0 ? p->memory_efficiency : share;
+        if (c->families[k].rows && log(f->share[k]) > f->memory_least) f->memory_least = log(f->share[k]);
     }
-    if (c->host_rows >= HOST_LEAST) add_parameter(f, &f->spec->host_factor, 1, HOST_SPREAD, 100);
+    f->host = f->spec->host_factor > 0 ? f->spec->host_factor : 1;
+    return PG_E_OK;
 }
 
 /* ---- groups ---- */
@@ -193,7 +202,8 @@ static pg_code gather(calibration *c, pg_error *e)
     }
     c->before = bench_stats_of(before, n);
     c->after = bench_stats_of(after, n);
-    c->better = c->after.mape < c->before.mape;
+    size_t families = strcmp(c->split, "model family") == 0 ? c->group_count : 1;
+    c->better = c->after.mape < c->before.mape * (1 - ALIKE_GAIN / (double)families);
     gather_groups(c);
     return PG_E_OK;
 }
@@ -263,7 +273,6 @@ static pg_code keep(calibration *c, gpu_spec *spec, pg_error *e)
         if (!x->rows) continue;
         code = find_interval(c, k, e);
         p->memory_efficiency = x->memory_efficiency = rounded(p->memory_efficiency);
-        p->tensor_core_utilization = x->tensor_core_utilization = rounded(p->tensor_core_utilization);
         p->architecture_multiplier = x->architecture_multiplier = rounded(p->architecture_multiplier);
         p->interval = x->interval;
     }
@@ -312,6 +321,24 @@ static pg_code choose_rows(calibration *c, bench_point *points, size_t count, pg
     return split(c, e);
 }
 
+pg_code calibrate_rows(level_row **rows, size_t *count, bench_point *points, size_t point_count, const pg_gpu *gpu,
+                       arena *a, pg_error *e)
+{
+    static const double specified[CALIBRATE_LEVELS] = {0};
+    calibration c = {.a = a, .gpu = gpu};
+    problem f = {.c = &c, .spec = (gpu_spec *)(uintptr_t)((const api_gpu *)(const void *)gpu)->spec};
+    pg_code code = choose_rows(&c, points, point_count, e);
+    if (!code) code = prepare(&f, c.rows[0].point->plan->catalog, e);
+    if (code) return code;
+    linearise(&f, specified);
+    put(&f, specified);
+    *count = 0;
+    *rows = f.rows;
+    for (size_t i = 0; i < c.count; i++)
+        if (!c.rows[i].left_out) f.rows[(*count)++] = f.rows[i];
+    return PG_E_OK;
+}
+
 pg_code calibrate(calibration *out, bench_point *points, size_t count, const pg_gpu *gpu, arena *a, pg_error *e)
 {
     calibration *c = out;
@@ -320,19 +347,18 @@ pg_code calibrate(calibration *out, bench_point *points, size_t count, const pg_
     if (code) return code;
     /* the catalog is the caller's, and the plans look into it */
     problem f = {.c = c, .spec = (gpu_spec *)(uintptr_t)((const api_gpu *)(const void *)gpu)->spec};
-    f.weight = ARENA_ARRAY(a, double, c->count + 1);
-    if (!f.weight) return error_nomem(e, a);
-    choose_parameters(&f, c->rows[0].point->plan->catalog);
+    code = prepare(&f, c->rows[0].point->plan->catalog, e);
+    if (code) return code;
     uint32_t folds = c->group_count < FOLDS ? (uint32_t)c->group_count : FOLDS;
-    for (uint32_t k = 0; !code && k < folds; k++) {
-        weigh(&f, k, folds);
-        code = minimise(&f, e);
+    for (uint32_t k = 0; k < folds; k++) {
+        hold_out(&f, k, folds);
+        fit_levels(&f);
         for (size_t i = 0; i < c->count; i++)
             if (!c->rows[i].left_out && c->rows[i].group_index % folds == k)
                 c->rows[i].after = predicted_log(&c->rows[i]);
     }
-    if (!code) code = gather(c, e);
-    weigh(&f, 0, 0);
-    if (!code) code = minimise(&f, e);
+    code = gather(c, e);
+    hold_out(&f, 0, 0);
+    fit_levels(&f);
     return code ? code : keep(c, f.spec, e);
 }

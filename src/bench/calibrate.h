@@ -3,10 +3,17 @@
 #ifndef BENCH_CALIBRATE_H
 #define BENCH_CALIBRATE_H
 
+#include "api/api.h"
 #include "base/json.h"
 #include "bench/stats.h"
 
-enum { CALIBRATE_FAMILIES = 3, CALIBRATE_LEAST = 3, CALIBRATE_FEW = 5, CALIBRATE_WARNINGS = 8 };
+enum {
+    CALIBRATE_FAMILIES = 3,
+    CALIBRATE_LEVELS = API_CALIBRATE_LEVELS,
+    CALIBRATE_LEAST = 3,
+    CALIBRATE_FEW = 5,
+    CALIBRATE_WARNINGS = 8
+};
 
 typedef struct calibration_row {
     const bench_point *point;
@@ -19,7 +26,7 @@ typedef struct calibration_row {
 /* Fields of [profiles.KEY.model_performance.F]; 0: not written. */
 typedef struct calibration_fields {
     size_t rows;
-    double memory_efficiency, tensor_core_utilization, architecture_multiplier;
+    double memory_efficiency, architecture_multiplier;
     double interval;
 } calibration_fields;
 
@@ -52,6 +59,34 @@ typedef struct calibration {
 /* `points` with their plans open (bench_options.keep). The GPU's figures in the catalog hold the calibrated profile afterwards, so that
  * what is predicted then is what the written profile gives. Too few rows are PG_E_CHECK with the reason. */
 pg_code calibrate(calibration *out, bench_point *points, size_t count, const pg_gpu *gpu, arena *a, pg_error *e);
+
+/* calibrate_levels.c: what rows say about a board. `off`: log(measured / predicted) at levels of 0; `slope`: what each level adds to
+ * log(predicted). A level of 0.1 makes 10 % slower: everything, memory against the rest, the host beyond that. */
+typedef struct level_row {
+    double off, slope[CALIBRATE_LEVELS];
+    uint32_t family;
+    bool out;     /* held out */
+    double trust; /* 1, and less for a row that its family and the board do not explain */
+} level_row;
+
+/* Normal equations: a x = b, and what they leave. */
+typedef struct level_sums {
+    double a[CALIBRATE_LEVELS][CALIBRATE_LEVELS], b[CALIBRATE_LEVELS], square, logdet;
+} level_sums;
+
+typedef struct level_family {
+    level_sums sums;
+    double level[CALIBRATE_LEVELS]; /* of this family alone */
+} level_family;
+
+void calibrate_levels(double *level, level_row *rows, size_t count, level_family *families, size_t family_count,
+                      const calibrate_constants *c);
+/* A board's rows as the fit sees them; the GPU has its fields set then, though to what they were. For tools that fit the constants. */
+pg_code calibrate_rows(level_row **rows, size_t *count, bench_point *points, size_t point_count, const pg_gpu *gpu,
+                       arena *a, pg_error *e);
+/* The logarithm of how likely all the rows of one board are: what the constants are fitted by. */
+double calibrate_likelihood(level_row *rows, size_t count, level_family *families, size_t family_count,
+                            const calibrate_constants *c);
 
 /* calibrate_rows.c: marks what can't be right. */
 pg_code calibrate_check(calibration *c, pg_error *e);

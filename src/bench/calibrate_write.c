@@ -67,7 +67,6 @@ void calibrate_toml(buffer *out, const calibration *c, const char *const *files,
         buffer_format(out, "\n[profiles.%s.model_performance.%s]  # %zu rows\n", c->gpu->key, calibrate_families[f],
                       x->rows);
         put_number(out, "memory_efficiency", x->memory_efficiency, "share of the bandwidth peak");
-        put_number(out, "tensor_core_utilization", x->tensor_core_utilization, "share of the tensor peak");
         put_number(out, "architecture_multiplier", x->architecture_multiplier, "speed of everything");
         put_number(out, "interval", x->interval, "80 % of such predictions are within it, by ratio");
     }

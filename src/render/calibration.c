@@ -96,7 +96,6 @@ static void profile_json(jsonw *j, const calibration *c)
         jsonw_key(j, "rows");
         jsonw_integer(j, (int64_t)x->rows);
         positive_json(j, "memory_efficiency", x->memory_efficiency);
-        positive_json(j, "tensor_core_utilization", x->tensor_core_utilization);
         positive_json(j, "architecture_multiplier", x->architecture_multiplier);
         positive_json(j, "interval", x->interval);
         jsonw_end(j);

@@ -39,7 +39,7 @@ typedef struct run {
 
 static pg_catalog *plain; /* what is built in */
 
-static double predict(pg_catalog *catalog, const char *gpu, const char *model, int64_t batch, const char **basis)
+static double predict(pg_catalog *catalog, const char *gpu, const char *model, int64_t batch, const char **rests_on)
 {
     pg_model *m;
     pg_plan *plan;
@@ -47,7 +47,7 @@ static double predict(pg_catalog *catalog, const char *gpu, const char *model, i
     assert_int_equal(pg_model_open(&m, model, NULL, NULL), PG_E_OK);
     assert_int_equal(pg_plan_open(&plan, m, catalog, &(pg_request){.batch = batch}, NULL), PG_E_OK);
     assert_int_equal(pg_plan_predict(plan, pg_catalog_find(catalog, gpu, NULL), &p, NULL), PG_E_OK);
-    if (basis) *basis = p.basis;
+    if (rests_on) *rests_on = p.basis;
     pg_plan_free(plan);
     pg_model_free(m);
     return p.latency_ms;
@@ -128,11 +128,11 @@ static void test_more_rows_help_more(void **state)
         start(&r);
         add_scaled(&r, "a10", n, 1.2);
         assert_int_equal(fit(&r, "a10"), PG_E_OK);
-        assert_true(r.c.after.mape <= before + 1e-3);
+        if (r.c.after.mape > before + 5e-3) fail_msg("%zu rows: %g, after %g", n, r.c.after.mape, before);
         before = r.c.after.mape;
         stop(&r);
     }
-    assert_true(before < 0.1);
+    assert_true(before < 0.03);
 }
 
 /* Rows that are as predicted leave the profile where it was, whatever memory the GPU has. */
@@ -239,12 +239,12 @@ static void test_file_predicts_the_same(void **state)
         fail_msg("%u: %s %s\n%s", e.line, e.path, e.text, text.ptr);
     for (size_t i = 0; i < MODELS; i++)
         for (int64_t batch = 1; batch <= 64; batch *= 64) {
-            const char *basis;
+            const char *rests_on;
             double own = predict(r.catalog, "rtx4090", models[i], batch, NULL),
-                   read = predict(from_file, "rtx4090", models[i], batch, &basis);
+                   read = predict(from_file, "rtx4090", models[i], batch, &rests_on);
             if (fabs(own / read - 1) > 1e-12)
                 fail_msg("%s at %d: %.17g, from the file %.17g\n%s", models[i], (int)batch, own, read, text.ptr);
-            assert_string_equal(basis, "calibrated");
+            assert_string_equal(rests_on, "calibrated");
         }
     assert_non_null(strstr(text.ptr, "2026-01-01 to 2026-09-01"));
     unlink(path);
@@ -274,6 +274,155 @@ static void test_same_rows_same_profile(void **state)
     free(text[1]);
 }
 
+/* ---- what rows say about a board: calibrate_levels.c ---- */
+
+enum { ROWS = 60 };
+
+static const calibrate_constants *spreads(void)
+{
+    return &plain->config.calibrate;
+}
+
+static void levels_of(double *level, level_row *rows, size_t count)
+{
+    level_family families[ROWS];
+    calibrate_levels(level, rows, count, families, ROWS, spreads());
+}
+
+/* `count` rows that the GPU bounds, all off by as much: of so many families. */
+static double level_of_alike(size_t count, uint32_t families, double off)
+{
+    level_row rows[ROWS] = {{0}};
+    double level[CALIBRATE_LEVELS];
+    for (uint32_t i = 0; i < count; i++) rows[i] = (level_row){.off = off, .slope = {1}, .family = i % families};
+    levels_of(level, rows, count);
+    return level[0];
+}
+
+/* Fifty rows of one network are about one: its own error is in all of them. Fifty families are not. */
+static void test_rows_of_one_family(void **state)
+{
+    (void)state;
+    double one = level_of_alike(1, 1, 0.1), fifty = level_of_alike(50, 1, 0.1), apart = level_of_alike(50, 50, 0.1),
+           five = level_of_alike(5, 5, 0.1);
+    if (!(one > 0 && fifty < 2.5 * one && fifty < apart / 3 && apart > 0.09 && five > 2 * one && five < apart))
+        fail_msg("one row %g, fifty of one family %g, five families %g, fifty families %g", one, fifty, five, apart);
+    assert_true(level_of_alike(0, 1, 0) == 0);
+}
+
+/* What is within the scatter of boards and families moves little, what is far out much: most boards are as specified, some are odd. */
+static void test_odd_boards(void **state)
+{
+    (void)state;
+    double little = level_of_alike(5, 5, 0.03), much = level_of_alike(5, 5, 0.3);
+    if (!(little < 0.01 && much > 0.24)) fail_msg("0.03: %g, 0.3: %g", little, much);
+}
+
+/* Rows that take their time differently tell what of the board it is. */
+static void spread_rows(level_row *rows, const double *truth)
+{
+    for (uint32_t i = 0; i < ROWS; i++) {
+        double host = i % 3 == 0 ? 1 : 0, memory = 0.1 * (i % 7) * (1 - host),
+               noise = 0.02 * ((int)(i * 7 % 11) - 5) / 5;
+        rows[i] = (level_row){.slope = {1, memory - 0.6 * (1 - host), host}, .family = i / 2, .off = noise};
+        for (int k = 0; k < CALIBRATE_LEVELS; k++) rows[i].off += truth[k] * rows[i].slope[k];
+    }
+}
+
+static void test_levels_apart(void **state)
+{
+    (void)state;
+    static const double truths[][CALIBRATE_LEVELS] = {
+        {0, 0, 0.4},      /* a slow host */
+        {0.3, 0.5, -0.3}, /* memory half as slow again, all else as specified */
+        {0.2, 0, 0},
+        {0, 0, 0},
+    };
+    for (size_t t = 0; t < sizeof truths / sizeof truths[0]; t++) {
+        level_row rows[ROWS];
+        double level[CALIBRATE_LEVELS];
+        spread_rows(rows, truths[t]);
+        levels_of(level, rows, ROWS);
+        for (size_t i = 0; i < ROWS; i++) {
+            double left = 0;
+            for (int k = 0; k < CALIBRATE_LEVELS; k++) left += rows[i].slope[k] * (truths[t][k] - level[k]);
+            if (fabs(left) > 0.08)
+                fail_msg("case %zu, row %zu: %g left at levels %g %g %g", t, i, left, level[0], level[1], level[2]);
+        }
+    }
+}
+
+static void test_one_wrong_row(void **state)
+{
+    (void)state;
+    level_row rows[ROWS];
+    double level[CALIBRATE_LEVELS], moved[CALIBRATE_LEVELS];
+    spread_rows(rows, (double[]){0, 0, 0});
+    levels_of(level, rows, ROWS);
+    rows[10].off += 5; /* a hundred times as slow */
+    levels_of(moved, rows, ROWS);
+    for (int k = 0; k < CALIBRATE_LEVELS; k++) assert_true(fabs(moved[k] - level[k]) < 0.02);
+    for (size_t i = 0; i < ROWS; i++) rows[i].out = i == 10;
+    levels_of(moved, rows, ROWS);
+    for (int k = 0; k < CALIBRATE_LEVELS; k++) assert_true(fabs(moved[k] - level[k]) < 0.01);
+}
+
+/* ---- the same from measurements of a board that isn't as its TOML says ---- */
+
+static gpu_spec *spec_of(run *r, const char *gpu)
+{
+    return (gpu_spec *)(uintptr_t)((const api_gpu *)(const void *)pg_catalog_find(r->catalog, gpu, NULL))->spec;
+}
+
+static void test_wrong_bandwidth(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    add_scaled(&r, "a100_sxm_80gb", 8, 1);
+    spec_of(&r, "a100_sxm_80gb")->bandwidth_gbs *= 1.4;
+    assert_int_equal(fit(&r, "a100_sxm_80gb"), PG_E_OK);
+    if (!(r.c.better && r.c.after.mape < 0.6 * r.c.before.mape)) fail_msg("%g to %g", r.c.before.mape, r.c.after.mape);
+    stop(&r);
+}
+
+/* A host that looks fast enough until it is not: three steps of ten that the GPU bounds by the specification's host. */
+static void test_slow_host_behind_the_gpu(void **state)
+{
+    (void)state;
+    run r;
+    double before = 0, after = 0;
+    start(&r);
+    for (size_t i = 0; i < MODELS; i++) {
+        add(&r, "h100", models[i], 1, predict(plain, "h100", models[i], 1, NULL) * 1.5);
+        add(&r, "h100", models[i], 256, predict(plain, "h100", models[i], 256, NULL));
+    }
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    for (size_t i = 0; i < r.c.count; i++) {
+        before += fabs(r.c.rows[i].before) / (double)r.c.count;
+        after += fabs(r.c.rows[i].after) / (double)r.c.count;
+    }
+    if (!(after < before / 2 && r.c.host_factor > 1.3 && fabs(r.c.families[0].architecture_multiplier - 1) < 0.05))
+        fail_msg("%g to %g, host %g, all else %g", before, after, r.c.host_factor,
+                 r.c.families[0].architecture_multiplier);
+    stop(&r);
+}
+
+/* A network that is a tenth off may be so on every board: its rows agree among each other, and that is no reason to write a profile. */
+static void test_one_family_a_little_off(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    for (int64_t b = 32; b <= 512; b *= 2)
+        add(&r, "h100", "resnet50", b, predict(plain, "h100", "resnet50", b, NULL) * 1.1);
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    assert_true(r.c.after.mape < r.c.before.mape);
+    assert_false(r.c.better);
+    assert_true(fabs(r.c.families[0].architecture_multiplier - 1) < 0.03);
+    stop(&r);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -299,6 +448,13 @@ int main(void)
         cmocka_unit_test(test_host),
         cmocka_unit_test(test_file_predicts_the_same),
         cmocka_unit_test(test_same_rows_same_profile),
+        cmocka_unit_test(test_rows_of_one_family),
+        cmocka_unit_test(test_odd_boards),
+        cmocka_unit_test(test_levels_apart),
+        cmocka_unit_test(test_one_wrong_row),
+        cmocka_unit_test(test_wrong_bandwidth),
+        cmocka_unit_test(test_slow_host_behind_the_gpu),
+        cmocka_unit_test(test_one_family_a_little_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
