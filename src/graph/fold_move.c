@@ -205,7 +205,9 @@ void fold_reduce(infer *x, const op *o)
         int64_t to = 0;
         for (int k = 0; k < t->rank; k++) to += at[k] * step[k];
         bool first = first_counts && !(seen[to / 8] >> (to % 8) & 1);
-        v[to] = first ? t->value[i] : fold_apply2(kind, d, v[to], t->value[i]);
+        bool bounded = !first && kind == OP_ReduceMin && x->detects && num_known(v[to]) != num_known(t->value[i]);
+        if (bounded) v[to] = num_known(v[to]) ? v[to] : t->value[i]; /* as many boxes as may go on */
+        else v[to] = first ? t->value[i] : fold_apply2(kind, d, v[to], t->value[i]);
         seen[to / 8] |= (uint8_t)(1u << (to % 8));
     }
     for (uint32_t i = 0; i < n && o->kind == OP_ReduceMean; i++) v[i] = mean_of(v[i], t->value_count / n, floating, d);

@@ -306,6 +306,43 @@ static void try_scaled_sum(lines *ls, line *end)
     }
 }
 
+/* ---- division ---- */
+
+/* a / b rounded down, as PyTorch's exporter to ONNX writes it for whole numbers: where((a < 0) != (b < 0) and a mod b != 0, a / b - 1,
+ * a / b). */
+static void try_floor_division(lines *ls, line *where)
+{
+    line *taken[7];
+    uint32_t n = 0, q = line_in(ls, where, 2);
+    line *both = lines_private(ls, line_in(ls, where, 0), OP_And);
+    line *less = lines_private(ls, line_in(ls, where, 1), OP_Sub), *divide = lines_maker(ls, q, OP_Div);
+    if (!both || !less || !divide || line_in(ls, less, 0) != q || ls->uses[q] != 2) return;
+    line *signs = lines_private(ls, line_in(ls, both, 0), OP_Xor);
+    line *rest = lines_private(ls, line_in(ls, both, 1), OP_Not);
+    line *whole = rest ? lines_private(ls, line_in(ls, rest, 0), OP_Equal) : NULL;
+    line *mod = whole ? lines_private(ls, line_in(ls, whole, 0), OP_Mod) : NULL;
+    uint32_t a = line_in(ls, divide, 0), b = line_in(ls, divide, 1), out = line_out(ls, where);
+    uint32_t by = mod ? line_in(ls, mod, 1) : NO_TENSOR; /* a number may be written down twice */
+    if (!signs || !mod || line_in(ls, mod, 0) != a || (by != b && !(lines_scalar(ls, by) && lines_scalar(ls, b))))
+        return;
+    taken[n++] = both;
+    taken[n++] = less;
+    taken[n++] = divide;
+    taken[n++] = signs;
+    taken[n++] = rest;
+    taken[n++] = whole;
+    taken[n++] = mod;
+    for (uint32_t i = 0; i < n; i++) lines_absorb(ls, where, taken[i]);
+    for (uint32_t i = 0; i < 2; i++) {
+        line *sign = lines_private(ls, line_in(ls, signs, i), OP_Less);
+        if (sign) lines_absorb(ls, where, sign);
+    }
+    lines_lead(where, OP_FloorDiv, 0, out);
+    where->in[0] = a;
+    where->in[1] = b;
+    where->n_in = 2;
+}
+
 void recompose_activations(lines *ls)
 {
     for (uint32_t i = 0; i < ls->n; i++) {
@@ -316,7 +353,10 @@ void recompose_activations(lines *ls)
         case OP_HardSigmoid: try_gate(ls, l, OP_HardSwish); break;
         case OP_Erf: try_gelu(ls, l); break;
         case OP_Clip: try_hard_swish(ls, l); break;
-        case OP_Where: try_choice(ls, l); break;
+        case OP_Where:
+            try_choice(ls, l);
+            if (!l->leader && !l->n_in) try_floor_division(ls, l);
+            break;
         case OP_Mul: try_addcmul(ls, l); break;
         case OP_Add:
         case OP_Sub: try_scaled_sum(ls, l); break;

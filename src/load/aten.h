@@ -87,6 +87,7 @@ typedef struct aten {
     aten_hint hints[ATEN_INPUTS];
     uint32_t n_hints;
     str scope;                     /* of the module that runs: in front of operators' names */
+    bool bounded;                  /* it was said that data decide how many entries of a list go on */
     bool decomposed;               /* what runs is what run_decompositions() left */
     bool own_code;                 /* what runs is known to be no recurrent module of PyTorch's */
     const aten_declared *declared; /* of the results of the call that is made; NULL: nothing */

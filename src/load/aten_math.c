@@ -95,10 +95,28 @@ static aten_value addcmul(aten *x, const aten_row *row, const aten_value *arg, u
     return aten_tensor(aten_emit2(x, OP_Add, t, p));
 }
 
+/* where(mask): the positions along each dim */
+static aten_value positions(aten *x, uint32_t mask)
+{
+    aten_value out = aten_new_list(x, ATEN_TUPLE, NULL, 0);
+    int rank = mask == NO_TENSOR ? -1 : aten_shape(x, mask)->rank;
+    if (rank < 1 || x->code) return aten_unknown();
+    uint32_t at = aten_emit1(x, OP_NonZero, mask);
+    for (int i = 0; i < rank && !x->code; i++) {
+        num k = num_int(i);
+        aten_begin(x, OP_Gather, (uint32_t[]){at, aten_constant(x, 0, &k, 1)}, 2, 1);
+        aten_attr(x, ATTR_axis, 0);
+        aten_append(x, out.v.list, aten_end(x));
+    }
+    return out;
+}
+
 static aten_value where(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     uint32_t c, a, b;
     bool masked = row->op == OP_Mul; /* masked_fill(x, mask, value) */
+    if (!masked && A(1).kind == ATEN_NONE && A(0).kind == ATEN_TENSOR)
+        return positions(x, aten_operand(x, A(0), NO_TENSOR));
     if (n < 3) return aten_unknown();
     a = aten_operand(x, masked ? A(2) : A(1), masked ? aten_operand(x, A(0), NO_TENSOR) : NO_TENSOR);
     b = aten_operand(x, masked ? A(0) : A(2), a);

@@ -75,15 +75,34 @@ static aten_value arg_max(aten *x, const aten_row *row, const aten_value *arg, u
 }
 
 /* max(x), max(x, axis, keepdim) with its indices, max(x, y) */
+/* The least of numbers that are known: one that data decide, such as how many boxes a detector finds, is at most that. */
+static aten_value bounded(aten *x, aten_value a, aten_value b)
+{
+    if (a.kind != ATEN_INT && b.kind != ATEN_INT) return aten_unknown();
+    aten_value known = a.kind == ATEN_INT ? a : b, other = a.kind == ATEN_INT ? b : a;
+    if (other.kind != ATEN_UNKNOWN || other.of != ATEN_OF_NOTHING || x->guessing) return aten_unknown();
+    if (!x->bounded &&
+        !graph_warn(x->g, "how many of a list's entries go on depends on the data: as many as may are costed"))
+        aten_nomem(x);
+    x->bounded = true;
+    return known;
+}
+
 static aten_value extreme(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)
 {
     bool most = row->op == OP_Max;
     if (A(0).kind != ATEN_TENSOR || A(1).kind == ATEN_TENSOR) {
+        bool undecided = A(0).kind == ATEN_UNKNOWN || A(1).kind == ATEN_UNKNOWN;
+        if (!most && undecided && (A(0).kind == ATEN_INT || A(1).kind == ATEN_INT)) return bounded(x, A(0), A(1));
         if (n >= 2) return aten_binary(x, row, arg, n);
         aten_value best = aten_unknown();
         for (uint32_t i = 0; (A(0).kind == ATEN_LIST || A(0).kind == ATEN_TUPLE) && i < A(0).v.list->n; i++) {
             aten_value v = A(0).v.list->v[i];
-            if (!aten_is_number(v)) return aten_unknown();
+            if (i && !most && (!aten_is_number(v) || !aten_is_number(best))) {
+                best = bounded(x, best, v);
+                continue;
+            }
+            if (i && !aten_is_number(v)) return aten_unknown();
             best = i ? aten_host_binary(row->op, best, v) : v;
         }
         return best;

@@ -180,6 +180,10 @@ static aten_value call_name(ts *t, str name, const aten_args *args, uint32_t wan
             ts_object *o = copy.ptr ? ts_new_object(t, copy, STR("")) : NULL;
             return o ? (aten_value){.kind = ATEN_OBJECT, .v.object = o} : aten_none();
         }
+        /* torchvision takes more than 5000 boxes class by class. How many there are is for the data to say: as a trace does, and so
+         * the file that it is exported to, they are taken at once. */
+        if (str_is(name, "__torch__.torchvision.ops.boxes._batched_nms_vanilla"))
+            name = STR("__torch__.torchvision.ops.boxes._batched_nms_coordinate_trick");
         const script_node *d = ts_find(t, name);
         if (d && d->kind == SCRIPT_DEF) return ts_call(t, d, NULL, args);
         if (d) return construct(t, name, d, args);

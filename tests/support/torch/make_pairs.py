@@ -13,6 +13,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 import torchvision
 from torch.export import Dim
+from torchvision.models.detection._utils import _topk_min
 
 from make_export import save_program
 from make_torch import save
@@ -127,6 +128,27 @@ class Found(nn.Module):
         boxes = self.box(x).permute(0, 2, 3, 1).reshape(-1, 4)
         keep = torchvision.ops.nms(boxes, self.score(x).reshape(-1), 0.5)
         return self.head(boxes[keep[:20]])
+
+
+class Chosen(nn.Module):
+    """The best twenty pairs of a row and a class, as a detector chooses them, a head for their rows, and what doesn't overlap."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Linear(16, 3)
+        self.l = nn.Linear(16, 6)
+
+    def forward(self, x):
+        scores = torch.sigmoid(self.c(x)).flatten()
+        keep = scores > 0.05
+        scores = scores[keep]
+        at = torch.where(keep)[0]
+        scores, best = scores.topk(_topk_min(at, 20, 0))
+        at = at[best]
+        rows = torch.div(at, 3, rounding_mode="floor")
+        boxes = self.l(x[rows])
+        keep = torch.ops.torchvision.nms(boxes[:, :4], scores, 0.5)[:10]
+        return boxes[keep], at[keep] % 3
 
 
 class Listed(nn.Module):
@@ -286,6 +308,8 @@ def main(folder):
         torch.onnx.export(model, (x,), path + ".onnx", opset_version=17, input_names=["x"], dynamic_axes={"x": {0: "batch"}})
     torch.onnx.export(Listed().eval(), (torch.zeros(24, dtype=torch.long), torch.arange(0, 24, 4)),
                       os.path.join(folder, "listed.onnx"), opset_version=17, input_names=["x", "offsets"])
+    save(os.path.join(folder, "chosen_script.pt"), torch.jit.script(Chosen().eval()))
+    torch.onnx.export(Chosen().eval(), (torch.rand(64, 16),), os.path.join(folder, "chosen.onnx"), opset_version=17, input_names=["x"])
     torch.onnx.export(Found().eval(), (torch.rand(3, 32, 32),), os.path.join(folder, "found.onnx"), opset_version=17,
                       input_names=["x"])
 
