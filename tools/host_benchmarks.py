@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Rows of one framework's inference (static batch, one GPU) of NVIDIA's DeepLearningExamples tables as a benchmark file: their small
-batches show what the host costs. Only classifiers and BERT: the other tables hold work on the CPU before or after the network, or
-texts of unknown length. usage: host_benchmarks.py deeplearningexamples.csv.gz OUT.json [PyTorch|TensorFlow]"""
+batches show what the host costs. Only classifiers, BERT and, of TensorFlow, nnU-Net and NCF: the other tables hold work on the CPU
+before or after the network, or texts of unknown length. usage: host_benchmarks.py deeplearningexamples.csv.gz OUT.json [PyTorch|TensorFlow]"""
 import csv, gzip, json, sys
 
 csv.field_size_limit(1 << 24)
@@ -9,8 +9,8 @@ UNITS = {'ms': 'latency_ms', 'images/s': 'throughput', 'samples/s': 'throughput'
 framework = sys.argv[3] if len(sys.argv) > 3 else 'PyTorch'
 MODELS = ['resnet50', 'efficientnet_b0', 'efficientnet_b4', 'bert-base-uncased', 'bert-large-uncased']
 # The grouped convolutions of cuDNN 8.0 (TensorFlow's containers of 2020) took several times as long on T4 and in TF32 as those of 8.1:
-# they say nothing of other convolutions. nnU-Net's are the only plain ones of TensorFlow 2.
-MODELS += ['nnunet_2d', 'nnunet_3d'] if framework == 'TensorFlow' else ['resnext101_32x4d', 'se_resnext101_32x4d']
+# they say nothing of other convolutions. nnU-Net's are the only plain ones of TensorFlow 2, NCF's the only small steps.
+MODELS += ['nnunet_2d', 'nnunet_3d', 'ncf'] if framework == 'TensorFlow' else ['resnext101_32x4d', 'se_resnext101_32x4d']
 rows = []
 for r in csv.DictReader(gzip.open(sys.argv[1], 'rt')):
     metric = UNITS.get(r['unit'])
