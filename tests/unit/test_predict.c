@@ -432,7 +432,8 @@ static void test_attention_follows_the_version(void **state)
         double old = predict_on(gpus, "rtx3090", names[i], &r).latency_ms;
         if (old < newest * 1.05) fail_msg("%s: %g ms under 1.13, newest %g", names[i], old, newest);
         r.runtime_version = "2.1.0";
-        double between = predict_on(gpus, "rtx3090", names[i], &r).latency_ms; /* FlashAttention's first version; BERT had none */
+        double between =
+            predict_on(gpus, "rtx3090", names[i], &r).latency_ms; /* FlashAttention's first version; BERT had none */
         assert_true(between > newest && (between > 1.05 * newest) == (i == 1));
         static const char *const same[] = {"2.4", "2.9.1", "2.10.0", "nightly", ""};
         for (size_t k = 0; k < 5; k++) {
