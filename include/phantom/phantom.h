@@ -231,6 +231,8 @@ typedef struct pg_request {
     int poll_steps;                 /* that decode between two looks for new requests (SGLang's scheduler-recv-interval); 0: 1 */
     int batch_wait_steps;           /* that prompts wait for others while requests are decoded (TensorRT-LLM's batch_wait_timeout_iters) ... */
     double batch_wait_share;        /* ... until they fill this share of a step with those (batch_wait_max_tokens_ratio); both or neither */
+    double shortest_share;          /* serving: lengths of prompts and answers are drawn between this share of input_len and output_len and all of it
+                                       (InferenceMAX's random-range-ratio); 0: prompts are that long, answers 10 % up and down */
     int speculative_tokens;         /* decode, serving: tokens guessed ahead in each step; 0: none */
     double acceptance_rate;         /* chance that a guess holds where those before it do, above 0 to 1; 0: 0.7 */
     bool first_run;                 /* prefill, decode: the prompt is the first of its process (llama.cpp; of others it isn't known) */

@@ -144,6 +144,7 @@ static const schema_field runtime_fields[] = {
     REAL(runtime_profile, llm_layer_us, 0, 1e5),
     REAL(runtime_profile, llm_mixed_us, 0, 1e6),
     REAL(runtime_profile, llm_join_us, 0, 1e6),
+    REAL(runtime_profile, llm_token_us, 0, 1e4),
     REAL(runtime_profile, llm_prompt_us, 0, 1e6),
     FLAG(whole_prompts),
     FLAG(prompts_apart),

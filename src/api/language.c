@@ -144,7 +144,8 @@ static pg_code read_setup(const pg_request *q, llm_request *r, pg_error *e)
                   {(double)q->max_step_tokens, 1, LENGTH_MOST, "max_step_tokens", true},
                   {q->poll_steps, 1, SETUP_MOST, "poll_steps", false},
                   {q->batch_wait_steps, 1, SETUP_MOST, "batch_wait_steps", false},
-                  {q->batch_wait_share, 0, 1, "batch_wait_share", false}};
+                  {q->batch_wait_share, 0, 1, "batch_wait_share", false},
+                  {q->shortest_share, 0, 1, "shortest_share", false}};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         if (values[i].value == 0) continue;
         if (!(values[i].value >= values[i].least && values[i].value <= values[i].most))
@@ -167,6 +168,7 @@ static pg_code read_setup(const pg_request *q, llm_request *r, pg_error *e)
     r->poll_steps = q->poll_steps;
     r->wait_steps = q->batch_wait_steps;
     r->wait_share = q->batch_wait_share;
+    r->shortest = q->shortest_share;
     return PG_E_OK;
 }
 
@@ -451,7 +453,7 @@ static void put_serving(const pg_plan *p, const llm_request *r, const llm_servin
     put_range(s->ttft_s, first, &out->ttft_ms, &out->ttft_low_ms, &out->ttft_high_ms);
     put_range(s->tpot_s, each, &out->tpot_ms, &out->tpot_low_ms, &out->tpot_high_ms);
     put_range(s->request_s, each, &out->latency_ms, &out->latency_low_ms, &out->latency_high_ms);
-    out->tokens_per_s = s->requests_per_s * (r->output > 1 ? r->output : 1) * r->data;
+    out->tokens_per_s = s->requests_per_s * (s->output > 1 ? s->output : 1) * r->data;
     out->requests_per_s = s->requests_per_s * r->data;
     double copies = p->request.request_rate / out->requests_per_s;
     bool held = holds(&p->request, s) && copies > 0 && copies < 1e6;

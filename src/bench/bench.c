@@ -245,6 +245,7 @@ static pg_code request_of(const bench *b, const bench_row *row, const pg_gpu *gp
         r->poll_steps = s.poll_steps;
         r->batch_wait_steps = s.batch_wait_steps;
         r->batch_wait_share = s.batch_wait_share;
+        r->shortest_share = s.shortest_share;
         r->tensor_parallel = s.tensor_parallel;
         r->pipeline_parallel = s.pipeline_parallel;
         r->first_run = s.first_run;
@@ -274,14 +275,15 @@ static pg_plan *plan_of(bench *b, const bench_row *row, const pg_gpu *gpu, const
     }
     format_text(
         key, sizeof key,
-        "%u %d %d %d %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %lld %lld %d %d %.17g %d %d %.17g %.60s|%.60s|%.60s|%.40s|%.40s",
+        "%u %d %d %d %lld %lld %d %d %d %d %d %d %d %d %d %d %d %lld %lld %lld %lld %lld %d %d %.17g %.17g %d %d %.17g %.60s|%.60s|%.60s|%.40s|%.40s",
         model, r.zero_stage, r.micro_batches, r.gradient_checkpointing, (long long)r.batch, (long long)r.sequence,
         (int)r.task, (int)r.optimizer, (int)r.layout, r.autocast, r.half_norms, r.device_time, r.gpu_count,
         r.data_parallel, r.tensor_parallel, r.pipeline_parallel, r.expert_parallel, (long long)r.input_len,
         (long long)r.output_len, (long long)r.concurrency, (long long)r.max_requests, (long long)r.max_step_tokens,
-        r.poll_steps, r.batch_wait_steps, r.batch_wait_share, r.first_run, r.speculative_tokens, r.acceptance_rate,
-        r.precision ? r.precision : "", r.runtime ? r.runtime : "", r.runtime_version ? r.runtime_version : "",
-        r.quantization ? r.quantization : "", r.kv_cache_precision ? r.kv_cache_precision : "");
+        r.poll_steps, r.batch_wait_steps, r.batch_wait_share, r.shortest_share, r.first_run, r.speculative_tokens,
+        r.acceptance_rate, r.precision ? r.precision : "", r.runtime ? r.runtime : "",
+        r.runtime_version ? r.runtime_version : "", r.quantization ? r.quantization : "",
+        r.kv_cache_precision ? r.kv_cache_precision : "");
     str copy = str_copy(&b->scope, str_c(key));
     uint32_t *at = copy.ptr ? map_add(&b->plans, copy, (uint32_t)b->plan_count, &added) : NULL;
     if (!at) {

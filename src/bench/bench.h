@@ -74,7 +74,7 @@ const char *bench_version(const bench_row *row);
 typedef struct bench_setup {
     int64_t max_requests, max_step_tokens;
     int speculative_tokens, poll_steps, batch_wait_steps;
-    double batch_wait_share;
+    double batch_wait_share, shortest_share;
     int tensor_parallel, pipeline_parallel;
     bool first_run;
 } bench_setup;

@@ -66,6 +66,7 @@ static const struct {
     FIELD(llm_layer_us, 0, 5000),
     FIELD(llm_mixed_us, 0, 100000),
     FIELD(llm_join_us, 0, 100000),
+    FIELD(llm_token_us, 0, 1000),
     FIELD(llm_prompt_us, 0, 500000),
     FIELD(llm_stage_us, 0, 5000),
     FIELD(row_copy_us, 0, 1000),

@@ -34,10 +34,19 @@ enum {
     WAIT_STEPS = 20,
     WAIT_TOKENS = 1024,
     WAIT_GPUS = 8,
-    GUESSES = 3
+    DEEPSEEK_WAIT_STEPS = 40,
+    DEEPSEEK_WAITS = 64, /* requests from which on it waits */
+    GUESSES = 3,
+    DENSE_TOKENS = 16384,
+    WIDE_TOKENS = 32768,
+    NARROW_TOKENS = 16384,
+    FEW_GPUS_TOKENS = 8192,
+    FEW_GPUS = 4
 };
-static const char GUESSING[] = "1.2.0rc6.post3";                                 /* the container of TensorRT-LLM */
-static const double WAIT_SHARE = 0.9, POLL_SINCE = 10, LOST_PLACE_BEFORE = 1001; /* a compute capability; version 1.1 */
+static const char GUESSING[] = "1.2.0rc6.post3"; /* the container of TensorRT-LLM */
+static const double SHORTEST_SHARE = 0.8, WAIT_SHARE = 0.9, DEEPSEEK_WAIT_SHARE = 0.8;
+static const double POLL_SINCE = 10;                                    /* a compute capability */
+static const double LOST_PLACE_BEFORE = 1001, ONE_PROMPT_BEFORE = 1002; /* versions 1.1 and 1.2 */
 
 static bool is_from(const bench_row *row, const char *folder)
 {
@@ -277,29 +286,67 @@ static bool is_near(int64_t tokens, double usual)
     return fabs((double)tokens - usual) <= 0.1 * usual;
 }
 
+/* The lengths of InferenceMAX's runs, whose client draws them. */
+static bool is_published(const bench_row *row)
+{
+    static const int64_t lengths[][2] = {{1024, 1024}, {1024, 8192}, {8192, 1024}};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+        if (row->input_len == lengths[i][0] && row->output_len == lengths[i][1]) return true;
+    return false;
+}
+
 static bool says_setup(const bench_row *row)
 {
     static const int keys[] = {BENCH_KEY_max_requests,     BENCH_KEY_max_step_tokens,  BENCH_KEY_poll_steps,
-                               BENCH_KEY_batch_wait_steps, BENCH_KEY_batch_wait_share, BENCH_KEY_speculative_tokens};
+                               BENCH_KEY_batch_wait_steps, BENCH_KEY_batch_wait_share, BENCH_KEY_speculative_tokens,
+                               BENCH_KEY_shortest_share};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (row->given >> keys[i] & 1) return true;
     return false;
 }
 
-/* Scripts for SGLang on Blackwell, but for models with a sparse indexer in FP8. */
-static void set_up_sglang(bench_setup *s, const language_model *m, const gpu_spec *gpu, int64_t requests)
+static bool has_latents(const language_model *m)
 {
-    if (gpu->compute_capability < POLL_SINCE || has_indexer(m)) return;
-    s->poll_steps = requests >= POLL_BUSY ? POLL_STEPS_BUSY : POLL_STEPS;
+    for (uint32_t i = 0; i < m->n_layers; i++)
+        if (m->layers[i].mixer == LM_MLA) return true;
+    return false;
 }
 
-/* Scripts for DeepSeek's models that guess ahead ran in a container of their own for months, without guesses in post2. They let a step take
- * one prompt beside the requests that are decoded, and 64 tokens more, up to a multiple of 64. */
-static void set_up_guesses(bench_setup *s, const bench_row *row, int64_t requests)
+/* Scripts for SGLang: on Blackwell requests are looked for now and then, but for models with a sparse indexer in FP8. Steps take more tokens
+ * than by default but for NVFP4, and fewer where DeepSeek's weights in FP8 fill four GPUs. */
+static void set_up_sglang(bench_setup *s, const bench_row *row, const language_model *m, const gpu_spec *gpu,
+                          int64_t requests)
 {
-    if (!row->runtime_version || strcmp(row->runtime_version, GUESSING) != 0) return;
-    s->speculative_tokens = GUESSES;
-    s->max_step_tokens = ((GUESSES + 1) * requests + row->input_len + 64 + 63) / 64 * 64;
+    bool narrow = strstr(bench_precision(row), "fp4") != NULL;
+    bool full = has_latents(m) && !has_indexer(m) && !narrow && row->tensor_parallel == FEW_GPUS;
+    if (is_published(row)) s->max_step_tokens = full ? FEW_GPUS_TOKENS : narrow ? NARROW_TOKENS : WIDE_TOKENS;
+    if (gpu->compute_capability < POLL_SINCE || has_indexer(m)) return;
+    s->poll_steps = requests >= POLL_BUSY && !full ? POLL_STEPS_BUSY : POLL_STEPS;
+}
+
+/* One prompt beside the tokens that are decoded, and 64 more, up to a multiple of 64. */
+static int64_t one_prompt(const bench_row *row, int64_t decoded)
+{
+    return (decoded + row->input_len + 64 + 63) / 64 * 64;
+}
+
+/* Scripts for DeepSeek's models under TensorRT-LLM: those that guess ahead ran in a container of their own for months, without guesses in
+ * post2. Before that a step took one prompt; from then on those in FP8 wait for a fuller one. */
+static void set_up_deepseek(bench_setup *s, const bench_row *row, double version, int64_t requests)
+{
+    if (row->runtime_version && strcmp(row->runtime_version, GUESSING) == 0) {
+        s->speculative_tokens = GUESSES;
+        s->max_step_tokens = one_prompt(row, (GUESSES + 1) * requests);
+        return;
+    }
+    if (!is_published(row)) return;
+    if (version < ONE_PROMPT_BEFORE) {
+        s->max_step_tokens = one_prompt(row, requests);
+    } else if (!strcmp(bench_precision(row), "fp8") && row->output_len == row->input_len &&
+               requests >= DEEPSEEK_WAITS) {
+        s->batch_wait_steps = DEEPSEEK_WAIT_STEPS;
+        s->batch_wait_share = DEEPSEEK_WAIT_SHARE;
+    }
 }
 
 /* Scripts for dense models under TensorRT-LLM; that one place fewer is taken under its old versions is no setting, but how their rows look. */
@@ -307,9 +354,10 @@ static void set_up_tensorrt(bench_setup *s, const bench_row *row, const language
 {
     double version = row->runtime_version ? api_version_number(str_c(row->runtime_version)) : 0;
     if (lm_has_experts(m)) {
-        set_up_guesses(s, row, requests);
+        if (has_latents(m)) set_up_deepseek(s, row, version, requests);
         return;
     }
+    if (is_published(row)) s->max_step_tokens = DENSE_TOKENS;
     if (row->tensor_parallel < WAIT_GPUS && is_near(row->input_len, WAIT_TOKENS) &&
         is_near(row->output_len, WAIT_TOKENS)) {
         s->batch_wait_steps = WAIT_STEPS;
@@ -327,13 +375,15 @@ bench_setup bench_language_setup(const bench_row *row, const runtime_profile *rt
                      .poll_steps = (int)row->poll_steps,
                      .batch_wait_steps = (int)row->batch_wait_steps,
                      .batch_wait_share = row->batch_wait_share,
+                     .shortest_share = row->shortest_share,
                      .tensor_parallel = (int)row->tensor_parallel,
                      .pipeline_parallel = (int)row->pipeline_parallel,
                      .first_run = row->first_run};
     if (is_notebook(row)) set_up_notebook(&s, row);
     int64_t requests = row->concurrency ? row->concurrency : row->batch;
     if (row->task != TASK_SERVING || says_setup(row) || !rt || !m) return s;
-    if (str_is(rt->key, "sglang")) set_up_sglang(&s, m, gpu, requests);
+    if (is_published(row)) s.shortest_share = SHORTEST_SHARE;
+    if (str_is(rt->key, "sglang")) set_up_sglang(&s, row, m, gpu, requests);
     if (str_is(rt->key, "tensorrt-llm")) set_up_tensorrt(&s, row, m, requests);
     return s;
 }

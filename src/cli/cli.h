@@ -101,7 +101,7 @@ typedef struct cli_args {
     cli_list clouds, regions;
     const char *prices, *currency, *today, *api_key;
     double carbon_intensity;                                   /* g/kWh; 0: not given */
-    double accepted, batch_wait_share;                         /* 0: not given */
+    double accepted, batch_wait_share, shortest_share;         /* 0: not given */
     double budget, target_throughput, max_latency, carbon_cap; /* 0: not given */
     const char *budget_period, *rank, *place;
     int64_t max_gpus;

@@ -29,7 +29,8 @@ void cli_warn_inapplicable(cli *c, const pg_model_info *info)
     bool served = task == PG_TASK_PREFILL || task == PG_TASK_DECODE || task == PG_TASK_SERVING;
     bool built_in = info->format && strcmp(info->format, "built-in") == 0;
     bool targets = a->request_rate.count || a->target_ttft.count || a->target_tpot.count;
-    bool setup = a->max_requests || a->poll_steps || a->batch_wait_steps || a->batch_wait_share > 0;
+    bool setup = a->max_requests || a->poll_steps || a->batch_wait_steps || a->batch_wait_share > 0 ||
+                 a->shortest_share > 0;
     const struct {
         bool idle;         /* given, and without effect */
         const char *about; /* the model whose fault it is; NULL: none's */
@@ -45,7 +46,8 @@ void cli_warn_inapplicable(cli *c, const pg_model_info *info)
         {task != PG_TASK_SERVING && (a->concurrency || (targets && !language && c->command != &command_recommend_gpu)),
          NULL, "--concurrency, --request-rate, --target-ttft and --target-tpot have no effect without --task serving"},
         {setup && (!served || !language), NULL,
-         "--max-requests, --poll-steps, --batch-wait-steps and --batch-wait-share have no effect without --task serving"},
+         "--max-requests, --poll-steps, --batch-wait-steps, --batch-wait-share and --shortest-share have no effect without "
+         "--task serving"},
         {cli_counts_requests(a, info) && (a->batches.count || a->batch), NULL,
          "--batch-size and --batch-sizes have no effect: --concurrency says how many requests there are at a time"},
         {a->sequence && !info->sequence_symbol, info->name,

@@ -89,6 +89,9 @@ static const option language_options[] = {
      "batch_wait_timeout_iters; with --batch-wait-share. By default they don't wait."},
     {"batch-wait-share", 0, "X", OPTION_REAL, AT(batch_wait_share), 0, 1, NULL,
      "Serving: the share of a step whose being full ends that wait, as TensorRT-LLM's batch_wait_max_tokens_ratio."},
+    {"shortest-share", 0, "X", OPTION_REAL, AT(shortest_share), 0, 1, NULL,
+     "Serving: prompts and answers are between this share of --input-len and --output-len and all of it long, as "
+     "--random-range-ratio of InferenceMAX's client. By default prompts are all as long as said."},
     {"speculative-tokens", 0, "N", OPTION_NUMBER, AT(speculative), 1, 16, NULL,
      "Decode, serving: tokens guessed ahead in each step (multi-token prediction), which the model checks together."},
     {"acceptance-rate", 0, "A", OPTION_REAL, AT(accepted), 0, 1, NULL,
@@ -301,6 +304,7 @@ pg_request cli_request(const cli *c, const pg_model_info *info, size_t model)
                         .poll_steps = (int)a->poll_steps,
                         .batch_wait_steps = (int)a->batch_wait_steps,
                         .batch_wait_share = a->batch_wait_share,
+                        .shortest_share = a->shortest_share,
                         .speculative_tokens = (int)a->speculative,
                         .acceptance_rate = a->accepted,
                         .lora_rank = (int)a->lora_rank,

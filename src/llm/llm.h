@@ -26,6 +26,8 @@ typedef struct llm_request {
     /* Serving, how the runtime is set up: requests that run at a time at most (0: as many as memory holds), steps that decode between two
      * looks for new requests (0: 1), steps that prompts wait for others until tokens fill that share of a step (0: none). */
     double most_requests, poll_steps, wait_steps, wait_share;
+    double
+        shortest; /* serving: lengths lie between this share of `input` and `output` and all of it; 0: prompts are all alike */
     double step_tokens; /* of a step at most; 0: as the runtime is by itself */
     bool first_run;     /* the prompts are the first of the process */
 } llm_request;

@@ -7,6 +7,21 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+/* How far lengths lie from their mean, up and down: prompts and answers between a share of what is asked for and all of it. */
+static double spread_of(const llm_case *c)
+{
+    return c->r.shortest > 0 ? (1 - c->r.shortest) / (1 + c->r.shortest) : 0;
+}
+
+/* The request of mean length. */
+static llm_case mean_of(const llm_case *c)
+{
+    llm_case mean = *c;
+    mean.r.input /= 1 + spread_of(c);
+    mean.r.output /= 1 + spread_of(c);
+    return mean;
+}
+
 /* A step over prompts and, if there are any, requests that are decoded. Prompts that fit into a step are whole, of longer ones there is a
  * part that sees what lies before it. */
 static llm_pass prompts_pass(const llm_case *c, double requests, double prompts, double parts)
@@ -45,8 +60,10 @@ static pg_code make_loads(llm_serving_plan *out, const llm_case *c, double concu
     return code;
 }
 
-pg_code llm_serving_make(llm_serving_plan *out, const llm_case *c, double concurrency, arena *a, pg_error *e)
+pg_code llm_serving_make(llm_serving_plan *out, const llm_case *asked, double concurrency, arena *a, pg_error *e)
 {
+    llm_case mean = mean_of(asked);
+    const llm_case *c = &mean;
     *out = (llm_serving_plan){.levels = 0};
     double levels[SIMULATE_LEVELS];
     int n = 0;
@@ -119,9 +136,11 @@ static double delay(const llm_case *c)
     return (rt->llm_prompt_us + (lm_has_experts(&c->model) ? rt->llm_experts_us : 0)) * 1e-6;
 }
 
-llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double requests, const predict_gpu *g,
+llm_serving llm_serving_at(const llm_case *asked, const llm_serving_plan *p, double requests, const predict_gpu *g,
                            const predict_constants *pc, const predict_options *opt)
 {
+    llm_case mean = mean_of(asked);
+    const llm_case *c = &mean;
     const runtime_profile *rt = c->r.runtime;
     bool plain = opt->fast_mode || opt->device_time;
     double memory = larger(floor(room(c, g, pc)), 1), output = larger(c->r.output, 1);
@@ -134,7 +153,8 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .output = output,
                         .tokens = llm_step_tokens(c),
                         .rows = 1 + c->r.guesses,
-                        .spread = pc->serving_spread,
+                        .spread = c->r.shortest > 0 ? spread_of(c) : pc->serving_spread,
+                        .prompt_spread = spread_of(c),
                         .budget = larger(llm_chunk(c), c->r.input / PARTS_MOST),
                         .whole = rt->whole_prompts,
                         .apart = rt->prompts_apart,
@@ -142,9 +162,11 @@ llm_serving llm_serving_at(const llm_case *c, const llm_serving_plan *p, double 
                         .wait_steps = c->r.wait_steps,
                         .wait_share = c->r.wait_share,
                         .join = plain ? 0 : rt->llm_join_us * 1e-6,
-                        .delay = plain ? 0 : delay(c)};
+                        .delay = plain ? 0 : delay(c),
+                        .token_delay = plain ? 0 : rt->llm_token_us * 1e-6};
     simulate_result r = simulate_run(&u, &steps);
-    llm_serving s = {.asked = requests, .running = requests < most ? requests : most, .ttft_s = r.ttft_s};
+    llm_serving s = {
+        .asked = requests, .running = requests < most ? requests : most, .output = output, .ttft_s = r.ttft_s};
     s.tpot_s = output > 1 ? larger(r.tpot_s, steps.decode[0] / u.tokens) : steps.decode[0];
     s.request_s = s.ttft_s + (output - 1) * s.tpot_s;
     s.requests_per_s = requests / s.request_s;

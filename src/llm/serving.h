@@ -18,6 +18,7 @@ typedef struct llm_serving_plan {
 typedef struct llm_serving {
     double asked;   /* requests at a time */
     double running; /* requests that the memory and the set-up let run at a time */
+    double output;  /* tokens that one makes, on average */
     double ttft_s, tpot_s, request_s;
     double requests_per_s; /* of one copy of the model */
     double prefill_share;  /* of the time that goes to prompts */

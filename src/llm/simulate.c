@@ -79,14 +79,21 @@ static running heap_take(engine *e)
 
 /* ---- requests come and go ---- */
 
-/* Outputs spread evenly by the golden ratio: no two that follow each other are alike. */
+/* Between 1 - spread and 1 + spread, evenly: no two that follow each other are alike. */
+static double drawn(int request, double ratio, double spread)
+{
+    double turn = request * ratio;
+    return 1 + spread * (2 * (turn - floor(turn)) - 1);
+}
+
+/* Lengths go by the golden ratio, and by the plastic one, so that long prompts have short outputs as often as long ones. */
 static void send(engine *e)
 {
     const simulate_setup *u = e->u;
-    double turn = e->sent * 0.6180339887498949, share = turn - floor(turn);
-    double output = floor(u->output * (1 + u->spread * (2 * share - 1)) + 0.5);
+    double output = floor(u->output * drawn(e->sent, 0.6180339887498949, u->spread) + 0.5);
+    double input = u->input * drawn(e->sent, 0.7548776662466927, u->prompt_spread);
     waiting *w = &e->queue[(e->head + e->queued++) % SIMULATE_REQUESTS];
-    *w = (waiting){e->now, e->now + u->delay, u->input * e->weight, output < 1 ? 1 : output};
+    *w = (waiting){e->now, e->now + u->delay + input * u->token_delay, input * e->weight, output < 1 ? 1 : output};
     e->sent++;
 }
 

@@ -29,16 +29,18 @@ typedef struct simulate_setup {
     double prompts;  /* in all; the first `requests` of them come together */
     double slots;    /* requests that memory lets run at a time, at least 1 */
     double input, output;
-    double tokens, rows; /* that a step makes of each request, and that it computes for that; 0: 1 */
-    double spread;       /* outputs are between (1 - spread) and (1 + spread) times `output` */
-    double budget;       /* tokens of a step: one for each request that it decodes, the others of prompts */
-    bool whole;          /* prompts that fit into a step are not divided */
-    bool apart;          /* steps of prompts decode nobody, and come first */
-    double poll;         /* steps that decode between two at which the runtime looks whether requests are there; 0: 1 */
+    double tokens, rows;  /* that a step makes of each request, and that it computes for that; 0: 1 */
+    double spread;        /* outputs are between (1 - spread) and (1 + spread) times `output` ... */
+    double prompt_spread; /* ... and prompts so of `input` */
+    double budget;        /* tokens of a step: one for each request that it decodes, the others of prompts */
+    bool whole;           /* prompts that fit into a step are not divided */
+    bool apart;           /* steps of prompts decode nobody, and come first */
+    double poll; /* steps that decode between two at which the runtime looks whether requests are there; 0: 1 */
     /* While requests are decoded, prompts that don't fill this share of a step with them wait for more, so many steps at most. */
     double wait_steps, wait_share;
-    double join;  /* seconds that each prompt which ends in a step adds to it, whatever its length */
-    double delay; /* seconds between a request's being sent and its being there */
+    double join;        /* seconds that each prompt which ends in a step adds to it, whatever its length */
+    double delay;       /* seconds between a request's being sent and its being there ... */
+    double token_delay; /* ... and for each token of its prompt */
 } simulate_setup;
 
 typedef struct simulate_result {

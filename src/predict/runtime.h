@@ -126,6 +126,7 @@ typedef struct runtime_profile {
     double prompt_speed;   /* of what prompts add to a step in serving, relative to the kernels' own; 0: the same */
     double llm_mixed_us;   /* more for a step with prompts, whose kernels are launched one by one */
     double llm_join_us;    /* more for each prompt that ends in a step: its tables, its place among the others */
+    double llm_token_us;   /* later for each token of its prompt: text becomes tokens, tokens become blocks */
     double llm_prompt_us;  /* once a prompt: tokens, queue, first answer */
     double llm_experts_us; /* ... and for a model with layers of experts */
     double

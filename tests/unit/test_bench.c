@@ -64,7 +64,7 @@ static void every_key_is_read(void **state)
         "\"gpu_count\": 2, \"tensor_parallel\": 3, \"pipeline_parallel\": 4, \"data_parallel\": 5, \"expert_parallel\": 6, "
         "\"batch\": 256, \"image_size\": 224, \"seq_len\": 512, \"input_len\": 0, \"output_len\": 128, \"concurrency\": 9, "
         "\"speculative_tokens\": 3, \"acceptance_rate\": 0.5, \"max_requests\": 8, \"max_step_tokens\": 512, \"poll_steps\": 2, "
-        "\"batch_wait_steps\": 20, \"batch_wait_share\": 0.9, \"first_run\": true, \"zero_stage\": 2, \"micro_batches\": 4, \"gradient_checkpointing\": true, "
+        "\"batch_wait_steps\": 20, \"batch_wait_share\": 0.9, \"shortest_share\": 0.7, \"first_run\": true, \"zero_stage\": 2, \"micro_batches\": 4, \"gradient_checkpointing\": true, "
         "\"precision\": \"fp16\", \"autocast\": true, \"quantization\": \"q4_k_m\", \"kv_cache_precision\": \"fp8\", "
         "\"runtime\": \"pytorch\", \"runtime_version\": \"2.4.0\", \"layout\": \"nhwc\", \"optimizer\": \"adamw\", "
         "\"device_time\": true, \"metric\": \"throughput\", \"value\": 71.5, \"family\": \"resnet\", \"source\": \"s\", "
@@ -84,7 +84,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(b->output_len, 128);
     assert_true(b->speculative_tokens == 3 && b->acceptance_rate == 0.5);
     assert_true(b->max_requests == 8 && b->max_step_tokens == 512 && b->poll_steps == 2 && b->batch_wait_steps == 20 &&
-                b->batch_wait_share == 0.9);
+                b->batch_wait_share == 0.9 && b->shortest_share == 0.7);
     assert_true(b->autocast && b->device_time && b->first_run && b->gradient_checkpointing);
     assert_true(b->zero_stage == 2 && b->micro_batches == 4);
     assert_string_equal(b->kv_cache_precision, "fp8");

@@ -33,7 +33,7 @@ static double later(pg_request r)
 {
     double as_set = serve(r).ttft_ms;
     r.max_requests = r.max_step_tokens = r.poll_steps = r.batch_wait_steps = 0;
-    r.batch_wait_share = 0;
+    r.batch_wait_share = r.shortest_share = 0;
     return as_set - serve(r).ttft_ms;
 }
 
@@ -94,6 +94,25 @@ static void steps_are_small(void **state)
     assert_true(later(r) == 0);
 }
 
+/* Lengths that are drawn between half of what is said and all of it are three quarters on average: a prompt is computed sooner, and requests
+ * make so many tokens. Where all are as long as said, they come in waves. */
+static void lengths_are_drawn(void **state)
+{
+    (void)state;
+    pg_request r = {.runtime = "vllm", .concurrency = 16, .input_len = 4096, .output_len = 512}, shorter = r;
+    pg_prediction all = serve(r);
+    r.shortest_share = 0.5;
+    pg_prediction drawn = serve(r);
+    assert_true(drawn.ttft_ms < 0.95 * all.ttft_ms && drawn.ttft_ms > 0.6 * all.ttft_ms);
+    assert_true(fabs(drawn.tokens_per_s / drawn.requests_per_s - 0.75 * 512) < 1e-6);
+    assert_true(fabs(all.tokens_per_s / all.requests_per_s - 512) < 1e-6);
+    shorter.input_len = 3072, shorter.output_len = 384;
+    pg_prediction mean = serve(shorter);
+    assert_true(fabs(drawn.tpot_ms / mean.tpot_ms - 1) < 0.05 && fabs(drawn.ttft_ms / mean.ttft_ms - 1) < 0.25);
+    r.shortest_share = 1;
+    assert_true(serve(r).ttft_ms > all.ttft_ms); /* all end together, and wait for each other's prompts */
+}
+
 static void refused(pg_request r, const char *text)
 {
     pg_model *model;
@@ -119,6 +138,9 @@ static void absurd_values_are_refused(void **state)
     refused((pg_request){.task = t, .batch_wait_steps = 2}, "batch_wait_steps 2 needs batch_wait_share");
     refused((pg_request){.task = t, .batch_wait_share = 0.5}, "batch_wait_share 0.5 needs batch_wait_steps");
     refused((pg_request){.task = PG_TASK_DECODE, .poll_steps = 4}, "poll_steps 4 is for --task serving");
+    refused((pg_request){.task = t, .shortest_share = 1.5}, "shortest_share 1.5 is not between 0 and 1");
+    refused((pg_request){.task = t, .shortest_share = -0.5}, "shortest_share -0.5 is not between 0 and 1");
+    refused((pg_request){.task = PG_TASK_DECODE, .shortest_share = 0.8}, "shortest_share 0.8 is for --task serving");
     refused((pg_request){.task = t, .max_step_tokens = -1}, "max_step_tokens -1 is not between 1 and 16777216");
 }
 
@@ -129,11 +151,13 @@ typedef struct row_case {
     int64_t requests, input, output, tensor;
     const char *version;
     bool experts, indexer;
+    const char *precision;
+    bool latents;
 } row_case;
 
 static bench_setup setup_of(const row_case *c, bench_row row)
 {
-    lm_layer layer = {.count = 8, .mixer = LM_ATTENTION, .ffn = c->experts ? LM_MOE : LM_GATED};
+    lm_layer layer = {.count = 8, .mixer = c->latents ? LM_MLA : LM_ATTENTION, .ffn = c->experts ? LM_MOE : LM_GATED};
     layer.index_top = c->indexer ? 2048 : 0;
     language_model m = {.layers = &layer, .n_layers = 1};
     const pg_gpu *gpu = pg_catalog_find(gpus, c->gpu, NULL);
@@ -143,6 +167,7 @@ static bench_setup setup_of(const row_case *c, bench_row row)
     row.output_len = c->output;
     row.tensor_parallel = c->tensor;
     row.runtime_version = c->version;
+    row.precision = c->precision;
     return bench_language_setup(&row, api_runtime(gpus, c->runtime), &m, ((const api_gpu *)(const void *)gpu)->spec);
 }
 
@@ -153,41 +178,63 @@ static void published_rows(void **state)
         row_case c;
         bench_setup s;
     } cases[] = {
-        {{"vllm", "b200", 16, 1024, 1024, 1, "0.11.0", false, false}, {0}},
-        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, false, false},
+        {{"vllm", "b200", 16, 1024, 1024, 1, "0.11.0", false, false, "fp8", false}, {.shortest_share = 0.8}},
+        {{"vllm", "b200", 16, 1024, 512, 1, "0.11.0", false, false, "fp8", false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, false, false, "fp8", false},
+         {.max_step_tokens = 16384, .batch_wait_steps = 20, .batch_wait_share = 0.9, .shortest_share = 0.8}},
+        {{"TensorRT-LLM", "h100", 16, 1000, 950, 4, NULL, false, false, "fp8", false},
          {.batch_wait_steps = 20, .batch_wait_share = 0.9}},
-        {{"TensorRT-LLM", "h100", 16, 1000, 950, 4, NULL, false, false},
-         {.batch_wait_steps = 20, .batch_wait_share = 0.9}},
-        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, NULL, false, false}, {0}},
-        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, true, false}, {0}},
-        {{"tensorrt-llm", "b200", 16, 1024, 512, 1, NULL, false, false}, {0}},
-        {{"tensorrt-llm", "b200", 16, 8192, 1024, 1, NULL, false, false}, {0}},
-        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", false, false}, {.max_requests = 7}},
-        {{"tensorrt-llm", "h100", 8, 1024, 1024, 1, "1.0.0rc3", false, false},
-         {.max_requests = 7, .batch_wait_steps = 20, .batch_wait_share = 0.9}},
-        {{"tensorrt-llm", "h100", 1, 1024, 512, 1, "1.0.0rc3", false, false}, {0}},
-        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.1.0", false, false}, {0}},
-        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", true, false}, {0}},
-        {{"sglang", "b200", 8, 1024, 1024, 8, NULL, true, false}, {.poll_steps = 10}},
-        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false}, {.poll_steps = 30}},
-        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, true}, {0}},
-        {{"sglang", "h100", 16, 1024, 1024, 8, NULL, true, false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, NULL, false, false, "fp8", false},
+         {.max_step_tokens = 16384, .shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 1, NULL, true, false, "fp8", false}, {.shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 16, 1024, 512, 1, NULL, false, false, "fp8", false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 8192, 1024, 1, NULL, false, false, "fp8", false},
+         {.max_step_tokens = 16384, .shortest_share = 0.8}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", false, false, "bf16", false}, {.max_requests = 7}},
+        {{"tensorrt-llm", "h100", 1, 1024, 512, 1, "1.0.0rc3", false, false, "bf16", false}, {0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.1.0", false, false, "bf16", false}, {0}},
+        {{"tensorrt-llm", "h100", 8, 1024, 512, 1, "1.0.0rc3", true, false, "fp8", false}, {0}},
+        {{"sglang", "b200", 8, 1024, 1024, 8, NULL, true, false, "fp8", true},
+         {.max_step_tokens = 32768, .poll_steps = 10, .shortest_share = 0.8}},
+        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false, "nvfp4", true},
+         {.max_step_tokens = 16384, .poll_steps = 30, .shortest_share = 0.8}},
+        {{"sglang", "b200", 16, 8192, 1024, 4, NULL, true, false, "fp8", true},
+         {.max_step_tokens = 8192, .poll_steps = 10, .shortest_share = 0.8}},
+        {{"sglang", "b200", 16, 8192, 1024, 4, NULL, true, false, "bf16", false},
+         {.max_step_tokens = 32768, .poll_steps = 30, .shortest_share = 0.8}},
+        {{"sglang", "b200", 16, 1024, 1024, 8, NULL, true, true, "fp8", true},
+         {.max_step_tokens = 32768, .shortest_share = 0.8}},
+        {{"sglang", "h100", 16, 1024, 1024, 8, NULL, true, false, "fp8", true},
+         {.max_step_tokens = 32768, .shortest_share = 0.8}},
+        {{"sglang", "h100", 16, 1000, 1000, 8, NULL, true, false, "fp8", true}, {0}},
         /* 4 rows each of 16 or 30 requests beside one prompt, and 64 tokens, up to a multiple of 64 */
-        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, "1.2.0rc6.post3", true, false},
-         {.max_step_tokens = 1152, .speculative_tokens = 3}},
-        {{"tensorrt-llm", "b200", 30, 8192, 1024, 8, "1.2.0rc6.post3", true, false},
-         {.max_step_tokens = 8384, .speculative_tokens = 3}},
-        {{"tensorrt-llm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post2", true, false}, {0}},
-        {{"tensorrt-llm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post3", false, false}, {0}},
-        {{"vllm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post3", true, false}, {0}},
+        {{"tensorrt-llm", "b200", 16, 1024, 1024, 8, "1.2.0rc6.post3", true, false, "fp8", true},
+         {.max_step_tokens = 1152, .speculative_tokens = 3, .shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 30, 8192, 1024, 8, "1.2.0rc6.post3", true, false, "fp8", true},
+         {.max_step_tokens = 8384, .speculative_tokens = 3, .shortest_share = 0.8}},
+        /* one row each, in versions before 1.2 */
+        {{"tensorrt-llm", "b200", 16, 1024, 8192, 8, "1.1.0rc2.post2", true, false, "nvfp4", true},
+         {.max_step_tokens = 1152, .shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 16, 1024, 8192, 8, NULL, true, false, "nvfp4", true},
+         {.max_step_tokens = 1152, .shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post2", true, false, "fp8", true},
+         {.shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 64, 1024, 1024, 8, "1.2.0rc6.post2", true, false, "fp8", true},
+         {.batch_wait_steps = 40, .batch_wait_share = 0.8, .shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 64, 1024, 1024, 8, "1.2.0rc6.post2", true, false, "nvfp4", true},
+         {.shortest_share = 0.8}},
+        {{"tensorrt-llm", "b200", 32, 1024, 1024, 8, "1.2.0rc6.post2", true, false, "fp8", true},
+         {.shortest_share = 0.8}},
+        {{"vllm", "b200", 16, 1024, 8192, 8, "1.2.0rc6.post3", true, false, "fp8", true}, {.shortest_share = 0.8}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         bench_setup s = setup_of(&cases[i].c, (bench_row){.batch = 1}), want = cases[i].s;
         if (s.max_requests != want.max_requests || s.max_step_tokens != want.max_step_tokens ||
             s.speculative_tokens != want.speculative_tokens || s.poll_steps != want.poll_steps ||
-            s.batch_wait_steps != want.batch_wait_steps || s.batch_wait_share != want.batch_wait_share)
-            fail_msg("case %zu: %lld %lld %d %d %d %g", i, (long long)s.max_requests, (long long)s.max_step_tokens,
-                     s.speculative_tokens, s.poll_steps, s.batch_wait_steps, s.batch_wait_share);
+            s.batch_wait_steps != want.batch_wait_steps || s.batch_wait_share != want.batch_wait_share ||
+            s.shortest_share != want.shortest_share)
+            fail_msg("case %zu: %lld %lld %d %d %d %g %g", i, (long long)s.max_requests, (long long)s.max_step_tokens,
+                     s.speculative_tokens, s.poll_steps, s.batch_wait_steps, s.batch_wait_share, s.shortest_share);
     }
 }
 
@@ -195,13 +242,16 @@ static void published_rows(void **state)
 static void rows_say_their_own(void **state)
 {
     (void)state;
-    row_case c = {"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false};
+    row_case c = {"sglang", "b200", 16, 1024, 1024, 8, NULL, true, false, "fp8", true};
     bench_row row = {.poll_steps = 1, .given = UINT64_C(1) << BENCH_KEY_poll_steps};
     assert_int_equal(setup_of(&c, row).poll_steps, 1);
     row = (bench_row){.max_requests = 12, .given = UINT64_C(1) << BENCH_KEY_max_requests};
     bench_setup s = setup_of(&c, row);
-    assert_true(s.max_requests == 12 && s.poll_steps == 0);
-    c = (row_case){"tensorrt-llm", "b200", 16, 1024, 1024, 8, "1.2.0rc6.post3", true, false};
+    assert_true(s.max_requests == 12 && s.poll_steps == 0 && s.max_step_tokens == 0 && s.shortest_share == 0);
+    row = (bench_row){.shortest_share = 0.9, .given = UINT64_C(1) << BENCH_KEY_shortest_share};
+    s = setup_of(&c, row);
+    assert_true(s.shortest_share == 0.9 && s.poll_steps == 0);
+    c = (row_case){"tensorrt-llm", "b200", 16, 1024, 1024, 8, "1.2.0rc6.post3", true, false, "fp8", true};
     row = (bench_row){.speculative_tokens = 1, .given = UINT64_C(1) << BENCH_KEY_speculative_tokens};
     s = setup_of(&c, row);
     assert_true(s.speculative_tokens == 1 && s.max_step_tokens == 0);
@@ -217,9 +267,10 @@ static void rows_are_predicted_so(void **state)
         "\"value\": 100}]}";
     static const char *const said[] = {"", "\"poll_steps\": 1, ",
                                        "\"batch_wait_steps\": 7, \"batch_wait_share\": 0.5, "};
-    pg_request asked[] = {{.batch_wait_steps = 20, .batch_wait_share = 0.9},
-                          {.batch = 1},
-                          {.batch_wait_steps = 7, .batch_wait_share = 0.5}};
+    pg_request asked[] = {
+        {.max_step_tokens = 16384, .batch_wait_steps = 20, .batch_wait_share = 0.9, .shortest_share = 0.8},
+        {.batch = 1},
+        {.batch_wait_steps = 7, .batch_wait_share = 0.5}};
     for (int i = 0; i < 3; i++) {
         char text[600];
         bench_rows rows;
@@ -243,13 +294,10 @@ static void rows_are_predicted_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prompts_wait),
-        cmocka_unit_test(requests_are_looked_for),
-        cmocka_unit_test(places_are_few),
-        cmocka_unit_test(steps_are_small),
-        cmocka_unit_test(absurd_values_are_refused),
-        cmocka_unit_test(published_rows),
-        cmocka_unit_test(rows_say_their_own),
+        cmocka_unit_test(prompts_wait),          cmocka_unit_test(requests_are_looked_for),
+        cmocka_unit_test(places_are_few),        cmocka_unit_test(steps_are_small),
+        cmocka_unit_test(lengths_are_drawn),     cmocka_unit_test(absurd_values_are_refused),
+        cmocka_unit_test(published_rows),        cmocka_unit_test(rows_say_their_own),
         cmocka_unit_test(rows_are_predicted_so),
     };
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);

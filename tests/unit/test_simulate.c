@@ -45,6 +45,24 @@ static void test_one_request(void **state)
     assert_true(r.tpot_s == 0);
 }
 
+/* A prompt is there later by so much for each of its tokens; drawn ones are as long on average, and none is longer than a step takes. */
+static void test_lengths(void **state)
+{
+    (void)state;
+    simulate_setup u = usual();
+    u.prompts = 400;
+    u.token_delay = 0.001;
+    near(simulate_run(&u, &plain).ttft_s, 0.110, 1e-9);
+    u.prompt_spread = 0.1;
+    near(simulate_run(&u, &plain).ttft_s, 0.110, 0.005);
+    u.budget = 110;
+    double whole = simulate_run(&u, &plain).ttft_s;
+    near(whole, 0.110, 0.005);
+    u.budget = 90; /* all but the shortest go into two */
+    simulate_result r = simulate_run(&u, &plain);
+    assert_true(r.ttft_s > whole - 1e-9 && r.events > 2.9 * u.prompts);
+}
+
 /* Four prompts of which two fit beside each other: the second pair comes one step later, with the first two decoded in that step. */
 static void test_by_hand(void **state)
 {
@@ -233,17 +251,12 @@ static void test_many_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_request),
-        cmocka_unit_test(test_by_hand),
-        cmocka_unit_test(test_divided_prompts),
-        cmocka_unit_test(test_full_memory),
-        cmocka_unit_test(test_directions),
-        cmocka_unit_test(test_many_requests),
-        cmocka_unit_test(test_launches),
-        cmocka_unit_test(test_looks_seldom),
-        cmocka_unit_test(test_prompts_join),
-        cmocka_unit_test(test_prompts_wait),
-        cmocka_unit_test(test_waiting_prompts_meet),
+        cmocka_unit_test(test_one_request),   cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_by_hand),       cmocka_unit_test(test_divided_prompts),
+        cmocka_unit_test(test_full_memory),   cmocka_unit_test(test_directions),
+        cmocka_unit_test(test_many_requests), cmocka_unit_test(test_launches),
+        cmocka_unit_test(test_looks_seldom),  cmocka_unit_test(test_prompts_join),
+        cmocka_unit_test(test_prompts_wait),  cmocka_unit_test(test_waiting_prompts_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

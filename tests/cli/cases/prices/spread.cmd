@@ -8,6 +8,6 @@ for p in fp16 fp16,fp8; do
 done
 # Fewer GPUs in all where a replica is spread over more of them.
 # shellcheck disable=SC2086
-phantom-gpu recommend-gpu mixtral-8x7b --task serving --concurrency 50 --target-throughput 1500 $prices |
+phantom-gpu recommend-gpu mixtral-8x7b --task serving --concurrency 50 --target-throughput 1400 $prices |
     grep -m 3 -E '"(precision|tensor_parallel|gpu_count)"'
 phantom-gpu recommend-gpu llama-3.1-70b --task serving --concurrency 50 --target-ttft 500 --clouds lambda --gpus h100 --today 2026-09-01 | grep -o 'its high end, [a-z ]*'
