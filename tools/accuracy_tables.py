@@ -80,7 +80,8 @@ def intervals():
 
 
 def calibrated():
-    return output(sys.executable, HERE + '/tools/calibrate_table.py', PROGRAM, 'timm=' + suite_file('timm', 0), 'DeepLearningExamples=' + pair_files()[1])
+    return output(sys.executable, HERE + '/tools/calibrate_table.py', PROGRAM, 'timm=' + suite_file('timm', 0), 'DeepLearningExamples=' + pair_files()[1],
+                  'torchvision=' + BUILTIN + 'torchvision.json')
 
 
 def memory():

@@ -10,6 +10,9 @@
 
 #include "bench/calibrate.h"
 
+/* Families that strangers measure are further off than those that all constants were fitted on: chosen (torchvision's are 2.1 times, alone). */
+static const double OTHERS = 1.4;
+
 enum { BOARDS_MOST = 64, LEAST = 20, WRITTEN = 1 + CALIBRATE_LEVELS, FITTED = WRITTEN + CALIBRATE_LEVELS };
 
 static const char *const names[FITTED] = {"row",       "family_all",   "family_memory", "family_host",
@@ -130,8 +133,9 @@ int main(int argc, char **argv)
     calibrate_constants c = catalog->config.calibrate;
     minimise(x, &c);
     for (int i = 0; i < FITTED; i++) {
-        printf("%s = %.3g%s\n", names[i], exp(x[i]), i < WRITTEN ? "" : "  # not written");
-        if (write_to && i < WRITTEN) rewrite(write_to, names[i], exp(x[i]));
+        double value = exp(x[i]) * (i > 0 && i < WRITTEN ? OTHERS : 1);
+        printf("%s = %.3g%s\n", names[i], value, i < WRITTEN ? "" : "  # not written");
+        if (write_to && i < WRITTEN) rewrite(write_to, names[i], value);
     }
     arena_free(&memory);
     pg_catalog_free(catalog);

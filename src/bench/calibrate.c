@@ -8,11 +8,13 @@ static const double CERTAIN_ROWS = 10;
 /* Rows of one family agree with each other whatever the board does: its held-out rows must gain so much to say something of other families;
  * of several families, each its part. */
 static const double ALIKE_GAIN = 0.15;
+/* Less of an error than this is none. */
+static const double GAIN_LEAST = 5e-4;
 /* Of a GPU's time memory's part is about so much: the level of memory against the rest leaves the mean of all where it is. */
 static const double MEMORY_PART = 0.6;
-/* Slopes are of steps to the slower side: shares of peaks have nowhere else to go. They are as long as an odd board is off: a host that is
- * slow begins to be seen where the GPU took longer before. */
-static const double STEP = 0.25;
+/* Slopes are of steps to the slower side: shares of peaks have nowhere else to go. The host's is as long as an odd board is off: a host that
+ * is slow begins to be seen where the GPU took longer before. */
+static const double STEP[CALIBRATE_LEVELS] = {0.05, 0.05, 0.25};
 
 enum { FOLDS = 10, STEPS = 3, HOST_LEAST = 3, RUNTIMES_TEXT = 160, ROWS_MOST = 1000 };
 enum { ALL, MEMORY, HOST }; /* levels */
@@ -58,10 +60,10 @@ static void linearise(problem *f, const double *level)
     for (int k = 0; k < CALIBRATE_LEVELS; k++) {
         double next[CALIBRATE_LEVELS];
         memcpy(next, level, sizeof next);
-        next[k] += STEP;
+        next[k] += STEP[k];
         put(f, next);
         for (size_t i = 0; i < c->count; i++)
-            if (!c->rows[i].left_out) f->rows[i].slope[k] = (predicted_log(&c->rows[i]) + f->rows[i].off) / STEP;
+            if (!c->rows[i].left_out) f->rows[i].slope[k] = (predicted_log(&c->rows[i]) + f->rows[i].off) / STEP[k];
     }
     for (size_t i = 0; i < c->count; i++)
         for (int k = 0; k < CALIBRATE_LEVELS; k++) f->rows[i].off += f->rows[i].slope[k] * level[k];
@@ -117,7 +119,7 @@ static pg_code prepare(problem *f, const pg_catalog *catalog, pg_error *e)
         f->rows[i].family = family_number(c, i, f->rows, &f->family_count);
         if (r->left_out) continue;
         c->families[r->point->plan->model->family].rows++;
-        c->host_rows += r->point->p.host_ms * exp(STEP) > r->point->p.gpu_ms;
+        c->host_rows += r->point->p.host_ms * exp(STEP[HOST]) > r->point->p.gpu_ms;
     }
     for (size_t k = 0; k < CALIBRATE_FAMILIES; k++) {
         const gpu_performance *p = &f->spec->performance[k];
@@ -203,7 +205,8 @@ static pg_code gather(calibration *c, pg_error *e)
     c->before = bench_stats_of(before, n);
     c->after = bench_stats_of(after, n);
     size_t families = strcmp(c->split, "model family") == 0 ? c->group_count : 1;
-    c->better = c->after.mape < c->before.mape * (1 - ALIKE_GAIN / (double)families);
+    double gain = c->before.mape * ALIKE_GAIN / (double)families;
+    c->better = c->before.mape - c->after.mape > (gain > GAIN_LEAST ? gain : GAIN_LEAST);
     gather_groups(c);
     return PG_E_OK;
 }

@@ -6,10 +6,13 @@
  * each prior. There are two priors for each level, boards that are as their makers say and odd ones; the result is the mean over their mixture. */
 #include "bench/calibrate.h"
 
-enum { N = CALIBRATE_LEVELS, PRIORS = 1 << N, PASSES = 4 };
+enum { N = CALIBRATE_LEVELS, PRIORS = 1 << N, PASSES = 5 };
 
 /* From so many standard deviations on, a row's pull grows no more. */
 static const double FAR = 1.5;
+
+/* The spreads that ship count for so many rows beside the scatter of the board's own. */
+static const double SURE = 10;
 
 /* The Cholesky factor of a symmetric positive matrix; returns the logarithm of its determinant. */
 static double factorise(double l[N][N], double a[N][N])
@@ -143,13 +146,39 @@ static void judge(level_family *families, size_t family_count, level_row *rows, 
     }
 }
 
+/* How much more than elsewhere these rows scatter around the levels, as a factor of variances. Rows that agree prove nothing: they may be
+ * alike. */
+static double scatter(const level_sums *board, const double *level, size_t rows)
+{
+    double left = board->square - 2 * dot(board->b, level);
+    for (int k = 0; k < N; k++) left += level[k] * dot(board->a[k], level);
+    double more = (SURE + left) / (SURE + (double)rows);
+    return more > 1 ? more : 1;
+}
+
+/* What rows that scatter more say is less. */
+static void divide(level_sums *s, double by)
+{
+    for (int i = 0; i < N; i++) {
+        s->b[i] /= by;
+        for (int j = 0; j < N; j++) s->a[i][j] /= by;
+    }
+}
+
 void calibrate_levels(double *level, level_row *rows, size_t count, level_family *families, size_t family_count,
                       const calibrate_constants *c)
 {
-    for (size_t i = 0; i < count; i++) rows[i].trust = 1;
+    double wider = 1;
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        rows[i].trust = 1;
+        used += !rows[i].out;
+    }
     for (int pass = 0; pass < PASSES; pass++) {
-        level_sums board = gather(families, family_count, rows, count, c);
-        posterior(level, &board, c);
+        level_sums board = gather(families, family_count, rows, count, c), weak = board;
+        divide(&weak, wider);
+        posterior(level, &weak, c);
+        if (pass) wider = scatter(&board, level, used); /* not before wrong rows are known */
         judge(families, family_count, rows, count, level, c);
     }
 }

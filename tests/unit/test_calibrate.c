@@ -318,6 +318,18 @@ static void test_odd_boards(void **state)
     if (!(little < 0.01 && much > 0.24)) fail_msg("0.03: %g, 0.3: %g", little, much);
 }
 
+/* Families that contradict each other say less than their mean. */
+static void test_rows_that_scatter(void **state)
+{
+    (void)state;
+    static const double off[] = {-0.3, 0.7, -0.1, 0.6, 0.1, 0.5, -0.2, 0.3};
+    level_row rows[8];
+    double level[CALIBRATE_LEVELS], agreed = level_of_alike(8, 8, 0.2);
+    for (uint32_t i = 0; i < 8; i++) rows[i] = (level_row){.off = off[i], .slope = {1}, .family = i};
+    levels_of(level, rows, 8);
+    if (!(level[0] > 0 && level[0] < 0.75 * agreed)) fail_msg("%g, where they agree %g", level[0], agreed);
+}
+
 /* Rows that take their time differently tell what of the board it is. */
 static void spread_rows(level_row *rows, const double *truth)
 {
@@ -450,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_same_rows_same_profile),
         cmocka_unit_test(test_rows_of_one_family),
         cmocka_unit_test(test_odd_boards),
+        cmocka_unit_test(test_rows_that_scatter),
         cmocka_unit_test(test_levels_apart),
         cmocka_unit_test(test_one_wrong_row),
         cmocka_unit_test(test_wrong_bandwidth),
