@@ -112,6 +112,8 @@ for runtime in vllm tensorrt-llm sglang; do
     for what in tpot ttft; do python3 "$here/tools/llm_benchmarks.py" "$data" "$what" "$work/$what.json" "$runtime"; done
     models --rounds 2 --fit "serving-$runtime" "$work/tpot.json" "$work/ttft.json"
 done
+python3 "$here/tools/llm_benchmarks.py" "$data" offline "$work/offline.json"
+models --rounds 2 --fit peers "$work/offline.json"
 # Last the intervals: they rest on the errors of points that were held out of all the fits above (5 minutes).
 ninja -C "$build" fit_intervals >/dev/null && "$build/fit_intervals" --write "$here/data" "$work/timm.json" "$work/timm-compile.json" "$work/timm-train.json"
 # What one measurement leaves of them.

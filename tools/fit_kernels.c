@@ -66,9 +66,13 @@ static double row_predict(const predict_gpu *g, const fit_row *r)
 
 static void gpus_init(predict_gpu *g)
 {
+    static gpu_spec measured[FIT_MAX_GPUS];
     predict_options o = options_of(true);
     for (int i = 0; i < fit_spec_count; i++) {
-        predict_gpu_init(&g[i], fit_specs[i], &catalog->config.cost, &o);
+        measured[i] = *fit_specs[i];
+        /* the server whose L40S are in these tables let no board reach another */
+        if (str_is(measured[i].key, "l40s")) measured[i].peer_access = false;
+        predict_gpu_init(&g[i], &measured[i], &catalog->config.cost, &o);
     }
 }
 

@@ -272,6 +272,11 @@ def llm_foundry():
         yield dict(x, source='mosaicml/llm-foundry', date=r['date'], url=f"https://github.com/mosaicml/llm-foundry/blob/{r['commit_or_version']}/{r['source_path']}")
 
 
+def trtllm_docs():
+    """Most tokens a second under TensorRT-LLM."""
+    yield from (r for r in language.offline(DATA) if knows_gpu(r['gpu']))
+
+
 def serving():
     """Requests at a fixed concurrency under serving runtimes, of models that are built in."""
     names = {'Meta-Llama-3.1-70B': 'llama-3.1-70b', 'Meta-Llama-3.1-8B': 'llama-3.1-8b'}
@@ -286,7 +291,7 @@ def serving():
 
 ORDER = ['model', 'task', 'gpu', 'gpu_count', 'data_parallel', 'tensor_parallel', 'pipeline_parallel', 'expert_parallel',
          'zero_stage', 'micro_batches', 'gradient_checkpointing', 'batch', 'seq_len',
-         'input_len', 'output_len', 'concurrency', 'first_run', 'precision', 'autocast', 'quantization', 'runtime', 'runtime_version', 'layout', 'optimizer',
+         'input_len', 'output_len', 'concurrency', 'poll_steps', 'first_run', 'precision', 'autocast', 'quantization', 'runtime', 'runtime_version', 'layout', 'optimizer',
          'device_time', 'metric', 'value', 'family', 'source', 'url', 'date', 'notes']
 
 
@@ -319,5 +324,5 @@ import layer_benchmarks
 import llm_benchmarks as language
 import train_benchmarks as training
 
-for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'layers', 'neusight', 'llama_cpp', 'llm_foundry', 'serving'):
+for name in ('timm', 'deeplearningexamples', 'mlperf', 'torchvision', 'fastertransformer', 'aiconfigurator', 'layers', 'neusight', 'llama_cpp', 'llm_foundry', 'trtllm_docs', 'serving'):
     if not sys.argv[3:] or name in sys.argv[3:]: write(name, globals()[name]())

@@ -63,8 +63,8 @@ static bool make_shared(pg_plan *p, shared_notes *out)
         ok = out->older != NULL;
     }
     out->paths =
-        "how fast more than two GPUs without NVLink exchange data depends on the server; one was measured, whose "
-        "paths all of them share";
+        "how fast more than two GPUs without NVLink exchange data depends on the server: its switches, and whether boards "
+        "reach each other (peer_access)";
     return ok;
 }
 

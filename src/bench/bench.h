@@ -83,7 +83,7 @@ struct language_model;
 struct gpu_spec;
 bench_setup bench_language_setup(const bench_row *row, const struct runtime_profile *rt, const struct language_model *m,
                                  const struct gpu_spec *gpu);
-/* "divided": each matrix among several GPUs by llama.cpp, "first": the first prompt of a process, else "usual". */
+/* "offline": the most tokens a second of requests that are all there; "divided": each matrix among several GPUs by llama.cpp, "first": the first prompt of a process, else "usual". */
 const char *bench_setup_name(const bench_row *row);
 /* The figure is of the GPU alone. Not what aiconfigurator's tables have of vLLM's products with scales for blocks, though they say so: their
  * kernels were issued one by one from Python, and small ones take what that does. */

@@ -391,6 +391,7 @@ bench_setup bench_language_setup(const bench_row *row, const runtime_profile *rt
 const char *bench_setup_name(const bench_row *row)
 {
     bench_setup s = bench_language_setup(row, NULL, NULL, NULL);
+    if (row->task == TASK_SERVING && row->metric == METRIC_TOKENS_PER_S) return "offline";
     if (s.tensor_parallel > 1 && str_is(str_c(bench_runtime(row)), "llama.cpp")) return "divided";
     return s.first_run && row->task == TASK_PREFILL ? "first" : "usual";
 }

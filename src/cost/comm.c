@@ -51,6 +51,7 @@ void cost_comm_init(cost_gpu *g, const gpu_spec *spec)
     if (module && spec->compute_capability >= 10) l->domain = RACK_GPUS;
     l->in_switch = !card && l->nvlink > 0 && spec->compute_capability >= 9;
     l->direct = spec->nvlink_gbs > 0;
+    l->peers = spec->peer_access;
     /* Two dies: messages cross from one to the other on their way to the links. */
     bool dies = spec->compute_capability >= 10 && spec->compute_capability < 12;
     l->tick = g->tick * (dies ? c->comm_two_dies : 1);
@@ -88,12 +89,20 @@ static double library(const cost_gpu *g, const comm_shape *s, double rate, doubl
     return cost_min(flags, slices);
 }
 
-/* Boards that have NVLink bridges also reach each other directly across PCIe; the others go through the host from three GPUs on, and
- * share its memory and its sockets' link. */
+/* Boards that have NVLink bridges also reach each other directly across PCIe. From three GPUs on the others share switches and the link of
+ * the sockets, or, without access to their peers, the host's memory. */
 double cost_comm_crowd(const cost_gpu *g, double gpus)
 {
     if (g->links.direct || gpus <= 2) return 1;
-    return pow((gpus < NODE_GPUS ? gpus : NODE_GPUS) / 2, g->c->comm_host_power);
+    return pow((gpus < NODE_GPUS ? gpus : NODE_GPUS) / 2,
+               g->links.peers ? g->c->comm_path_power : g->c->comm_host_power);
+}
+
+double cost_comm_doubt(const cost_gpu *g, double gpus)
+{
+    if (g->links.direct || gpus <= 2) return 1;
+    double most = pow((gpus < NODE_GPUS ? gpus : NODE_GPUS) / 2, g->c->comm_host_power);
+    return g->links.peers ? most / cost_comm_crowd(g, gpus) : most;
 }
 
 /* Without NVLink among all: over PCIe. */

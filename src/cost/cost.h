@@ -21,7 +21,8 @@ typedef struct cost_links {
     double domain;                /* GPUs that NVLink joins, all to all */
     double tick;                  /* seconds of a clock cycle, more where messages cross dies */
     bool in_switch;               /* the switch adds up and multicasts */
-    bool direct;                  /* cards reach each other's memory across PCIe */
+    bool direct;                  /* cards with NVLink bridges, which are as near across PCIe */
+    bool peers;                   /* cards reach each other's memory across PCIe */
 } cost_links;
 
 /* Derived once per (GPU, constants) so that a kernel's cost needs no division by specification fields. Keeps a pointer
@@ -70,6 +71,8 @@ double cost_comm_seconds(const cost_gpu *g, const comm_shape *s);
 /* How much of a link's rate so many GPUs of one node take from each other: 1 where they have links of their own. How far they do so
  * depends on the server, and is known of one. */
 double cost_comm_crowd(const cost_gpu *g, double gpus);
+/* From that of a server whose boards reach each other to that of one whose boards don't: nothing tells which it is. */
+double cost_comm_doubt(const cost_gpu *g, double gpus);
 
 /* The year in which the GPU's kind of chip came out, by its compute capability; else the board's release. */
 double cost_silicon_year(const gpu_spec *spec);

@@ -53,6 +53,7 @@ static const schema_field gpus_rows[] = {
     TEXT("", "form", spec.form),
     RATE("", "nvlink_gbs", spec.nvlink_gbs),
     COUNT("", "pcie_gen", spec.pcie_gen, 1, 10),
+    {"", "peer_access", SCHEMA_BOOL, AT(spec.peer_access), 0, 0, false, 0},
     {"", "aliases", SCHEMA_TEXTS, AT(aliases), 0, 0, false, 0},
 };
 

@@ -297,6 +297,14 @@ static void derive_rest(gpu_spec *s, const generation *gen, note *w)
     }
 }
 
+/* GeForce and TITAN boards have it over NVLink bridges alone. */
+static void derive_peers(gpu_entry *g)
+{
+    gpu_spec *s = &g->f.spec;
+    bool consumer = str_starts(s->name, "NVIDIA GeForce") || str_starts(s->name, "NVIDIA TITAN");
+    if (!GIVEN(g, spec.peer_access)) s->peer_access = s->nvlink_gbs > 0 || !consumer;
+}
+
 /* memory_gb is as sold: for nearly all boards GiB, less a little that the driver keeps; memory_mib is exact. */
 static void derive_bytes(gpu_entry *g)
 {
@@ -322,6 +330,7 @@ pg_code derive_gpu(gpu_catalog *c, gpu_entry *g, pg_error *e)
         derive_rest(s, gen, &w);
     }
     derive_bytes(g);
+    derive_peers(g);
     if (!w.used) return PG_E_OK;
     char text[sizeof w.text + 2 * GPU_NAME_MAX + 128];
     format_text(text, sizeof text, "GPU '%.*s': not given, so derived: %s; give what you know in [gpus.%.*s]",

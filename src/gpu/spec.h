@@ -51,6 +51,7 @@ typedef struct gpu_spec {
     double tdp_w, idle_w;
     double nvlink_gbs; /* both directions together; 0: none */
     int pcie_gen;
+    bool peer_access; /* boards read each other's memory across PCIe; else what they exchange goes through the host's */
 
     /* hardware_profiles.toml; 0 or empty: not given */
     double throttle_temp_c;

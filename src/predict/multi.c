@@ -209,7 +209,7 @@ static void training(step_prediction *s, walk *w, const predict_constants *pc, d
     last -= saved;
     double doublings = data > 1 && !o->fast_mode ? log(data) / 0.6931471805599453 : 0;
     s->seconds += exposed + pc->straggle_share * doublings * s->seconds;
-    s->parts.shared += exposed * interval_shared(cost_comm_crowd(&w->g->cost, data));
+    s->parts.shared += exposed * interval_shared(cost_comm_doubt(&w->g->cost, data));
     s->gpu_s = (s->gpu_s - last - saved) * micro + last;
     s->host_s = (s->host_s - host_optimizer) * micro + host_optimizer;
     s->dram_bytes *= micro;

@@ -243,7 +243,7 @@ static double sum_kernels(step_prediction *s, step_energy *energy, const kernel_
         s->gpu_s += n * c.seconds;
         s->parts.share[interval_class_of(k, g->cost.tensor[k->math])] += n * c.seconds;
         if (k->kind == KERNEL_COMM)
-            s->parts.shared += n * c.seconds * interval_shared(cost_comm_crowd(&g->cost, k->shape.comm.gpus));
+            s->parts.shared += n * c.seconds * interval_shared(cost_comm_doubt(&g->cost, k->shape.comm.gpus));
         s->parts.kernel_s += n;
         s->backward_s += p->kernels[i].backward * c.seconds;
         s->loop_s += p->kernels[i].looped * c.seconds;

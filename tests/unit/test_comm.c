@@ -161,6 +161,28 @@ static void one_gpu_has_nobody_to_talk_to(void **state)
     assert_true(seconds(&s, COMM_ALL_REDUCE, 0, 8, COMM_OWN_NONE) == 0);
 }
 
+/* Boards that reach each other across PCIe are quicker among eight than those that go through the host, as quick among two, and the doubt is
+ * as large as from the one to the other. */
+static void peers_are_nearer(void **state)
+{
+    (void)state;
+    set_constants(0.5);
+    constants.comm_path_power = 0.3;
+    constants.comm_host_power = 2;
+    gpu_spec far = board("PCIe", 8.9, 0, 4), near = far;
+    near.peer_access = true;
+    cost_gpu a, b;
+    cost_gpu_init(&a, &near, &constants);
+    cost_gpu_init(&b, &far, &constants);
+    assert_true(seconds(&near, COMM_ALL_REDUCE, 64e6, 2, COMM_OWN_NONE) ==
+                seconds(&far, COMM_ALL_REDUCE, 64e6, 2, COMM_OWN_NONE));
+    assert_true(seconds(&far, COMM_ALL_REDUCE, 64e6, 8, COMM_OWN_NONE) >
+                5 * seconds(&near, COMM_ALL_REDUCE, 64e6, 8, COMM_OWN_NONE));
+    assert_true(fabs(cost_comm_crowd(&a, 8) - pow(4, 0.3)) < 1e-9 && cost_comm_crowd(&b, 8) == 16);
+    assert_true(fabs(cost_comm_doubt(&a, 8) * cost_comm_crowd(&a, 8) - 16) < 1e-9 && cost_comm_doubt(&b, 8) == 16);
+    assert_true(cost_comm_doubt(&a, 2) == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +191,7 @@ int main(void)
         cmocka_unit_test(ring_by_hand),
         cmocka_unit_test(nodes_form_a_tree),
         cmocka_unit_test(only_cards_without_links_crowd),
+        cmocka_unit_test(peers_are_nearer),
         cmocka_unit_test(one_gpu_has_nobody_to_talk_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

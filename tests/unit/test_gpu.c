@@ -398,6 +398,18 @@ static void test_tensor_peaks_are_enough(void **state)
     gpu_catalog_free(c);
 }
 
+/* Which boards reach each other across PCIe: all but GeForce without links, unless somebody says so. */
+static void test_peer_access(void **state)
+{
+    (void)state;
+    gpu_catalog *c = open_good("[gpus.x]\nname = 'X'\nfp32_tflops = 20\nbandwidth_gbs = 500\n"
+                               "[gpus.l40]\npeer_access = false\n[gpus.rtx5090]\npeer_access = true\n");
+    assert_true(get(c, "x")->peer_access && get(c, "l40s")->peer_access && get(c, "rtx_pro_6000")->peer_access);
+    assert_true(get(c, "rtx3090")->peer_access && get(c, "rtx5090")->peer_access); /* by its bridge; as the file says */
+    assert_true(!get(c, "rtx4090")->peer_access && !get(c, "l40")->peer_access);
+    gpu_catalog_free(c);
+}
+
 static void test_override(void **state)
 {
     (void)state;
@@ -633,6 +645,7 @@ int main(void)
         cmocka_unit_test(test_generation_is_guessed),
         cmocka_unit_test(test_little_is_enough),
         cmocka_unit_test(test_tensor_peaks_are_enough),
+        cmocka_unit_test(test_peer_access),
         cmocka_unit_test(test_override),
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_errors),
