@@ -219,6 +219,7 @@ static pg_code build(pg_plan *p, pg_error *e)
         code = units_build(&p->units, g, &p->shapes,
                            &(unit_options){.fuse_explicit_attention = !p->runtime->strided_views,
                                            .spell_out_attention = training && old,
+                                           .join_turns = !p->runtime->strided_views && !p->runtime->fuse_pointwise,
                                            .drop_slices = p->runtime->fuse_pointwise && !training},
                            &p->a, e);
     plan_options o = {.tensor = p->split.tensor,

@@ -160,6 +160,49 @@ static void drop_slices(lines *ls)
     }
 }
 
+/* Whether a Transpose leaves the dims of more than one element in their order. */
+static bool turns_nothing(const lines *ls, const line *l)
+{
+    const int64_t *perm = NULL;
+    uint32_t n = op_attr_ints(ls->g, line_op(ls, l), ATTR_perm, &perm), x = line_in(ls, l, 0);
+    int64_t before = -1;
+    if (!n || x == NO_TENSOR || ls->s->t[x].rank != (int)n) return false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (perm[i] < 0 || perm[i] >= (int64_t)n) return false;
+        num size = ls->s->t[x].dims[perm[i]];
+        if (num_plain(size) && size.v.i == 1) continue;
+        if (perm[i] < before) return false;
+        before = perm[i];
+    }
+    return true;
+}
+
+static void join_turns(lines *ls)
+{
+    enum { VIEWS = 4 };
+    for (uint32_t i = 0; i < ls->n; i++) {
+        line *l = &ls->l[i];
+        if (l->skip || l->leader || l->kind != OP_Transpose || l->n_in) continue;
+        uint32_t out = line_out(ls, l), x = line_in(ls, l, 0), n = 0;
+        line *taken[VIEWS], *before = lines_private(ls, x, OP_KIND_COUNT);
+        while (n < VIEWS && before && (before->kind == OP_Unsqueeze || before->kind == OP_Squeeze)) {
+            taken[n++] = before;
+            before = lines_private(ls, line_in(ls, before, 0), OP_KIND_COUNT);
+        }
+        if (before && before->kind == OP_Transpose && !ls->constant[line_out(ls, before)]) {
+            for (uint32_t k = 0; k < n; k++) lines_absorb(ls, l, taken[k]);
+            lines_absorb(ls, l, before);
+            lines_lead(l, OP_Transpose, 0, out);
+            l->in[0] = line_in(ls, before, 0);
+            l->n_in = 1;
+        } else if (turns_nothing(ls, l)) {
+            lines_lead(l, OP_Reshape, 0, out);
+            l->in[0] = x;
+            l->n_in = 1;
+        }
+    }
+}
+
 /* What was put together may not need all that its parts read: a mask that is now a flag, a view. */
 static void drop_unread(lines *ls)
 {
@@ -318,6 +361,7 @@ pg_code units_build(units *out, const graph *g, const shapes *s, const unit_opti
     find_uses(&ls);
     find_constants(&ls);
     if (opt->drop_slices) drop_slices(&ls);
+    if (opt->join_turns) join_turns(&ls);
     recompose_products(&ls);
     recompose_writes(&ls);
     recompose_resizes(&ls);

@@ -94,6 +94,9 @@ typedef struct unit_options {
     bool spell_out_attention;
     /* A slice that keeps everything is nothing, as for compilers and engines: others call it, or copy, or have a gradient for it. */
     bool drop_slices;
+    /* A Transpose behind another is one, and one that moves dims of one element alone is none: optimisers of graphs see to it before
+     * each operator is a kernel. Where they are views there is nothing to save. */
+    bool join_turns;
 } unit_options;
 
 pg_code units_build(units *out, const graph *g, const shapes *s, const unit_options *opt, arena *a, pg_error *e);

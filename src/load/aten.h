@@ -27,7 +27,8 @@ typedef enum aten_kind {
 typedef struct aten_list aten_list;
 
 /* What an unknown number is of: guards of the code ("must be 512") then tell the shapes of inputs. */
-enum { ATEN_OF_NOTHING, ATEN_OF_DIM, ATEN_OF_RANK, ATEN_OF_SCALAR };
+/* ATEN_OF_COUNT: of elements of what data decide the length of, such as the boxes that a detector finds. */
+enum { ATEN_OF_NOTHING, ATEN_OF_DIM, ATEN_OF_RANK, ATEN_OF_SCALAR, ATEN_OF_COUNT };
 
 typedef struct aten_value {
     uint8_t kind; /* aten_kind */

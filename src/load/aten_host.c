@@ -40,7 +40,9 @@ static aten_value numel(aten *x, const aten_row *row, const aten_value *arg, uin
     (void)row;
     uint32_t t = aten_data(x, A(0));
     const tensor_shape *s = t == NO_TENSOR ? NULL : aten_shape(x, t);
-    return s && s->rank >= 0 ? aten_int(num_product(s->dims, (uint32_t)s->rank)) : aten_unknown();
+    num all = s && s->rank >= 0 ? num_product(s->dims, (uint32_t)s->rank) : num_unknown();
+    if (num_known(all)) return aten_int(all);
+    return (aten_value){.kind = ATEN_UNKNOWN, .of = t != NO_TENSOR && !x->guessing ? ATEN_OF_COUNT : ATEN_OF_NOTHING};
 }
 
 static aten_value len(aten *x, const aten_row *row, const aten_value *arg, uint32_t n)

@@ -193,6 +193,17 @@ static void test_kept(void **state)
     pg_model_free(b);
 }
 
+/* A product of heads as einsum, decomposed: a permute behind another is one Transpose in ONNX Runtime, one of single elements none. */
+static void test_turns(void **state)
+{
+    (void)state;
+    pg_model *a = open_case("summed", "_dynamic.pt2", 3, (int64_t[]){2, 6, 32});
+    pg_model *b = open_case("summed", "_decomposed.pt2", 3, (int64_t[]){2, 6, 32});
+    assert_true(fabs(latency(b, "onnxruntime") / latency(a, "onnxruntime") - 1) < 0.05);
+    pg_model_free(a);
+    pg_model_free(b);
+}
+
 /* 24 indices in 6 bags, whose rows a loop would cut out of the list. */
 static void test_listed_bags(void **state)
 {
@@ -204,6 +215,18 @@ static void test_listed_bags(void **state)
     assert_int_equal(operators(m, "ReduceMax"), 1);
     expect_shape(&info->outputs[0], "6x4");
     assert_true(info->macs == 6 * 8 * 4);
+    pg_model_free(m);
+}
+
+/* torchvision's script asks whether there are any boxes, and whether they are too many to be taken at once: some, and not so many. */
+static void test_scripted_boxes(void **state)
+{
+    (void)state;
+    pg_model *m = open_case("kept", "_script.pt", 2, (int64_t[]){64, 16});
+    const pg_model_info *info = pg_model_describe(m);
+    assert_int_equal(info->unknown_operator_count, 0);
+    assert_int_equal(operators(m, "NonMaxSuppression"), 1);
+    expect_shape(&info->outputs[0], "10x3");
     pg_model_free(m);
 }
 
@@ -225,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs),       cmocka_unit_test(test_recurrent),
                                        cmocka_unit_test(test_writes),      cmocka_unit_test(test_kept),
+                                       cmocka_unit_test(test_turns),       cmocka_unit_test(test_scripted_boxes),
                                        cmocka_unit_test(test_listed_bags), cmocka_unit_test(test_detector)};
     return cmocka_run_group_tests(tests, open_gpus, close_gpus);
 }

@@ -151,6 +151,23 @@ class Chosen(nn.Module):
         return boxes[keep], at[keep] % 3
 
 
+class Kept(nn.Module):
+    """As many boxes as there are, by class, of which ten are kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Linear(16, 1)
+        self.l = nn.Linear(16, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        scores = torch.sigmoid(self.c(x)).flatten()
+        at = torch.where(scores > 0.05)[0]
+        boxes = self.l(x[at])
+        keep = torchvision.ops.batched_nms(boxes[:, :4], scores[at], at, 0.5)[:10]
+        return self.head(boxes[keep])
+
+
 class Listed(nn.Module):
     """Bags as rows of one list, as recommenders have them."""
 
@@ -308,6 +325,7 @@ def main(folder):
         torch.onnx.export(model, (x,), path + ".onnx", opset_version=17, input_names=["x"], dynamic_axes={"x": {0: "batch"}})
     torch.onnx.export(Listed().eval(), (torch.zeros(24, dtype=torch.long), torch.arange(0, 24, 4)),
                       os.path.join(folder, "listed.onnx"), opset_version=17, input_names=["x", "offsets"])
+    save(os.path.join(folder, "kept_script.pt"), torch.jit.script(Kept().eval()))
     save(os.path.join(folder, "chosen_script.pt"), torch.jit.script(Chosen().eval()))
     torch.onnx.export(Chosen().eval(), (torch.rand(64, 16),), os.path.join(folder, "chosen.onnx"), opset_version=17, input_names=["x"])
     torch.onnx.export(Found().eval(), (torch.rand(3, 32, 32),), os.path.join(folder, "found.onnx"), opset_version=17,
