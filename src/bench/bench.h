@@ -68,8 +68,8 @@ const char *bench_optimizer(const bench_row *row); /* NULL: the default */
 /* Of the runtime; NULL: not known, so the newest. */
 const char *bench_version(const bench_row *row);
 /* How a language model's runtime was set up (0: as it is by itself). What a row says counts; one that says nothing of it is taken for one of the
- * published benchmarks, whose launch scripts set what no row names: SGLang on Blackwell looks for requests every 10 steps, or 30, TensorRT-LLM
- * keeps prompts for fuller steps in some runs (docs/llm.md). llama.cpp's rows with prompts of 494 tokens are of notebooks whose runs were
+ * published benchmarks, whose launch scripts set what no row names: lengths are drawn, SGLang on Blackwell looks for requests every 10 steps,
+ * or 30, TensorRT-LLM keeps prompts for fuller steps in some runs, steps are larger or smaller than by default (docs/llm.md). llama.cpp's rows with prompts of 494 tokens are of notebooks whose runs were
  * the first of their process and divided matrices among GPUs, whatever a row says of stages. `rt`, `m`: NULL where they aren't known. */
 typedef struct bench_setup {
     int64_t max_requests, max_step_tokens;
