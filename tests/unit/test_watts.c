@@ -74,7 +74,7 @@ static void test_energy(void **state)
     (void)state;
     assert_true(errors_of("energy", NULL).mape < 0.42);
     assert_true(errors_of("energy", NULL).most < 0.15);
-    assert_true(errors_of("tokens", "h100").mape < 0.3);
+    assert_true(errors_of("tokens", "h100").mape < 0.15);
 }
 
 int main(void)
