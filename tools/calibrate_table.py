@@ -88,7 +88,7 @@ def line(source, rows, gpu, what='', key=None, times=1, sizes=SIZES):
     points = [dict(p, row=r) for p, r in zip(validate(mine), mine) if 'skipped' not in p]
     for size in sizes:
         if size > 0.7 * len(points): continue
-        t = [x for x in (trial(points, 'copy_' + gpu, size, seed) for seed in range(TIMES if len(points) < MANY else TIMES // 3)) if x]
+        t = [x for x in (trial(points, 'copy_' + gpu, size, seed) for seed in range(TIMES if len(points) < MANY else 2 * TIMES // 3)) if x]
         before, bias, after, bias_after, inside, better = (100 * mean(x[k] for x in t) for k in range(6))
         used = 100 * mean(x[2] if x[5] else x[0] for x in t)
         print(f'| {source} | {gpu}{", " * bool(what)}{what} | {size} | {before:.1f} | {after:.1f} | **{used:.1f}** | {bias:+.1f} | {bias_after:+.1f} | {inside:.0f} | {better:.0f} % |', flush=True)

@@ -126,7 +126,7 @@ const command command_calibrate = {
     .name = "calibrate",
     .summary = "Fits a GPU's profile to your own measurements.",
     .text =
-        "Fits what a GPU reaches of its peaks, for each family of models that was measured, to the rows of a benchmark file, and "
+        "Fits what a GPU and its host reach, for each family of models that was measured, to the rows of a benchmark file, and "
         "shows how far off predictions are before and after, for models that were held out. Rows that can't be right (faster "
         "than the GPU's peaks, far from all others) are named and left out. Five rows of different models already help; with "
         "few rows the profile stays near what is built in.\n\n"
