@@ -205,8 +205,10 @@ static pg_code gather(calibration *c, pg_error *e)
     c->before = bench_stats_of(before, n);
     c->after = bench_stats_of(after, n);
     size_t families = strcmp(c->split, "model family") == 0 ? c->group_count : 1;
-    double gain = c->before.mape * ALIKE_GAIN / (double)families;
-    c->better = c->before.mape - c->after.mape > (gain > GAIN_LEAST ? gain : GAIN_LEAST);
+    double gain = c->before.mape - c->after.mape, least = c->before.mape * ALIKE_GAIN / (double)families;
+    c->better = gain > GAIN_LEAST && gain > least;
+    c->verdict = gain > GAIN_LEAST ? "better by less than so few model families are off by themselves"
+                                   : "no better than what is built in";
     gather_groups(c);
     return PG_E_OK;
 }

@@ -53,7 +53,8 @@ typedef struct calibration {
     const char *runtimes; /* "pytorch, tensorrt" */
     const char *warnings[CALIBRATE_WARNINGS];
     size_t warning_count;
-    bool better; /* held out, the profile is better than none */
+    bool better;         /* held out, the profile is better than none */
+    const char *verdict; /* what it is where it isn't: "no better than what is built in", ... */
 } calibration;
 
 /* `points` with their plans open (bench_options.keep). The GPU's figures in the catalog hold the calibrated profile afterwards, so that

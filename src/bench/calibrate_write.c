@@ -51,7 +51,7 @@ static void put_header(buffer *out, const calibration *c, const char *const *fil
         "# Mean error of rows whose %s was held out: %.1f %% before, %.1f %% after (bias %s%.1f %% and %s%.1f %%).\n",
         c->split, 100 * c->before.mape, 100 * c->after.mape, c->before.bias > 0 ? "+" : "", 100 * c->before.bias,
         c->after.bias > 0 ? "+" : "", 100 * c->after.bias);
-    if (!c->better) buffer_text(out, "# It is no better than no profile; it was written because --force was given.\n");
+    if (!c->better) buffer_format(out, "# It is %s; it was written because --force was given.\n", c->verdict);
 }
 
 void calibrate_toml(buffer *out, const calibration *c, const char *const *files, size_t file_count)

@@ -67,11 +67,13 @@ static int show(cli *c, session *s)
     render_calibration v = {.c = &s->c,
                             .profile = s->profile,
                             .written = refused ? NULL : a->write,
-                            .refused = refused ? "it is no better" : NULL,
+                            .refused = refused ? s->c.verdict : NULL,
                             .verbose = a->verbose};
-    if (!s->c.better)
-        cli_warn(c, NULL,
-                 "held out, the profile is no better than what is built in: more rows or other models may help");
+    if (!s->c.better) {
+        char text[200];
+        format_text(text, sizeof text, "held out, the profile is %s: more rows or other models may help", s->c.verdict);
+        cli_warn(c, NULL, text);
+    }
     v.warnings = cli_warnings(c);
     render_calibration_report(&c->report, &v);
     if (a->write && !refused) buffer_text(&c->trace, s->profile);
@@ -79,7 +81,7 @@ static int show(cli *c, session *s)
     if (refused) a->write = NULL; /* what is shown is no less true */
     int status = cli_finish_output(c);
     if (status != EXIT_OK || !refused) return status;
-    cli_fail("%s: not written, since predictions would be no better; --force writes it all the same", file);
+    cli_fail("%s: not written, since the profile is %s; --force writes it all the same", file, s->c.verdict);
     return EXIT_CHECK;
 }
 
@@ -130,7 +132,7 @@ const command command_calibrate = {
         "shows how far off predictions are before and after, for models that were held out. Rows that can't be right (faster "
         "than the GPU's peaks, far from all others) are named and left out. Five rows of different models already help; with "
         "few rows the profile stays near what is built in.\n\n"
-        "Exit status 3: the profile was not written, because held out it is no better.",
+        "Exit status 3: the profile was not written, because held out it is no better, or by too little for rows so alike.",
     .groups = groups,
     .examples = examples,
     .run = run,

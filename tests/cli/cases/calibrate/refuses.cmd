@@ -12,3 +12,7 @@ ls p.toml 2>/dev/null
 phantom-gpu calibrate --gpu h100 --benchmark-data same.json --write p.toml --force >report 2>&1; echo "exit $?"
 grep -c 'no better' p.toml
 phantom-gpu calibrate --gpu h100 --benchmark-data same.json --write no/such/p.toml --force >report; echo "exit $?"
+echo "--- one network a little off may be so on every GPU"
+{ printf '{"version": 1, "benchmarks": ['; phantom-gpu compare-models resnet50 --gpus h100 -b 32,64,128,256,512 --output csv |
+    awk -F, 'NR > 1 { printf "%s{\"model\": \"%s\", \"gpu\": \"h100\", \"batch\": %s, \"metric\": \"latency_ms\", \"value\": %.6f}", (NR > 2 ? ",\n" : ""), $1, $6, $10 * 1.1 }'; printf ']}'; } >alike.json
+phantom-gpu calibrate --gpu h100 --benchmark-data alike.json --write q.toml >report; echo "exit $?"
