@@ -4,6 +4,7 @@
 
 /* What the shipped interval counts for beside the held-out errors, in rows. */
 static const double CERTAIN_ROWS = 10;
+static const double INTERVAL_MOST = 10; /* that a profile may have */
 
 /* Rows of one family agree with each other whatever the board does: its held-out rows must gain so much to say something of other families;
  * of several families, each its part. */
@@ -15,6 +16,9 @@ static const double MEMORY_PART = 0.6;
 /* Slopes are of steps to the slower side: shares of peaks have nowhere else to go. The host's is as long as an odd board is off: a host that
  * is slow begins to be seen where the GPU took longer before. */
 static const double STEP[CALIBRATE_LEVELS] = {0.05, 0.05, 0.25};
+
+/* No board is further off: four rows in the wrong unit still make a profile that can be read. */
+static const double LEVEL_MOST = 1.5;
 
 enum { FOLDS = 10, STEPS = 3, HOST_LEAST = 3, RUNTIMES_TEXT = 160, ROWS_MOST = 1000 };
 enum { ALL, MEMORY, HOST }; /* levels */
@@ -69,20 +73,27 @@ static void linearise(problem *f, const double *level)
         for (int k = 0; k < CALIBRATE_LEVELS; k++) f->rows[i].off += f->rows[i].slope[k] * level[k];
 }
 
+/* The levels, none beyond what a board can be. */
+static void solve(problem *f, double *level)
+{
+    calibrate_levels(level, f->rows, f->c->count, f->families, f->family_count, f->constants);
+    for (int k = 0; k < CALIBRATE_LEVELS; k++)
+        level[k] = level[k] > LEVEL_MOST ? LEVEL_MOST : level[k] < -LEVEL_MOST ? -LEVEL_MOST : level[k];
+}
+
 /* Levels by the rows that are not out, into the GPU. Memory has no more than its peak: where it would, that much is given. */
 static void fit_levels(problem *f)
 {
     double level[CALIBRATE_LEVELS] = {0};
-    size_t n = f->c->count;
     for (int step = 0; step < STEPS; step++) {
         linearise(f, level);
-        calibrate_levels(level, f->rows, n, f->families, f->family_count, f->constants);
+        solve(f, level);
         if (level[MEMORY] >= f->memory_least) continue;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < f->c->count; i++) {
             f->rows[i].off -= f->rows[i].slope[MEMORY] * f->memory_least;
             f->rows[i].slope[MEMORY] = 0;
         }
-        calibrate_levels(level, f->rows, n, f->families, f->family_count, f->constants);
+        solve(f, level);
         level[MEMORY] = f->memory_least;
     }
     put(f, level);
@@ -236,7 +247,8 @@ static pg_code find_interval(calibration *c, size_t family, pg_error *e)
     bench_sort(d, n);
     size_t rank = (size_t)(0.8 * (double)(n + 1));
     double own = d[rank < n ? rank : n - 1], w = (double)n / ((double)n + CERTAIN_ROWS);
-    c->families[family].interval = rounded(exp(w * own + (1 - w) * prior / (double)n) - 1);
+    double width = exp(w * own + (1 - w) * prior / (double)n) - 1;
+    c->families[family].interval = width < INTERVAL_MOST ? rounded(width) : INTERVAL_MOST;
     return PG_E_OK;
 }
 

@@ -398,6 +398,21 @@ static void test_wrong_bandwidth(void **state)
     stop(&r);
 }
 
+/* Too few rows to tell which is wrong, and all are: what comes out can still be written and read. */
+static void test_all_in_the_wrong_unit(void **state)
+{
+    (void)state;
+    run r;
+    start(&r);
+    add_scaled(&r, "h100", 4, 1000);
+    assert_int_equal(fit(&r, "h100"), PG_E_OK);
+    const calibration_fields *x = &r.c.families[0];
+    assert_true(x->architecture_multiplier > 0.01 && x->architecture_multiplier < 1);
+    assert_true(x->memory_efficiency > 0.01 && x->memory_efficiency <= 1);
+    assert_true(x->interval > 0 && x->interval <= 10);
+    stop(&r);
+}
+
 /* A host that looks fast enough until it is not: three steps of ten that the GPU bounds by the specification's host. */
 static void test_slow_host_behind_the_gpu(void **state)
 {
@@ -466,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_levels_apart),
         cmocka_unit_test(test_one_wrong_row),
         cmocka_unit_test(test_wrong_bandwidth),
+        cmocka_unit_test(test_all_in_the_wrong_unit),
         cmocka_unit_test(test_slow_host_behind_the_gpu),
         cmocka_unit_test(test_one_family_a_little_off),
     };
