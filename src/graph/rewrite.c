@@ -239,17 +239,25 @@ static pg_code tidy(rewrite *s, pg_error *e)
 
 static pg_code run_stage(graph *g, uint32_t (*stage)(rewrite *s), bool pytorch, pg_error *e)
 {
+    enum { PART = 2 }; /* of the graph's memory: a graph too large for it stays as it is */
     arena a;
     pg_error ignored = PG_ERROR_INIT;
-    arena_init(&a, g->a->alloc, g->a->limit);
+    pg_code code = PG_E_OK;
+    arena_init(&a, g->a->alloc, g->a->limit / PART);
     rewrite s = {.g = g, .a = &a, .pytorch = pytorch};
-    pg_code code = rewrite_open(&s) ? PG_E_OK : error_nomem(e, &a);
-    bool fits = !code && shapes_infer(&s.s, g, &(shape_options){.binding = NULL}, &a, &ignored) == PG_E_OK;
+    bool fits = rewrite_open(&s) && !shapes_infer(&s.s, g, &(shape_options){.binding = NULL}, &a, &ignored);
     uint32_t made = fits ? stage(&s) : 0; /* a graph that contradicts itself is for others to report */
-    if (!code && s.failed) code = error_nomem(e, g->a->failed ? g->a : &a);
+    if ((a.failed && !a.limited) || g->a->failed || s.failed) code = error_nomem(e, g->a->failed ? g->a : &a);
     if (!code && made) code = tidy(&s, e);
     arena_free(&a);
     return code;
+}
+
+static bool has_layers(const graph *g)
+{
+    for (uint32_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == OP_LSTM || g->ops[i].kind == OP_GRU || g->ops[i].kind == OP_RNN) return true;
+    return false;
 }
 
 pg_code graph_rewrite(graph *g, bool pytorch, pg_error *e)
@@ -263,7 +271,9 @@ pg_code graph_rewrite(graph *g, bool pytorch, pg_error *e)
     pg_code code = PG_E_OK;
     if (!g->n_regions) return code;
     look_for(g, &recurrent, &writes);
-    for (size_t i = 0; i < sizeof stages / sizeof stages[0] && !code; i++)
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0] && !code; i++) {
         if (stages[i].writes ? writes : recurrent) code = run_stage(g, stages[i].run, pytorch, e);
+        if (stages[i].run == recurrent_join_steps) recurrent = has_layers(g); /* what follows is about them */
+    }
     return code;
 }
