@@ -6,8 +6,15 @@
 double predict_host_slowness(const gpu_spec *spec, const runtime_profile *rt, const predict_constants *pc)
 {
     double half = rt->host_half_years > 0 ? rt->host_half_years : pc->host_half_years;
-    double year = fmin(fmax(cost_silicon_year(spec), 2017), 2026);
+    double year = cost_silicon_year(spec);
+    year = year < 2017 ? 2017 : year > 2026 ? 2026 : year;
     return exp(-0.6931471805599453 * (year - 2020) / half);
+}
+
+static bool divides(double part, double whole)
+{
+    double times = whole / part;
+    return times < 1e15 && (double)(int64_t)times == times;
 }
 
 /* A product with scales for blocks issued from Python: by a Triton kernel before Hopper, from there on by what its library takes the shape
@@ -15,11 +22,11 @@ double predict_host_slowness(const gpu_spec *spec, const runtime_profile *rt, co
 static double lone_block_us(const runtime_profile *rt, const kernel *k, double capability)
 {
     const gemm_shape *s = &k->shape.gemm;
-    bool whole = fmod(s->n, 64) == 0 && fmod(s->k, 128) == 0;
+    bool whole = divides(64, s->n) && divides(128, s->k);
     if (capability < 9) return rt->lone_triton_us;
     if (!whole || capability >= 12) return rt->lone_cutlass_us;
     if (capability < 10) return s->m < 32 ? rt->lone_flashinfer_us : rt->lone_deepgemm_us;
-    return rt->lone_deepgemm_us + rt->lone_repack_us + (fmod(s->m, 4) == 0 ? 0 : rt->lone_pad_us);
+    return rt->lone_deepgemm_us + rt->lone_repack_us + (divides(4, s->m) ? 0 : rt->lone_pad_us);
 }
 
 /* Time to issue a lone operator from a loop; 0: not known. Its launches overlap with the kernel of the turn before. */
