@@ -102,15 +102,7 @@ def suite_file(suite, limit):
     if not os.path.exists(out):
         subprocess.run([sys.executable, DATA + '/tools/benchmarks.py', suite, out, '--models', models(), '--limit', str(limit)],
                        check=True, stdout=subprocess.DEVNULL)
-        if suite == 'fp32-gemm': exchange(out)
     return out
-
-
-def exchange(path):
-    """The table of FP32 products has its columns n and k exchanged: docs/cost-model.md."""
-    with open(path) as f: rows = json.load(f)
-    for r in rows['benchmarks']: r['model'] = re.sub(r':n=(\d+):k=(\d+)', r':n=\2:k=\1', r['model'])
-    with open(path, 'w') as f: json.dump(rows, f)
 
 
 def models():
