@@ -95,7 +95,8 @@ static void attend(build *b, const lm_layer *l, double heads, double kv_heads, d
                                  .v_dim = v_dim,
                                  .causal = whole && g->q > 1,
                                  .latent = shared > 0,
-                                 .single = b->rt->single_head_kernel};
+                                 .single = b->rt->single_head_kernel,
+                                 .sync = b->rt->sync_attention};
             if (!same) b->times *= 0.5;
             b->narrowed = false;
             if (b->rt->ggml) plain_attention(b, &s);
