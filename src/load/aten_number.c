@@ -86,7 +86,7 @@ aten_value aten_undecided(aten *x, int kind, aten_value a, aten_value b)
     if (!aten_is_number(k) || u.of == ATEN_OF_NOTHING) return out;
     if (u.of == ATEN_OF_COUNT) { /* some, and not very many */
         bool most = aten_real(k) > 1000 && (kind == OP_Greater || kind == OP_GreaterOrEqual);
-        return most || (!aten_real(k) && kind == OP_Equal) ? aten_bool(false) : out;
+        return most || (aten_real(k) == 0 && kind == OP_Equal) ? aten_bool(false) : out;
     }
     if (u.of == ATEN_OF_RANK) { /* while nothing is known: inputs are batched, so more than a vector */
         if (kind == OP_Equal) return aten_bool(aten_real(k) >= 2);
