@@ -147,6 +147,8 @@ void api_language_none(pg_prediction *out);
 /* What the plan is on this GPU. */
 const api_language *api_language_on(const pg_plan *p, const gpu_spec *s);
 pg_code api_language_open(pg_plan *p, pg_error *e);
+/* Adds one change to `advice`, which is a string already; what doesn't fit in is cut off. */
+void api_advise(pg_prediction *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same for other tasks (plan_fit.c). */
 void api_plan_advice(const pg_plan *p, const predict_gpu *g, const predict_options *o, const step_prediction *s,
                      pg_prediction *out);

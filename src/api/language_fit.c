@@ -14,20 +14,7 @@ static bool fits_with(const pg_plan *p, const llm_request *r, const gpu_spec *sp
     return m.fits && spec->memory_bytes > 0;
 }
 
-typedef struct text {
-    char *at;
-    size_t cap, len;
-} text;
-
-static void add(text *t, const char *fmt, const char *name, long long n)
-{
-    if (t->len) t->len += format_text(t->at + t->len, t->cap - t->len, ", or ");
-    if (t->len >= t->cap) t->len = t->cap - 1;
-    t->len += format_text(t->at + t->len, t->cap - t->len, fmt, name, n);
-    if (t->len >= t->cap) t->len = t->cap - 1;
-}
-
-static void narrower_weights(const pg_plan *p, const predict_gpu *g, text *t)
+static void narrower_weights(const pg_plan *p, const predict_gpu *g, pg_prediction *out)
 {
     static const char *const ggml[] = {"q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", NULL};
     static const char *const others[] = {"fp8", "int4", NULL};
@@ -39,20 +26,20 @@ static void narrower_weights(const pg_plan *p, const predict_gpu *g, text *t)
         r.own_weights = false;
         if (!r.quant || r.quant->bits >= lm_bits(&c->model, c->model.linear_bits)) continue;
         if (!fits_with(p, &r, g->spec, g)) continue;
-        add(t, "--quantization %s", names[i], 0);
+        api_advise(out, "--quantization %s", names[i]);
         return;
     }
 }
 
-static void narrower_cache(const pg_plan *p, const predict_gpu *g, text *t)
+static void narrower_cache(const pg_plan *p, const predict_gpu *g, pg_prediction *out)
 {
     llm_request r = api_language_on(p, g->spec)->c.r;
     if (api_language_on(p, g->spec)->c.cache_bytes <= 1) return;
     r.cache = PREC_FP8;
-    if (fits_with(p, &r, g->spec, g)) add(t, "--kv-cache-precision %s", "fp8", 0);
+    if (fits_with(p, &r, g->spec, g)) api_advise(out, "--kv-cache-precision fp8");
 }
 
-static void more_gpus(const pg_plan *p, const predict_gpu *g, text *t)
+static void more_gpus(const pg_plan *p, const predict_gpu *g, pg_prediction *out)
 {
     const llm_request *asked = &api_language_on(p, g->spec)->c.r;
     for (int n = asked->tensor * 2; n <= TENSOR_MOST; n *= 2) {
@@ -63,13 +50,13 @@ static void more_gpus(const pg_plan *p, const predict_gpu *g, text *t)
             r.pipeline = asked->pipeline * n / asked->tensor;
         }
         if (!fits_with(p, &r, g->spec, g)) continue;
-        add(t, "--%s-parallel %lld", r.runtime->ggml ? "pipeline" : "tensor", r.runtime->ggml ? r.pipeline : n);
+        api_advise(out, "--%s-parallel %d", r.runtime->ggml ? "pipeline" : "tensor", r.runtime->ggml ? r.pipeline : n);
         return;
     }
 }
 
 /* The smallest one that is enough, and no slower at reading weights: an embedded board with much memory is no help. */
-static void bigger_gpu(const pg_plan *p, const predict_gpu *g, text *t)
+static void bigger_gpu(const pg_plan *p, const predict_gpu *g, pg_prediction *out)
 {
     const api_gpu *best = NULL;
     for (size_t i = 0; i < p->catalog->count; i++) {
@@ -81,15 +68,14 @@ static void bigger_gpu(const pg_plan *p, const predict_gpu *g, text *t)
             fits_with(p, &api_language_on(p, a->spec)->c.r, a->spec, g))
             best = a;
     }
-    if (best) add(t, "a GPU like %s", best->pub.key, 0);
+    if (best) api_advise(out, "a GPU like %s", best->pub.key);
 }
 
 void api_language_advice(const pg_plan *p, const predict_gpu *g, pg_prediction *out)
 {
-    text t = {out->advice, sizeof out->advice, 0};
-    narrower_cache(p, g, &t);
-    if (out->most_batch >= 1) add(&t, "%.0sbatch %lld", "", (long long)out->most_batch);
-    narrower_weights(p, g, &t);
-    more_gpus(p, g, &t);
-    bigger_gpu(p, g, &t);
+    narrower_cache(p, g, out);
+    if (out->most_batch >= 1) api_advise(out, "batch %lld", (long long)out->most_batch);
+    narrower_weights(p, g, out);
+    more_gpus(p, g, out);
+    bigger_gpu(p, g, out);
 }

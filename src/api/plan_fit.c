@@ -3,17 +3,14 @@
 
 enum { GPUS_MOST = 64 };
 
-typedef struct advised {
-    char *at;
-    size_t cap, len;
-} advised;
-
-static void advise(advised *t, const char *fmt, long long n)
+void api_advise(pg_prediction *out, const char *fmt, ...)
 {
-    size_t space = t->cap - t->len;
-    if (t->len) t->len += format_text(t->at + t->len, space, ", or ");
-    if (t->len < t->cap) t->len += format_text(t->at + t->len, t->cap - t->len, fmt, n);
-    if (t->len >= t->cap) t->len = t->cap - 1;
+    size_t len = strlen(out->advice), cap = sizeof out->advice;
+    va_list args;
+    if (len) len += format_text(out->advice + len, cap - len, ", or ");
+    va_start(args, fmt);
+    if (len < cap) format_textv(out->advice + len, cap - len, fmt, args);
+    va_end(args);
 }
 
 static bool fits_so(const pg_plan *p, const predict_gpu *g, const predict_options *o)
@@ -32,20 +29,20 @@ static long long most_samples(const pg_plan *p, const predict_gpu *g, const step
 }
 
 /* The least that copies of the model must divide, else the fewest copies that are enough when they divide all. */
-static void divide_more(const pg_plan *p, const predict_gpu *g, predict_options o, advised *t)
+static void divide_more(const pg_plan *p, const predict_gpu *g, predict_options o, pg_prediction *out)
 {
     if (p->request.task != PG_TASK_TRAINING || o.pipeline > 1) return;
     for (int stage = o.zero + 1; stage <= 3 && o.data > 1; stage++) {
         o.zero = stage;
         if (!fits_so(p, g, &o)) continue;
-        advise(t, "--zero-stage %lld", (long long)stage);
+        api_advise(out, "--zero-stage %d", stage);
         return;
     }
     o.zero = 3;
     for (int gpus = p->split.data * 2; gpus <= GPUS_MOST; gpus *= 2) {
         o.data = gpus;
         if (!fits_so(p, g, &o)) continue;
-        advise(t, "--zero-stage 3 --data-parallel %lld", (long long)gpus);
+        api_advise(out, "--zero-stage 3 --data-parallel %d", gpus);
         return;
     }
 }
@@ -53,8 +50,7 @@ static void divide_more(const pg_plan *p, const predict_gpu *g, predict_options 
 void api_plan_advice(const pg_plan *p, const predict_gpu *g, const predict_options *o, const step_prediction *s,
                      pg_prediction *out)
 {
-    advised t = {out->advice, sizeof out->advice, 0};
     long long samples = most_samples(p, g, s);
-    if (samples >= 1) advise(&t, "a batch of about %lld", samples);
-    divide_more(p, g, *o, &t);
+    if (samples >= 1) api_advise(out, "a batch of about %lld", samples);
+    divide_more(p, g, *o, out);
 }
